@@ -1,0 +1,43 @@
+/**
+ * Builds dist/ from src/ with plain tsc. `--if-stale` does nothing when every output is newer than every
+ * input, so `npm start` pays for a build once.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { argv, exit } from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+const stamp = join(dist, '.built');
+
+/** Newest modification time in milliseconds of a file or of everything under a folder. */
+function newestMs(path: string): number {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  let newest = stat.mtimeMs;
+  for (const name of readdirSync(path)) newest = Math.max(newest, newestMs(join(path, name)));
+  return newest;
+}
+
+function isStale(): boolean {
+  if (!existsSync(stamp)) return true;
+  const built = statSync(stamp).mtimeMs;
+  const inputs = ['src', 'package.json', 'tsconfig.base.json', 'tsconfig.json', 'tsconfig.build.json'];
+  return inputs.some((input) => newestMs(join(root, input)) > built);
+}
+
+function build(): number {
+  rmSync(dist, { recursive: true, force: true });
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  if (status === 0) writeFileSync(stamp, '');
+  return status ?? 1;
+}
+
+if (argv.includes('--if-stale') && !isStale()) exit(0);
+exit(build());
