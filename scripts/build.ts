@@ -24,7 +24,13 @@ function newestMs(path: string): number {
 function isStale(): boolean {
   if (!existsSync(stamp)) return true;
   const built = statSync(stamp).mtimeMs;
-  const inputs = ['src', 'package.json', 'tsconfig.base.json', 'tsconfig.json', 'tsconfig.build.json'];
+  const inputs = [
+    'src',
+    'package.json',
+    'tsconfig.base.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+  ];
   return inputs.some((input) => newestMs(join(root, input)) > built);
 }
 
