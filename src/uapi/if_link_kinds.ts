@@ -1,0 +1,329 @@
+/*
+ * Attributes inside IFLA_INFO_DATA of each kind of device.
+ * Kernel counterpart: the second half of include/uapi/linux/if_link.h, and if_tunnel.h.
+ */
+
+// bridge
+export const IFLA_BR_UNSPEC = 0;
+export const IFLA_BR_FORWARD_DELAY = 1;
+export const IFLA_BR_HELLO_TIME = 2;
+export const IFLA_BR_MAX_AGE = 3;
+export const IFLA_BR_AGEING_TIME = 4;
+export const IFLA_BR_STP_STATE = 5;
+export const IFLA_BR_PRIORITY = 6;
+export const IFLA_BR_VLAN_FILTERING = 7;
+export const IFLA_BR_VLAN_PROTOCOL = 8;
+export const IFLA_BR_GROUP_FWD_MASK = 9;
+export const IFLA_BR_ROOT_ID = 10;
+export const IFLA_BR_BRIDGE_ID = 11;
+export const IFLA_BR_ROOT_PORT = 12;
+export const IFLA_BR_ROOT_PATH_COST = 13;
+export const IFLA_BR_TOPOLOGY_CHANGE = 14;
+export const IFLA_BR_TOPOLOGY_CHANGE_DETECTED = 15;
+export const IFLA_BR_HELLO_TIMER = 16;
+export const IFLA_BR_TCN_TIMER = 17;
+export const IFLA_BR_TOPOLOGY_CHANGE_TIMER = 18;
+export const IFLA_BR_GC_TIMER = 19;
+export const IFLA_BR_GROUP_ADDR = 20;
+export const IFLA_BR_FDB_FLUSH = 21;
+export const IFLA_BR_MCAST_ROUTER = 22;
+export const IFLA_BR_MCAST_SNOOPING = 23;
+export const IFLA_BR_MCAST_QUERY_USE_IFADDR = 24;
+export const IFLA_BR_MCAST_QUERIER = 25;
+export const IFLA_BR_MCAST_HASH_ELASTICITY = 26;
+export const IFLA_BR_MCAST_HASH_MAX = 27;
+export const IFLA_BR_MCAST_LAST_MEMBER_CNT = 28;
+export const IFLA_BR_MCAST_STARTUP_QUERY_CNT = 29;
+export const IFLA_BR_MCAST_LAST_MEMBER_INTVL = 30;
+export const IFLA_BR_MCAST_MEMBERSHIP_INTVL = 31;
+export const IFLA_BR_MCAST_QUERIER_INTVL = 32;
+export const IFLA_BR_MCAST_QUERY_INTVL = 33;
+export const IFLA_BR_MCAST_QUERY_RESPONSE_INTVL = 34;
+export const IFLA_BR_MCAST_STARTUP_QUERY_INTVL = 35;
+export const IFLA_BR_NF_CALL_IPTABLES = 36;
+export const IFLA_BR_NF_CALL_IP6TABLES = 37;
+export const IFLA_BR_NF_CALL_ARPTABLES = 38;
+export const IFLA_BR_VLAN_DEFAULT_PVID = 39;
+export const IFLA_BR_PAD = 40;
+export const IFLA_BR_VLAN_STATS_ENABLED = 41;
+export const IFLA_BR_MCAST_STATS_ENABLED = 42;
+export const IFLA_BR_MCAST_IGMP_VERSION = 43;
+export const IFLA_BR_MCAST_MLD_VERSION = 44;
+export const IFLA_BR_VLAN_STATS_PER_PORT = 45;
+export const IFLA_BR_MULTI_BOOLOPT = 46;
+export const IFLA_BR_MCAST_QUERIER_STATE = 47;
+export const IFLA_BR_FDB_N_LEARNED = 48;
+export const IFLA_BR_FDB_MAX_LEARNED = 49;
+export const IFLA_BR_MAX = 49;
+
+// A bridge port (IFLA_INFO_SLAVE_DATA and IFLA_PROTINFO).
+export const IFLA_BRPORT_UNSPEC = 0;
+export const IFLA_BRPORT_STATE = 1;
+export const IFLA_BRPORT_PRIORITY = 2;
+export const IFLA_BRPORT_COST = 3;
+export const IFLA_BRPORT_MODE = 4;
+export const IFLA_BRPORT_GUARD = 5;
+export const IFLA_BRPORT_PROTECT = 6;
+export const IFLA_BRPORT_FAST_LEAVE = 7;
+export const IFLA_BRPORT_LEARNING = 8;
+export const IFLA_BRPORT_UNICAST_FLOOD = 9;
+export const IFLA_BRPORT_PROXYARP = 10;
+export const IFLA_BRPORT_LEARNING_SYNC = 11;
+export const IFLA_BRPORT_PROXYARP_WIFI = 12;
+export const IFLA_BRPORT_ROOT_ID = 13;
+export const IFLA_BRPORT_BRIDGE_ID = 14;
+export const IFLA_BRPORT_DESIGNATED_PORT = 15;
+export const IFLA_BRPORT_DESIGNATED_COST = 16;
+export const IFLA_BRPORT_ID = 17;
+export const IFLA_BRPORT_NO = 18;
+export const IFLA_BRPORT_TOPOLOGY_CHANGE_ACK = 19;
+export const IFLA_BRPORT_CONFIG_PENDING = 20;
+export const IFLA_BRPORT_MESSAGE_AGE_TIMER = 21;
+export const IFLA_BRPORT_FORWARD_DELAY_TIMER = 22;
+export const IFLA_BRPORT_HOLD_TIMER = 23;
+export const IFLA_BRPORT_FLUSH = 24;
+export const IFLA_BRPORT_MULTICAST_ROUTER = 25;
+export const IFLA_BRPORT_PAD = 26;
+export const IFLA_BRPORT_MCAST_FLOOD = 27;
+export const IFLA_BRPORT_MCAST_TO_UCAST = 28;
+export const IFLA_BRPORT_VLAN_TUNNEL = 29;
+export const IFLA_BRPORT_BCAST_FLOOD = 30;
+export const IFLA_BRPORT_GROUP_FWD_MASK = 31;
+export const IFLA_BRPORT_NEIGH_SUPPRESS = 32;
+export const IFLA_BRPORT_ISOLATED = 33;
+export const IFLA_BRPORT_BACKUP_PORT = 34;
+export const IFLA_BRPORT_MRP_RING_OPEN = 35;
+export const IFLA_BRPORT_MRP_IN_OPEN = 36;
+export const IFLA_BRPORT_MCAST_EHT_HOSTS_LIMIT = 37;
+export const IFLA_BRPORT_MCAST_EHT_HOSTS_CNT = 38;
+export const IFLA_BRPORT_LOCKED = 39;
+export const IFLA_BRPORT_MAB = 40;
+export const IFLA_BRPORT_MCAST_N_GROUPS = 41;
+export const IFLA_BRPORT_MCAST_MAX_GROUPS = 42;
+export const IFLA_BRPORT_NEIGH_VLAN_SUPPRESS = 43;
+export const IFLA_BRPORT_BACKUP_NHID = 44;
+export const IFLA_BRPORT_MAX = 44;
+
+export const BRIDGE_MODE_UNSPEC = 0;
+export const BRIDGE_MODE_HAIRPIN = 1;
+
+// vlan
+export const IFLA_VLAN_MAX = 5;
+export const IFLA_VLAN_QOS_MAX = 1;
+export const IFLA_VLAN_UNSPEC = 0;
+export const IFLA_VLAN_ID = 1;
+export const IFLA_VLAN_FLAGS = 2;
+export const IFLA_VLAN_EGRESS_QOS = 3;
+export const IFLA_VLAN_INGRESS_QOS = 4;
+export const IFLA_VLAN_PROTOCOL = 5;
+export const IFLA_VLAN_QOS_UNSPEC = 0;
+export const IFLA_VLAN_QOS_MAPPING = 1;
+
+// macvlan
+export const IFLA_MACVLAN_UNSPEC = 0;
+export const IFLA_MACVLAN_MODE = 1;
+export const IFLA_MACVLAN_FLAGS = 2;
+export const IFLA_MACVLAN_MACADDR_MODE = 3;
+export const IFLA_MACVLAN_MACADDR = 4;
+export const IFLA_MACVLAN_MACADDR_DATA = 5;
+export const IFLA_MACVLAN_MACADDR_COUNT = 6;
+export const IFLA_MACVLAN_BC_QUEUE_LEN = 7;
+export const IFLA_MACVLAN_BC_QUEUE_LEN_USED = 8;
+export const IFLA_MACVLAN_BC_CUTOFF = 9;
+export const IFLA_MACVLAN_MAX = 9;
+
+export const MACVLAN_MODE_PRIVATE = 0x1;
+export const MACVLAN_MODE_VEPA = 0x2;
+export const MACVLAN_MODE_BRIDGE = 0x4;
+export const MACVLAN_MODE_PASSTHRU = 0x8;
+export const MACVLAN_MODE_SOURCE = 0x10;
+
+// vrf
+export const IFLA_VRF_MAX = 1;
+export const IFLA_VRF_PORT_MAX = 1;
+export const IFLA_VRF_UNSPEC = 0;
+export const IFLA_VRF_TABLE = 1;
+export const IFLA_VRF_PORT_UNSPEC = 0;
+export const IFLA_VRF_PORT_TABLE = 1;
+
+// vxlan
+export const IFLA_VXLAN_UNSPEC = 0;
+export const IFLA_VXLAN_ID = 1;
+export const IFLA_VXLAN_GROUP = 2;
+export const IFLA_VXLAN_LINK = 3;
+export const IFLA_VXLAN_LOCAL = 4;
+export const IFLA_VXLAN_TTL = 5;
+export const IFLA_VXLAN_TOS = 6;
+export const IFLA_VXLAN_LEARNING = 7;
+export const IFLA_VXLAN_AGEING = 8;
+export const IFLA_VXLAN_LIMIT = 9;
+export const IFLA_VXLAN_PORT_RANGE = 10;
+export const IFLA_VXLAN_PROXY = 11;
+export const IFLA_VXLAN_RSC = 12;
+export const IFLA_VXLAN_L2MISS = 13;
+export const IFLA_VXLAN_L3MISS = 14;
+export const IFLA_VXLAN_PORT = 15;
+export const IFLA_VXLAN_GROUP6 = 16;
+export const IFLA_VXLAN_LOCAL6 = 17;
+export const IFLA_VXLAN_UDP_CSUM = 18;
+export const IFLA_VXLAN_UDP_ZERO_CSUM6_TX = 19;
+export const IFLA_VXLAN_UDP_ZERO_CSUM6_RX = 20;
+export const IFLA_VXLAN_REMCSUM_TX = 21;
+export const IFLA_VXLAN_REMCSUM_RX = 22;
+export const IFLA_VXLAN_GBP = 23;
+export const IFLA_VXLAN_REMCSUM_NOPARTIAL = 24;
+export const IFLA_VXLAN_COLLECT_METADATA = 25;
+export const IFLA_VXLAN_LABEL = 26;
+export const IFLA_VXLAN_GPE = 27;
+export const IFLA_VXLAN_TTL_INHERIT = 28;
+export const IFLA_VXLAN_DF = 29;
+export const IFLA_VXLAN_VNIFILTER = 30;
+export const IFLA_VXLAN_LOCALBYPASS = 31;
+export const IFLA_VXLAN_LABEL_POLICY = 32;
+export const IFLA_VXLAN_RESERVED_BITS = 33;
+export const IFLA_VXLAN_MC_ROUTE = 34;
+export const IFLA_VXLAN_MAX = 34;
+
+// geneve
+export const IFLA_GENEVE_MAX = 14;
+export const IFLA_GENEVE_UNSPEC = 0;
+export const IFLA_GENEVE_ID = 1;
+export const IFLA_GENEVE_REMOTE = 2;
+export const IFLA_GENEVE_TTL = 3;
+export const IFLA_GENEVE_TOS = 4;
+export const IFLA_GENEVE_PORT = 5;
+export const IFLA_GENEVE_COLLECT_METADATA = 6;
+export const IFLA_GENEVE_REMOTE6 = 7;
+export const IFLA_GENEVE_UDP_CSUM = 8;
+export const IFLA_GENEVE_UDP_ZERO_CSUM6_TX = 9;
+export const IFLA_GENEVE_UDP_ZERO_CSUM6_RX = 10;
+export const IFLA_GENEVE_LABEL = 11;
+export const IFLA_GENEVE_TTL_INHERIT = 12;
+export const IFLA_GENEVE_DF = 13;
+export const IFLA_GENEVE_INNER_PROTO_INHERIT = 14;
+
+// bond
+export const IFLA_BOND_MAX = 32;
+export const IFLA_BOND_UNSPEC = 0;
+export const IFLA_BOND_MODE = 1;
+export const IFLA_BOND_ACTIVE_SLAVE = 2;
+export const IFLA_BOND_MIIMON = 3;
+export const IFLA_BOND_UPDELAY = 4;
+export const IFLA_BOND_DOWNDELAY = 5;
+export const IFLA_BOND_USE_CARRIER = 6;
+export const IFLA_BOND_ARP_INTERVAL = 7;
+export const IFLA_BOND_ARP_IP_TARGET = 8;
+export const IFLA_BOND_ARP_VALIDATE = 9;
+export const IFLA_BOND_ARP_ALL_TARGETS = 10;
+export const IFLA_BOND_PRIMARY = 11;
+export const IFLA_BOND_PRIMARY_RESELECT = 12;
+export const IFLA_BOND_FAIL_OVER_MAC = 13;
+export const IFLA_BOND_XMIT_HASH_POLICY = 14;
+export const IFLA_BOND_RESEND_IGMP = 15;
+export const IFLA_BOND_NUM_PEER_NOTIF = 16;
+export const IFLA_BOND_ALL_SLAVES_ACTIVE = 17;
+export const IFLA_BOND_MIN_LINKS = 18;
+export const IFLA_BOND_LP_INTERVAL = 19;
+export const IFLA_BOND_PACKETS_PER_SLAVE = 20;
+export const IFLA_BOND_AD_LACP_RATE = 21;
+export const IFLA_BOND_AD_SELECT = 22;
+export const IFLA_BOND_AD_INFO = 23;
+export const IFLA_BOND_AD_ACTOR_SYS_PRIO = 24;
+export const IFLA_BOND_AD_USER_PORT_KEY = 25;
+export const IFLA_BOND_AD_ACTOR_SYSTEM = 26;
+export const IFLA_BOND_TLB_DYNAMIC_LB = 27;
+export const IFLA_BOND_PEER_NOTIF_DELAY = 28;
+export const IFLA_BOND_AD_LACP_ACTIVE = 29;
+export const IFLA_BOND_MISSED_MAX = 30;
+export const IFLA_BOND_NS_IP6_TARGET = 31;
+export const IFLA_BOND_COUPLED_CONTROL = 32;
+
+// A bond's port.
+export const IFLA_BOND_SLAVE_MAX = 12;
+export const IFLA_BOND_SLAVE_UNSPEC = 0;
+export const IFLA_BOND_SLAVE_STATE = 1;
+export const IFLA_BOND_SLAVE_MII_STATUS = 2;
+export const IFLA_BOND_SLAVE_LINK_FAILURE_COUNT = 3;
+export const IFLA_BOND_SLAVE_PERM_HWADDR = 4;
+export const IFLA_BOND_SLAVE_QUEUE_ID = 5;
+export const IFLA_BOND_SLAVE_AD_AGGREGATOR_ID = 6;
+export const IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE = 7;
+export const IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE = 8;
+export const IFLA_BOND_SLAVE_PRIO = 9;
+export const IFLA_BOND_SLAVE_ACTOR_PORT_PRIO = 10;
+export const IFLA_BOND_SLAVE_AD_CHURN_ACTOR_STATE = 11;
+export const IFLA_BOND_SLAVE_AD_CHURN_PARTNER_STATE = 12;
+
+// 802.3ad information.
+export const IFLA_BOND_AD_INFO_MAX = 5;
+export const IFLA_BOND_AD_INFO_UNSPEC = 0;
+export const IFLA_BOND_AD_INFO_AGGREGATOR = 1;
+export const IFLA_BOND_AD_INFO_NUM_PORTS = 2;
+export const IFLA_BOND_AD_INFO_ACTOR_KEY = 3;
+export const IFLA_BOND_AD_INFO_PARTNER_KEY = 4;
+export const IFLA_BOND_AD_INFO_PARTNER_MAC = 5;
+
+// gre, gretap
+export const IFLA_GRE_MAX = 24;
+export const IFLA_GRE_UNSPEC = 0;
+export const IFLA_GRE_LINK = 1;
+export const IFLA_GRE_IFLAGS = 2;
+export const IFLA_GRE_OFLAGS = 3;
+export const IFLA_GRE_IKEY = 4;
+export const IFLA_GRE_OKEY = 5;
+export const IFLA_GRE_LOCAL = 6;
+export const IFLA_GRE_REMOTE = 7;
+export const IFLA_GRE_TTL = 8;
+export const IFLA_GRE_TOS = 9;
+export const IFLA_GRE_PMTUDISC = 10;
+export const IFLA_GRE_ENCAP_LIMIT = 11;
+export const IFLA_GRE_FLOWINFO = 12;
+export const IFLA_GRE_FLAGS = 13;
+export const IFLA_GRE_ENCAP_TYPE = 14;
+export const IFLA_GRE_ENCAP_FLAGS = 15;
+export const IFLA_GRE_ENCAP_SPORT = 16;
+export const IFLA_GRE_ENCAP_DPORT = 17;
+export const IFLA_GRE_COLLECT_METADATA = 18;
+export const IFLA_GRE_IGNORE_DF = 19;
+export const IFLA_GRE_FWMARK = 20;
+export const IFLA_GRE_ERSPAN_INDEX = 21;
+export const IFLA_GRE_ERSPAN_VER = 22;
+export const IFLA_GRE_ERSPAN_DIR = 23;
+export const IFLA_GRE_ERSPAN_HWID = 24;
+
+// ipip, sit, ip6tnl
+export const IFLA_IPTUN_UNSPEC = 0;
+export const IFLA_IPTUN_LINK = 1;
+export const IFLA_IPTUN_LOCAL = 2;
+export const IFLA_IPTUN_REMOTE = 3;
+export const IFLA_IPTUN_TTL = 4;
+export const IFLA_IPTUN_TOS = 5;
+export const IFLA_IPTUN_ENCAP_LIMIT = 6;
+export const IFLA_IPTUN_FLOWINFO = 7;
+export const IFLA_IPTUN_FLAGS = 8;
+export const IFLA_IPTUN_PROTO = 9;
+export const IFLA_IPTUN_PMTUDISC = 10;
+export const IFLA_IPTUN_6RD_PREFIX = 11;
+export const IFLA_IPTUN_6RD_RELAY_PREFIX = 12;
+export const IFLA_IPTUN_6RD_PREFIXLEN = 13;
+export const IFLA_IPTUN_6RD_RELAY_PREFIXLEN = 14;
+export const IFLA_IPTUN_ENCAP_TYPE = 15;
+export const IFLA_IPTUN_ENCAP_FLAGS = 16;
+export const IFLA_IPTUN_ENCAP_SPORT = 17;
+export const IFLA_IPTUN_ENCAP_DPORT = 18;
+export const IFLA_IPTUN_COLLECT_METADATA = 19;
+export const IFLA_IPTUN_FWMARK = 20;
+export const IFLA_IPTUN_MAX = 20;
+
+// tun
+export const IFLA_TUN_MAX = 9;
+export const IFLA_TUN_UNSPEC = 0;
+export const IFLA_TUN_OWNER = 1;
+export const IFLA_TUN_GROUP = 2;
+export const IFLA_TUN_TYPE = 3;
+export const IFLA_TUN_PI = 4;
+export const IFLA_TUN_VNET_HDR = 5;
+export const IFLA_TUN_PERSIST = 6;
+export const IFLA_TUN_MULTI_QUEUE = 7;
+export const IFLA_TUN_NUM_QUEUES = 8;
+export const IFLA_TUN_NUM_DISABLED_QUEUES = 9;

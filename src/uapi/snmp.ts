@@ -1,0 +1,591 @@
+/*
+ * Counters of the management information bases: indices, and the tables that /proc prints them by.
+ * Kernel counterparts: include/uapi/linux/snmp.h, the tables of net/ipv4/proc.c and net/ipv6/proc.c
+ * (Linux 6.18). RFC 2011, 2012, 2013, 4293. A counter block is an array of doubles of X_MIB_MAX entries;
+ * index 0 is never counted. Order of a table = order of the columns in /proc/net/snmp and netstat.
+ */
+
+// IP, both versions.
+export const IPSTATS_MIB_NUM = 0;
+export const IPSTATS_MIB_INPKTS = 1;
+export const IPSTATS_MIB_INOCTETS = 2;
+export const IPSTATS_MIB_INDELIVERS = 3;
+export const IPSTATS_MIB_NOECTPKTS = 4;
+export const IPSTATS_MIB_ECT1PKTS = 5;
+export const IPSTATS_MIB_ECT0PKTS = 6;
+export const IPSTATS_MIB_CEPKTS = 7;
+export const IPSTATS_MIB_OUTREQUESTS = 8;
+export const IPSTATS_MIB_OUTPKTS = 9;
+export const IPSTATS_MIB_OUTOCTETS = 10;
+export const IPSTATS_MIB_OUTFORWDATAGRAMS = 11;
+export const IPSTATS_MIB_INHDRERRORS = 12;
+export const IPSTATS_MIB_INTOOBIGERRORS = 13;
+export const IPSTATS_MIB_INNOROUTES = 14;
+export const IPSTATS_MIB_INADDRERRORS = 15;
+export const IPSTATS_MIB_INUNKNOWNPROTOS = 16;
+export const IPSTATS_MIB_INTRUNCATEDPKTS = 17;
+export const IPSTATS_MIB_INDISCARDS = 18;
+export const IPSTATS_MIB_OUTDISCARDS = 19;
+export const IPSTATS_MIB_OUTNOROUTES = 20;
+export const IPSTATS_MIB_REASMTIMEOUT = 21;
+export const IPSTATS_MIB_REASMREQDS = 22;
+export const IPSTATS_MIB_REASMOKS = 23;
+export const IPSTATS_MIB_REASMFAILS = 24;
+export const IPSTATS_MIB_FRAGOKS = 25;
+export const IPSTATS_MIB_FRAGFAILS = 26;
+export const IPSTATS_MIB_FRAGCREATES = 27;
+export const IPSTATS_MIB_INMCASTPKTS = 28;
+export const IPSTATS_MIB_OUTMCASTPKTS = 29;
+export const IPSTATS_MIB_INBCASTPKTS = 30;
+export const IPSTATS_MIB_OUTBCASTPKTS = 31;
+export const IPSTATS_MIB_INMCASTOCTETS = 32;
+export const IPSTATS_MIB_OUTMCASTOCTETS = 33;
+export const IPSTATS_MIB_INBCASTOCTETS = 34;
+export const IPSTATS_MIB_OUTBCASTOCTETS = 35;
+export const IPSTATS_MIB_CSUMERRORS = 36;
+export const IPSTATS_MIB_REASM_OVERLAPS = 37;
+export const IPSTATS_MIB_MAX = 38;
+
+// ICMP.
+export const ICMP_MIB_NUM = 0;
+export const ICMP_MIB_INMSGS = 1;
+export const ICMP_MIB_INERRORS = 2;
+export const ICMP_MIB_INDESTUNREACHS = 3;
+export const ICMP_MIB_INTIMEEXCDS = 4;
+export const ICMP_MIB_INPARMPROBS = 5;
+export const ICMP_MIB_INSRCQUENCHS = 6;
+export const ICMP_MIB_INREDIRECTS = 7;
+export const ICMP_MIB_INECHOS = 8;
+export const ICMP_MIB_INECHOREPS = 9;
+export const ICMP_MIB_INTIMESTAMPS = 10;
+export const ICMP_MIB_INTIMESTAMPREPS = 11;
+export const ICMP_MIB_INADDRMASKS = 12;
+export const ICMP_MIB_INADDRMASKREPS = 13;
+export const ICMP_MIB_OUTMSGS = 14;
+export const ICMP_MIB_OUTERRORS = 15;
+export const ICMP_MIB_OUTDESTUNREACHS = 16;
+export const ICMP_MIB_OUTTIMEEXCDS = 17;
+export const ICMP_MIB_OUTPARMPROBS = 18;
+export const ICMP_MIB_OUTSRCQUENCHS = 19;
+export const ICMP_MIB_OUTREDIRECTS = 20;
+export const ICMP_MIB_OUTECHOS = 21;
+export const ICMP_MIB_OUTECHOREPS = 22;
+export const ICMP_MIB_OUTTIMESTAMPS = 23;
+export const ICMP_MIB_OUTTIMESTAMPREPS = 24;
+export const ICMP_MIB_OUTADDRMASKS = 25;
+export const ICMP_MIB_OUTADDRMASKREPS = 26;
+export const ICMP_MIB_CSUMERRORS = 27;
+export const ICMP_MIB_RATELIMITGLOBAL = 28;
+export const ICMP_MIB_RATELIMITHOST = 29;
+export const ICMP_MIB_MAX = 30;
+
+// ICMPv6.
+export const ICMP6_MIB_NUM = 0;
+export const ICMP6_MIB_INMSGS = 1;
+export const ICMP6_MIB_INERRORS = 2;
+export const ICMP6_MIB_OUTMSGS = 3;
+export const ICMP6_MIB_OUTERRORS = 4;
+export const ICMP6_MIB_CSUMERRORS = 5;
+export const ICMP6_MIB_RATELIMITHOST = 6;
+export const ICMP6_MIB_MAX = 7;
+
+// TCP.
+export const TCP_MIB_NUM = 0;
+export const TCP_MIB_RTOALGORITHM = 1;
+export const TCP_MIB_RTOMIN = 2;
+export const TCP_MIB_RTOMAX = 3;
+export const TCP_MIB_MAXCONN = 4;
+export const TCP_MIB_ACTIVEOPENS = 5;
+export const TCP_MIB_PASSIVEOPENS = 6;
+export const TCP_MIB_ATTEMPTFAILS = 7;
+export const TCP_MIB_ESTABRESETS = 8;
+export const TCP_MIB_CURRESTAB = 9;
+export const TCP_MIB_INSEGS = 10;
+export const TCP_MIB_OUTSEGS = 11;
+export const TCP_MIB_RETRANSSEGS = 12;
+export const TCP_MIB_INERRS = 13;
+export const TCP_MIB_OUTRSTS = 14;
+export const TCP_MIB_CSUMERRORS = 15;
+export const TCP_MIB_MAX = 16;
+
+// UDP and UDP-Lite.
+export const UDP_MIB_NUM = 0;
+export const UDP_MIB_INDATAGRAMS = 1;
+export const UDP_MIB_NOPORTS = 2;
+export const UDP_MIB_INERRORS = 3;
+export const UDP_MIB_OUTDATAGRAMS = 4;
+export const UDP_MIB_RCVBUFERRORS = 5;
+export const UDP_MIB_SNDBUFERRORS = 6;
+export const UDP_MIB_CSUMERRORS = 7;
+export const UDP_MIB_IGNOREDMULTI = 8;
+export const UDP_MIB_MEMERRORS = 9;
+export const UDP_MIB_MAX = 10;
+
+// What Linux counts besides: TcpExt.
+export const LINUX_MIB_NUM = 0;
+export const LINUX_MIB_SYNCOOKIESSENT = 1;
+export const LINUX_MIB_SYNCOOKIESRECV = 2;
+export const LINUX_MIB_SYNCOOKIESFAILED = 3;
+export const LINUX_MIB_EMBRYONICRSTS = 4;
+export const LINUX_MIB_PRUNECALLED = 5;
+export const LINUX_MIB_RCVPRUNED = 6;
+export const LINUX_MIB_OFOPRUNED = 7;
+export const LINUX_MIB_OUTOFWINDOWICMPS = 8;
+export const LINUX_MIB_LOCKDROPPEDICMPS = 9;
+export const LINUX_MIB_ARPFILTER = 10;
+export const LINUX_MIB_TIMEWAITED = 11;
+export const LINUX_MIB_TIMEWAITRECYCLED = 12;
+export const LINUX_MIB_TIMEWAITKILLED = 13;
+export const LINUX_MIB_PAWSACTIVEREJECTED = 14;
+export const LINUX_MIB_PAWSESTABREJECTED = 15;
+export const LINUX_MIB_BEYOND_WINDOW = 16;
+export const LINUX_MIB_TSECRREJECTED = 17;
+export const LINUX_MIB_PAWS_OLD_ACK = 18;
+export const LINUX_MIB_PAWS_TW_REJECTED = 19;
+export const LINUX_MIB_DELAYEDACKS = 20;
+export const LINUX_MIB_DELAYEDACKLOCKED = 21;
+export const LINUX_MIB_DELAYEDACKLOST = 22;
+export const LINUX_MIB_LISTENOVERFLOWS = 23;
+export const LINUX_MIB_LISTENDROPS = 24;
+export const LINUX_MIB_TCPHPHITS = 25;
+export const LINUX_MIB_TCPPUREACKS = 26;
+export const LINUX_MIB_TCPHPACKS = 27;
+export const LINUX_MIB_TCPRENORECOVERY = 28;
+export const LINUX_MIB_TCPSACKRECOVERY = 29;
+export const LINUX_MIB_TCPSACKRENEGING = 30;
+export const LINUX_MIB_TCPSACKREORDER = 31;
+export const LINUX_MIB_TCPRENOREORDER = 32;
+export const LINUX_MIB_TCPTSREORDER = 33;
+export const LINUX_MIB_TCPFULLUNDO = 34;
+export const LINUX_MIB_TCPPARTIALUNDO = 35;
+export const LINUX_MIB_TCPDSACKUNDO = 36;
+export const LINUX_MIB_TCPLOSSUNDO = 37;
+export const LINUX_MIB_TCPLOSTRETRANSMIT = 38;
+export const LINUX_MIB_TCPRENOFAILURES = 39;
+export const LINUX_MIB_TCPSACKFAILURES = 40;
+export const LINUX_MIB_TCPLOSSFAILURES = 41;
+export const LINUX_MIB_TCPFASTRETRANS = 42;
+export const LINUX_MIB_TCPSLOWSTARTRETRANS = 43;
+export const LINUX_MIB_TCPTIMEOUTS = 44;
+export const LINUX_MIB_TCPLOSSPROBES = 45;
+export const LINUX_MIB_TCPLOSSPROBERECOVERY = 46;
+export const LINUX_MIB_TCPRENORECOVERYFAIL = 47;
+export const LINUX_MIB_TCPSACKRECOVERYFAIL = 48;
+export const LINUX_MIB_TCPRCVCOLLAPSED = 49;
+export const LINUX_MIB_TCPDSACKOLDSENT = 50;
+export const LINUX_MIB_TCPDSACKOFOSENT = 51;
+export const LINUX_MIB_TCPDSACKRECV = 52;
+export const LINUX_MIB_TCPDSACKOFORECV = 53;
+export const LINUX_MIB_TCPABORTONDATA = 54;
+export const LINUX_MIB_TCPABORTONCLOSE = 55;
+export const LINUX_MIB_TCPABORTONMEMORY = 56;
+export const LINUX_MIB_TCPABORTONTIMEOUT = 57;
+export const LINUX_MIB_TCPABORTONLINGER = 58;
+export const LINUX_MIB_TCPABORTFAILED = 59;
+export const LINUX_MIB_TCPMEMORYPRESSURES = 60;
+export const LINUX_MIB_TCPMEMORYPRESSURESCHRONO = 61;
+export const LINUX_MIB_TCPSACKDISCARD = 62;
+export const LINUX_MIB_TCPDSACKIGNOREDOLD = 63;
+export const LINUX_MIB_TCPDSACKIGNOREDNOUNDO = 64;
+export const LINUX_MIB_TCPSPURIOUSRTOS = 65;
+export const LINUX_MIB_TCPMD5NOTFOUND = 66;
+export const LINUX_MIB_TCPMD5UNEXPECTED = 67;
+export const LINUX_MIB_TCPMD5FAILURE = 68;
+export const LINUX_MIB_SACKSHIFTED = 69;
+export const LINUX_MIB_SACKMERGED = 70;
+export const LINUX_MIB_SACKSHIFTFALLBACK = 71;
+export const LINUX_MIB_TCPBACKLOGDROP = 72;
+export const LINUX_MIB_PFMEMALLOCDROP = 73;
+export const LINUX_MIB_TCPMINTTLDROP = 74;
+export const LINUX_MIB_TCPDEFERACCEPTDROP = 75;
+export const LINUX_MIB_IPRPFILTER = 76;
+export const LINUX_MIB_TCPTIMEWAITOVERFLOW = 77;
+export const LINUX_MIB_TCPREQQFULLDOCOOKIES = 78;
+export const LINUX_MIB_TCPREQQFULLDROP = 79;
+export const LINUX_MIB_TCPRETRANSFAIL = 80;
+export const LINUX_MIB_TCPRCVCOALESCE = 81;
+export const LINUX_MIB_TCPBACKLOGCOALESCE = 82;
+export const LINUX_MIB_TCPOFOQUEUE = 83;
+export const LINUX_MIB_TCPOFODROP = 84;
+export const LINUX_MIB_TCPOFOMERGE = 85;
+export const LINUX_MIB_TCPCHALLENGEACK = 86;
+export const LINUX_MIB_TCPSYNCHALLENGE = 87;
+export const LINUX_MIB_TCPFASTOPENACTIVE = 88;
+export const LINUX_MIB_TCPFASTOPENACTIVEFAIL = 89;
+export const LINUX_MIB_TCPFASTOPENPASSIVE = 90;
+export const LINUX_MIB_TCPFASTOPENPASSIVEFAIL = 91;
+export const LINUX_MIB_TCPFASTOPENLISTENOVERFLOW = 92;
+export const LINUX_MIB_TCPFASTOPENCOOKIEREQD = 93;
+export const LINUX_MIB_TCPFASTOPENBLACKHOLE = 94;
+export const LINUX_MIB_TCPSPURIOUS_RTX_HOSTQUEUES = 95;
+export const LINUX_MIB_BUSYPOLLRXPACKETS = 96;
+export const LINUX_MIB_TCPAUTOCORKING = 97;
+export const LINUX_MIB_TCPFROMZEROWINDOWADV = 98;
+export const LINUX_MIB_TCPTOZEROWINDOWADV = 99;
+export const LINUX_MIB_TCPWANTZEROWINDOWADV = 100;
+export const LINUX_MIB_TCPSYNRETRANS = 101;
+export const LINUX_MIB_TCPORIGDATASENT = 102;
+export const LINUX_MIB_TCPHYSTARTTRAINDETECT = 103;
+export const LINUX_MIB_TCPHYSTARTTRAINCWND = 104;
+export const LINUX_MIB_TCPHYSTARTDELAYDETECT = 105;
+export const LINUX_MIB_TCPHYSTARTDELAYCWND = 106;
+export const LINUX_MIB_TCPACKSKIPPEDSYNRECV = 107;
+export const LINUX_MIB_TCPACKSKIPPEDPAWS = 108;
+export const LINUX_MIB_TCPACKSKIPPEDSEQ = 109;
+export const LINUX_MIB_TCPACKSKIPPEDFINWAIT2 = 110;
+export const LINUX_MIB_TCPACKSKIPPEDTIMEWAIT = 111;
+export const LINUX_MIB_TCPACKSKIPPEDCHALLENGE = 112;
+export const LINUX_MIB_TCPWINPROBE = 113;
+export const LINUX_MIB_TCPKEEPALIVE = 114;
+export const LINUX_MIB_TCPMTUPFAIL = 115;
+export const LINUX_MIB_TCPMTUPSUCCESS = 116;
+export const LINUX_MIB_TCPDELIVERED = 117;
+export const LINUX_MIB_TCPDELIVEREDCE = 118;
+export const LINUX_MIB_TCPACKCOMPRESSED = 119;
+export const LINUX_MIB_TCPZEROWINDOWDROP = 120;
+export const LINUX_MIB_TCPRCVQDROP = 121;
+export const LINUX_MIB_TCPWQUEUETOOBIG = 122;
+export const LINUX_MIB_TCPFASTOPENPASSIVEALTKEY = 123;
+export const LINUX_MIB_TCPTIMEOUTREHASH = 124;
+export const LINUX_MIB_TCPDUPLICATEDATAREHASH = 125;
+export const LINUX_MIB_TCPDSACKRECVSEGS = 126;
+export const LINUX_MIB_TCPDSACKIGNOREDDUBIOUS = 127;
+export const LINUX_MIB_TCPMIGRATEREQSUCCESS = 128;
+export const LINUX_MIB_TCPMIGRATEREQFAILURE = 129;
+export const LINUX_MIB_TCPPLBREHASH = 130;
+export const LINUX_MIB_TCPAOREQUIRED = 131;
+export const LINUX_MIB_TCPAOBAD = 132;
+export const LINUX_MIB_TCPAOKEYNOTFOUND = 133;
+export const LINUX_MIB_TCPAOGOOD = 134;
+export const LINUX_MIB_TCPAODROPPEDICMPS = 135;
+export const LINUX_MIB_MAX = 136;
+
+// Per message type: the type in the low bits, sent messages in the upper half.
+export const ICMPMSG_MIB_MAX = 512;
+export const ICMP6MSG_MIB_MAX = 512;
+
+/** A printed name and the index of its counter. */
+export type SnmpItem = readonly [name: string, index: number];
+
+/** Ip of /proc/net/snmp, behind Forwarding and DefaultTTL. */
+export const SNMP4_IPSTATS_LIST: readonly SnmpItem[] = Object.freeze([
+  ['InReceives', IPSTATS_MIB_INPKTS],
+  ['InHdrErrors', IPSTATS_MIB_INHDRERRORS],
+  ['InAddrErrors', IPSTATS_MIB_INADDRERRORS],
+  ['ForwDatagrams', IPSTATS_MIB_OUTFORWDATAGRAMS],
+  ['InUnknownProtos', IPSTATS_MIB_INUNKNOWNPROTOS],
+  ['InDiscards', IPSTATS_MIB_INDISCARDS],
+  ['InDelivers', IPSTATS_MIB_INDELIVERS],
+  ['OutRequests', IPSTATS_MIB_OUTREQUESTS],
+  ['OutDiscards', IPSTATS_MIB_OUTDISCARDS],
+  ['OutNoRoutes', IPSTATS_MIB_OUTNOROUTES],
+  ['ReasmTimeout', IPSTATS_MIB_REASMTIMEOUT],
+  ['ReasmReqds', IPSTATS_MIB_REASMREQDS],
+  ['ReasmOKs', IPSTATS_MIB_REASMOKS],
+  ['ReasmFails', IPSTATS_MIB_REASMFAILS],
+  ['FragOKs', IPSTATS_MIB_FRAGOKS],
+  ['FragFails', IPSTATS_MIB_FRAGFAILS],
+  ['FragCreates', IPSTATS_MIB_FRAGCREATES],
+  ['OutTransmits', IPSTATS_MIB_OUTPKTS],
+] as const);
+
+/** IpExt of /proc/net/netstat. */
+export const SNMP4_IPEXTSTATS_LIST: readonly SnmpItem[] = Object.freeze([
+  ['InNoRoutes', IPSTATS_MIB_INNOROUTES],
+  ['InTruncatedPkts', IPSTATS_MIB_INTRUNCATEDPKTS],
+  ['InMcastPkts', IPSTATS_MIB_INMCASTPKTS],
+  ['OutMcastPkts', IPSTATS_MIB_OUTMCASTPKTS],
+  ['InBcastPkts', IPSTATS_MIB_INBCASTPKTS],
+  ['OutBcastPkts', IPSTATS_MIB_OUTBCASTPKTS],
+  ['InOctets', IPSTATS_MIB_INOCTETS],
+  ['OutOctets', IPSTATS_MIB_OUTOCTETS],
+  ['InMcastOctets', IPSTATS_MIB_INMCASTOCTETS],
+  ['OutMcastOctets', IPSTATS_MIB_OUTMCASTOCTETS],
+  ['InBcastOctets', IPSTATS_MIB_INBCASTOCTETS],
+  ['OutBcastOctets', IPSTATS_MIB_OUTBCASTOCTETS],
+  ['InCsumErrors', IPSTATS_MIB_CSUMERRORS],
+  ['InNoECTPkts', IPSTATS_MIB_NOECTPKTS],
+  ['InECT1Pkts', IPSTATS_MIB_ECT1PKTS],
+  ['InECT0Pkts', IPSTATS_MIB_ECT0PKTS],
+  ['InCEPkts', IPSTATS_MIB_CEPKTS],
+  ['ReasmOverlaps', IPSTATS_MIB_REASM_OVERLAPS],
+] as const);
+
+/** Icmp of /proc/net/snmp. */
+export const SNMP4_ICMP_LIST: readonly SnmpItem[] = Object.freeze([
+  ['InMsgs', ICMP_MIB_INMSGS],
+  ['InErrors', ICMP_MIB_INERRORS],
+  ['InCsumErrors', ICMP_MIB_CSUMERRORS],
+  ['InDestUnreachs', ICMP_MIB_INDESTUNREACHS],
+  ['InTimeExcds', ICMP_MIB_INTIMEEXCDS],
+  ['InParmProbs', ICMP_MIB_INPARMPROBS],
+  ['InSrcQuenchs', ICMP_MIB_INSRCQUENCHS],
+  ['InRedirects', ICMP_MIB_INREDIRECTS],
+  ['InEchos', ICMP_MIB_INECHOS],
+  ['InEchoReps', ICMP_MIB_INECHOREPS],
+  ['InTimestamps', ICMP_MIB_INTIMESTAMPS],
+  ['InTimestampReps', ICMP_MIB_INTIMESTAMPREPS],
+  ['InAddrMasks', ICMP_MIB_INADDRMASKS],
+  ['InAddrMaskReps', ICMP_MIB_INADDRMASKREPS],
+  ['OutMsgs', ICMP_MIB_OUTMSGS],
+  ['OutErrors', ICMP_MIB_OUTERRORS],
+  ['OutRateLimitGlobal', ICMP_MIB_RATELIMITGLOBAL],
+  ['OutRateLimitHost', ICMP_MIB_RATELIMITHOST],
+  ['OutDestUnreachs', ICMP_MIB_OUTDESTUNREACHS],
+  ['OutTimeExcds', ICMP_MIB_OUTTIMEEXCDS],
+  ['OutParmProbs', ICMP_MIB_OUTPARMPROBS],
+  ['OutSrcQuenchs', ICMP_MIB_OUTSRCQUENCHS],
+  ['OutRedirects', ICMP_MIB_OUTREDIRECTS],
+  ['OutEchos', ICMP_MIB_OUTECHOS],
+  ['OutEchoReps', ICMP_MIB_OUTECHOREPS],
+  ['OutTimestamps', ICMP_MIB_OUTTIMESTAMPS],
+  ['OutTimestampReps', ICMP_MIB_OUTTIMESTAMPREPS],
+  ['OutAddrMasks', ICMP_MIB_OUTADDRMASKS],
+  ['OutAddrMaskReps', ICMP_MIB_OUTADDRMASKREPS],
+] as const);
+
+/** Tcp of /proc/net/snmp. MaxConn is signed. */
+export const SNMP4_TCP_LIST: readonly SnmpItem[] = Object.freeze([
+  ['RtoAlgorithm', TCP_MIB_RTOALGORITHM],
+  ['RtoMin', TCP_MIB_RTOMIN],
+  ['RtoMax', TCP_MIB_RTOMAX],
+  ['MaxConn', TCP_MIB_MAXCONN],
+  ['ActiveOpens', TCP_MIB_ACTIVEOPENS],
+  ['PassiveOpens', TCP_MIB_PASSIVEOPENS],
+  ['AttemptFails', TCP_MIB_ATTEMPTFAILS],
+  ['EstabResets', TCP_MIB_ESTABRESETS],
+  ['CurrEstab', TCP_MIB_CURRESTAB],
+  ['InSegs', TCP_MIB_INSEGS],
+  ['OutSegs', TCP_MIB_OUTSEGS],
+  ['RetransSegs', TCP_MIB_RETRANSSEGS],
+  ['InErrs', TCP_MIB_INERRS],
+  ['OutRsts', TCP_MIB_OUTRSTS],
+  ['InCsumErrors', TCP_MIB_CSUMERRORS],
+] as const);
+
+/** Udp and UdpLite of /proc/net/snmp. */
+export const SNMP4_UDP_LIST: readonly SnmpItem[] = Object.freeze([
+  ['InDatagrams', UDP_MIB_INDATAGRAMS],
+  ['NoPorts', UDP_MIB_NOPORTS],
+  ['InErrors', UDP_MIB_INERRORS],
+  ['OutDatagrams', UDP_MIB_OUTDATAGRAMS],
+  ['RcvbufErrors', UDP_MIB_RCVBUFERRORS],
+  ['SndbufErrors', UDP_MIB_SNDBUFERRORS],
+  ['InCsumErrors', UDP_MIB_CSUMERRORS],
+  ['IgnoredMulti', UDP_MIB_IGNOREDMULTI],
+  ['MemErrors', UDP_MIB_MEMERRORS],
+] as const);
+
+/** TcpExt of /proc/net/netstat. */
+export const SNMP4_NET_LIST: readonly SnmpItem[] = Object.freeze([
+  ['SyncookiesSent', LINUX_MIB_SYNCOOKIESSENT],
+  ['SyncookiesRecv', LINUX_MIB_SYNCOOKIESRECV],
+  ['SyncookiesFailed', LINUX_MIB_SYNCOOKIESFAILED],
+  ['EmbryonicRsts', LINUX_MIB_EMBRYONICRSTS],
+  ['PruneCalled', LINUX_MIB_PRUNECALLED],
+  ['RcvPruned', LINUX_MIB_RCVPRUNED],
+  ['OfoPruned', LINUX_MIB_OFOPRUNED],
+  ['OutOfWindowIcmps', LINUX_MIB_OUTOFWINDOWICMPS],
+  ['LockDroppedIcmps', LINUX_MIB_LOCKDROPPEDICMPS],
+  ['ArpFilter', LINUX_MIB_ARPFILTER],
+  ['TW', LINUX_MIB_TIMEWAITED],
+  ['TWRecycled', LINUX_MIB_TIMEWAITRECYCLED],
+  ['TWKilled', LINUX_MIB_TIMEWAITKILLED],
+  ['PAWSActive', LINUX_MIB_PAWSACTIVEREJECTED],
+  ['PAWSEstab', LINUX_MIB_PAWSESTABREJECTED],
+  ['BeyondWindow', LINUX_MIB_BEYOND_WINDOW],
+  ['TSEcrRejected', LINUX_MIB_TSECRREJECTED],
+  ['PAWSOldAck', LINUX_MIB_PAWS_OLD_ACK],
+  ['PAWSTimewait', LINUX_MIB_PAWS_TW_REJECTED],
+  ['DelayedACKs', LINUX_MIB_DELAYEDACKS],
+  ['DelayedACKLocked', LINUX_MIB_DELAYEDACKLOCKED],
+  ['DelayedACKLost', LINUX_MIB_DELAYEDACKLOST],
+  ['ListenOverflows', LINUX_MIB_LISTENOVERFLOWS],
+  ['ListenDrops', LINUX_MIB_LISTENDROPS],
+  ['TCPHPHits', LINUX_MIB_TCPHPHITS],
+  ['TCPPureAcks', LINUX_MIB_TCPPUREACKS],
+  ['TCPHPAcks', LINUX_MIB_TCPHPACKS],
+  ['TCPRenoRecovery', LINUX_MIB_TCPRENORECOVERY],
+  ['TCPSackRecovery', LINUX_MIB_TCPSACKRECOVERY],
+  ['TCPSACKReneging', LINUX_MIB_TCPSACKRENEGING],
+  ['TCPSACKReorder', LINUX_MIB_TCPSACKREORDER],
+  ['TCPRenoReorder', LINUX_MIB_TCPRENOREORDER],
+  ['TCPTSReorder', LINUX_MIB_TCPTSREORDER],
+  ['TCPFullUndo', LINUX_MIB_TCPFULLUNDO],
+  ['TCPPartialUndo', LINUX_MIB_TCPPARTIALUNDO],
+  ['TCPDSACKUndo', LINUX_MIB_TCPDSACKUNDO],
+  ['TCPLossUndo', LINUX_MIB_TCPLOSSUNDO],
+  ['TCPLostRetransmit', LINUX_MIB_TCPLOSTRETRANSMIT],
+  ['TCPRenoFailures', LINUX_MIB_TCPRENOFAILURES],
+  ['TCPSackFailures', LINUX_MIB_TCPSACKFAILURES],
+  ['TCPLossFailures', LINUX_MIB_TCPLOSSFAILURES],
+  ['TCPFastRetrans', LINUX_MIB_TCPFASTRETRANS],
+  ['TCPSlowStartRetrans', LINUX_MIB_TCPSLOWSTARTRETRANS],
+  ['TCPTimeouts', LINUX_MIB_TCPTIMEOUTS],
+  ['TCPLossProbes', LINUX_MIB_TCPLOSSPROBES],
+  ['TCPLossProbeRecovery', LINUX_MIB_TCPLOSSPROBERECOVERY],
+  ['TCPRenoRecoveryFail', LINUX_MIB_TCPRENORECOVERYFAIL],
+  ['TCPSackRecoveryFail', LINUX_MIB_TCPSACKRECOVERYFAIL],
+  ['TCPRcvCollapsed', LINUX_MIB_TCPRCVCOLLAPSED],
+  ['TCPBacklogCoalesce', LINUX_MIB_TCPBACKLOGCOALESCE],
+  ['TCPDSACKOldSent', LINUX_MIB_TCPDSACKOLDSENT],
+  ['TCPDSACKOfoSent', LINUX_MIB_TCPDSACKOFOSENT],
+  ['TCPDSACKRecv', LINUX_MIB_TCPDSACKRECV],
+  ['TCPDSACKOfoRecv', LINUX_MIB_TCPDSACKOFORECV],
+  ['TCPAbortOnData', LINUX_MIB_TCPABORTONDATA],
+  ['TCPAbortOnClose', LINUX_MIB_TCPABORTONCLOSE],
+  ['TCPAbortOnMemory', LINUX_MIB_TCPABORTONMEMORY],
+  ['TCPAbortOnTimeout', LINUX_MIB_TCPABORTONTIMEOUT],
+  ['TCPAbortOnLinger', LINUX_MIB_TCPABORTONLINGER],
+  ['TCPAbortFailed', LINUX_MIB_TCPABORTFAILED],
+  ['TCPMemoryPressures', LINUX_MIB_TCPMEMORYPRESSURES],
+  ['TCPMemoryPressuresChrono', LINUX_MIB_TCPMEMORYPRESSURESCHRONO],
+  ['TCPSACKDiscard', LINUX_MIB_TCPSACKDISCARD],
+  ['TCPDSACKIgnoredOld', LINUX_MIB_TCPDSACKIGNOREDOLD],
+  ['TCPDSACKIgnoredNoUndo', LINUX_MIB_TCPDSACKIGNOREDNOUNDO],
+  ['TCPSpuriousRTOs', LINUX_MIB_TCPSPURIOUSRTOS],
+  ['TCPMD5NotFound', LINUX_MIB_TCPMD5NOTFOUND],
+  ['TCPMD5Unexpected', LINUX_MIB_TCPMD5UNEXPECTED],
+  ['TCPMD5Failure', LINUX_MIB_TCPMD5FAILURE],
+  ['TCPSackShifted', LINUX_MIB_SACKSHIFTED],
+  ['TCPSackMerged', LINUX_MIB_SACKMERGED],
+  ['TCPSackShiftFallback', LINUX_MIB_SACKSHIFTFALLBACK],
+  ['TCPBacklogDrop', LINUX_MIB_TCPBACKLOGDROP],
+  ['PFMemallocDrop', LINUX_MIB_PFMEMALLOCDROP],
+  ['TCPMinTTLDrop', LINUX_MIB_TCPMINTTLDROP],
+  ['TCPDeferAcceptDrop', LINUX_MIB_TCPDEFERACCEPTDROP],
+  ['IPReversePathFilter', LINUX_MIB_IPRPFILTER],
+  ['TCPTimeWaitOverflow', LINUX_MIB_TCPTIMEWAITOVERFLOW],
+  ['TCPReqQFullDoCookies', LINUX_MIB_TCPREQQFULLDOCOOKIES],
+  ['TCPReqQFullDrop', LINUX_MIB_TCPREQQFULLDROP],
+  ['TCPRetransFail', LINUX_MIB_TCPRETRANSFAIL],
+  ['TCPRcvCoalesce', LINUX_MIB_TCPRCVCOALESCE],
+  ['TCPOFOQueue', LINUX_MIB_TCPOFOQUEUE],
+  ['TCPOFODrop', LINUX_MIB_TCPOFODROP],
+  ['TCPOFOMerge', LINUX_MIB_TCPOFOMERGE],
+  ['TCPChallengeACK', LINUX_MIB_TCPCHALLENGEACK],
+  ['TCPSYNChallenge', LINUX_MIB_TCPSYNCHALLENGE],
+  ['TCPFastOpenActive', LINUX_MIB_TCPFASTOPENACTIVE],
+  ['TCPFastOpenActiveFail', LINUX_MIB_TCPFASTOPENACTIVEFAIL],
+  ['TCPFastOpenPassive', LINUX_MIB_TCPFASTOPENPASSIVE],
+  ['TCPFastOpenPassiveFail', LINUX_MIB_TCPFASTOPENPASSIVEFAIL],
+  ['TCPFastOpenListenOverflow', LINUX_MIB_TCPFASTOPENLISTENOVERFLOW],
+  ['TCPFastOpenCookieReqd', LINUX_MIB_TCPFASTOPENCOOKIEREQD],
+  ['TCPFastOpenBlackhole', LINUX_MIB_TCPFASTOPENBLACKHOLE],
+  ['TCPSpuriousRtxHostQueues', LINUX_MIB_TCPSPURIOUS_RTX_HOSTQUEUES],
+  ['BusyPollRxPackets', LINUX_MIB_BUSYPOLLRXPACKETS],
+  ['TCPAutoCorking', LINUX_MIB_TCPAUTOCORKING],
+  ['TCPFromZeroWindowAdv', LINUX_MIB_TCPFROMZEROWINDOWADV],
+  ['TCPToZeroWindowAdv', LINUX_MIB_TCPTOZEROWINDOWADV],
+  ['TCPWantZeroWindowAdv', LINUX_MIB_TCPWANTZEROWINDOWADV],
+  ['TCPSynRetrans', LINUX_MIB_TCPSYNRETRANS],
+  ['TCPOrigDataSent', LINUX_MIB_TCPORIGDATASENT],
+  ['TCPHystartTrainDetect', LINUX_MIB_TCPHYSTARTTRAINDETECT],
+  ['TCPHystartTrainCwnd', LINUX_MIB_TCPHYSTARTTRAINCWND],
+  ['TCPHystartDelayDetect', LINUX_MIB_TCPHYSTARTDELAYDETECT],
+  ['TCPHystartDelayCwnd', LINUX_MIB_TCPHYSTARTDELAYCWND],
+  ['TCPACKSkippedSynRecv', LINUX_MIB_TCPACKSKIPPEDSYNRECV],
+  ['TCPACKSkippedPAWS', LINUX_MIB_TCPACKSKIPPEDPAWS],
+  ['TCPACKSkippedSeq', LINUX_MIB_TCPACKSKIPPEDSEQ],
+  ['TCPACKSkippedFinWait2', LINUX_MIB_TCPACKSKIPPEDFINWAIT2],
+  ['TCPACKSkippedTimeWait', LINUX_MIB_TCPACKSKIPPEDTIMEWAIT],
+  ['TCPACKSkippedChallenge', LINUX_MIB_TCPACKSKIPPEDCHALLENGE],
+  ['TCPWinProbe', LINUX_MIB_TCPWINPROBE],
+  ['TCPKeepAlive', LINUX_MIB_TCPKEEPALIVE],
+  ['TCPMTUPFail', LINUX_MIB_TCPMTUPFAIL],
+  ['TCPMTUPSuccess', LINUX_MIB_TCPMTUPSUCCESS],
+  ['TCPDelivered', LINUX_MIB_TCPDELIVERED],
+  ['TCPDeliveredCE', LINUX_MIB_TCPDELIVEREDCE],
+  ['TCPAckCompressed', LINUX_MIB_TCPACKCOMPRESSED],
+  ['TCPZeroWindowDrop', LINUX_MIB_TCPZEROWINDOWDROP],
+  ['TCPRcvQDrop', LINUX_MIB_TCPRCVQDROP],
+  ['TCPWqueueTooBig', LINUX_MIB_TCPWQUEUETOOBIG],
+  ['TCPFastOpenPassiveAltKey', LINUX_MIB_TCPFASTOPENPASSIVEALTKEY],
+  ['TcpTimeoutRehash', LINUX_MIB_TCPTIMEOUTREHASH],
+  ['TcpDuplicateDataRehash', LINUX_MIB_TCPDUPLICATEDATAREHASH],
+  ['TCPDSACKRecvSegs', LINUX_MIB_TCPDSACKRECVSEGS],
+  ['TCPDSACKIgnoredDubious', LINUX_MIB_TCPDSACKIGNOREDDUBIOUS],
+  ['TCPMigrateReqSuccess', LINUX_MIB_TCPMIGRATEREQSUCCESS],
+  ['TCPMigrateReqFailure', LINUX_MIB_TCPMIGRATEREQFAILURE],
+  ['TCPPLBRehash', LINUX_MIB_TCPPLBREHASH],
+  ['TCPAORequired', LINUX_MIB_TCPAOREQUIRED],
+  ['TCPAOBad', LINUX_MIB_TCPAOBAD],
+  ['TCPAOKeyNotFound', LINUX_MIB_TCPAOKEYNOTFOUND],
+  ['TCPAOGood', LINUX_MIB_TCPAOGOOD],
+  ['TCPAODroppedIcmps', LINUX_MIB_TCPAODROPPEDICMPS],
+] as const);
+
+/** Ip6 lines of /proc/net/snmp6. */
+export const SNMP6_IPSTATS_LIST: readonly SnmpItem[] = Object.freeze([
+  ['Ip6InReceives', IPSTATS_MIB_INPKTS],
+  ['Ip6InHdrErrors', IPSTATS_MIB_INHDRERRORS],
+  ['Ip6InTooBigErrors', IPSTATS_MIB_INTOOBIGERRORS],
+  ['Ip6InNoRoutes', IPSTATS_MIB_INNOROUTES],
+  ['Ip6InAddrErrors', IPSTATS_MIB_INADDRERRORS],
+  ['Ip6InUnknownProtos', IPSTATS_MIB_INUNKNOWNPROTOS],
+  ['Ip6InTruncatedPkts', IPSTATS_MIB_INTRUNCATEDPKTS],
+  ['Ip6InDiscards', IPSTATS_MIB_INDISCARDS],
+  ['Ip6InDelivers', IPSTATS_MIB_INDELIVERS],
+  ['Ip6OutForwDatagrams', IPSTATS_MIB_OUTFORWDATAGRAMS],
+  ['Ip6OutRequests', IPSTATS_MIB_OUTREQUESTS],
+  ['Ip6OutDiscards', IPSTATS_MIB_OUTDISCARDS],
+  ['Ip6OutNoRoutes', IPSTATS_MIB_OUTNOROUTES],
+  ['Ip6ReasmTimeout', IPSTATS_MIB_REASMTIMEOUT],
+  ['Ip6ReasmReqds', IPSTATS_MIB_REASMREQDS],
+  ['Ip6ReasmOKs', IPSTATS_MIB_REASMOKS],
+  ['Ip6ReasmFails', IPSTATS_MIB_REASMFAILS],
+  ['Ip6FragOKs', IPSTATS_MIB_FRAGOKS],
+  ['Ip6FragFails', IPSTATS_MIB_FRAGFAILS],
+  ['Ip6FragCreates', IPSTATS_MIB_FRAGCREATES],
+  ['Ip6InMcastPkts', IPSTATS_MIB_INMCASTPKTS],
+  ['Ip6OutMcastPkts', IPSTATS_MIB_OUTMCASTPKTS],
+  ['Ip6InOctets', IPSTATS_MIB_INOCTETS],
+  ['Ip6OutOctets', IPSTATS_MIB_OUTOCTETS],
+  ['Ip6InMcastOctets', IPSTATS_MIB_INMCASTOCTETS],
+  ['Ip6OutMcastOctets', IPSTATS_MIB_OUTMCASTOCTETS],
+  ['Ip6InBcastOctets', IPSTATS_MIB_INBCASTOCTETS],
+  ['Ip6OutBcastOctets', IPSTATS_MIB_OUTBCASTOCTETS],
+  ['Ip6InNoECTPkts', IPSTATS_MIB_NOECTPKTS],
+  ['Ip6InECT1Pkts', IPSTATS_MIB_ECT1PKTS],
+  ['Ip6InECT0Pkts', IPSTATS_MIB_ECT0PKTS],
+  ['Ip6InCEPkts', IPSTATS_MIB_CEPKTS],
+  ['Ip6OutTransmits', IPSTATS_MIB_OUTPKTS],
+] as const);
+
+/** Icmp6 lines of /proc/net/snmp6. */
+export const SNMP6_ICMP6_LIST: readonly SnmpItem[] = Object.freeze([
+  ['Icmp6InMsgs', ICMP6_MIB_INMSGS],
+  ['Icmp6InErrors', ICMP6_MIB_INERRORS],
+  ['Icmp6OutMsgs', ICMP6_MIB_OUTMSGS],
+  ['Icmp6OutErrors', ICMP6_MIB_OUTERRORS],
+  ['Icmp6InCsumErrors', ICMP6_MIB_CSUMERRORS],
+  ['Icmp6OutRateLimitHost', ICMP6_MIB_RATELIMITHOST],
+] as const);
+
+/** Udp6 lines of /proc/net/snmp6. */
+export const SNMP6_UDP6_LIST: readonly SnmpItem[] = Object.freeze([
+  ['Udp6InDatagrams', UDP_MIB_INDATAGRAMS],
+  ['Udp6NoPorts', UDP_MIB_NOPORTS],
+  ['Udp6InErrors', UDP_MIB_INERRORS],
+  ['Udp6OutDatagrams', UDP_MIB_OUTDATAGRAMS],
+  ['Udp6RcvbufErrors', UDP_MIB_RCVBUFERRORS],
+  ['Udp6SndbufErrors', UDP_MIB_SNDBUFERRORS],
+  ['Udp6InCsumErrors', UDP_MIB_CSUMERRORS],
+  ['Udp6IgnoredMulti', UDP_MIB_IGNOREDMULTI],
+  ['Udp6MemErrors', UDP_MIB_MEMERRORS],
+] as const);
+
+/** ICMP types that have a column of their own in Icmp of /proc/net/snmp, in that order. */
+export const ICMPMIBMAP: readonly SnmpItem[] = Object.freeze([
+  ['DestUnreachs', 3],
+  ['TimeExcds', 11],
+  ['ParmProbs', 12],
+  ['SrcQuenchs', 4],
+  ['Redirects', 5],
+  ['Echos', 8],
+  ['EchoReps', 0],
+  ['Timestamps', 13],
+  ['TimestampReps', 14],
+  ['AddrMasks', 17],
+  ['AddrMaskReps', 18],
+] as const);
