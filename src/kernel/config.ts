@@ -1,0 +1,21 @@
+/**
+ * Build-time switches of the kernel, read once when the module graph loads.
+ *
+ * Counterpart of Kconfig: an embedder sets `globalThis.softnetConfig` before the first import.
+ * `debug` plays the part of CONFIG_KASAN, CONFIG_PROVE_LOCKING and CONFIG_DEBUG_NET together.
+ */
+interface SoftnetConfig {
+  /** Catch double frees, leaks, stale pointers and wrong contexts, at a cost in speed. */
+  readonly debug?: boolean;
+  /** Size in bytes of the process's packet memory; a multiple of 64 KiB, fixed for its life. */
+  readonly arenaBytes?: number;
+}
+
+const config: SoftnetConfig =
+  (globalThis as { softnetConfig?: SoftnetConfig }).softnetConfig ?? {};
+
+/** True in debug builds. A module constant, so that V8 folds the checks away when it is false. */
+export const DEBUG: boolean = config.debug === true;
+
+/** Bytes of packet memory. Pages are only touched when used, so a large default costs nothing. */
+export const ARENA_BYTES: number = config.arenaBytes ?? 256 * 1024 * 1024;

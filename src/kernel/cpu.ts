@@ -1,0 +1,65 @@
+/**
+ * One CPU of a machine and the context that runs on it.
+ *
+ * Counterpart of the per-CPU part of include/linux/preempt.h and kernel/softirq.c: what code may do
+ * depends on whether it runs in a task, a soft interrupt or a hard interrupt, and these counts say.
+ */
+import type { Machine } from '#kernel/machine.ts';
+
+export class Cpu {
+  readonly machine: Machine;
+  /** Number of this CPU, from 0. */
+  readonly id: number;
+  /** Depth of hard interrupts. @kernel hardirq_count include/linux/preempt.h */
+  hardirqCount: number;
+  /** Depth of running soft interrupts: 0 or 1. @kernel in_serving_softirq include/linux/preempt.h */
+  servingSoftirq: number;
+  /** Depth of local_bh_disable(). */
+  bhDisableCount: number;
+  /** Depth of local_irq_disable(); interrupts that arrive meanwhile wait in `irqPending`. */
+  irqDisableCount: number;
+  /** Depth of rcu_read_lock(). */
+  rcuReadCount: number;
+  /** Bit n set: softirq n has been raised. @kernel local_softirq_pending include/linux/interrupt.h */
+  softirqPending: number;
+  /** True between the wake-up of ksoftirqd/N and its next run. */
+  ksoftirqdRunning: boolean;
+  /** Interrupt numbers that arrived while interrupts were off, in order. */
+  readonly irqPending: number[];
+  /** Simulated nanoseconds of work charged to this CPU that virtual time has not yet absorbed. */
+  chargedNs: number;
+
+  constructor(machine: Machine, id: number) {
+    this.machine = machine;
+    this.id = id;
+    this.hardirqCount = 0;
+    this.servingSoftirq = 0;
+    this.bhDisableCount = 0;
+    this.irqDisableCount = 0;
+    this.rcuReadCount = 0;
+    this.softirqPending = 0;
+    this.ksoftirqdRunning = false;
+    this.irqPending = [];
+    this.chargedNs = 0;
+  }
+}
+
+/** @kernel in_hardirq include/linux/preempt.h */
+export function inHardirq(cpu: Cpu): boolean {
+  return cpu.hardirqCount > 0;
+}
+
+/** True in soft interrupts and where they are disabled. @kernel in_softirq include/linux/preempt.h */
+export function inSoftirq(cpu: Cpu): boolean {
+  return cpu.servingSoftirq > 0 || cpu.bhDisableCount > 0;
+}
+
+/** @kernel in_interrupt include/linux/preempt.h */
+export function inInterrupt(cpu: Cpu): boolean {
+  return cpu.hardirqCount > 0 || cpu.servingSoftirq > 0 || cpu.bhDisableCount > 0;
+}
+
+/** @kernel in_task include/linux/preempt.h */
+export function inTask(cpu: Cpu): boolean {
+  return cpu.hardirqCount === 0 && cpu.servingSoftirq === 0;
+}
