@@ -1,0 +1,543 @@
+/**
+ * Network devices, their queues, NAPI and the per-CPU state of the packet path.
+ * Counterpart of include/linux/netdevice.h. Functions are in net/core/dev.ts.
+ */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import { SkBuffHead } from '#include/linux/skbuff.ts';
+import type { NeighParms, Neighbour } from '#include/net/neighbour.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { Qdisc } from '#include/net/sch_generic.ts';
+import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type { Cpu } from '#kernel/cpu.ts';
+import type { Hrtimer } from '#kernel/time/hrtimer.ts';
+import type { TimerList } from '#kernel/time/timer.ts';
+
+// Registration states. @kernel net_device.reg_state include/linux/netdevice.h
+export const NETREG_UNINITIALIZED = 0;
+export const NETREG_REGISTERED = 1;
+export const NETREG_UNREGISTERING = 2;
+export const NETREG_UNREGISTERED = 3;
+export const NETREG_RELEASED = 4;
+export const NETREG_DUMMY = 5;
+
+// Bits of net_device.state.
+export const __LINK_STATE_START = 0;
+export const __LINK_STATE_PRESENT = 1;
+export const __LINK_STATE_NOCARRIER = 2;
+export const __LINK_STATE_LINKWATCH_PENDING = 3;
+export const __LINK_STATE_DORMANT = 4;
+
+// Bits of netdev_queue.state.
+export const __QUEUE_STATE_DRV_XOFF = 0;
+export const __QUEUE_STATE_STACK_XOFF = 1;
+export const __QUEUE_STATE_FROZEN = 2;
+
+// What ndo_start_xmit returns.
+export const NETDEV_TX_OK = 0x00;
+export const NETDEV_TX_BUSY = 0x10;
+
+// What the transmit path returns to the caller.
+export const NET_XMIT_SUCCESS = 0x00;
+export const NET_XMIT_DROP = 0x01;
+export const NET_XMIT_CN = 0x02;
+export const NET_XMIT_MASK = 0x0f;
+
+export const NET_RX_SUCCESS = 0;
+export const NET_RX_DROP = 1;
+
+export const RX_HANDLER_CONSUMED = 0;
+export const RX_HANDLER_ANOTHER = 1;
+export const RX_HANDLER_EXACT = 2;
+export const RX_HANDLER_PASS = 3;
+
+// Device events of the notifier chain. @kernel netdev_cmd include/linux/netdevice.h
+export const NETDEV_UP = 1;
+export const NETDEV_DOWN = 2;
+export const NETDEV_REBOOT = 3;
+export const NETDEV_CHANGE = 4;
+export const NETDEV_REGISTER = 5;
+export const NETDEV_UNREGISTER = 6;
+export const NETDEV_CHANGEMTU = 7;
+export const NETDEV_CHANGEADDR = 8;
+export const NETDEV_PRE_CHANGEADDR = 9;
+export const NETDEV_GOING_DOWN = 10;
+export const NETDEV_CHANGENAME = 11;
+export const NETDEV_FEAT_CHANGE = 12;
+export const NETDEV_PRE_UP = 14;
+export const NETDEV_POST_INIT = 16;
+export const NETDEV_PRE_UNINIT = 17;
+export const NETDEV_NOTIFY_PEERS = 20;
+export const NETDEV_CHANGEUPPER = 22;
+export const NETDEV_PRECHANGEMTU = 24;
+export const NETDEV_CHANGEINFODATA = 25;
+export const NETDEV_CHANGE_TX_QUEUE_LEN = 32;
+
+// Features. The numbers are ours (Linux's span 64 bits); the names are Linux's.
+export const NETIF_F_SG: number = 1 << 0;
+export const NETIF_F_IP_CSUM: number = 1 << 1;
+export const NETIF_F_HW_CSUM: number = 1 << 2;
+export const NETIF_F_IPV6_CSUM: number = 1 << 3;
+export const NETIF_F_HIGHDMA: number = 1 << 4;
+export const NETIF_F_FRAGLIST: number = 1 << 5;
+export const NETIF_F_GSO: number = 1 << 6;
+export const NETIF_F_TSO: number = 1 << 7;
+export const NETIF_F_TSO_ECN: number = 1 << 8;
+export const NETIF_F_TSO_MANGLEID: number = 1 << 9;
+export const NETIF_F_TSO6: number = 1 << 10;
+export const NETIF_F_GSO_UDP_L4: number = 1 << 11;
+export const NETIF_F_GRO: number = 1 << 12;
+export const NETIF_F_LRO: number = 1 << 13;
+export const NETIF_F_RXHASH: number = 1 << 14;
+export const NETIF_F_RXCSUM: number = 1 << 15;
+export const NETIF_F_NOCACHE_COPY: number = 1 << 16;
+export const NETIF_F_LOOPBACK: number = 1 << 17;
+export const NETIF_F_HW_VLAN_CTAG_TX: number = 1 << 18;
+export const NETIF_F_HW_VLAN_CTAG_RX: number = 1 << 19;
+export const NETIF_F_GRO_FRAGLIST: number = 1 << 20;
+export const NETIF_F_GRO_HW: number = 1 << 21;
+export const NETIF_F_LLTX: number = 1 << 22;
+export const NETIF_F_VLAN_CHALLENGED: number = 1 << 23;
+export const NETIF_F_NETNS_LOCAL: number = 1 << 24;
+export const NETIF_F_CSUM_MASK: number = NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_HW_CSUM;
+export const NETIF_F_ALL_TSO: number =
+  NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN | NETIF_F_TSO_MANGLEID;
+export const NETIF_F_GSO_SOFTWARE: number = NETIF_F_ALL_TSO | NETIF_F_GSO_UDP_L4;
+
+export const IFF_LIVE_ADDR_CHANGE: number = 1 << 20;
+export const IFF_XMIT_DST_RELEASE: number = 1 << 10;
+export const IFF_TX_SKB_SHARING: number = 1 << 16;
+export const IFF_NO_QUEUE: number = 1 << 21;
+
+export const MAX_ADDR_LEN = 32;
+/** Longest link-layer header reserved for. @kernel LL_MAX_HEADER include/linux/netdevice.h */
+export const LL_MAX_HEADER = 128;
+/** @kernel MAX_HEADER include/linux/netdevice.h */
+export const MAX_HEADER: number = LL_MAX_HEADER + 48;
+export const GSO_MAX_SEGS = 65535;
+export const GSO_LEGACY_MAX_SIZE = 65536;
+export const NAPI_POLL_WEIGHT = 64;
+export const GRO_HASH_BUCKETS = 8;
+
+/** Hardware statistics. Doubles: exact to 2^53. @kernel rtnl_link_stats64 include/uapi/linux/if_link.h */
+export class RtnlLinkStats64 {
+  rxPackets = 0;
+  txPackets = 0;
+  rxBytes = 0;
+  txBytes = 0;
+  rxErrors = 0;
+  txErrors = 0;
+  rxDropped = 0;
+  txDropped = 0;
+  multicast = 0;
+  collisions = 0;
+  rxLengthErrors = 0;
+  rxOverErrors = 0;
+  rxCrcErrors = 0;
+  rxFrameErrors = 0;
+  rxFifoErrors = 0;
+  rxMissedErrors = 0;
+  txAbortedErrors = 0;
+  txCarrierErrors = 0;
+  txFifoErrors = 0;
+  txHeartbeatErrors = 0;
+  txWindowErrors = 0;
+  rxCompressed = 0;
+  txCompressed = 0;
+  rxNohandler = 0;
+  rxOtherhostDropped = 0;
+}
+
+/** A driver's operations. Every slot is present; null where the driver has none. @kernel net_device_ops include/linux/netdevice.h */
+export interface NetDeviceOps {
+  ndoInit: ((dev: NetDevice) => number) | null;
+  ndoUninit: ((dev: NetDevice) => void) | null;
+  ndoOpen: ((dev: NetDevice) => number) | null;
+  ndoStop: ((dev: NetDevice) => number) | null;
+  /** Takes the packet and returns NETDEV_TX_OK, or leaves it and returns NETDEV_TX_BUSY. */
+  ndoStartXmit: (skb: SkBuff, dev: NetDevice) => number;
+  ndoFeaturesCheck: ((skb: SkBuff, dev: NetDevice, features: number) => number) | null;
+  ndoSelectQueue: ((dev: NetDevice, skb: SkBuff) => number) | null;
+  ndoChangeRxFlags: ((dev: NetDevice, flags: number) => void) | null;
+  ndoSetRxMode: ((dev: NetDevice) => void) | null;
+  ndoSetMacAddress: ((dev: NetDevice, addr: Uint8Array) => number) | null;
+  ndoValidateAddr: ((dev: NetDevice) => number) | null;
+  ndoDoIoctl: ((dev: NetDevice, cmd: number, arg: Uint8Array) => number) | null;
+  ndoChangeMtu: ((dev: NetDevice, newMtu: number) => number) | null;
+  ndoTxTimeout: ((dev: NetDevice, txqueue: number) => void) | null;
+  ndoGetStats64: ((dev: NetDevice, stats: RtnlLinkStats64) => void) | null;
+  ndoFixFeatures: ((dev: NetDevice, features: number) => number) | null;
+  ndoSetFeatures: ((dev: NetDevice, features: number) => number) | null;
+  ndoGetIflink: ((dev: NetDevice) => number) | null;
+  ndoGetPeerDev: ((dev: NetDevice) => NetDevice | null) | null;
+}
+
+/** Link-layer header operations. @kernel header_ops include/linux/netdevice.h */
+export interface HeaderOps {
+  /** Pushes a link header; `daddr`/`saddr` null mean unknown / the device's. Negative: incomplete. */
+  create(skb: SkBuff, dev: NetDevice, type: number, daddr: Uint8Array | null, saddr: Uint8Array | null, len: number): number;
+  /** Copies the sender's address of a received packet to `haddr`; returns its length. */
+  parse(skb: SkBuff, haddr: Uint8Array): number;
+  /** Fills the cached header of a neighbour. 0, or negative when it cannot be cached. */
+  cache: ((neigh: Neighbour, protocol: number) => number) | null;
+  cacheUpdate: ((neigh: Neighbour, dev: NetDevice, haddr: Uint8Array) => void) | null;
+  parseProtocol: ((skb: SkBuff) => number) | null;
+}
+
+/** @kernel ethtool_ops include/linux/ethtool.h */
+export interface EthtoolOps {
+  getDrvinfo: ((dev: NetDevice) => { driver: string; version: string; busInfo: string }) | null;
+  getLink: ((dev: NetDevice) => boolean) | null;
+  getLinkKsettings: ((dev: NetDevice) => { speedMbps: number; duplexFull: boolean; autoneg: boolean }) | null;
+  getRingparam: ((dev: NetDevice) => { rxMaxPending: number; txMaxPending: number; rxPending: number; txPending: number }) | null;
+  setRingparam: ((dev: NetDevice, rxPending: number, txPending: number) => number) | null;
+  getCoalesce: ((dev: NetDevice) => { rxUsecs: number; txUsecs: number }) | null;
+  setCoalesce: ((dev: NetDevice, rxUsecs: number, txUsecs: number) => number) | null;
+  getStrings: ((dev: NetDevice) => readonly string[]) | null;
+  getEthtoolStats: ((dev: NetDevice) => readonly number[]) | null;
+}
+
+export type RxHandler = (skb: SkBuff) => { skb: SkBuff | null; result: number };
+
+/** One transmit queue of a device. @kernel netdev_queue include/linux/netdevice.h */
+export class NetdevQueue {
+  readonly dev: NetDevice;
+  readonly index: number;
+  /** The qdisc in use, and the one to return to after a deactivation. */
+  qdisc: Qdisc;
+  qdiscSleeping: Qdisc;
+  /** __QUEUE_STATE_* bits. */
+  state: number;
+  /** Jiffies of the last transmission start. */
+  transStart: number;
+  transTimeout: number;
+  /** CPU number that holds the transmit lock; -1: free. A second taking is a dead loop. */
+  xmitLockOwner: number;
+  /** Byte queue limit of this queue (BQL): bytes on the device, and the limit (0: none). */
+  dqlInflight: number;
+  dqlLimit: number;
+
+  constructor(dev: NetDevice, index: number, qdisc: Qdisc) {
+    this.dev = dev;
+    this.index = index;
+    this.qdisc = qdisc;
+    this.qdiscSleeping = qdisc;
+    this.state = 0;
+    this.transStart = 0;
+    this.transTimeout = 0;
+    this.xmitLockOwner = -1;
+    this.dqlInflight = 0;
+    this.dqlLimit = 0;
+  }
+}
+
+// Bits of napi_struct.state.
+export const NAPI_STATE_SCHED = 0;
+export const NAPI_STATE_MISSED = 1;
+export const NAPI_STATE_DISABLE = 2;
+export const NAPI_STATE_NPSVC = 3;
+export const NAPI_STATE_LISTED = 4;
+export const NAPI_STATE_NO_BUSY_POLL = 5;
+export const NAPI_STATE_IN_BUSY_POLL = 6;
+export const NAPI_STATE_PREFER_BUSY_POLL = 7;
+export const NAPI_STATE_THREADED = 8;
+
+/** A polling instance of a driver. @kernel napi_struct include/linux/netdevice.h */
+export class NapiStruct {
+  dev: NetDevice;
+  /** Links on softnet_data.poll_list (intrusive). */
+  pollNext: NapiStruct | null;
+  pollPrev: NapiStruct | null;
+  onPollList: boolean;
+  /** NAPI_STATE_* bits. */
+  state: number;
+  weight: number;
+  poll: (napi: NapiStruct, budget: number) => number;
+  napiId: number;
+  /** CPU on whose poll list this instance is; -1: none. */
+  listOwner: number;
+  deferHardIrqsCount: number;
+  /** Held packets by flow hash; bit n of groBitmask: groHash[n] is not empty. */
+  groBitmask: number;
+  readonly groHash: SkBuffHead[];
+  /** Finished GRO_NORMAL packets waiting for a batch delivery. */
+  readonly rxList: SkBuffHead;
+  rxCount: number;
+  timer: Hrtimer<NapiStruct> | null;
+
+  constructor(dev: NetDevice, poll: (napi: NapiStruct, budget: number) => number, weight: number, napiId: number) {
+    this.dev = dev;
+    this.pollNext = null;
+    this.pollPrev = null;
+    this.onPollList = false;
+    this.state = (1 << NAPI_STATE_SCHED) | (1 << NAPI_STATE_NPSVC);
+    this.weight = weight;
+    this.poll = poll;
+    this.napiId = napiId;
+    this.listOwner = -1;
+    this.deferHardIrqsCount = 0;
+    this.groBitmask = 0;
+    this.groHash = [];
+    for (let i = 0; i < GRO_HASH_BUCKETS; i++) this.groHash.push(new SkBuffHead());
+    this.rxList = new SkBuffHead();
+    this.rxCount = 0;
+    this.timer = null;
+  }
+}
+
+/** A receiver of packets of one protocol, or of all (taps). @kernel packet_type include/linux/netdevice.h */
+export class PacketType {
+  /** ETH_P_*, host order; ETH_P_ALL for taps. */
+  readonly type: number;
+  /** Only packets of this device; null: of all. */
+  dev: NetDevice | null;
+  /** Only packets of this namespace; null: of all. */
+  net: Net | null;
+  readonly func: (skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevice) => number;
+  readonly idMatch: ((pt: PacketType, sk: object) => boolean) | null;
+  /** Do not see what this host sends. */
+  ignoreOutgoing: boolean;
+  afPacketPriv: object | null;
+
+  constructor(type: number, func: (skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevice) => number, dev: NetDevice | null = null, net: Net | null = null, idMatch: ((pt: PacketType, sk: object) => boolean) | null = null) {
+    this.type = type;
+    this.func = func;
+    this.dev = dev;
+    this.net = net;
+    this.idMatch = idMatch;
+    this.ignoreOutgoing = false;
+    this.afPacketPriv = null;
+  }
+}
+
+/** Per-CPU state of the packet path. @kernel softnet_data include/linux/netdevice.h */
+export class SoftnetData {
+  readonly cpu: Cpu;
+  /** NAPI instances to poll. */
+  pollHead: NapiStruct | null;
+  pollTail: NapiStruct | null;
+  /** Backlog packets being processed. */
+  readonly processQueue: SkBuffHead;
+  /** Packets of netif_rx() that wait for the backlog's poll. */
+  readonly inputPktQueue: SkBuffHead;
+  /** The backlog's own polling instance; created by net_dev_init(). */
+  backlog: NapiStruct | null;
+  /** Qdiscs to be run by NET_TX. */
+  outputQueue: Qdisc | null;
+  outputQueueTail: Qdisc | null;
+  /** Transmitted packets to be freed by NET_TX, linked by `next`. */
+  completionQueue: SkBuff | null;
+  processed: number;
+  timeSqueeze: number;
+  dropped: number;
+  cpuCollision: number;
+  receivedRps: number;
+  flowLimitCount: number;
+  /** True while net_rx_action runs. */
+  inNetRxAction: boolean;
+  /** Depth of nested transmissions. @kernel xmit_recursion net/core/dev.h */
+  xmitRecursion: number;
+  /** More packets follow at once: the driver may delay its doorbell. @kernel netdev_xmit_more */
+  xmitMore: boolean;
+
+  constructor(cpu: Cpu) {
+    this.cpu = cpu;
+    this.pollHead = null;
+    this.pollTail = null;
+    this.processQueue = new SkBuffHead();
+    this.inputPktQueue = new SkBuffHead();
+    this.backlog = null;
+    this.outputQueue = null;
+    this.outputQueueTail = null;
+    this.completionQueue = null;
+    this.processed = 0;
+    this.timeSqueeze = 0;
+    this.dropped = 0;
+    this.cpuCollision = 0;
+    this.receivedRps = 0;
+    this.flowLimitCount = 0;
+    this.inNetRxAction = false;
+    this.xmitRecursion = 0;
+    this.xmitMore = false;
+  }
+}
+
+/** A multicast or secondary unicast address of a device. @kernel netdev_hw_addr include/linux/netdevice.h */
+export interface NetdevHwAddr {
+  readonly addr: Uint8Array;
+  refcount: number;
+}
+
+/** A network interface. @kernel net_device include/linux/netdevice.h */
+export class NetDevice {
+  net: Net;
+  name: string;
+  ifindex: number;
+  /** Index of the lower device, or its own. */
+  iflink: number;
+  /** NETREG_* */
+  regState: number;
+  /** __LINK_STATE_* bits. */
+  state: number;
+  /** IFF_* as users see them. */
+  flags: number;
+  gflags: number;
+  /** IFF_* of Linux's priv_flags (IFF_NO_QUEUE, IFF_LIVE_ADDR_CHANGE...). */
+  privFlags: number;
+  /** ARPHRD_* */
+  type: number;
+  mtu: number;
+  minMtu: number;
+  maxMtu: number;
+  hardHeaderLen: number;
+  neededHeadroom: number;
+  neededTailroom: number;
+  addrLen: number;
+  readonly devAddr: Uint8Array;
+  readonly permAddr: Uint8Array;
+  readonly broadcast: Uint8Array;
+  addrAssignType: number;
+  /** NETIF_F_*: in use, changeable, wanted, for VLANs and tunnels. */
+  features: number;
+  hwFeatures: number;
+  wantedFeatures: number;
+  hwEncFeatures: number;
+  gsoMaxSize: number;
+  gsoMaxSegs: number;
+  groMaxSize: number;
+  netdevOps: NetDeviceOps;
+  ethtoolOps: EthtoolOps | null;
+  headerOps: HeaderOps | null;
+  rtnlLinkOps: RtnlLinkOps | null;
+  rxHandler: RxHandler | null;
+  rxHandlerData: object | null;
+  /** Taps on this device only. */
+  readonly ptypeAll: PacketType[];
+  readonly ptypeSpecific: PacketType[];
+  tx: NetdevQueue[];
+  numTxQueues: number;
+  realNumTxQueues: number;
+  numRxQueues: number;
+  realNumRxQueues: number;
+  /** Root qdisc as shown to users. */
+  qdisc: Qdisc | null;
+  txQueueLen: number;
+  /** Jiffies without progress before ndo_tx_timeout. */
+  watchdogTimeo: number;
+  watchdogTimer: TimerList<NetDevice> | null;
+  readonly napiList: NapiStruct[];
+  readonly stats: RtnlLinkStats64;
+  /** Drops by the core, per direction. @kernel net_device_core_stats include/linux/netdevice.h */
+  coreRxDropped: number;
+  coreTxDropped: number;
+  coreRxNohandler: number;
+  coreRxOtherhostDropped: number;
+  /** Holders: dev_hold()/dev_put(). */
+  refcnt: number;
+  promiscuity: number;
+  allmulti: number;
+  readonly mc: NetdevHwAddr[];
+  readonly uc: NetdevHwAddr[];
+  ipPtr: InDevice | null;
+  ip6Ptr: object | null;
+  /** Upper and lower devices (bridges, bonds). */
+  master: NetDevice | null;
+  group: number;
+  /** IF_OPER_* */
+  operstate: number;
+  linkMode: number;
+  carrierUpCount: number;
+  carrierDownCount: number;
+  irq: number;
+  memStart: number;
+  baseAddr: number;
+  /** True for loopback: the driver tells. */
+  threaded: boolean;
+  napiDeferHardIrqs: number;
+  groFlushTimeoutNs: number;
+  needsFreeNetdev: boolean;
+  privDestructor: ((dev: NetDevice) => void) | null;
+  /** The driver's private part. @kernel netdev_priv include/linux/netdevice.h */
+  priv: unknown;
+  ifalias: string;
+  /** Neighbour parameters of each table that this device uses. */
+  readonly neighParms: NeighParms[];
+
+  constructor(net: Net, name: string, netdevOps: NetDeviceOps, priv: unknown) {
+    this.net = net;
+    this.name = name;
+    this.ifindex = 0;
+    this.iflink = 0;
+    this.regState = NETREG_UNINITIALIZED;
+    this.state = 0;
+    this.flags = 0;
+    this.gflags = 0;
+    this.privFlags = 0;
+    this.type = 0;
+    this.mtu = 0;
+    this.minMtu = 0;
+    this.maxMtu = 0;
+    this.hardHeaderLen = 0;
+    this.neededHeadroom = 0;
+    this.neededTailroom = 0;
+    this.addrLen = 0;
+    this.devAddr = new Uint8Array(MAX_ADDR_LEN);
+    this.permAddr = new Uint8Array(MAX_ADDR_LEN);
+    this.broadcast = new Uint8Array(MAX_ADDR_LEN);
+    this.addrAssignType = 0;
+    this.features = 0;
+    this.hwFeatures = 0;
+    this.wantedFeatures = 0;
+    this.hwEncFeatures = 0;
+    this.gsoMaxSize = GSO_LEGACY_MAX_SIZE;
+    this.gsoMaxSegs = GSO_MAX_SEGS;
+    this.groMaxSize = GSO_LEGACY_MAX_SIZE;
+    this.netdevOps = netdevOps;
+    this.ethtoolOps = null;
+    this.headerOps = null;
+    this.rtnlLinkOps = null;
+    this.rxHandler = null;
+    this.rxHandlerData = null;
+    this.ptypeAll = [];
+    this.ptypeSpecific = [];
+    this.tx = [];
+    this.numTxQueues = 1;
+    this.realNumTxQueues = 1;
+    this.numRxQueues = 1;
+    this.realNumRxQueues = 1;
+    this.qdisc = null;
+    this.txQueueLen = 0;
+    this.watchdogTimeo = 0;
+    this.watchdogTimer = null;
+    this.napiList = [];
+    this.stats = new RtnlLinkStats64();
+    this.coreRxDropped = 0;
+    this.coreTxDropped = 0;
+    this.coreRxNohandler = 0;
+    this.coreRxOtherhostDropped = 0;
+    this.refcnt = 1;
+    this.promiscuity = 0;
+    this.allmulti = 0;
+    this.mc = [];
+    this.uc = [];
+    this.ipPtr = null;
+    this.ip6Ptr = null;
+    this.master = null;
+    this.group = 0;
+    this.operstate = 0;
+    this.linkMode = 0;
+    this.carrierUpCount = 0;
+    this.carrierDownCount = 0;
+    this.irq = 0;
+    this.memStart = 0;
+    this.baseAddr = 0;
+    this.threaded = false;
+    this.napiDeferHardIrqs = 0;
+    this.groFlushTimeoutNs = 0;
+    this.needsFreeNetdev = false;
+    this.privDestructor = null;
+    this.priv = priv;
+    this.ifalias = '';
+    this.neighParms = [];
+  }
+}
