@@ -1,0 +1,266 @@
+/** The TCP socket. Counterpart of include/linux/tcp.h. Sequence numbers are int32 throughout. */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
+import type { Hrtimer } from '#kernel/time/hrtimer.ts';
+
+/** @kernel tcp_sack_block include/linux/tcp.h */
+export class TcpSackBlock {
+  startSeq = 0;
+  endSeq = 0;
+}
+
+/** Result of parsing a segment's options. @kernel tcp_options_received include/linux/tcp.h */
+export class TcpOptionsReceived {
+  /** Seconds when tsRecent was stored; 0: never. */
+  tsRecentStamp = 0;
+  tsRecent = 0;
+  rcvTsval = 0;
+  rcvTsecr = 0;
+  sawTstamp = false;
+  tstampOk = false;
+  dsack = false;
+  wscaleOk = false;
+  /** 0 no SACK, TCP_SACK_SEEN, TCP_DSACK_SEEN. */
+  sackOk = 0;
+  sndWscale = 0;
+  rcvWscale = 0;
+  numSacks = 0;
+  userMss = 0;
+  mssClamp = 0;
+}
+
+/** One measurement of the delivery rate. @kernel rate_sample include/net/tcp.h */
+export class RateSample {
+  /** us */
+  priorMstamp = 0;
+  priorDelivered = 0;
+  priorDeliveredCe = 0;
+  delivered = 0;
+  deliveredCe = 0;
+  intervalUs = 0;
+  sndIntervalUs = 0;
+  rcvIntervalUs = 0;
+  rttUs = 0;
+  losses = 0;
+  ackedSacked = 0;
+  priorInFlight = 0;
+  lastEndSeq = 0;
+  isAppLimited = false;
+  isRetrans = false;
+  isAckDelayed = false;
+}
+
+/** A sliding-window minimum, three best samples. @kernel minmax include/linux/win_minmax.h */
+export class Minmax {
+  t0 = 0;
+  v0 = 0;
+  t1 = 0;
+  v1 = 0;
+  t2 = 0;
+  v2 = 0;
+}
+
+/** Order of segments in the retransmit and out-of-order queues: a tree by seq. */
+export class SkbRbRoot {
+  node: SkBuff | null = null;
+}
+
+/** @kernel tcp_sock include/linux/tcp.h */
+export class TcpSock extends InetConnectionSock {
+  tcpHeaderLen = 0;
+  /** Segments per GSO packet. */
+  gsoSegs = 0;
+  /** Header prediction: the fourth word of the expected header; 0: slow path. */
+  predFlags = 0;
+  bytesReceived = 0;
+  segsIn = 0;
+  dataSegsIn = 0;
+  rcvNxt = 0;
+  copiedSeq = 0;
+  rcvWup = 0;
+  sndNxt = 0;
+  segsOut = 0;
+  dataSegsOut = 0;
+  bytesSent = 0;
+  bytesAcked = 0;
+  dsackDups = 0;
+  sndUna = 0;
+  sndSml = 0;
+  /** Jiffies of the last ACK and of the last data sent. */
+  rcvTstamp = 0;
+  lsndtime = 0;
+  lastOowAckTime = 0;
+  compressedAckRcvNxt = 0;
+  compressedAck = 0;
+  dupAckCounter = 0;
+  tsoftHeld = false;
+  sndWl1 = 0;
+  sndWnd = 0;
+  maxWindow = 0;
+  mssCache = 0;
+  windowClamp = 0;
+  rcvSsthresh = 0;
+  scalingRatio = 0;
+  // RACK
+  /** us */
+  rackMstamp = 0;
+  rackRttUs = 0;
+  rackEndSeq = 0;
+  rackLastDelivered = 0;
+  rackReoWndSteps = 0;
+  rackReoWndPersist = 0;
+  rackDsackSeen = false;
+  rackAdvanced = false;
+  advmss = 0;
+  /** us, since the connection's clock started */
+  chronoStart = 0;
+  readonly chronoStat: Float64Array = new Float64Array(3);
+  chronoType = 0;
+  rateAppLimited = false;
+  nonagle = 0;
+  thinLto = false;
+  recvmsgInq = false;
+  fastopenConnect = false;
+  fastopenNoCookie = false;
+  fastopenClientFail = 0;
+  frto = false;
+  repair = false;
+  synSmc = false;
+  synFastopen = false;
+  synFastopenExp = false;
+  synData = false;
+  synDataAcked = false;
+  isSackReneg = false;
+  isCwndLimited = false;
+  saveSyn = 0;
+  savedSyn: Uint8Array | null = null;
+  ecnFlags = 0;
+  tlpHighSeq = 0;
+  tlpRetrans = false;
+  tcpTxDelay = 0;
+  /** ns: earliest departure of the next packet. */
+  tcpWstampNs = 0;
+  /** ns: cached clock. */
+  tcpClockCache = 0;
+  /** us: most recent packet received or sent. */
+  tcpMstamp = 0;
+  /** us << 3, us << 2 as in Linux. */
+  srttUs = 0;
+  mdevUs = 0;
+  mdevMaxUs = 0;
+  rttvarUs = 0;
+  rttSeq = 0;
+  readonly rttMin: Minmax = new Minmax();
+  packetsOut = 0;
+  retransOut = 0;
+  maxPacketsOut = 0;
+  cwndUsageSeq = 0;
+  urgData = 0;
+  urgSeq = 0;
+  sndUp = 0;
+  reordering = 0;
+  reordSeen = 0;
+  keepaliveProbes = 0;
+  keepaliveTime = 0;
+  keepaliveIntvl = 0;
+  readonly rxOpt: TcpOptionsReceived = new TcpOptionsReceived();
+  sndSsthresh = 0;
+  sndCwnd = 0;
+  sndCwndCnt = 0;
+  sndCwndClamp = 0;
+  sndCwndUsed = 0;
+  sndCwndStamp = 0;
+  priorCwnd = 0;
+  prrDelivered = 0;
+  prrOut = 0;
+  delivered = 0;
+  deliveredCe = 0;
+  receivedEce = 0;
+  lost = 0;
+  appLimited = 0;
+  /** us */
+  firstTxMstamp = 0;
+  deliveredMstamp = 0;
+  rateDelivered = 0;
+  rateIntervalUs = 0;
+  rcvWnd = 0;
+  writeSeq = 0;
+  pushedSeq = 0;
+  lostOut = 0;
+  sackedOut = 0;
+  pacingTimer: Hrtimer<TcpSock> | null = null;
+  compressedAckTimer: Hrtimer<TcpSock> | null = null;
+  lostSkbHint: SkBuff | null = null;
+  retransmitSkbHint: SkBuff | null = null;
+  lostCntHint = 0;
+  retransmitHigh = 0;
+  highSeq = 0;
+  highestSack: SkBuff | null = null;
+  readonly outOfOrderQueue: SkbRbRoot = new SkbRbRoot();
+  oooLastSkb: SkBuff | null = null;
+  readonly rtxQueue: SkbRbRoot = new SkbRbRoot();
+  /** Time-ordered list of sent packets: oldest and newest. */
+  tsortedHead: SkBuff | null = null;
+  tsortedTail: SkBuff | null = null;
+  readonly duplicateSack: TcpSackBlock[] = [new TcpSackBlock()];
+  readonly selectiveAcks: TcpSackBlock[] = [new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock()];
+  readonly recvSackCache: TcpSackBlock[] = [new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock()];
+  undoMarker = 0;
+  undoRetrans = 0;
+  totalRetrans = 0;
+  bytesRetrans = 0;
+  /** ms */
+  retransStamp = 0;
+  totalRto = 0;
+  totalRtoRecoveries = 0;
+  totalRtoTime = 0;
+  rtoStamp = 0;
+  linger2 = 0;
+  rcvOoopack = 0;
+  /** Bytes unread that allow the sender to be woken. */
+  notsentLowat = 0;
+  plb = 0;
+  // Receiver's RTT and buffer autotuning (DRS).
+  rcvRttEstRttUs = 0;
+  rcvRttEstSeq = 0;
+  rcvRttEstTime = 0;
+  rcvRttLastTsecr = 0;
+  rcvqSpaceSpace = 0;
+  rcvqSpaceSeq = 0;
+  rcvqSpaceTime = 0;
+  // MTU probing
+  mtuProbeSeqStart = 0;
+  mtuProbeSeqEnd = 0;
+  mtuInfo = 0;
+  timeoutRehash = 0;
+  rcvWndSeqLimited = false;
+  tsoffset = 0;
+  usecTs = false;
+  sacksTimestamp = 0;
+  /** Bits: TSQ_THROTTLED, TCP_TSQ_DEFERRED... @kernel tsq_enum include/linux/tcp.h */
+  tsqFlags = 0;
+  /** Links on the tasklet's list of throttled sockets. */
+  tsqNext: TcpSock | null = null;
+  tsqQueued = false;
+  fastopenReq: object | null = null;
+  fastopenRsk: object | null = null;
+
+}
+
+// Bits of tsqFlags.
+export const TSQ_THROTTLED = 0;
+export const TSQ_QUEUED = 1;
+export const TCP_TSQ_DEFERRED = 2;
+export const TCP_WRITE_TIMER_DEFERRED = 3;
+export const TCP_DELACK_TIMER_DEFERRED = 4;
+export const TCP_MTU_REDUCED_DEFERRED = 5;
+export const TCP_ACK_DEFERRED = 6;
+
+// chronoType
+export const TCP_CHRONO_UNSPEC = 0;
+export const TCP_CHRONO_BUSY = 1;
+export const TCP_CHRONO_RWND_LIMITED = 2;
+export const TCP_CHRONO_SNDBUF_LIMITED = 3;
+
+export const TCP_SACK_SEEN = 1;
+export const TCP_DSACK_SEEN = 4;

@@ -1,0 +1,361 @@
+/** Connection-oriented sockets. Counterpart of include/net/inet_connection_sock.h and request_sock.h. */
+import type { DstEntry } from '#include/net/dst.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { Flowi4 } from '#include/net/flow.ts';
+import type { IpOptions } from '#include/net/ip.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { Proto, Sock, SockCallbacks } from '#include/net/sock.ts';
+import { InetSock, SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock.ts';
+import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import type { TimerList } from '#kernel/time/timer.ts';
+
+export const ICSK_TIME_RETRANS = 1;
+export const ICSK_TIME_DACK = 2;
+export const ICSK_TIME_PROBE0 = 3;
+export const ICSK_TIME_LOSS_PROBE = 5;
+export const ICSK_TIME_REO_TIMEOUT = 6;
+
+export const ICSK_ACK_SCHED = 1;
+export const ICSK_ACK_TIMER = 2;
+export const ICSK_ACK_PUSHED = 4;
+export const ICSK_ACK_PUSHED2 = 8;
+export const ICSK_ACK_NOW = 16;
+export const ICSK_ACK_NOMEM = 32;
+
+export const ICSK_CA_PRIV_SLOTS = 16;
+
+/** Address-family part of a connection. @kernel inet_connection_sock_af_ops include/net/inet_connection_sock.h */
+export interface InetConnectionSockAfOps {
+  queueXmit(sk: Sock, skb: SkBuff): number;
+  sendCheck(sk: Sock, skb: SkBuff): void;
+  rebuildHeader(sk: Sock): number;
+  skRxDstSet(sk: Sock, skb: SkBuff): void;
+  connRequest(sk: Sock, skb: SkBuff): number;
+  synRecvSock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry | null, reqUnhash: RequestSock | null): { sk: Sock | null; ownReq: boolean };
+  readonly netHeaderLen: number;
+  readonly sockaddrLen: number;
+  setsockopt(sk: Sock, level: number, optname: number, optval: Uint8Array): number;
+  getsockopt(sk: Sock, level: number, optname: number, optval: Uint8Array): number;
+  mtuReduced(sk: Sock): void;
+}
+
+/** A bound port and its owners. @kernel inet_bind_bucket include/net/inet_hashtables.h */
+export class InetBindBucket {
+  readonly net: Net;
+  readonly port: number;
+  readonly l3mdev: number;
+  /** 1 when every owner set SO_REUSEADDR and none listens. */
+  fastreuse: number;
+  fastreuseport: number;
+  /** Owners linked by InetConnectionSock.bindNext. */
+  owners: InetConnectionSock | null;
+  next: InetBindBucket | null;
+
+  constructor(net: Net, port: number, l3mdev: number) {
+    this.net = net;
+    this.port = port;
+    this.l3mdev = l3mdev;
+    this.fastreuse = 0;
+    this.fastreuseport = 0;
+    this.owners = null;
+    this.next = null;
+  }
+}
+
+/** Accept queue of a listener. @kernel request_sock_queue include/net/request_sock.h */
+export class RequestSockQueue {
+  rskqDeferAccept = 0;
+  synflood = 0;
+  /** Requests in the SYN queue, and those not yet retransmitted. */
+  qlen = 0;
+  young = 0;
+  acceptHead: RequestSock | null = null;
+  acceptTail: RequestSock | null = null;
+  fastopenqMaxQlen = 0;
+  fastopenqQlen = 0;
+}
+
+/** @kernel inet_connection_sock include/net/inet_connection_sock.h */
+export class InetConnectionSock extends InetSock {
+  readonly icskAcceptQueue: RequestSockQueue;
+  icskBindHash: InetBindBucket | null;
+  bindNext: InetConnectionSock | null;
+  bindPrev: InetConnectionSock | null;
+  /** Jiffies when the pending retransmit-class timer fires. */
+  icskTimeout: number;
+  icskRetransmitTimer: TimerList<Sock> | null;
+  icskDelackTimer: TimerList<Sock> | null;
+  /** Jiffies. */
+  icskRto: number;
+  icskRtoMin: number;
+  icskRtoMax: number;
+  icskDelackMax: number;
+  icskPmtuCookie: number;
+  icskCaOps: TcpCongestionOps | null;
+  icskAfOps: InetConnectionSockAfOps | null;
+  icskCaState: number;
+  icskCaInitialized: boolean;
+  icskCaSetsockopt: boolean;
+  icskCaDstLocked: boolean;
+  icskRetransmits: number;
+  /** ICSK_TIME_*: which of the timers on icskRetransmitTimer is pending. */
+  icskPending: number;
+  icskBackoff: number;
+  icskSynRetries: number;
+  icskProbesOut: number;
+  icskExtHdrLen: number;
+  // icsk_ack
+  ackPending: number;
+  ackQuick: number;
+  ackPingpong: number;
+  ackRetry: number;
+  ackAto: number;
+  ackLrcvFlowlabel: number;
+  ackDstQuickAck: boolean;
+  ackTimeout: number;
+  ackLrcvtime: number;
+  ackLastSegSize: number;
+  ackRcvMss: number;
+  // icsk_mtup
+  mtupSearchHigh: number;
+  mtupSearchLow: number;
+  mtupProbeSize: number;
+  mtupEnabled: boolean;
+  mtupProbeTimestamp: number;
+  /** Jiffies. */
+  icskProbesTstamp: number;
+  /** ms; 0: the system's default. */
+  icskUserTimeout: number;
+  /** Private state of the congestion control: an object made by its init. */
+  icskCaPriv: object | null;
+  icskUlpData: object | null;
+
+  constructor(net: Net, family: number, prot: Proto, callbacks: SockCallbacks) {
+    super(net, family, prot, callbacks);
+    this.isIcsk = true;
+    this.icskAcceptQueue = new RequestSockQueue();
+    this.icskBindHash = null;
+    this.bindNext = null;
+    this.bindPrev = null;
+    this.icskTimeout = 0;
+    this.icskRetransmitTimer = null;
+    this.icskDelackTimer = null;
+    this.icskRto = 0;
+    this.icskRtoMin = 0;
+    this.icskRtoMax = 0;
+    this.icskDelackMax = 0;
+    this.icskPmtuCookie = 0;
+    this.icskCaOps = null;
+    this.icskAfOps = null;
+    this.icskCaState = 0;
+    this.icskCaInitialized = false;
+    this.icskCaSetsockopt = false;
+    this.icskCaDstLocked = false;
+    this.icskRetransmits = 0;
+    this.icskPending = 0;
+    this.icskBackoff = 0;
+    this.icskSynRetries = 0;
+    this.icskProbesOut = 0;
+    this.icskExtHdrLen = 0;
+    this.ackPending = 0;
+    this.ackQuick = 0;
+    this.ackPingpong = 0;
+    this.ackRetry = 0;
+    this.ackAto = 0;
+    this.ackLrcvFlowlabel = 0;
+    this.ackDstQuickAck = false;
+    this.ackTimeout = 0;
+    this.ackLrcvtime = 0;
+    this.ackLastSegSize = 0;
+    this.ackRcvMss = 0;
+    this.mtupSearchHigh = 0;
+    this.mtupSearchLow = 0;
+    this.mtupProbeSize = 0;
+    this.mtupEnabled = false;
+    this.mtupProbeTimestamp = 0;
+    this.icskProbesTstamp = 0;
+    this.icskUserTimeout = 0;
+    this.icskCaPriv = null;
+    this.icskUlpData = null;
+  }
+}
+
+/** @kernel request_sock_ops include/net/request_sock.h */
+export interface RequestSockOps {
+  readonly family: number;
+  rtxSynAck(sk: Sock, req: RequestSock): number;
+  sendAck(sk: Sock, skb: SkBuff, req: RequestSock): void;
+  sendReset(sk: Sock, skb: SkBuff, reason: number): void;
+  destructor(req: RequestSock): void;
+  synAckTimeout(req: RequestSock): void;
+  /** The route back to the peer, or null. */
+  routeReq(sk: Sock, skb: SkBuff, fl: Flowi4, req: RequestSock): DstEntry | null;
+  sendSynack(sk: Sock, dst: DstEntry | null, fl: Flowi4, req: RequestSock, synSkb: SkBuff | null, synackType: number): number;
+  initSeq(skb: SkBuff): number;
+  initTsOff(net: Net, skb: SkBuff): number;
+}
+
+/** A connection in the making; tcp_request_sock and inet_request_sock in one. @kernel tcp_request_sock include/linux/tcp.h */
+export class RequestSock extends SockCommon {
+  dlNext: RequestSock | null;
+  mss: number;
+  numRetrans: number;
+  numTimeout: number;
+  syncookie: boolean;
+  cookieTs: boolean;
+  tsRecent: number;
+  rskTimer: TimerList<RequestSock> | null;
+  timeout: number;
+  rskOps: RequestSockOps;
+  /** The child, once there is one. */
+  sk: Sock | null;
+  rskListener: Sock | null;
+  savedSyn: Uint8Array | null;
+  secid: number;
+  // inet_request_sock: local and remote addresses in host order.
+  irLocAddr: number;
+  irRmtAddr: number;
+  irNum: number;
+  irRmtPort: number;
+  irIif: number;
+  irMark: number;
+  sndWscale: number;
+  rcvWscale: number;
+  tstampOk: boolean;
+  sackOk: boolean;
+  wscaleOk: boolean;
+  ecnOk: boolean;
+  acked: boolean;
+  noSrccheck: boolean;
+  iropt: IpOptions | null;
+  // tcp_request_sock
+  tfoListener: boolean;
+  isMptcp: boolean;
+  /** us */
+  sntSynack: number;
+  lastOowAckTime: number;
+  rcvIsn: number;
+  sntIsn: number;
+  tsOff: number;
+  sntTsvalFirst: number;
+  sntTsvalLast: number;
+  rcvNxt: number;
+  txhash: number;
+  synTos: number;
+  rskWindowClamp: number;
+  rskRcvWnd: number;
+  reqUsecTs: boolean;
+
+  constructor(net: Net, family: number, ops: RequestSockOps, listener: Sock | null) {
+    super(net, family, SOCK_KIND_REQUEST);
+    this.dlNext = null;
+    this.mss = 0;
+    this.numRetrans = 0;
+    this.numTimeout = 0;
+    this.syncookie = false;
+    this.cookieTs = false;
+    this.tsRecent = 0;
+    this.rskTimer = null;
+    this.timeout = 0;
+    this.rskOps = ops;
+    this.sk = null;
+    this.rskListener = listener;
+    this.savedSyn = null;
+    this.secid = 0;
+    this.irLocAddr = 0;
+    this.irRmtAddr = 0;
+    this.irNum = 0;
+    this.irRmtPort = 0;
+    this.irIif = 0;
+    this.irMark = 0;
+    this.sndWscale = 0;
+    this.rcvWscale = 0;
+    this.tstampOk = false;
+    this.sackOk = false;
+    this.wscaleOk = false;
+    this.ecnOk = false;
+    this.acked = false;
+    this.noSrccheck = false;
+    this.iropt = null;
+    this.tfoListener = false;
+    this.isMptcp = false;
+    this.sntSynack = 0;
+    this.lastOowAckTime = 0;
+    this.rcvIsn = 0;
+    this.sntIsn = 0;
+    this.tsOff = 0;
+    this.sntTsvalFirst = 0;
+    this.sntTsvalLast = 0;
+    this.rcvNxt = 0;
+    this.txhash = 0;
+    this.synTos = 0;
+    this.rskWindowClamp = 0;
+    this.rskRcvWnd = 0;
+    this.reqUsecTs = false;
+  }
+}
+
+/** What is left of a closed connection. @kernel tcp_timewait_sock include/linux/tcp.h */
+export class InetTimewaitSock extends SockCommon {
+  twProt: Proto;
+  twMark: number;
+  /** FIN_WAIT2 or TIME_WAIT; skcState is always TCP_TIME_WAIT. */
+  twSubstate: number;
+  twRcvWscale: number;
+  twSport: number;
+  twSaddr: number;
+  twTransparent: boolean;
+  twTos: number;
+  twTxhash: number;
+  twPriority: number;
+  twTimer: TimerList<InetTimewaitSock> | null;
+  twTb: InetBindBucket | null;
+  twBindNext: InetTimewaitSock | null;
+  // tcp_timewait_sock
+  twRcvWnd: number;
+  twTsOffset: number;
+  twTsRecent: number;
+  twLastOowAckTime: number;
+  /** Seconds. */
+  twTsRecentStamp: number;
+  twTxDelay: number;
+  twRcvNxt: number;
+  twSndNxt: number;
+  twEntryStamp: number;
+
+  constructor(net: Net, family: number, prot: Proto) {
+    super(net, family, SOCK_KIND_TIMEWAIT);
+    this.twProt = prot;
+    this.twMark = 0;
+    this.twSubstate = 0;
+    this.twRcvWscale = 0;
+    this.twSport = 0;
+    this.twSaddr = 0;
+    this.twTransparent = false;
+    this.twTos = 0;
+    this.twTxhash = 0;
+    this.twPriority = 0;
+    this.twTimer = null;
+    this.twTb = null;
+    this.twBindNext = null;
+    this.twRcvWnd = 0;
+    this.twTsOffset = 0;
+    this.twTsRecent = 0;
+    this.twLastOowAckTime = 0;
+    this.twTsRecentStamp = 0;
+    this.twTxDelay = 0;
+    this.twRcvNxt = 0;
+    this.twSndNxt = 0;
+    this.twEntryStamp = 0;
+  }
+}
+
+/** @kernel inet_csk include/net/inet_connection_sock.h */
+export function inetCsk(sk: Sock): InetConnectionSock {
+  return sk as InetConnectionSock;
+}
+
+/** @kernel inet_sk include/net/inet_sock.h */
+export function inetSk(sk: Sock): InetSock {
+  return sk as InetSock;
+}
