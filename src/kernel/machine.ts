@@ -17,9 +17,9 @@ import type { HrtimerBase } from '#kernel/time/hrtimer.ts';
 import type { TimerBase } from '#kernel/time/timer.ts';
 import type { WorkQueue } from '#kernel/workqueue.ts';
 import type { Prandom } from '#lib/prandom.ts';
-import type { NetGlobals } from '#net/core/net_globals.ts';
-import type { Net } from '#net/core/net_namespace.ts';
-import type { TraceEvents } from '#trace/trace_events.ts';
+import type { NetGlobals } from '#include/net/net_globals.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { TraceEvents } from '#include/trace/events/events.ts';
 
 /** Timer ticks a second. One jiffy is one millisecond, as in a kernel built with CONFIG_HZ_1000. */
 export const HZ = 1000;

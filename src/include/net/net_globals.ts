@@ -1,0 +1,105 @@
+/**
+ * What net/ keeps once per machine: in Linux these are file-scope variables of net/core/dev.c,
+ * net/socket.c, net/ipv4/protocol.c and others.
+ */
+import type { NetProtoFamily, ProtoOps } from '#include/linux/net.ts';
+import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
+import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
+import type { NeighTable } from '#include/net/neighbour.ts';
+import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
+import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type { QdiscOps } from '#include/net/sch_generic.ts';
+import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
+import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { NotifierChain } from '#kernel/notifier.ts';
+
+/** A transport protocol above IPv4. @kernel net_protocol include/net/protocol.h */
+export interface NetProtocol {
+  /** Takes the packet (data at the transport header). Negative: resubmit to protocol -n. */
+  handler(skb: SkBuff): number;
+  /** An ICMP error about a packet we sent; `info` as in Linux. 0 or negative errno. */
+  errHandler: ((skb: SkBuff, info: number) => number) | null;
+  earlyDemux: ((skb: SkBuff) => void) | null;
+  readonly noPolicy: boolean;
+  readonly icmpStrictTagValidation: boolean;
+}
+
+/** What socket(AF_INET, type, protocol) makes. @kernel inet_protosw include/net/protocol.h */
+export interface InetProtosw {
+  readonly type: number;
+  readonly protocol: number;
+  readonly prot: Proto;
+  readonly ops: ProtoOps;
+  /** INET_PROTOSW_* */
+  readonly flags: number;
+}
+
+/** Handlers of one rtnetlink message type. */
+export interface RtnlLink {
+  readonly doit: RtnlDoit | null;
+  readonly dumpit: RtnlDumpit | null;
+  readonly flags: number;
+}
+
+export class NetGlobals {
+  readonly softnetData: SoftnetData[] = [];
+  readonly netnsList: Net[] = [];
+  readonly pernetList: PernetOperations[] = [];
+  readonly netdevChain: NotifierChain<NetDevice>;
+  /** inetaddr_chain: argument is an InIfaddr. */
+  readonly inetaddrChain: NotifierChain<object>;
+  readonly netlinkChain: NotifierChain<object>;
+  readonly neteventChain: NotifierChain<object>;
+  /** Taps on everything, and receivers by protocol. @kernel ptype_all, ptype_base net/core/dev.c */
+  ptypeAll: PacketType[] = [];
+  readonly ptypeBase: Map<number, PacketType[]> = new Map();
+  /** @kernel net_families net/socket.c */
+  readonly netFamilies: (NetProtoFamily | null)[] = [];
+  readonly inetsw: InetProtosw[] = [];
+  /** By IPPROTO_*. @kernel inet_protos net/ipv4/protocol.c */
+  readonly inetProtos: (NetProtocol | null)[] = new Array<NetProtocol | null>(256).fill(null);
+  readonly qdiscBase: Map<string, QdiscOps> = new Map();
+  /** Handlers by family, then message type minus RTM_BASE. @kernel rtnl_msg_handlers net/core/rtnetlink.c */
+  readonly rtnlMsgHandlers: Map<number, Map<number, RtnlLink>> = new Map();
+  readonly linkOps: Map<string, RtnlLinkOps> = new Map();
+  readonly neighTables: NeighTable[] = [];
+  /** @kernel arp_tbl net/ipv4/arp.c */
+  arpTbl: NeighTable | null = null;
+  readonly protoList: Proto[] = [];
+  readonly protoMemory: Map<string, ProtoMemory> = new Map();
+  readonly tcpCongList: TcpCongestionOps[] = [];
+  tcpHashinfo: InetHashinfo | null = null;
+  /** Netlink sockets bound, by protocol. */
+  readonly nlTable: Map<number, Sock[]> = new Map();
+  readonly nlKernelSocks: Map<string, (skb: SkBuff) => void> = new Map();
+  sockInodeNext = 1;
+  napiIdNext = 1024;
+  /** Seeds of the keyed hashes, filled at boot. */
+  readonly inetEhashSecret: Int32Array = new Int32Array(4);
+  readonly netSecret: Int32Array = new Int32Array(4);
+  readonly tsSecret: Int32Array = new Int32Array(4);
+  /** Limits of net.core. */
+  netdevBudget = 300;
+  netdevBudgetUsecs = 2000;
+  devWeight = 64;
+  netdevMaxBacklog = 1000;
+  netdevTstampPrequeue = 1;
+  defaultQdisc = 'pfifo_fast';
+  groNormalBatch = 8;
+  highOrderAllocDisable = 0;
+  skbFragCount = 0;
+  /** Devices being unregistered. */
+  netTodoList: NetDevice[] = [];
+  /** Devices whose carrier changed. @kernel lweventlist net/core/link_watch.c */
+  lweventlist: NetDevice[] = [];
+  /** Sockets throttled by TCP small queues, per CPU: heads of TcpSock.tsqNext chains. */
+  readonly tsqTasklet: (Sock | null)[] = [];
+
+  constructor(netdevChain: NotifierChain<NetDevice>, inetaddrChain: NotifierChain<object>, netlinkChain: NotifierChain<object>, neteventChain: NotifierChain<object>) {
+    this.netdevChain = netdevChain;
+    this.inetaddrChain = inetaddrChain;
+    this.netlinkChain = netlinkChain;
+    this.neteventChain = neteventChain;
+  }
+}

@@ -1,0 +1,195 @@
+/** IPv4 state of a namespace. Counterpart of include/net/netns/ipv4.h. Times in jiffies unless said. */
+import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { FibTable } from '#include/net/ip_fib.ts';
+import type { Sock } from '#include/net/sock.ts';
+import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
+import type { UdpTable } from '#include/net/udp.ts';
+import type { InetFragsNs } from '#include/net/inet_frag.ts';
+
+export class NetnsIpv4 {
+  /** net.ipv4.conf.all and .default. */
+  readonly devconfAll: Int32Array;
+  readonly devconfDflt: Int32Array;
+  /** Routing tables by id: RT_TABLE_LOCAL, RT_TABLE_MAIN, others. */
+  readonly fibTables: Map<number, FibTable>;
+  fibHasCustomRules: boolean;
+  /** Changed with each change of a table. */
+  fibSeq: number;
+  fibInfoCnt: number;
+  /** Per-namespace private data of the FIB code (fib_info hashes, exceptions). */
+  fibPriv: object | null;
+  inetAddrLst: Map<number, InDevice[]>;
+  tcpDeathRowTwCount: number;
+  tcpHashinfo: InetHashinfo | null;
+  udpTable: UdpTable | null;
+  /** Raw and ping sockets. */
+  readonly rawHash: Sock[];
+  readonly pingHash: Sock[];
+  pingPortRover: number;
+  frags: InetFragsNs | null;
+  /** Control sockets that send resets, ACKs and ICMP. */
+  tcpSk: Sock | null;
+  icmpSk: Sock | null;
+  /** inet_peer base of rate limits. */
+  peers: object | null;
+  tcpCongestionControl: TcpCongestionOps | null;
+  tcpFastopenCtx: object | null;
+  tcpChallengeTimestamp: number;
+  tcpChallengeCount: number;
+  tcpMetrics: object | null;
+  /** @kernel ip_idents net/ipv4/route.c */
+  ipIdents: object | null;
+  icmpGlobalStamp: number;
+  icmpGlobalCredit: number;
+
+  sysctlIpForward = 0;
+  sysctlIpDefaultTtl = 64;
+  sysctlIpNoPmtuDisc = 0;
+  sysctlIpFwdUsePmtu = 0;
+  sysctlIpFwdUpdatePriority = 1;
+  sysctlIpNonlocalBind = 0;
+  sysctlIpAutobindReuse = 0;
+  sysctlIpDynaddr = 0;
+  sysctlIpEarlyDemux = 1;
+  sysctlTcpEarlyDemux = 1;
+  sysctlUdpEarlyDemux = 1;
+  sysctlFwmarkReflect = 0;
+  sysctlTcpFwmarkAccept = 0;
+  sysctlRawL3mdevAccept = 1;
+  sysctlIpLocalPortRangeLo = 32768;
+  sysctlIpLocalPortRangeHi = 60999;
+  sysctlLocalReservedPorts: Set<number> = new Set();
+  sysctlIpProtSock = 1024;
+  sysctlPingGroupLo = 0;
+  sysctlPingGroupHi = 2147483647;
+  sysctlIcmpEchoIgnoreAll = 0;
+  sysctlIcmpEchoEnableProbe = 0;
+  sysctlIcmpEchoIgnoreBroadcasts = 1;
+  sysctlIcmpIgnoreBogusErrorResponses = 1;
+  sysctlIcmpErrorsUseInboundIfaddr = 0;
+  /** ms */
+  sysctlIcmpRatelimit = 1000;
+  sysctlIcmpRatemask = 0x1818;
+  sysctlIcmpMsgsPerSec = 1000;
+  sysctlIcmpMsgsBurst = 50;
+  sysctlMinPmtu = 552;
+  sysctlMtuExpires = 600 * 1000;
+  sysctlMinAdvmss = 256;
+  sysctlIpfragHighThresh = 4 * 1024 * 1024;
+  sysctlIpfragLowThresh = 3 * 1024 * 1024;
+  sysctlIpfragTime = 30 * 1000;
+  sysctlIpfragMaxDist = 64;
+  sysctlIgmpMaxMemberships = 20;
+  sysctlIgmpMaxMsf = 10;
+  sysctlIgmpQrv = 2;
+  sysctlUdpRmemMin = 4096;
+  sysctlUdpWmemMin = 4096;
+  sysctlFibMultipathUseNeigh = 0;
+  sysctlFibMultipathHashPolicy = 0;
+  sysctlFibSyncMem = 524288;
+
+  sysctlTcpEcn = 2;
+  sysctlTcpEcnFallback = 1;
+  sysctlTcpKeepaliveTime = 7200 * 1000;
+  sysctlTcpKeepaliveIntvl = 75 * 1000;
+  sysctlTcpKeepaliveProbes = 9;
+  sysctlTcpSynRetries = 6;
+  sysctlTcpSynackRetries = 5;
+  sysctlTcpSyncookies = 1;
+  sysctlTcpMigrateReq = 0;
+  sysctlTcpReordering = 3;
+  sysctlTcpRetries1 = 3;
+  sysctlTcpRetries2 = 15;
+  sysctlTcpOrphanRetries = 0;
+  sysctlTcpTwReuse = 2;
+  sysctlTcpTwReuseDelay = 1000;
+  sysctlTcpFinTimeout = 60 * 1000;
+  sysctlTcpNotsentLowat = 0xffffffff;
+  sysctlTcpSynLinearTimeouts = 4;
+  sysctlTcpSack = 1;
+  sysctlTcpWindowScaling = 1;
+  sysctlTcpTimestamps = 1;
+  sysctlTcpEarlyRetrans = 3;
+  sysctlTcpRecovery = 1;
+  sysctlTcpThinLinearTimeouts = 0;
+  sysctlTcpSlowStartAfterIdle = 1;
+  sysctlTcpRetransCollapse = 1;
+  sysctlTcpStdurg = 0;
+  sysctlTcpRfc1337 = 0;
+  sysctlTcpAbortOnOverflow = 0;
+  sysctlTcpFack = 0;
+  sysctlTcpMaxReordering = 300;
+  sysctlTcpAdvWinScale = 1;
+  sysctlTcpDsack = 1;
+  sysctlTcpAppWin = 31;
+  sysctlTcpFrto = 2;
+  sysctlTcpNometricsSave = 0;
+  sysctlTcpNoSsthreshMetricsSave = 1;
+  sysctlTcpModerateRcvbuf = 1;
+  sysctlTcpTsoWinDivisor = 3;
+  sysctlTcpWorkaroundSignedWindows = 0;
+  sysctlTcpLimitOutputBytes = 4 * 1024 * 1024;
+  sysctlTcpChallengeAckLimit = 0x7fffffff;
+  sysctlTcpMinTsoSegs = 2;
+  sysctlTcpTsoRttLog = 9;
+  /** seconds */
+  sysctlTcpMinRttWlen = 300;
+  sysctlTcpAutocorking = 1;
+  sysctlTcpReflectTos = 0;
+  sysctlTcpInvalidRatelimit = 500;
+  sysctlTcpPacingSsRatio = 200;
+  sysctlTcpPacingCaRatio = 120;
+  sysctlTcpWmem: [number, number, number] = [4096, 16384, 4194304];
+  sysctlTcpRmem: [number, number, number] = [4096, 131072, 33554432];
+  sysctlTcpChildEhashEntries = 0;
+  /** ns */
+  sysctlTcpCompSackDelayNs = 1000000;
+  sysctlTcpCompSackSlackNs = 100000;
+  sysctlTcpCompSackNr = 44;
+  sysctlTcpBacklogAckDefer = 1;
+  sysctlTcpPingpongThresh = 1;
+  sysctlTcpRtoMinUs = 200000;
+  sysctlTcpRtoMaxMs = 120000;
+  sysctlTcpShrinkWindow = 0;
+  sysctlMaxSynBacklog = 4096;
+  sysctlTcpFastopen = 1;
+  sysctlTcpFastopenBlackholeTimeout = 0;
+  sysctlTcpMtuProbing = 0;
+  sysctlTcpMtuProbeFloor = 48;
+  sysctlTcpBaseMss = 1024;
+  sysctlTcpMinSndMss = 48;
+  sysctlTcpProbeThreshold = 8;
+  sysctlTcpProbeInterval = 600;
+  sysctlTcpMaxTwBuckets = 262144;
+  sysctlTcpMaxOrphans = 65536;
+
+  constructor(devconfAll: Int32Array, devconfDflt: Int32Array) {
+    this.devconfAll = devconfAll;
+    this.devconfDflt = devconfDflt;
+    this.fibTables = new Map();
+    this.fibHasCustomRules = false;
+    this.fibSeq = 0;
+    this.fibInfoCnt = 0;
+    this.fibPriv = null;
+    this.inetAddrLst = new Map();
+    this.tcpDeathRowTwCount = 0;
+    this.tcpHashinfo = null;
+    this.udpTable = null;
+    this.rawHash = [];
+    this.pingHash = [];
+    this.pingPortRover = 0;
+    this.frags = null;
+    this.tcpSk = null;
+    this.icmpSk = null;
+    this.peers = null;
+    this.tcpCongestionControl = null;
+    this.tcpFastopenCtx = null;
+    this.tcpChallengeTimestamp = 0;
+    this.tcpChallengeCount = 0;
+    this.tcpMetrics = null;
+    this.ipIdents = null;
+    this.icmpGlobalStamp = 0;
+    this.icmpGlobalCredit = 0;
+  }
+}

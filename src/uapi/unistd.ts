@@ -1,0 +1,92 @@
+/**
+ * The system call table: the only door between programs and their machine's kernel.
+ *
+ * Counterpart of include/uapi/asm-generic/unistd.h. Names and arguments are Linux's; addresses and
+ * option values are the binary structs of Linux. Every call returns at once with a result >= 0 or
+ * a negative errno. A call that would sleep in Linux returns -EAGAIN (-EINPROGRESS for connect),
+ * whatever O_NONBLOCK says; `user/lib` then waits with {@link SyscallTable.waitFd} and calls again.
+ */
+
+/** Message of sendmsg and recvmsg. On return of recvmsg the three lengths and flags are set. */
+export interface UserMsghdr {
+  name: Uint8Array | null;
+  /** Bytes of `name` in use after recvmsg. */
+  namelen: number;
+  iov: readonly Uint8Array[];
+  control: Uint8Array | null;
+  controllen: number;
+  flags: number;
+}
+
+/** Wake-ups a program asked for. Cancelled by calling it. */
+export type CancelWait = () => void;
+
+/** struct epoll_event; `data` is what the program stored. */
+export interface EpollEvent {
+  events: number;
+  data: number;
+}
+
+export interface SyscallTable {
+  // net/socket.c
+  socket(family: number, type: number, protocol: number): number;
+  socketpair(family: number, type: number, protocol: number, fds: Int32Array): number;
+  bind(fd: number, addr: Uint8Array): number;
+  listen(fd: number, backlog: number): number;
+  /** Fills `addr` (when not null) and returns the new descriptor. */
+  accept4(fd: number, addr: Uint8Array | null, flags: number): number;
+  connect(fd: number, addr: Uint8Array): number;
+  /** Fills `addr` and returns the length. */
+  getsockname(fd: number, addr: Uint8Array): number;
+  getpeername(fd: number, addr: Uint8Array): number;
+  sendto(fd: number, buf: Uint8Array, flags: number, addr: Uint8Array | null): number;
+  /** Fills `addr` when not null: zero family means no address. */
+  recvfrom(fd: number, buf: Uint8Array, flags: number, addr: Uint8Array | null): number;
+  sendmsg(fd: number, msg: UserMsghdr, flags: number): number;
+  recvmsg(fd: number, msg: UserMsghdr, flags: number): number;
+  shutdown(fd: number, how: number): number;
+  setsockopt(fd: number, level: number, optname: number, optval: Uint8Array): number;
+  /** Fills `optval` and returns the length used. */
+  getsockopt(fd: number, level: number, optname: number, optval: Uint8Array): number;
+  // fs/
+  read(fd: number, buf: Uint8Array): number;
+  write(fd: number, buf: Uint8Array): number;
+  close(fd: number): number;
+  dup(fd: number): number;
+  dup3(oldfd: number, newfd: number, flags: number): number;
+  fcntl(fd: number, cmd: number, arg: number): number;
+  /** `arg` is the struct or int that Linux would read and write in place. */
+  ioctl(fd: number, cmd: number, arg: Uint8Array): number;
+  /** Opens a file of /proc or /sys. */
+  open(path: string, flags: number): number;
+  /** Names in a directory of /proc or /sys, or a negative errno. */
+  readdir(path: string): readonly string[] | number;
+  pipe2(fds: Int32Array, flags: number): number;
+  /** Fills `revents` for each (fd, events); returns how many are not zero. Never waits. */
+  poll(fds: Int32Array, events: Int16Array, revents: Int16Array): number;
+  epollCreate1(flags: number): number;
+  epollCtl(epfd: number, op: number, fd: number, event: EpollEvent | null): number;
+  /** Fills up to `events.length` entries. Never waits. */
+  epollWait(epfd: number, events: EpollEvent[]): number;
+  // time, tasks
+  /** ns since boot (CLOCK_MONOTONIC). */
+  monotonic(): number;
+  /** Wall time: whole seconds since the epoch and ns. */
+  realtime(): { sec: number; nsec: number };
+  getpid(): number;
+  uname(): { sysname: string; nodename: string; release: string };
+  getrandom(buf: Uint8Array): number;
+  sethostname(name: string): number;
+  /** Enters another namespace of the machine by name, as `ip netns exec` does. */
+  setns(netns: string): number;
+  unshare(flags: number): number;
+  exit(status: number): void;
+  // The two ways to sleep.
+  /**
+   * Calls `wake` once, from the scheduler, when any of `events` (POLL*) is ready on `fd`, or when
+   * `timeoutNs` (< 0: never) has passed; revents is then 0. A negative errno if `fd` is bad.
+   */
+  waitFd(fd: number, events: number, timeoutNs: number, wake: (revents: number) => void): CancelWait | number;
+  /** Calls `wake` after `ns`. */
+  nanosleep(ns: number, wake: () => void): CancelWait;
+}
