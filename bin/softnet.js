@@ -9,7 +9,7 @@ if (existsSync(fileURLToPath(main))) {
   await import(main.href);
 } else {
   process.stderr.write(
-    'softnet: not built yet. Run `npm run build` in the clone, then try again.\n',
+    'softnet: not built yet. Run `npm ci` in the clone, then try again.\n',
   );
   process.exitCode = 1;
 }

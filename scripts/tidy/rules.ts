@@ -26,7 +26,7 @@ export const FUNCTION_LINES_MAX = 100;
 /** Packages that a folder may import; `node:*` is left to the type-checker's projects. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   sim: ['yaml'],
-  cli: ['commander', 'cli-progress', 'cli-table3', 'picocolors', 'yaml'],
+  cli: ['commander', 'cli-progress', 'cli-table3', 'yaml'],
   'host/node': ['koffi'],
 };
 
