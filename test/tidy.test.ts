@@ -87,7 +87,9 @@ describe('layers', () => {
     ['sim/world.ts', 'host/node/tap.ts'],
     ['user/ip/ip.ts', 'net/core/dev.ts'],
     ['user/ip/ip.ts', 'user/ping/ping.ts'],
-    ['trace/events/net.ts', 'net/core/dev.ts'],
+    ['include/trace/events/net.ts', 'net/core/dev.ts'],
+    ['kernel/softirq.ts', 'include/net/sock.ts'],
+    ['hardware/e1000.ts', 'include/linux/skbuff.ts'],
   ])('%s may not import %s', (from, target) => {
     plant(`src/${target}`, 'export const b = 1;\n');
     plant(`src/${from}`, `import { b } from '#${target}';\n\nexport const c: number = b;\n`);
@@ -95,7 +97,8 @@ describe('layers', () => {
   });
 
   test.each([
-    ['kernel/softirq.ts', 'trace/events/irq.ts'],
+    ['include/trace/events/irq.ts', 'kernel/tracepoint.ts'],
+    ['net/core/dev.ts', 'include/linux/netdevice.ts'],
     ['mm/slab.ts', 'kernel/machine.ts'],
     ['net/ipv6/tcp_ipv6.ts', 'net/ipv4/tcp.ts'],
     ['net/ipv4/af_inet.ts', 'net/socket.ts'],

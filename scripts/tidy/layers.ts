@@ -12,11 +12,11 @@ export interface Layer {
 }
 
 const base = ['uapi', 'lib'] as const;
-const machine = [...base, 'kernel', 'mm', 'trace'] as const;
-const core = [...machine, 'net/core'] as const;
+const machine = [...base, 'kernel', 'mm'] as const;
+const structs = [...machine, 'include', 'trace'] as const;
+const core = [...structs, 'net/core'] as const;
 const socket = [...core, 'net/.'] as const;
-const middle = [...socket, 'net/ethernet', 'net/netfilter', 'net/netlink', 'net/sched'] as const;
-const family = [...middle, 'fs'] as const;
+const family = [...socket, 'net/ethernet', 'net/netfilter', 'net/netlink', 'net/sched'] as const;
 
 /** The folders that make up the kernel: pure, synchronous, closed. */
 export const KERNEL_FOLDERS = [
@@ -24,6 +24,7 @@ export const KERNEL_FOLDERS = [
   'lib',
   'kernel',
   'mm',
+  'include',
   'trace',
   'net',
   'drivers',
@@ -35,12 +36,15 @@ export const KERNEL_FOLDERS = [
 export const LAYERS: Readonly<Record<string, Layer>> = {
   uapi: { values: [] },
   lib: { values: ['uapi'] },
-  kernel: { values: [...base, 'trace/events'], types: KERNEL_FOLDERS },
-  mm: { values: [...base, 'kernel', 'trace/events'], types: KERNEL_FOLDERS },
-  trace: { values: [...base, 'kernel', 'mm'], types: KERNEL_FOLDERS },
-  'trace/events': { values: [...base, 'kernel/tracepoint'], types: KERNEL_FOLDERS },
+  kernel: { values: base, types: KERNEL_FOLDERS },
+  mm: { values: [...base, 'kernel'], types: KERNEL_FOLDERS },
+  // Linux's headers: structures, and the inlines that stand beside them there.
+  include: { values: machine, types: KERNEL_FOLDERS },
+  // Tracepoints are pure declarations.
+  'include/trace': { values: [...base, 'kernel/tracepoint'], types: KERNEL_FOLDERS },
+  trace: { values: [...machine, 'include'], types: KERNEL_FOLDERS },
 
-  'net/core': { values: machine, types: KERNEL_FOLDERS },
+  'net/core': { values: structs, types: KERNEL_FOLDERS },
   // The system call layer.
   'net/.': { values: core, types: ['fs', 'net'] },
   'net/ethernet': { values: socket },
@@ -55,24 +59,28 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   'net/bridge': { values: family },
   'net/8021q': { values: family },
 
-  hardware: { values: machine },
+  // Registers, memory and interrupts, and nothing of packets' meaning.
+  hardware: { values: [...machine, 'trace'] },
   drivers: { values: [...core, 'net/ethernet', 'hardware'], types: ['net', 'fs'] },
   fs: { values: socket },
   init: { values: KERNEL_FOLDERS },
 
-  sim: { values: [...machine, 'hardware', 'drivers', 'net/.', 'init'], types: KERNEL_FOLDERS },
+  sim: {
+    values: [...structs, 'hardware', 'drivers', 'net/.', 'init'],
+    types: KERNEL_FOLDERS,
+  },
   'host/node': {
-    values: [...machine, 'hardware', 'drivers', 'net/.', 'init', 'sim'],
+    values: [...structs, 'hardware', 'drivers', 'net/.', 'init', 'sim'],
     types: [...KERNEL_FOLDERS, 'user/lib'],
   },
   'host/web': {
-    values: [...machine, 'hardware', 'drivers', 'net/.', 'init', 'sim'],
+    values: [...structs, 'hardware', 'drivers', 'net/.', 'init', 'sim'],
     types: [...KERNEL_FOLDERS, 'user/lib'],
   },
 
   // Tools speak sockets, netlink and /proc, as the real ones do: one row for every tool's folder.
-  user: { values: [...base, 'user/lib'], types: ['kernel', 'net'] },
-  cli: { values: ['uapi', 'lib', 'trace', 'init', 'sim', 'user', 'host'], types: KERNEL_FOLDERS },
+  user: { values: [...base, 'user/lib'] },
+  cli: { values: [...base, 'trace', 'init', 'sim', 'user', 'host'], types: KERNEL_FOLDERS },
 };
 
 /** Rows of which each subfolder counts as a folder of its own. */
