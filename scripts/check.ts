@@ -19,8 +19,11 @@ const TSC = 'node_modules/typescript/bin/tsc';
 const TSX = 'node_modules/tsx/dist/cli.mjs';
 const VITEST = 'node_modules/vitest/vitest.mjs';
 
+/** Biome colours its output even into a pipe. */
+const plain = stdout.isTTY ? [] : ['--colors=off'];
+
 const steps: Step[] = [
-  { name: 'format and lint', command: [BIOME, 'ci', '--error-on-warnings', '.'] },
+  { name: 'format and lint', command: [BIOME, 'ci', ...plain, '--error-on-warnings', '.'] },
   { name: 'types: everything', command: [TSC, '-p', 'tsconfig.json'] },
   { name: 'types: kernel, without any host', command: [TSC, '-p', 'tsconfig.kernel.json'] },
   { name: 'types: Node, without the DOM', command: [TSC, '-p', 'tsconfig.host.json'] },

@@ -200,6 +200,7 @@ describe('module state and imports that run', () => {
     ['a call', 'register(1);'],
     ['a method call', 'table.add(1);'],
     ['a loop', 'for (const a of b) c(a);'],
+    ['a static field', 'export class A {\n  static count = 0;\n}'],
   ])('%s at the top of a module', (_, line) => {
     plant('src/kernel/x.ts', `${line}\n\nexport function f(): void {}\n`);
     expect(found()).toEqual(['src/kernel/x.ts module-state']);
@@ -214,6 +215,7 @@ describe('module state and imports that run', () => {
     'const name = /^[a-z]+$/;',
     'function f(): void {\n  let a = 0;\n  const m = new Map();\n}',
     'export class A {\n  b = new Map();\n}',
+    'export class A {\n  static readonly LEN = 4;\n  static of(): A {\n    return new A();\n  }\n}',
     'interface A {\n  b: number;\n}\n\nexport type B = { c: A };',
   ])('not %j', (line) => {
     plant('src/kernel/x.ts', `${line}\n`);

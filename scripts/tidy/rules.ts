@@ -84,14 +84,27 @@ const STATEMENT_KEYWORDS = new Set(
 
 /** No module-level mutable state and no work done by an import. */
 export function stateRules(source: Source): Finding[] {
-  const { path } = source;
+  const { path, tokens } = source;
   if (!inSrc(path) || isTest(path) || STATEFUL.test(path)) return [];
-  return topLevelStatements(source).flatMap(({ tokens, line }) => {
-    const exported = tokens[0]?.text === 'export';
-    const body = exported ? tokens.slice(1) : tokens;
+  const findings: Finding[] = [];
+  const report = (line: number, message: string): void => {
+    findings.push({ rule: 'module-state', path, line, message });
+  };
+  for (const { tokens: statement, line } of topLevelStatements(source)) {
+    const body = statement[0]?.text === 'export' ? statement.slice(1) : statement;
     const message = stateOf({ tokens: body, line }, ENTRY_POINTS.test(path), path);
-    return message === null ? [] : [{ rule: 'module-state', path, line, message }];
-  });
+    if (message !== null) report(line, message);
+  }
+  for (const [i, { kind, text, line }] of tokens.entries()) {
+    const isField = ['=', ':', ';'].includes(tokens[i + 2]?.text ?? '');
+    if (kind === 'name' && text === 'static' && isField && tokens[i + 1]?.kind === 'name') {
+      report(
+        line,
+        'a static field is a variable at the top of a module; make it `static readonly`',
+      );
+    }
+  }
+  return findings;
 }
 
 function stateOf({ tokens }: Statement, mayRun: boolean, path: string): string | null {
