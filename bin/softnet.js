@@ -8,8 +8,6 @@ const main = new URL('../dist/cli/main.js', import.meta.url);
 if (existsSync(fileURLToPath(main))) {
   await import(main.href);
 } else {
-  process.stderr.write(
-    'softnet: not built yet. Run `npm ci` in the clone, then try again.\n',
-  );
+  process.stderr.write('softnet: not built yet. Run `npm ci` in the clone, then try again.\n');
   process.exitCode = 1;
 }
