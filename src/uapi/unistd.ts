@@ -86,7 +86,12 @@ export interface SyscallTable {
    * Calls `wake` once, from the scheduler, when any of `events` (POLL*) is ready on `fd`, or when
    * `timeoutNs` (< 0: never) has passed; revents is then 0. A negative errno if `fd` is bad.
    */
-  waitFd(fd: number, events: number, timeoutNs: number, wake: (revents: number) => void): CancelWait | number;
+  waitFd(
+    fd: number,
+    events: number,
+    timeoutNs: number,
+    wake: (revents: number) => void,
+  ): CancelWait | number;
   /** Calls `wake` after `ns`. */
   nanosleep(ns: number, wake: () => void): CancelWait;
 }

@@ -63,10 +63,13 @@ export class Socket {
   flags: number;
   file: File | null;
   sk: Sock | null;
+  /** Set by the family's create; until then the calls are refused. */
   ops: ProtoOps;
   readonly wq: WaitQueueHead;
+  /** Inode number, as in /proc/net/tcp. */
+  readonly ino: number;
 
-  constructor(type: number, ops: ProtoOps, wq: WaitQueueHead) {
+  constructor(type: number, ops: ProtoOps, wq: WaitQueueHead, ino: number) {
     this.state = 1;
     this.type = type;
     this.flags = 0;
@@ -74,6 +77,7 @@ export class Socket {
     this.sk = null;
     this.ops = ops;
     this.wq = wq;
+    this.ino = ino;
   }
 }
 

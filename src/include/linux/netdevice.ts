@@ -2,13 +2,14 @@
  * Network devices, their queues, NAPI and the per-CPU state of the packet path.
  * Counterpart of include/linux/netdevice.h. Functions are in net/core/dev.ts.
  */
+
+import type { InDevice } from '#include/linux/inetdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkBuffHead } from '#include/linux/skbuff.ts';
-import type { NeighParms, Neighbour } from '#include/net/neighbour.ts';
+import type { Neighbour, NeighParms } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import type { Qdisc } from '#include/net/sch_generic.ts';
-import type { InDevice } from '#include/linux/inetdevice.ts';
 import type { RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type { Qdisc } from '#include/net/sch_generic.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
@@ -175,7 +176,14 @@ export interface NetDeviceOps {
 /** Link-layer header operations. @kernel header_ops include/linux/netdevice.h */
 export interface HeaderOps {
   /** Pushes a link header; `daddr`/`saddr` null mean unknown / the device's. Negative: incomplete. */
-  create(skb: SkBuff, dev: NetDevice, type: number, daddr: Uint8Array | null, saddr: Uint8Array | null, len: number): number;
+  create(
+    skb: SkBuff,
+    dev: NetDevice,
+    type: number,
+    daddr: Uint8Array | null,
+    saddr: Uint8Array | null,
+    len: number,
+  ): number;
   /** Copies the sender's address of a received packet to `haddr`; returns its length. */
   parse(skb: SkBuff, haddr: Uint8Array): number;
   /** Fills the cached header of a neighbour. 0, or negative when it cannot be cached. */
@@ -188,8 +196,17 @@ export interface HeaderOps {
 export interface EthtoolOps {
   getDrvinfo: ((dev: NetDevice) => { driver: string; version: string; busInfo: string }) | null;
   getLink: ((dev: NetDevice) => boolean) | null;
-  getLinkKsettings: ((dev: NetDevice) => { speedMbps: number; duplexFull: boolean; autoneg: boolean }) | null;
-  getRingparam: ((dev: NetDevice) => { rxMaxPending: number; txMaxPending: number; rxPending: number; txPending: number }) | null;
+  getLinkKsettings:
+    | ((dev: NetDevice) => { speedMbps: number; duplexFull: boolean; autoneg: boolean })
+    | null;
+  getRingparam:
+    | ((dev: NetDevice) => {
+        rxMaxPending: number;
+        txMaxPending: number;
+        rxPending: number;
+        txPending: number;
+      })
+    | null;
   setRingparam: ((dev: NetDevice, rxPending: number, txPending: number) => number) | null;
   getCoalesce: ((dev: NetDevice) => { rxUsecs: number; txUsecs: number }) | null;
   setCoalesce: ((dev: NetDevice, rxUsecs: number, txUsecs: number) => number) | null;
@@ -265,7 +282,12 @@ export class NapiStruct {
   rxCount: number;
   timer: Hrtimer<NapiStruct> | null;
 
-  constructor(dev: NetDevice, poll: (napi: NapiStruct, budget: number) => number, weight: number, napiId: number) {
+  constructor(
+    dev: NetDevice,
+    poll: (napi: NapiStruct, budget: number) => number,
+    weight: number,
+    napiId: number,
+  ) {
     this.dev = dev;
     this.pollNext = null;
     this.pollPrev = null;
@@ -299,7 +321,13 @@ export class PacketType {
   ignoreOutgoing: boolean;
   afPacketPriv: object | null;
 
-  constructor(type: number, func: (skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevice) => number, dev: NetDevice | null = null, net: Net | null = null, idMatch: ((pt: PacketType, sk: object) => boolean) | null = null) {
+  constructor(
+    type: number,
+    func: (skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevice) => number,
+    dev: NetDevice | null = null,
+    net: Net | null = null,
+    idMatch: ((pt: PacketType, sk: object) => boolean) | null = null,
+  ) {
     this.type = type;
     this.func = func;
     this.dev = dev;

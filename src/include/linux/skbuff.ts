@@ -12,12 +12,13 @@
  *                         |<-- skbHeadlen() ------>|
  *                         |<-- len = skbHeadlen() + dataLen (fragments, frag_list) -->
  */
+
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { DstEntry } from '#include/net/dst.ts';
-import type { Sock } from '#include/net/sock.ts';
 import type { NapiGroCb } from '#include/net/gro.ts';
 import type { InetSkbParm } from '#include/net/ip.ts';
+import type { Sock } from '#include/net/sock.ts';
 import type { TcpSkbCb } from '#include/net/tcp.ts';
-import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { Machine } from '#kernel/machine.ts';
 
 /** No checksum known: on receive, software must verify; on transmit, nothing is left to do. */
@@ -230,7 +231,13 @@ export class SkBuff {
   /** Debug builds: the packet lies on the free list. */
   freed: boolean;
 
-  constructor(machine: Machine, shinfo: SkbSharedInfo, tcpCb: TcpSkbCb, ipCb: InetSkbParm, groCb: NapiGroCb) {
+  constructor(
+    machine: Machine,
+    shinfo: SkbSharedInfo,
+    tcpCb: TcpSkbCb,
+    ipCb: InetSkbParm,
+    groCb: NapiGroCb,
+  ) {
     this.next = null;
     this.prev = null;
     this.list = null;

@@ -203,8 +203,18 @@ export class TcpSock extends InetConnectionSock {
   tsortedHead: SkBuff | null = null;
   tsortedTail: SkBuff | null = null;
   readonly duplicateSack: TcpSackBlock[] = [new TcpSackBlock()];
-  readonly selectiveAcks: TcpSackBlock[] = [new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock()];
-  readonly recvSackCache: TcpSackBlock[] = [new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock()];
+  readonly selectiveAcks: TcpSackBlock[] = [
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+  ];
+  readonly recvSackCache: TcpSackBlock[] = [
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+  ];
   undoMarker = 0;
   undoRetrans = 0;
   totalRetrans = 0;
@@ -244,7 +254,6 @@ export class TcpSock extends InetConnectionSock {
   tsqQueued = false;
   fastopenReq: object | null = null;
   fastopenRsk: object | null = null;
-
 }
 
 // Bits of tsqFlags.

@@ -26,7 +26,13 @@ export interface DstOps {
   ifdown: ((dst: DstEntry, dev: NetDevice) => void) | null;
   negativeAdvice(sk: Sock, dst: DstEntry): void;
   linkFailure(skb: SkBuff): void;
-  updatePmtu(dst: DstEntry, sk: Sock | null, skb: SkBuff | null, mtu: number, confirmNeigh: boolean): void;
+  updatePmtu(
+    dst: DstEntry,
+    sk: Sock | null,
+    skb: SkBuff | null,
+    mtu: number,
+    confirmNeigh: boolean,
+  ): void;
   redirect(dst: DstEntry, sk: Sock | null, skb: SkBuff): void;
   neighLookup(dst: DstEntry, skb: SkBuff | null, daddr: number): Neighbour | null;
 }
@@ -58,7 +64,14 @@ export class DstEntry {
   error: number;
   tclassid: number;
 
-  constructor(net: Net, ops: DstOps, dev: NetDevice | null, metrics: Uint32Array, input: (skb: SkBuff) => number, output: (net: Net, sk: Sock | null, skb: SkBuff) => number) {
+  constructor(
+    net: Net,
+    ops: DstOps,
+    dev: NetDevice | null,
+    metrics: Uint32Array,
+    input: (skb: SkBuff) => number,
+    output: (net: Net, sk: Sock | null, skb: SkBuff) => number,
+  ) {
     this.dev = dev;
     this.net = net;
     this.ops = ops;

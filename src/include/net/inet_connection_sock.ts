@@ -1,6 +1,7 @@
 /** Connection-oriented sockets. Counterpart of include/net/inet_connection_sock.h and request_sock.h. */
-import type { DstEntry } from '#include/net/dst.ts';
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { DstEntry } from '#include/net/dst.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -31,7 +32,13 @@ export interface InetConnectionSockAfOps {
   rebuildHeader(sk: Sock): number;
   skRxDstSet(sk: Sock, skb: SkBuff): void;
   connRequest(sk: Sock, skb: SkBuff): number;
-  synRecvSock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry | null, reqUnhash: RequestSock | null): { sk: Sock | null; ownReq: boolean };
+  synRecvSock(
+    sk: Sock,
+    skb: SkBuff,
+    req: RequestSock,
+    dst: DstEntry | null,
+    reqUnhash: RequestSock | null,
+  ): { sk: Sock | null; ownReq: boolean };
   readonly netHeaderLen: number;
   readonly sockaddrLen: number;
   setsockopt(sk: Sock, level: number, optname: number, optval: Uint8Array): number;
@@ -190,7 +197,14 @@ export interface RequestSockOps {
   synAckTimeout(req: RequestSock): void;
   /** The route back to the peer, or null. */
   routeReq(sk: Sock, skb: SkBuff, fl: Flowi4, req: RequestSock): DstEntry | null;
-  sendSynack(sk: Sock, dst: DstEntry | null, fl: Flowi4, req: RequestSock, synSkb: SkBuff | null, synackType: number): number;
+  sendSynack(
+    sk: Sock,
+    dst: DstEntry | null,
+    fl: Flowi4,
+    req: RequestSock,
+    synSkb: SkBuff | null,
+    synackType: number,
+  ): number;
   initSeq(skb: SkBuff): number;
   initTsOff(net: Net, skb: SkBuff): number;
 }

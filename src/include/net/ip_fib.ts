@@ -1,8 +1,8 @@
 /** The forwarding information base. Counterpart of include/net/ip_fib.h and include/net/route.h. */
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { DstEntry } from '#include/net/dst.ts';
-import type { Net } from '#include/net/net_namespace.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
+import type { Net } from '#include/net/net_namespace.ts';
 
 /** One next hop of a route. @kernel fib_nh include/net/ip_fib.h */
 export class FibNh {

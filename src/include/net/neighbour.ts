@@ -89,7 +89,15 @@ export class Neighbour {
   next: Neighbour | null;
   onGcList: boolean;
 
-  constructor(tbl: NeighTable, dev: NetDevice, parms: NeighParms, ops: NeighOps, output: (neigh: Neighbour, skb: SkBuff) => number, key: number, primaryKey: Uint8Array) {
+  constructor(
+    tbl: NeighTable,
+    dev: NetDevice,
+    parms: NeighParms,
+    ops: NeighOps,
+    output: (neigh: Neighbour, skb: SkBuff) => number,
+    key: number,
+    primaryKey: Uint8Array,
+  ) {
     this.tbl = tbl;
     this.dev = dev;
     this.parms = parms;

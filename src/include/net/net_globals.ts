@@ -4,6 +4,7 @@
  */
 import type { NetProtoFamily, ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
@@ -11,7 +12,6 @@ import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.t
 import type { QdiscOps } from '#include/net/sch_generic.ts';
 import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
-import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
 
 /** A transport protocol above IPv4. @kernel net_protocol include/net/protocol.h */
@@ -96,7 +96,12 @@ export class NetGlobals {
   /** Sockets throttled by TCP small queues, per CPU: heads of TcpSock.tsqNext chains. */
   readonly tsqTasklet: (Sock | null)[] = [];
 
-  constructor(netdevChain: NotifierChain<NetDevice>, inetaddrChain: NotifierChain<object>, netlinkChain: NotifierChain<object>, neteventChain: NotifierChain<object>) {
+  constructor(
+    netdevChain: NotifierChain<NetDevice>,
+    inetaddrChain: NotifierChain<object>,
+    netlinkChain: NotifierChain<object>,
+    neteventChain: NotifierChain<object>,
+  ) {
     this.netdevChain = netdevChain;
     this.inetaddrChain = inetaddrChain;
     this.netlinkChain = netlinkChain;

@@ -1,8 +1,8 @@
 /** A network namespace. Counterpart of include/net/net_namespace.h and include/net/netns/*.h. */
 import type { NetDevice } from '#include/linux/netdevice.ts';
+import type { NfHookEntries } from '#include/linux/netfilter.ts';
 import type { NetnsIpv4 } from '#include/net/netns/ipv4.ts';
 import type { NetnsMib } from '#include/net/netns/mib.ts';
-import type { NfHookEntries } from '#include/linux/netfilter.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { SysctlTable } from '#kernel/sysctl.ts';
@@ -55,7 +55,16 @@ export class Net {
   /** Route cache generation; a change makes every cached dst fail its check. */
   rtGenid: number;
 
-  constructor(machine: Machine, nsid: number, name: string, hashMix: number, ipv4: NetnsIpv4, mib: NetnsMib, nfHooks: (NfHookEntries | null)[][], sysctl: SysctlTable) {
+  constructor(
+    machine: Machine,
+    nsid: number,
+    name: string,
+    hashMix: number,
+    ipv4: NetnsIpv4,
+    mib: NetnsMib,
+    nfHooks: (NfHookEntries | null)[][],
+    sysctl: SysctlTable,
+  ) {
     this.machine = machine;
     this.nsid = nsid;
     this.name = name;

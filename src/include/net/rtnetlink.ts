@@ -23,8 +23,18 @@ export interface RtnlLinkOps {
   alloc(net: Net, name: string): NetDevice;
   validate: ((tb: NlattrTable, data: NlattrTable, extack: NetlinkExtAck) => number) | null;
   /** Registers the device; null: register_netdevice alone. */
-  newlink: ((srcNet: Net, dev: NetDevice, tb: NlattrTable, data: NlattrTable, extack: NetlinkExtAck) => number) | null;
-  changelink: ((dev: NetDevice, tb: NlattrTable, data: NlattrTable, extack: NetlinkExtAck) => number) | null;
+  newlink:
+    | ((
+        srcNet: Net,
+        dev: NetDevice,
+        tb: NlattrTable,
+        data: NlattrTable,
+        extack: NetlinkExtAck,
+      ) => number)
+    | null;
+  changelink:
+    | ((dev: NetDevice, tb: NlattrTable, data: NlattrTable, extack: NetlinkExtAck) => number)
+    | null;
   dellink: ((dev: NetDevice) => void) | null;
   /** Appends IFLA_INFO_DATA attributes. */
   fillInfo: ((skb: SkBuff, dev: NetDevice) => number) | null;

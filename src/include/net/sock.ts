@@ -355,6 +355,8 @@ export interface Proto {
   readonly noAutobind: boolean;
   /** Shared accounting, one object per machine: see ProtoMemory. Null: the protocol keeps none. */
   memory(net: Net): ProtoMemory | null;
+  /** Bytes that each socket may have in spite of pressure; 0 send, 1 receive (tcp_wmem[0]...). */
+  memoryMin(net: Net, kind: number): number;
 }
 
 /** Memory of all sockets of a protocol in one machine, in pages of 4 KiB. */

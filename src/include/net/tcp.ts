@@ -2,9 +2,9 @@
  * TCP's per-packet control block and constants. Counterpart of include/net/tcp.h.
  * The socket itself is in include/linux/tcp.ts.
  */
-import type { TcpSock } from '#include/linux/tcp.ts';
-import type { RateSample } from '#include/linux/tcp.ts';
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { RateSample, TcpSock } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { HZ } from '#kernel/machine.ts';
 

@@ -1,7 +1,8 @@
 /** UDP's sockets and tables. Counterpart of include/net/udp.h and include/linux/udp.h. */
-import { InetSock } from '#include/net/sock.ts';
+
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Proto, SockCallbacks } from '#include/net/sock.ts';
+import { InetSock } from '#include/net/sock.ts';
 
 /** @kernel udp_sock include/linux/udp.h */
 export class UdpSock extends InetSock {

@@ -1,11 +1,11 @@
 /** IPv4 state of a namespace. Counterpart of include/net/netns/ipv4.h. Times in jiffies unless said. */
 import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { InetFragsNs } from '#include/net/inet_frag.ts';
+import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { FibTable } from '#include/net/ip_fib.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
-import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { UdpTable } from '#include/net/udp.ts';
-import type { InetFragsNs } from '#include/net/inet_frag.ts';
 
 export class NetnsIpv4 {
   /** net.ipv4.conf.all and .default. */

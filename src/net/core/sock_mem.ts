@@ -1,0 +1,203 @@
+/**
+ * Memory accounting of sockets. Counterpart of the memory part of net/core/sock.c.
+ *
+ * A socket takes memory from its protocol in pages of 4 KiB (`skForwardAlloc` is what it has and
+ * has not used), and the protocol watches the sum against net.ipv4.tcp_mem: below `pressure` all is
+ * granted, above `high` nothing but the guaranteed minimum of each socket.
+ */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
+import { SOCK_SNDBUF_LOCK } from '#include/net/sock.ts';
+import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
+
+/** Size of an accounting page. @kernel PAGE_SIZE */
+export const PAGE_SIZE = 4096;
+const PAGE_SHIFT = 12;
+
+export const SK_MEM_SEND = 0;
+export const SK_MEM_RECV = 1;
+
+/** Bytes of the pages that senders fill. @kernel SKB_FRAG_PAGE_ORDER net/core/sock.c */
+export const SK_FRAG_PAGE_SIZE = 32768;
+
+/** @kernel sk_mem_pages include/net/sock.h */
+export function skMemPages(amt: number): number {
+  return (amt + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+/** @kernel sk_has_account include/net/sock.h */
+function accountOf(sk: Sock): ProtoMemory | null {
+  return sk.skProt.memory(sk.net);
+}
+
+/** @kernel sk_under_memory_pressure include/net/sock.h */
+export function skUnderMemoryPressure(sk: Sock): boolean {
+  const memory = accountOf(sk);
+  return memory !== null && memory.memoryPressure !== 0;
+}
+
+function guaranteed(sk: Sock, prot: Proto, kind: number): boolean {
+  if (kind === SK_MEM_RECV) return sk.skRmemAlloc < prot.memoryMin(sk.net, SK_MEM_RECV);
+  if (sk.skType === 1) return sk.skWmemQueued < prot.memoryMin(sk.net, SK_MEM_SEND);
+  return sk.skWmemAlloc < prot.memoryMin(sk.net, SK_MEM_SEND);
+}
+
+/** @kernel __sk_mem_raise_allocated net/core/sock.c */
+function skMemRaiseAllocated(
+  sk: Sock,
+  memory: ProtoMemory,
+  size: number,
+  amt: number,
+  kind: number,
+): boolean {
+  const prot = sk.skProt;
+  memory.memoryAllocated += amt;
+  const allocated = memory.memoryAllocated;
+  const [low, pressure, high] = memory.sysctlMem;
+  if (allocated <= low) {
+    if (memory.memoryPressure !== 0) prot.leaveMemoryPressure?.(sk);
+    return true;
+  }
+  if (allocated > pressure) prot.enterMemoryPressure?.(sk);
+  if (allocated <= high) {
+    if (guaranteed(sk, prot, kind)) return true;
+    if (memory.memoryPressure === 0) return true;
+    // Under pressure a socket may have its even share.
+    const used = skMemPages(sk.skWmemQueued + sk.skRmemAlloc + sk.skForwardAlloc);
+    if (high > memory.socketsAllocated * used) return true;
+  } else if (guaranteed(sk, prot, kind)) {
+    return true;
+  }
+  if (kind === SK_MEM_SEND && sk.skType === 1) {
+    skStreamModerateSndbuf(sk);
+    // A stream that is over its buffer already must be allowed to finish the packet at hand.
+    if (sk.skWmemQueued + size >= sk.skSndbuf) return true;
+  }
+  memory.memoryAllocated -= amt;
+  return false;
+}
+
+/** @kernel __sk_mem_schedule net/core/sock.c */
+export function __skMemSchedule(sk: Sock, size: number, kind: number): boolean {
+  const memory = accountOf(sk);
+  if (memory === null) return true;
+  const amt = skMemPages(size);
+  sk.skForwardAlloc += amt << PAGE_SHIFT;
+  if (skMemRaiseAllocated(sk, memory, size, amt, kind)) return true;
+  sk.skForwardAlloc -= amt << PAGE_SHIFT;
+  return false;
+}
+
+/** @kernel sk_wmem_schedule include/net/sock.h */
+export function skWmemSchedule(sk: Sock, size: number): boolean {
+  const delta = size - sk.skForwardAlloc;
+  return delta <= 0 || __skMemSchedule(sk, delta, SK_MEM_SEND);
+}
+
+/** @kernel sk_rmem_schedule include/net/sock.h */
+export function skRmemSchedule(sk: Sock, _skb: SkBuff | null, size: number): boolean {
+  const delta = size - sk.skForwardAlloc;
+  return delta <= 0 || __skMemSchedule(sk, delta, SK_MEM_RECV);
+}
+
+/** Takes the memory whatever the limits say: for what must not fail. @kernel sk_forced_mem_schedule net/ipv4/tcp_output.c */
+export function skForcedMemSchedule(sk: Sock, size: number): void {
+  const delta = size - sk.skForwardAlloc;
+  if (delta <= 0) return;
+  const memory = accountOf(sk);
+  const amt = skMemPages(delta);
+  sk.skForwardAlloc += amt << PAGE_SHIFT;
+  if (memory !== null) memory.memoryAllocated += amt;
+}
+
+/** @kernel __sk_mem_reclaim net/core/sock.c */
+function __skMemReclaim(sk: Sock, amount: number): void {
+  const memory = accountOf(sk);
+  const pages = amount >> PAGE_SHIFT;
+  sk.skForwardAlloc -= pages << PAGE_SHIFT;
+  if (memory === null) return;
+  memory.memoryAllocated -= pages;
+  if (memory.memoryPressure !== 0 && memory.memoryAllocated < memory.sysctlMem[0]) {
+    sk.skProt.leaveMemoryPressure?.(sk);
+  }
+}
+
+/** Gives whole unused pages back to the protocol. @kernel sk_mem_reclaim include/net/sock.h */
+export function skMemReclaim(sk: Sock): void {
+  const reclaimable = sk.skForwardAlloc - sk.skReservedMem;
+  if (reclaimable >= PAGE_SIZE) __skMemReclaim(sk, reclaimable);
+}
+
+/** At the end of a socket: everything goes back. @kernel sk_mem_reclaim_final include/net/sock.h */
+export function skMemReclaimFinal(sk: Sock): void {
+  sk.skReservedMem = 0;
+  skMemReclaim(sk);
+}
+
+/** @kernel sk_mem_charge include/net/sock.h */
+export function skMemCharge(sk: Sock, size: number): void {
+  sk.skForwardAlloc -= size;
+}
+
+/** @kernel sk_mem_uncharge include/net/sock.h */
+export function skMemUncharge(sk: Sock, size: number): void {
+  sk.skForwardAlloc += size;
+  skMemReclaim(sk);
+}
+
+/** Memory of a read packet goes back. @kernel sk_mem_uncharge include/net/sock.h */
+export function skbRmemUncharge(sk: Sock, size: number): void {
+  skMemUncharge(sk, size);
+}
+
+/** @kernel sk_wmem_queued_add include/net/sock.h */
+export function skWmemQueuedAdd(sk: Sock, val: number): void {
+  sk.skWmemQueued += val;
+}
+
+/** Shrinks the send buffer to what is in it when memory is scarce. @kernel sk_stream_moderate_sndbuf include/net/sock.h */
+export function skStreamModerateSndbuf(sk: Sock): void {
+  if ((sk.skUserlocks & SOCK_SNDBUF_LOCK) !== 0) return;
+  const val = Math.min(sk.skSndbuf, sk.skWmemQueued >> 1);
+  sk.skSndbuf = Math.max(val, 4608);
+}
+
+/**
+ * Makes sure that the socket has a page to fill with at least one byte free. False: no memory.
+ * @kernel sk_page_frag_refill net/core/sock.c
+ */
+export function skPageFragRefill(sk: Sock): boolean {
+  if (sk.skFragPage !== 0) {
+    if (pageRefcount(sk.skFragPage) === 1) sk.skFragOffset = 0;
+    if (sk.skFragOffset < sk.skFragSize) return true;
+    putPage(sk.skFragPage);
+    sk.skFragPage = 0;
+  }
+  const page = allocPages(SK_FRAG_PAGE_SIZE);
+  if (page === 0) {
+    sk.skProt.enterMemoryPressure?.(sk);
+    skStreamModerateSndbuf(sk);
+    return false;
+  }
+  sk.skFragPage = page;
+  sk.skFragOffset = 0;
+  sk.skFragSize = SK_FRAG_PAGE_SIZE;
+  return true;
+}
+
+/** One more holder of the page being filled. @kernel get_page include/linux/mm.h */
+export function skPageFragGet(sk: Sock): void {
+  getPage(sk.skFragPage);
+}
+
+/** Allocates option memory; false when over net.core.optmem_max. @kernel sock_kmalloc net/core/sock.c */
+export function sockKmalloc(sk: Sock, size: number): boolean {
+  if (size > sk.net.sysctlOptmemMax || sk.skOmemAlloc + size > sk.net.sysctlOptmemMax) return false;
+  sk.skOmemAlloc += size;
+  return true;
+}
+
+/** @kernel sock_kfree_s net/core/sock.c */
+export function sockKfreeS(sk: Sock, size: number): void {
+  sk.skOmemAlloc -= size;
+}
