@@ -6,6 +6,7 @@ import type { NetProtoFamily, ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
+import type { IpOptions } from '#include/net/ip.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
@@ -35,6 +36,20 @@ export interface InetProtosw {
   readonly flags: number;
 }
 
+/**
+ * Steps of IPv4 that files below them in the import order reach by registration: what routes point
+ * at as `dst.input` and `dst.output`, and the sender of ICMP errors. Filled by ipInit and icmpInit.
+ */
+export interface Ipv4Ops {
+  ipLocalDeliver(skb: SkBuff): number;
+  ipForward(skb: SkBuff): number;
+  ipOutput(net: Net, sk: Sock | null, skb: SkBuff): number;
+  ipMcOutput(net: Net, sk: Sock | null, skb: SkBuff): number;
+  ipLocalOut(net: Net, sk: Sock | null, skb: SkBuff): number;
+  /** Reads `skb`, does not free it. `opt` null: the options are those in IPCB(skb). */
+  icmpSend(skb: SkBuff, type: number, code: number, info: number, opt: IpOptions | null): void;
+}
+
 /** Handlers of one rtnetlink message type. */
 export interface RtnlLink {
   readonly doit: RtnlDoit | null;
@@ -59,6 +74,7 @@ export class NetGlobals {
   readonly inetsw: InetProtosw[] = [];
   /** By IPPROTO_*. @kernel inet_protos net/ipv4/protocol.c */
   readonly inetProtos: (NetProtocol | null)[] = new Array<NetProtocol | null>(256).fill(null);
+  ipv4Ops: Ipv4Ops | null = null;
   readonly qdiscBase: Map<string, QdiscOps> = new Map();
   /** Handlers by family, then message type minus RTM_BASE. @kernel rtnl_msg_handlers net/core/rtnetlink.c */
   readonly rtnlMsgHandlers: Map<number, Map<number, RtnlLink>> = new Map();
