@@ -74,11 +74,11 @@ export class NetnsIpv4 {
   sysctlIcmpMsgsPerSec = 1000;
   sysctlIcmpMsgsBurst = 50;
   sysctlMinPmtu = 552;
-  sysctlMtuExpires = 600 * 1000;
+  sysctlMtuExpires: number = 600 * 1000;
   sysctlMinAdvmss = 256;
-  sysctlIpfragHighThresh = 4 * 1024 * 1024;
-  sysctlIpfragLowThresh = 3 * 1024 * 1024;
-  sysctlIpfragTime = 30 * 1000;
+  sysctlIpfragHighThresh: number = 4 * 1024 * 1024;
+  sysctlIpfragLowThresh: number = 3 * 1024 * 1024;
+  sysctlIpfragTime: number = 30 * 1000;
   sysctlIpfragMaxDist = 64;
   sysctlIgmpMaxMemberships = 20;
   sysctlIgmpMaxMsf = 10;
@@ -91,8 +91,8 @@ export class NetnsIpv4 {
 
   sysctlTcpEcn = 2;
   sysctlTcpEcnFallback = 1;
-  sysctlTcpKeepaliveTime = 7200 * 1000;
-  sysctlTcpKeepaliveIntvl = 75 * 1000;
+  sysctlTcpKeepaliveTime: number = 7200 * 1000;
+  sysctlTcpKeepaliveIntvl: number = 75 * 1000;
   sysctlTcpKeepaliveProbes = 9;
   sysctlTcpSynRetries = 6;
   sysctlTcpSynackRetries = 5;
@@ -104,7 +104,7 @@ export class NetnsIpv4 {
   sysctlTcpOrphanRetries = 0;
   sysctlTcpTwReuse = 2;
   sysctlTcpTwReuseDelay = 1000;
-  sysctlTcpFinTimeout = 60 * 1000;
+  sysctlTcpFinTimeout: number = 60 * 1000;
   sysctlTcpNotsentLowat = 0xffffffff;
   sysctlTcpSynLinearTimeouts = 4;
   sysctlTcpSack = 1;
@@ -129,7 +129,7 @@ export class NetnsIpv4 {
   sysctlTcpModerateRcvbuf = 1;
   sysctlTcpTsoWinDivisor = 3;
   sysctlTcpWorkaroundSignedWindows = 0;
-  sysctlTcpLimitOutputBytes = 4 * 1024 * 1024;
+  sysctlTcpLimitOutputBytes: number = 4 * 1024 * 1024;
   sysctlTcpChallengeAckLimit = 0x7fffffff;
   sysctlTcpMinTsoSegs = 2;
   sysctlTcpTsoRttLog = 9;
