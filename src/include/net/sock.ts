@@ -17,6 +17,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { File, PollTable } from '#kernel/sched/file.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import type { WaitQueueHead } from '#kernel/wait.ts';
+import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 // Bits of sk_flags. @kernel sock_flags include/net/sock.h
 export const SOCK_DEAD = 0;
@@ -62,6 +63,9 @@ export const SHUTDOWN_MASK = 3;
 export const SOCK_MIN_SNDBUF = 4608;
 export const SOCK_MIN_RCVBUF = 2304;
 
+/** `skStamp` before the first packet: no time that can be. @kernel SK_DEFAULT_STAMP include/net/sock.h */
+export const SK_DEFAULT_STAMP = -1e9;
+
 /** "Wait for ever" of timeouts, in jiffies. @kernel MAX_SCHEDULE_TIMEOUT include/linux/sched.h */
 export const MAX_SCHEDULE_TIMEOUT = 0x7fffffff;
 
@@ -97,7 +101,7 @@ export class SockCommon {
   constructor(net: Net, family: number, kind: number) {
     this.net = net;
     this.skcFamily = family;
-    this.skcState = 0;
+    this.skcState = TCP_CLOSE;
     this.skcReuse = 0;
     this.skcReuseport = false;
     this.skcIpv6only = false;
@@ -125,6 +129,8 @@ export const SOCK_KIND_TIMEWAIT = 2;
 /** @kernel sock include/net/sock.h */
 export class Sock extends SockCommon {
   skProt: Proto;
+  /** The socket holds its namespace: a user's, not the kernel's. @kernel sk_net_refcnt */
+  skNetRefcnt: boolean;
   skType: number;
   skProtocol: number;
   /** SOCK_* bits. */
@@ -223,6 +229,7 @@ export class Sock extends SockCommon {
   constructor(net: Net, family: number, prot: Proto, callbacks: SockCallbacks) {
     super(net, family, SOCK_KIND_FULL);
     this.skProt = prot;
+    this.skNetRefcnt = false;
     this.skType = 0;
     this.skProtocol = 0;
     this.skFlags = 0;
@@ -272,8 +279,7 @@ export class Sock extends SockCommon {
     this.skTskey = 0;
     this.skZckey = 0;
     this.skTsflags = 0;
-    this.skStamp = 0.5;
-    this.skStamp = 0;
+    this.skStamp = SK_DEFAULT_STAMP;
     this.skPriority = 0;
     this.skMark = 0;
     this.skUid = 0;
@@ -311,6 +317,8 @@ export interface SockCallbacks {
 
 /** @kernel sk_filter include/linux/filter.h */
 export interface SkFilter {
+  /** Bytes charged to the socket's option memory. */
+  readonly size: number;
   /** Bytes of the packet to keep; 0: drop. */
   run(skb: SkBuff): number;
 }

@@ -10,7 +10,6 @@
 import { SOCK_NOSPACE, SOCKWQ_ASYNC_WAITDATA, type Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { DstEntry } from '#include/net/dst.ts';
-import { dstRelease } from '#include/net/dst.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import {
   type Proto,
@@ -28,7 +27,10 @@ import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
 import { putPage } from '#mm/page_alloc.ts';
+import { dstRelease } from '#net/core/dst.ts';
+import { getNet, putNet } from '#net/core/net_namespace.ts';
 import {
+  __skbDequeue,
   __skbQueuePurge,
   __skbQueueTail,
   kfreeSkb,
@@ -37,6 +39,7 @@ import {
 } from '#net/core/skbuff.ts';
 import { skbRmemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
 import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
+import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';
 import {
   SKB_DROP_REASON_PROTO_MEM,
   SKB_DROP_REASON_SOCKET_CLOSE,
@@ -99,26 +102,52 @@ export function sockPut(sk: Sock): void {
 }
 
 /**
- * Makes a socket of protocol `prot`.
+ * Makes a socket of protocol `prot`. A user's socket holds its namespace; the kernel's own
+ * (`kern`) do not, or no namespace could ever end.
  * @kernel sk_alloc net/core/sock.c
  */
-export function skAlloc(net: Net, family: number, prot: Proto): Sock {
+export function skAlloc(net: Net, family: number, prot: Proto, kern = false): Sock {
   const sk = prot.alloc(net, family, prot);
   net.machine.live.socks++;
-  net.sockInuse++;
+  if (!kern) {
+    sk.skNetRefcnt = true;
+    getNet(net);
+    net.sockInuse++;
+  }
   return sk;
 }
 
 /** @kernel sk_destruct net/core/sock.c */
 function skDestruct(sk: Sock): void {
   sk.skDestruct(sk);
-  sk.skFilter = null;
+  const filter = sk.skFilter;
+  if (filter !== null) {
+    sk.skOmemAlloc -= filter.size;
+    sk.skFilter = null;
+  }
   if (sk.skFragPage !== 0) {
     putPage(sk.skFragPage);
     sk.skFragPage = 0;
   }
+  if (DEBUG) skDestructCheck(sk);
   sk.net.machine.live.socks--;
-  sk.net.sockInuse--;
+  if (sk.skNetRefcnt) {
+    sk.net.sockInuse--;
+    putNet(sk.net);
+  }
+}
+
+/** A socket ends with empty queues and no memory. @kernel WARN_ON_ONCE in inet_sock_destruct net/ipv4/af_inet.c */
+function skDestructCheck(sk: Sock): void {
+  const held: string[] = [];
+  if (sk.skReceiveQueue.qlen !== 0) held.push(`receive queue ${sk.skReceiveQueue.qlen}`);
+  if (sk.skErrorQueue.qlen !== 0) held.push(`error queue ${sk.skErrorQueue.qlen}`);
+  if (sk.skBacklogTail !== null) held.push('backlog');
+  if (sk.skRmemAlloc !== 0) held.push(`rmem ${sk.skRmemAlloc}`);
+  if (sk.skWmemQueued !== 0) held.push(`wmem queued ${sk.skWmemQueued}`);
+  if (sk.skOmemAlloc !== 0) held.push(`omem ${sk.skOmemAlloc}`);
+  if (held.length > 0)
+    throw new KernelBug('sock-destruct', `${sk.skProt.name}: ${held.join(', ')}`);
 }
 
 /**
@@ -389,7 +418,28 @@ function sockRmemFree(skb: SkBuff): void {
   (skb.sk as Sock).skRmemAlloc -= skb.truesize;
 }
 
-/** Next entry of the error queue; the following ICMP error becomes the pending one. @kernel sock_dequeue_err_skb net/core/skbuff.c */
+/** True for errors that a router or the peer reported. @kernel is_icmp_err_skb net/core/skbuff.c */
+function isIcmpErrSkb(skb: SkBuff | null): boolean {
+  return skb !== null && (skb.cb1 === SO_EE_ORIGIN_ICMP || skb.cb1 === SO_EE_ORIGIN_ICMP6);
+}
+
+/**
+ * Takes the next entry of the error queue; the ICMP error behind it becomes the pending one.
+ * Queuers store ee_errno in `cb0` and ee_origin in `cb1`.
+ * @kernel sock_dequeue_err_skb net/core/skbuff.c
+ */
+export function sockDequeueErrSkb(sk: Sock): SkBuff | null {
+  const skb = __skbDequeue(sk.skErrorQueue);
+  if (skb === null) return null;
+  const next = sk.skErrorQueue.next;
+  const icmpNext = isIcmpErrSkb(next);
+  if (icmpNext && next !== null) sk.skErr = next.cb0;
+  else if (isIcmpErrSkb(skb)) sk.skErr = 0;
+  if (icmpNext) sk.skErrorReport(sk);
+  return skb;
+}
+
+/** True while the error queue holds something. @kernel skb_queue_empty_lockless include/linux/skbuff.h */
 export function skErrorPending(sk: Sock): boolean {
   return sk.skErrorQueue.next !== null;
 }
