@@ -22,6 +22,7 @@ import {
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockAcquire, lockRelease, mightSleep } from '#kernel/lockdep.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
@@ -666,8 +667,8 @@ export function sockRcvlowat(sk: Sock, waitall: boolean, len: number): number {
 }
 
 /** Registers a protocol of the machine. @kernel proto_register net/core/sock.c */
-export function protoRegister(net: Net, prot: Proto): number {
-  net.machine.netGlobals.protoList.push(prot);
+export function protoRegister(machine: Machine, prot: Proto): number {
+  machine.netGlobals.protoList.push(prot);
   return 0;
 }
 
