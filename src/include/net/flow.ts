@@ -2,6 +2,8 @@
 
 export const FLOWI_FLAG_ANYSRC = 0x01;
 export const FLOWI_FLAG_KNOWN_NH = 0x02;
+export const FLOWI_FLAG_L3MDEV_OIF = 0x04;
+export const FLOWI_FLAG_ANY_SPORT = 0x08;
 
 /** Loopback as the default interface of unbound flows. @kernel LOOPBACK_IFINDEX include/net/flow.h */
 export const LOOPBACK_IFINDEX = 1;
@@ -45,4 +47,49 @@ export class Flowi4 {
     this.fl4IcmpType = 0;
     this.fl4IcmpCode = 0;
   }
+}
+
+/** Fills every field for a lookup of an outgoing packet. @kernel flowi4_init_output include/net/flow.h */
+export function flowi4InitOutput(
+  fl4: Flowi4,
+  oif: number,
+  mark: number,
+  tos: number,
+  scope: number,
+  proto: number,
+  flags: number,
+  daddr: number,
+  saddr: number,
+  dport: number,
+  sport: number,
+  uid: number,
+): void {
+  fl4.flowi4Oif = oif;
+  fl4.flowi4Iif = LOOPBACK_IFINDEX;
+  fl4.flowi4L3mdev = 0;
+  fl4.flowi4Mark = mark;
+  fl4.flowi4Tos = tos;
+  fl4.flowi4Scope = scope;
+  fl4.flowi4Proto = proto;
+  fl4.flowi4Flags = flags;
+  fl4.flowi4Uid = uid;
+  fl4.flowi4MultipathHash = 0;
+  fl4.daddr = daddr;
+  fl4.saddr = saddr;
+  fl4.fl4Dport = dport;
+  fl4.fl4Sport = sport;
+  fl4.fl4IcmpType = 0;
+  fl4.fl4IcmpCode = 0;
+}
+
+/** After a first lookup has chosen what was left open. @kernel flowi4_update_output include/net/flow.h */
+export function flowi4UpdateOutput(fl4: Flowi4, oif: number, daddr: number, saddr: number): void {
+  fl4.flowi4Oif = oif;
+  fl4.daddr = daddr;
+  fl4.saddr = saddr;
+}
+
+/** Back to the state of a new flow; for flows that are kept and used again. */
+export function flowi4Reset(fl4: Flowi4): void {
+  flowi4InitOutput(fl4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }

@@ -7,6 +7,7 @@ import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevic
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
+import type { Rtable } from '#include/net/ip_fib.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
@@ -80,6 +81,10 @@ export class NetGlobals {
   readonly rtnlMsgHandlers: Map<number, Map<number, RtnlLink>> = new Map();
   readonly linkOps: Map<string, RtnlLinkOps> = new Map();
   readonly neighTables: NeighTable[] = [];
+  /** Takes the place of a device that went away under its routes. @kernel blackhole_netdev drivers/net/loopback.c */
+  blackholeNetdev: NetDevice | null = null;
+  /** Routes that no next hop caches. @kernel rt_uncached_list net/ipv4/route.c */
+  readonly rtUncachedList: Set<Rtable> = new Set();
   /** @kernel arp_tbl net/ipv4/arp.c */
   arpTbl: NeighTable | null = null;
   readonly protoList: Proto[] = [];

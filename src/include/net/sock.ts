@@ -7,6 +7,7 @@
  *    |       +- InetConnectionSock -> TcpSock; UdpSock; RawSock; PingSock
  *    +- RequestSock, InetTimewaitSock: mini sockets in the same hash chains
  */
+import type { IpMcSocklist } from '#include/linux/igmp.ts';
 import type { Msghdr, Socket } from '#include/linux/net.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -448,13 +449,6 @@ export class InetSock extends Sock {
     this.isIcsk = false;
     this.cork = new InetCork();
   }
-}
-
-/** @kernel ip_mc_socklist include/linux/igmp.h */
-export interface IpMcSocklist {
-  readonly next: IpMcSocklist | null;
-  readonly multiaddr: number;
-  readonly ifindex: number;
 }
 
 /** @kernel inet_cork include/net/inet_sock.h */

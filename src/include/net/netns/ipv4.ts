@@ -1,5 +1,6 @@
 /** IPv4 state of a namespace. Counterpart of include/net/netns/ipv4.h. Times in jiffies unless said. */
-import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { InIfaddr } from '#include/linux/inetdevice.ts';
+import { IPV4_DEVCONF_SIZE } from '#include/linux/inetdevice.ts';
 import type { InetFragsNs } from '#include/net/inet_frag.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { FibTable } from '#include/net/ip_fib.ts';
@@ -19,7 +20,8 @@ export class NetnsIpv4 {
   fibInfoCnt: number;
   /** Per-namespace private data of the FIB code (fib_info hashes, exceptions). */
   fibPriv: object | null;
-  inetAddrLst: Map<number, InDevice[]>;
+  /** All addresses by local address. @kernel inet_addr_lst include/net/netns/ipv4.h */
+  readonly inetAddrLst: Map<number, InIfaddr[]>;
   tcpDeathRowTwCount: number;
   tcpHashinfo: InetHashinfo | null;
   udpTable: UdpTable | null;
@@ -164,9 +166,9 @@ export class NetnsIpv4 {
   sysctlTcpMaxTwBuckets = 262144;
   sysctlTcpMaxOrphans = 65536;
 
-  constructor(devconfAll: Int32Array, devconfDflt: Int32Array) {
-    this.devconfAll = devconfAll;
-    this.devconfDflt = devconfDflt;
+  constructor() {
+    this.devconfAll = new Int32Array(IPV4_DEVCONF_SIZE);
+    this.devconfDflt = new Int32Array(IPV4_DEVCONF_SIZE);
     this.fibTables = new Map();
     this.fibHasCustomRules = false;
     this.fibSeq = 0;
