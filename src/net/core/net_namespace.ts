@@ -5,7 +5,6 @@
  * under /run/netns, a user's socket); the last netPut() queues cleanup_net, which runs from a work
  * item, undoes the subsystems in the reverse order of their registration and forgets the namespace.
  */
-import { IPV4_DEVCONF_MAX } from '#include/linux/inetdevice.ts';
 import type { NfHookEntries } from '#include/linux/netfilter.ts';
 import { Net, type PernetOperations } from '#include/net/net_namespace.ts';
 import { NetnsIpv4 } from '#include/net/netns/ipv4.ts';
@@ -37,13 +36,12 @@ function netAlloc(machine: Machine, name: string): Net {
   for (let pf = 0; pf < NFPROTO_NUMPROTO; pf++) {
     hooks.push(new Array<NfHookEntries | null>(NF_MAX_HOOKS).fill(null));
   }
-  const ipv4 = new NetnsIpv4(new Int32Array(IPV4_DEVCONF_MAX), new Int32Array(IPV4_DEVCONF_MAX));
   return new Net(
     machine,
     allocNetid(machine),
     name,
     machine.random.u32(),
-    ipv4,
+    new NetnsIpv4(),
     new NetnsMib(),
     hooks,
     new SysctlTable(),
