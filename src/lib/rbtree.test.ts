@@ -1,20 +1,27 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import type { RbNode, RbRoot } from '#lib/rbtree.ts';
+import { describe, expect, it } from 'vitest';
 import {
+  newRbRoot,
+  newRbRootCached,
+  type RbNode,
+  type RbRoot,
+  rbAddCached,
+  rbEmptyNode,
   rbErase,
+  rbEraseCached,
   rbFirst,
   rbInsertColor,
   rbLast,
   rbLinkNode,
   rbNext,
   rbPrev,
+  rbReplaceNode,
 } from '#lib/rbtree.ts';
 
-class Node implements RbNode<Node> {
-  rbParent: Node | null = null;
-  rbLeft: Node | null = null;
-  rbRight: Node | null = null;
+class Item implements RbNode<Item> {
+  rbParent: Item | null = null;
+  rbLeft: Item | null = null;
+  rbRight: Item | null = null;
   rbRed = false;
   readonly key: number;
   constructor(key: number) {
@@ -22,69 +29,112 @@ class Node implements RbNode<Node> {
   }
 }
 
-function insert(root: RbRoot<Node>, node: Node): boolean {
-  let parent: Node | null = null;
-  let at = root.node;
-  while (at !== null) {
-    if (at.key === node.key) return false;
-    parent = at;
-    at = node.key < at.key ? at.rbLeft : at.rbRight;
+function insert(root: RbRoot<Item>, item: Item): void {
+  let parent: Item | null = null;
+  let left = true;
+  for (let n = root.node; n !== null; ) {
+    parent = n;
+    left = item.key < n.key;
+    n = left ? n.rbLeft : n.rbRight;
   }
-  rbLinkNode(node, parent, parent !== null && node.key < parent.key, root);
-  rbInsertColor(node, root);
-  return true;
+  rbLinkNode(item, parent, left, root);
+  rbInsertColor(item, root);
 }
 
-/** Black height of the subtree; throws on any broken invariant. */
-function verify(node: Node | null, parent: Node | null): number {
+/** Black height of a subtree; throws where an invariant is broken. */
+function check(node: Item | null, parent: Item | null): number {
   if (node === null) return 1;
-  if (node.rbParent !== parent) throw new Error(`parent link of ${node.key}`);
+  if (node.rbParent !== parent) throw new Error(`parent of ${node.key} is wrong`);
   if (node.rbRed && (parent === null || parent.rbRed))
-    throw new Error(`red under red at ${node.key}`);
-  const left = verify(node.rbLeft, node);
-  const right = verify(node.rbRight, node);
-  if (left !== right) throw new Error(`black heights ${left} and ${right} at ${node.key}`);
+    throw new Error(`red below red: ${node.key}`);
+  const left = check(node.rbLeft, node);
+  const right = check(node.rbRight, node);
+  if (left !== right) throw new Error(`black heights differ below ${node.key}`);
   return left + (node.rbRed ? 0 : 1);
 }
 
-function keys(root: RbRoot<Node>): number[] {
+function keys(root: RbRoot<Item>): number[] {
   const out: number[] = [];
   for (let n = rbFirst(root); n !== null; n = rbNext(n)) out.push(n.key);
   return out;
 }
 
-test('any sequence of insertions and removals keeps order and balance', () => {
-  const step = fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 63 }));
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-      const root: RbRoot<Node> = { node: null };
-      const model = new Map<number, Node>();
-      for (const [add, key] of steps) {
-        const have = model.get(key);
-        if (add) {
-          const node = new Node(key);
-          expect(insert(root, node)).toBe(have === undefined);
-          if (have === undefined) model.set(key, node);
-        } else if (have !== undefined) {
-          rbErase(have, root);
-          model.delete(key);
-        }
-        verify(root.node, null);
-      }
-      const sorted = [...model.keys()].sort((a, b) => a - b);
-      expect(keys(root)).toEqual(sorted);
-      const back: number[] = [];
-      for (let n = rbLast(root); n !== null; n = rbPrev(n)) back.push(n.key);
-      expect(back).toEqual(sorted.reverse());
-    }),
-    { numRuns: 200 },
-  );
-});
+function keysBackwards(root: RbRoot<Item>): number[] {
+  const out: number[] = [];
+  for (let n = rbLast(root); n !== null; n = rbPrev(n)) out.push(n.key);
+  return out;
+}
 
-test('a sorted insertion stays logarithmic', () => {
-  const root: RbRoot<Node> = { node: null };
-  for (let i = 0; i < 1000; i++) insert(root, new Node(i));
-  const depth = (n: Node | null): number =>
-    n === null ? 0 : 1 + Math.max(depth(n.rbLeft), depth(n.rbRight));
-  expect(depth(root.node)).toBeLessThanOrEqual(20);
+/** Positive: insert; otherwise: erase one of those present, by its rank. */
+const commands = fc.array(fc.integer({ min: -60, max: 100 }), { maxLength: 150 });
+
+describe('red-black tree', () => {
+  it('stays ordered and balanced through any inserts and erasures', () => {
+    fc.assert(
+      fc.property(commands, (list) => {
+        const root = newRbRoot<Item>();
+        const model: Item[] = [];
+        for (const c of list) {
+          if (c > 0 || model.length === 0) {
+            const item = new Item(c);
+            insert(root, item);
+            const at = model.findIndex((m) => m.key > c);
+            model.splice(at < 0 ? model.length : at, 0, item);
+          } else {
+            const [gone] = model.splice(-c % model.length, 1);
+            rbErase(gone as Item, root);
+            expect(rbEmptyNode(gone as Item, root)).toBe(true);
+          }
+          check(root.node, null);
+        }
+        const want = model.map((m) => m.key);
+        expect(keys(root)).toEqual(want);
+        expect(keysBackwards(root)).toEqual(want.reverse());
+        for (const m of model) expect(rbEmptyNode(m, root)).toBe(false);
+      }),
+    );
+  });
+
+  it('holds a height of at most twice the logarithm', () => {
+    const root = newRbRoot<Item>();
+    for (let i = 0; i < 4096; i++) insert(root, new Item(i));
+    const height = (n: Item | null): number =>
+      n === null ? 0 : 1 + Math.max(height(n.rbLeft), height(n.rbRight));
+    expect(height(root.node)).toBeLessThanOrEqual(2 * 13);
+  });
+
+  it('knows its leftmost node, and keeps equal ones in order of arrival', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(8), { maxLength: 60 }), (list) => {
+        const root = newRbRootCached<Item>();
+        const less = (a: Item, b: Item): boolean => a.key < b.key;
+        let min = Number.POSITIVE_INFINITY;
+        const items = list.map((k) => new Item(k));
+        for (const item of items) {
+          expect(rbAddCached(item, root, less)).toBe(item.key < min);
+          min = Math.min(min, item.key);
+        }
+        const sorted = [...items].sort((a, b) => a.key - b.key);
+        for (const want of sorted) {
+          const first = root.leftmost;
+          expect(first).toBe(want);
+          expect(rbFirst(root)).toBe(want);
+          rbEraseCached(want, root);
+          check(root.node, null);
+        }
+        expect(root.leftmost).toBeNull();
+        expect(root.node).toBeNull();
+      }),
+    );
+  });
+
+  it('replaces a node in its place', () => {
+    const root = newRbRoot<Item>();
+    const items = Array.from({ length: 31 }, (_, i) => new Item(i));
+    for (const item of items) insert(root, item);
+    for (const item of items) rbReplaceNode(item, new Item(item.key + 0.5), root);
+    check(root.node, null);
+    expect(keys(root)).toEqual(items.map((i) => i.key + 0.5));
+    for (const item of items) expect(rbEmptyNode(item, root)).toBe(true);
+  });
 });

@@ -1,13 +1,16 @@
-/**
- * Red-black trees whose links live in the elements themselves.
+/*
+ * Red-black trees whose links are fields of the things themselves: no allocation, and a node is found by
+ * following an order that only the caller knows.
+ * Kernel counterparts: lib/rbtree.c, include/linux/rbtree.h. Cormen, Leiserson, Rivest, "Introduction to
+ * Algorithms", chapter on red-black trees.
  *
- * Counterpart of lib/rbtree.c and include/linux/rbtree.h. As there, the caller walks down to find
- * the place, links the node, then rebalances; so a tree has no comparison function and no nodes of
- * its own. Invariants: no red node has a red child, and every path from the root to a missing child
- * crosses the same number of black nodes.
+ * Invariants: the root is black; a red node has black children; every way from a node down to a missing child
+ * meets the same number of black nodes. A node that is in no tree has rbParent === null and is no root.
+ *
+ * To insert: walk down from `root.node`, remember parent and side, rbLinkNode(), rbInsertColor().
  */
 
-/** What an element must carry. */
+/** The links. Every class that goes into trees has these fields, initialised null, null, null, false. */
 export interface RbNode<T> {
   rbParent: T | null;
   rbLeft: T | null;
@@ -20,7 +23,55 @@ export interface RbRoot<T> {
   node: T | null;
 }
 
-/** Hangs `node` below `parent` (null: as the root), red. @kernel rb_link_node include/linux/rbtree.h */
+/** A root that remembers its leftmost node. @kernel rb_root_cached include/linux/rbtree_types.h */
+export interface RbRootCached<T> extends RbRoot<T> {
+  leftmost: T | null;
+}
+
+export const newRbRoot = <T>(): RbRoot<T> => ({ node: null });
+export const newRbRootCached = <T>(): RbRootCached<T> => ({ node: null, leftmost: null });
+
+/** Puts `now` where `was` hangs below `parent`, which is null for the root. */
+function changeChild<T extends RbNode<T>>(
+  root: RbRoot<T>,
+  parent: T | null,
+  was: T,
+  now: T | null,
+): void {
+  if (parent === null) root.node = now;
+  else if (parent.rbLeft === was) parent.rbLeft = now;
+  else parent.rbRight = now;
+}
+
+function rotateLeft<T extends RbNode<T>>(root: RbRoot<T>, node: T): void {
+  const up = node.rbRight as T;
+  const parent = node.rbParent;
+  const inner = up.rbLeft;
+  node.rbRight = inner;
+  if (inner !== null) inner.rbParent = node;
+  up.rbLeft = node;
+  up.rbParent = parent;
+  changeChild(root, parent, node, up);
+  node.rbParent = up;
+}
+
+function rotateRight<T extends RbNode<T>>(root: RbRoot<T>, node: T): void {
+  const up = node.rbLeft as T;
+  const parent = node.rbParent;
+  const inner = up.rbRight;
+  node.rbLeft = inner;
+  if (inner !== null) inner.rbParent = node;
+  up.rbRight = node;
+  up.rbParent = parent;
+  changeChild(root, parent, node, up);
+  node.rbParent = up;
+}
+
+/**
+ * Hangs a new node below `parent` (null: the tree is empty), on the left or the right, where nothing is yet.
+ * The tree is out of balance until rbInsertColor().
+ * @kernel rb_link_node include/linux/rbtree.h
+ */
 export function rbLinkNode<T extends RbNode<T>>(
   node: T,
   parent: T | null,
@@ -36,54 +87,23 @@ export function rbLinkNode<T extends RbNode<T>>(
   else parent.rbRight = node;
 }
 
-/** Makes `neu` the child of `parent` that `old` was. @kernel __rb_change_child include/linux/rbtree_augmented.h */
-function changeChild<T extends RbNode<T>>(
-  old: T,
-  neu: T | null,
-  parent: T | null,
-  root: RbRoot<T>,
-): void {
-  if (parent === null) root.node = neu;
-  else if (parent.rbLeft === old) parent.rbLeft = neu;
-  else parent.rbRight = neu;
-}
-
-function rotateLeft<T extends RbNode<T>>(node: T, root: RbRoot<T>): void {
-  const up = node.rbRight!;
-  const parent = node.rbParent;
-  node.rbRight = up.rbLeft;
-  if (up.rbLeft !== null) up.rbLeft.rbParent = node;
-  up.rbLeft = node;
-  up.rbParent = parent;
-  changeChild(node, up, parent, root);
-  node.rbParent = up;
-}
-
-function rotateRight<T extends RbNode<T>>(node: T, root: RbRoot<T>): void {
-  const up = node.rbLeft!;
-  const parent = node.rbParent;
-  node.rbLeft = up.rbRight;
-  if (up.rbRight !== null) up.rbRight.rbParent = node;
-  up.rbRight = node;
-  up.rbParent = parent;
-  changeChild(node, up, parent, root);
-  node.rbParent = up;
-}
-
-/** Restores the invariants after rbLinkNode(). @kernel rb_insert_color lib/rbtree.c */
+/**
+ * Restores the invariants after rbLinkNode().
+ * @kernel rb_insert_color lib/rbtree.c
+ */
 export function rbInsertColor<T extends RbNode<T>>(inserted: T, root: RbRoot<T>): void {
   let node = inserted;
   for (;;) {
-    const parent = node.rbParent;
+    let parent = node.rbParent;
     if (parent === null) {
       node.rbRed = false;
       return;
     }
     if (!parent.rbRed) return;
-    // A red parent is not the root, so there is a grandparent.
-    const grand = parent.rbParent!;
-    const parentIsLeft = grand.rbLeft === parent;
-    const uncle = parentIsLeft ? grand.rbRight : grand.rbLeft;
+    // A red parent is not the root, so there is a grandparent, and it is black.
+    const grand = parent.rbParent as T;
+    const onLeft = grand.rbLeft === parent;
+    const uncle = onLeft ? grand.rbRight : grand.rbLeft;
     if (uncle?.rbRed === true) {
       parent.rbRed = false;
       uncle.rbRed = false;
@@ -91,150 +111,214 @@ export function rbInsertColor<T extends RbNode<T>>(inserted: T, root: RbRoot<T>)
       node = grand;
       continue;
     }
-    let top = parent;
-    if (parentIsLeft) {
+    if (onLeft) {
       if (parent.rbRight === node) {
-        rotateLeft(parent, root);
-        top = node;
+        rotateLeft(root, parent);
+        parent = node;
       }
-      rotateRight(grand, root);
+      rotateRight(root, grand);
     } else {
       if (parent.rbLeft === node) {
-        rotateRight(parent, root);
-        top = node;
+        rotateRight(root, parent);
+        parent = node;
       }
-      rotateLeft(grand, root);
+      rotateLeft(root, grand);
     }
-    top.rbRed = false;
+    parent.rbRed = false;
     grand.rbRed = true;
     return;
   }
 }
 
-/** Takes `node` out of the tree; its own links are left as they were. @kernel rb_erase lib/rbtree.c */
-export function rbErase<T extends RbNode<T>>(node: T, root: RbRoot<T>): void {
-  const { rbLeft: left, rbRight: right, rbParent: parent } = node;
-  if (left === null || right === null) {
-    const child = left ?? right;
-    changeChild(node, child, parent, root);
-    if (child !== null) {
-      // An only child is red and without children: black takes the node's place.
-      child.rbParent = parent;
-      child.rbRed = false;
-    } else if (!node.rbRed) {
-      eraseColor(null, parent, root);
-    }
-    return;
-  }
-  let heir = right;
-  while (heir.rbLeft !== null) heir = heir.rbLeft;
-  const orphan = heir.rbRight;
-  const removedBlack = !heir.rbRed;
-  let hole: T;
-  if (heir === right) {
-    hole = heir;
-  } else {
-    hole = heir.rbParent!;
-    hole.rbLeft = orphan;
-    if (orphan !== null) orphan.rbParent = hole;
-    heir.rbRight = right;
-    right.rbParent = heir;
-  }
-  heir.rbLeft = left;
-  left.rbParent = heir;
-  heir.rbParent = parent;
-  heir.rbRed = node.rbRed;
-  changeChild(node, heir, parent, root);
-  if (!removedBlack) return;
-  if (orphan !== null) orphan.rbRed = false;
-  else eraseColor(null, hole, root);
-}
-
-/** One black node is missing on the side of `from` below `parent`. @kernel ____rb_erase_color lib/rbtree.c */
-function eraseColor<T extends RbNode<T>>(from: T | null, above: T | null, root: RbRoot<T>): void {
-  let node = from;
-  let parent = above;
+/** Restores the invariants when the ways through `parent` on the side of `hole` lack one black node. */
+function eraseColor<T extends RbNode<T>>(root: RbRoot<T>, hole: T | null, above: T): void {
+  let node = hole;
+  let parent: T | null = above;
   while (parent !== null && (node === null || !node.rbRed)) {
-    const onLeft = parent.rbLeft === node;
-    // The other side is at least one black node high, so there is a sibling.
-    let sibling = (onLeft ? parent.rbRight : parent.rbLeft)!;
+    const onLeft: boolean = parent.rbLeft === node;
+    // The side that lacks nothing holds at least one black node.
+    let sibling = (onLeft ? parent.rbRight : parent.rbLeft) as T;
     if (sibling.rbRed) {
       sibling.rbRed = false;
       parent.rbRed = true;
-      if (onLeft) rotateLeft(parent, root);
-      else rotateRight(parent, root);
-      sibling = (onLeft ? parent.rbRight : parent.rbLeft)!;
+      if (onLeft) rotateLeft(root, parent);
+      else rotateRight(root, parent);
+      sibling = (onLeft ? parent.rbRight : parent.rbLeft) as T;
     }
-    const near = onLeft ? sibling.rbLeft : sibling.rbRight;
-    let far = onLeft ? sibling.rbRight : sibling.rbLeft;
-    if ((near === null || !near.rbRed) && (far === null || !far.rbRed)) {
+    let outer = onLeft ? sibling.rbRight : sibling.rbLeft;
+    const inner = onLeft ? sibling.rbLeft : sibling.rbRight;
+    if (outer?.rbRed !== true) {
+      if (inner?.rbRed !== true) {
+        sibling.rbRed = true;
+        node = parent;
+        parent = node.rbParent;
+        continue;
+      }
+      inner.rbRed = false;
       sibling.rbRed = true;
-      node = parent;
-      parent = node.rbParent;
-      continue;
-    }
-    if (far === null || !far.rbRed) {
-      near!.rbRed = false;
-      sibling.rbRed = true;
-      if (onLeft) rotateRight(sibling, root);
-      else rotateLeft(sibling, root);
-      far = sibling;
-      sibling = near!;
+      if (onLeft) rotateRight(root, sibling);
+      else rotateLeft(root, sibling);
+      outer = sibling;
+      sibling = inner;
     }
     sibling.rbRed = parent.rbRed;
     parent.rbRed = false;
-    far.rbRed = false;
-    if (onLeft) rotateLeft(parent, root);
-    else rotateRight(parent, root);
+    (outer as T).rbRed = false;
+    if (onLeft) rotateLeft(root, parent);
+    else rotateRight(root, parent);
     return;
   }
   if (node !== null) node.rbRed = false;
 }
 
-/** Smallest element. @kernel rb_first lib/rbtree.c */
-export function rbFirst<T extends RbNode<T>>(root: RbRoot<T>): T | null {
-  let node = root.node;
-  if (node === null) return null;
-  while (node.rbLeft !== null) node = node.rbLeft;
-  return node;
+/** Takes `node`, which has two children, out by putting its successor in its place. */
+function eraseInner<T extends RbNode<T>>(node: T, root: RbRoot<T>): void {
+  const right = node.rbRight as T;
+  let next = right;
+  while (next.rbLeft !== null) next = next.rbLeft;
+  const child = next.rbRight;
+  const lostBlack = !next.rbRed;
+  let parent: T;
+  if (next === right) {
+    parent = next;
+  } else {
+    parent = next.rbParent as T;
+    parent.rbLeft = child;
+    if (child !== null) child.rbParent = parent;
+    next.rbRight = right;
+    right.rbParent = next;
+  }
+  const left = node.rbLeft as T;
+  next.rbLeft = left;
+  left.rbParent = next;
+  next.rbParent = node.rbParent;
+  next.rbRed = node.rbRed;
+  changeChild(root, node.rbParent, node, next);
+  if (lostBlack) eraseColor(root, child, parent);
 }
 
-/** Largest element. @kernel rb_last lib/rbtree.c */
+/**
+ * Takes a node out and clears its links.
+ * @kernel rb_erase lib/rbtree.c
+ */
+export function rbErase<T extends RbNode<T>>(node: T, root: RbRoot<T>): void {
+  if (node.rbLeft !== null && node.rbRight !== null) {
+    eraseInner(node, root);
+  } else {
+    const child = node.rbLeft ?? node.rbRight;
+    const parent = node.rbParent;
+    if (child !== null) child.rbParent = parent;
+    changeChild(root, parent, node, child);
+    if (!node.rbRed) {
+      if (parent !== null) eraseColor(root, child, parent);
+      else if (child !== null) child.rbRed = false;
+    }
+  }
+  node.rbParent = null;
+  node.rbLeft = null;
+  node.rbRight = null;
+  node.rbRed = false;
+}
+
+/** @kernel rb_first lib/rbtree.c */
+export function rbFirst<T extends RbNode<T>>(root: RbRoot<T>): T | null {
+  let n = root.node;
+  if (n === null) return null;
+  while (n.rbLeft !== null) n = n.rbLeft;
+  return n;
+}
+
+/** @kernel rb_last lib/rbtree.c */
 export function rbLast<T extends RbNode<T>>(root: RbRoot<T>): T | null {
-  let node = root.node;
-  if (node === null) return null;
-  while (node.rbRight !== null) node = node.rbRight;
-  return node;
+  let n = root.node;
+  if (n === null) return null;
+  while (n.rbRight !== null) n = n.rbRight;
+  return n;
 }
 
 /** @kernel rb_next lib/rbtree.c */
-export function rbNext<T extends RbNode<T>>(of: T): T | null {
-  let node = of;
-  if (node.rbRight !== null) {
-    node = node.rbRight;
-    while (node.rbLeft !== null) node = node.rbLeft;
-    return node;
+export function rbNext<T extends RbNode<T>>(node: T): T | null {
+  let n: T = node;
+  if (n.rbRight !== null) {
+    n = n.rbRight;
+    while (n.rbLeft !== null) n = n.rbLeft;
+    return n;
   }
-  let parent = node.rbParent;
-  while (parent !== null && parent.rbRight === node) {
-    node = parent;
-    parent = node.rbParent;
+  let parent = n.rbParent;
+  while (parent !== null && parent.rbRight === n) {
+    n = parent;
+    parent = n.rbParent;
   }
   return parent;
 }
 
 /** @kernel rb_prev lib/rbtree.c */
-export function rbPrev<T extends RbNode<T>>(of: T): T | null {
-  let node = of;
-  if (node.rbLeft !== null) {
-    node = node.rbLeft;
-    while (node.rbRight !== null) node = node.rbRight;
-    return node;
+export function rbPrev<T extends RbNode<T>>(node: T): T | null {
+  let n: T = node;
+  if (n.rbLeft !== null) {
+    n = n.rbLeft;
+    while (n.rbRight !== null) n = n.rbRight;
+    return n;
   }
-  let parent = node.rbParent;
-  while (parent !== null && parent.rbLeft === node) {
-    node = parent;
-    parent = node.rbParent;
+  let parent = n.rbParent;
+  while (parent !== null && parent.rbLeft === n) {
+    n = parent;
+    parent = n.rbParent;
   }
   return parent;
+}
+
+/**
+ * Puts `fresh` in the place of `victim`: same neighbours, same colour.
+ * @kernel rb_replace_node lib/rbtree.c
+ */
+export function rbReplaceNode<T extends RbNode<T>>(victim: T, fresh: T, root: RbRoot<T>): void {
+  fresh.rbParent = victim.rbParent;
+  fresh.rbLeft = victim.rbLeft;
+  fresh.rbRight = victim.rbRight;
+  fresh.rbRed = victim.rbRed;
+  if (fresh.rbLeft !== null) fresh.rbLeft.rbParent = fresh;
+  if (fresh.rbRight !== null) fresh.rbRight.rbParent = fresh;
+  changeChild(root, victim.rbParent, victim, fresh);
+  victim.rbParent = null;
+  victim.rbLeft = null;
+  victim.rbRight = null;
+  victim.rbRed = false;
+}
+
+/** Is the node in no tree? @kernel RB_EMPTY_NODE include/linux/rbtree.h */
+export function rbEmptyNode<T extends RbNode<T>>(node: T, root: RbRoot<T>): boolean {
+  return node.rbParent === null && root.node !== node;
+}
+
+/**
+ * Inserts by an order; of equal nodes the first inserted stays first.
+ * @param less a strict order
+ * @returns true when the node is now the leftmost
+ * @kernel rb_add_cached include/linux/rbtree.h
+ */
+export function rbAddCached<T extends RbNode<T>>(
+  node: T,
+  root: RbRootCached<T>,
+  less: (a: T, b: T) => boolean,
+): boolean {
+  let parent: T | null = null;
+  let left = true;
+  let leftmost = true;
+  for (let n = root.node; n !== null; ) {
+    parent = n;
+    left = less(node, n);
+    if (!left) leftmost = false;
+    n = left ? n.rbLeft : n.rbRight;
+  }
+  if (leftmost) root.leftmost = node;
+  rbLinkNode(node, parent, left, root);
+  rbInsertColor(node, root);
+  return leftmost;
+}
+
+/** @kernel rb_erase_cached include/linux/rbtree.h */
+export function rbEraseCached<T extends RbNode<T>>(node: T, root: RbRootCached<T>): void {
+  if (root.leftmost === node) root.leftmost = rbNext(node);
+  rbErase(node, root);
 }
