@@ -205,7 +205,9 @@ export function exceptionRules(
 
 const KERNEL_PATH =
   /^(?:arch|block|drivers|fs|include|init|kernel|lib|mm|net|security|tools|virt)\/[\w./-]+\.[chS]$/;
-const TAG = /^\s*(?:\/\*\*|\*)?\s*@(kernel|rfc|deviation)\b[ \t]*(.*?)\s*(?:\*\/)?$/;
+// A line of its own, or the end of a comment of one line: `/** What it does. @kernel symbol path */`.
+const TAG =
+  /^\s*(?:(?:\/\*\*|\*)?\s*|\/\*\*\s.*\s)@(kernel|rfc|deviation)\b[ \t]*(.*?)\s*(?:\*\/)?$/;
 
 export interface Tag {
   readonly kind: 'kernel' | 'rfc' | 'deviation';

@@ -91,7 +91,7 @@ export class Prandom {
     return x % n;
   }
 
-  /** A whole number from min to max, both included. @kernel get_random_u32_inclusive */
+  /** A whole number from min to max, both included. @kernel get_random_u32_inclusive include/linux/random.h */
   between(min: number, max: number): number {
     return min + this.below(max - min + 1);
   }

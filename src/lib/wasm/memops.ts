@@ -15,7 +15,7 @@ export interface MemOps {
   readonly kind: 'wasm-simd' | 'js';
   /** Adds `len` octets at `addr` to the wsum `sum`. @kernel csum_partial lib/checksum.c */
   readonly csumPartial: (addr: number, len: number, sum: number) => number;
-  /** Copies `len` octets and adds them to `sum`; the runs must not overlap. @kernel csum_and_copy */
+  /** Copies `len` octets and adds them to `sum`; the runs must not overlap. @kernel csum_partial_copy_nocheck include/net/checksum.h */
   readonly csumAndCopy: (src: number, dst: number, len: number, sum: number) => number;
   /** Copies `len` octets; the runs may overlap. @kernel memmove lib/string.c */
   readonly copy: (dst: number, src: number, len: number) => void;
