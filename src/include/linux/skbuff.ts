@@ -19,6 +19,8 @@ import type { NapiGroCb } from '#include/net/gro.ts';
 import type { InetSkbParm } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { TcpSkbCb } from '#include/net/tcp.ts';
+import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
 
 /** No checksum known: on receive, software must verify; on transmit, nothing is left to do. */
@@ -39,6 +41,29 @@ export const HEADER_UNSET = -1;
 /** sizeof(struct sk_buff) and sizeof(struct skb_shared_info) of Linux on 64 bits, for truesize. */
 export const SIZEOF_SK_BUFF = 256;
 export const SIZEOF_SKB_SHARED_INFO = 320;
+
+/** Bytes that receive paths keep free before the frame. @kernel NET_SKB_PAD include/linux/skbuff.h */
+export const NET_SKB_PAD = 64;
+/** @kernel NET_IP_ALIGN include/linux/skbuff.h */
+export const NET_IP_ALIGN = 0;
+
+/** Not allocated for fast cloning. */
+export const SKB_FCLONE_UNAVAILABLE = 0;
+/** An original that may have a fast clone. */
+export const SKB_FCLONE_ORIG = 1;
+/** The fast clone of an original. */
+export const SKB_FCLONE_CLONE = 2;
+
+export const SKB_CLOCK_REALTIME = 0;
+export const SKB_CLOCK_MONOTONIC = 1;
+export const SKB_CLOCK_TAI = 2;
+
+// skb_shared_info.tx_flags
+export const SKBTX_HW_TSTAMP: number = 1 << 0;
+export const SKBTX_SW_TSTAMP: number = 1 << 1;
+export const SKBTX_IN_PROGRESS: number = 1 << 2;
+export const SKBTX_SCHED_TSTAMP: number = 1 << 6;
+export const SKBTX_ANY_TSTAMP: number = SKBTX_HW_TSTAMP | SKBTX_SW_TSTAMP | SKBTX_SCHED_TSTAMP;
 
 export const SKB_GSO_TCPV4: number = 1 << 0;
 export const SKB_GSO_DODGY: number = 1 << 1;
@@ -77,8 +102,11 @@ export class SkbSharedInfo {
   destructorArg: UbufInfo | null;
   /** Hardware receive or transmit timestamp in ns; 0 when unset. */
   hwtstamp: number;
+  /** Link of the pool's free list. */
+  nextFree: SkbSharedInfo | null;
 
   constructor() {
+    this.nextFree = null;
     this.dataref = 0;
     this.payloadRefs = 0;
     this.nrFrags = 0;
@@ -113,7 +141,7 @@ export class SkBuff {
   /** Queue links: a packet is on at most one queue, or in one frag_list (`next` only). */
   next: SkBuff | null;
   prev: SkBuff | null;
-  /** The queue this packet is on. Not in Linux; catches double queueing. */
+  /** The queue this packet is on; kept in debug builds only, to catch double queueing. Not in Linux. */
   list: SkBuffHead | null;
   /** Links of a tree node: TCP's retransmit and out-of-order queues. */
   rbParent: SkBuff | null;
@@ -164,8 +192,10 @@ export class SkBuff {
   /** Pages of this packet come from a page_pool. */
   ppRecycle: boolean;
   slowGro: boolean;
-  /** 0 none, 1 original with a clone companion, 2 that companion. */
+  /** SKB_FCLONE_* */
   fclone: number;
+  /** The fast clone of this original, or the original of this fast clone, while both live. */
+  fcloneBuddy: SkBuff | null;
   /** Shared info of `head`; never null while the packet lives. */
   shinfo: SkbSharedInfo;
 
@@ -225,7 +255,7 @@ export class SkBuff {
   cb2: number;
   cbRef: object | null;
 
-  /** Number of this packet since the process began, kept by its clones' `origin`. For tracing. */
+  /** Number of this packet since its machine booted, kept by its clones' `origin`. For tracing. */
   id: number;
   origin: number;
   /** Debug builds: the packet lies on the free list. */
@@ -275,7 +305,8 @@ export class SkBuff {
     this.headFrag = false;
     this.ppRecycle = false;
     this.slowGro = false;
-    this.fclone = 0;
+    this.fclone = SKB_FCLONE_UNAVAILABLE;
+    this.fcloneBuddy = null;
     this.shinfo = shinfo;
     this.ipSummed = CHECKSUM_NONE;
     this.csum = 0;
@@ -335,4 +366,382 @@ export class SkBuffHead {
     this.prev = null;
     this.qlen = 0;
   }
+}
+
+/** Free packets and shared infos of a machine, used last-in first-out. @kernel skbuff_cache net/core/skbuff.c */
+export class SkbuffCache {
+  freeSkb: SkBuff | null = null;
+  freeShinfo: SkbSharedInfo | null = null;
+  /** The next packet's `id`. */
+  nextId = 1;
+  /** Debug builds: every packet in use, so that a leak can be described. */
+  readonly live: Set<SkBuff> = new Set();
+}
+
+// Geometry.
+
+/** Bytes of linear data. @kernel skb_headlen include/linux/skbuff.h */
+export function skbHeadlen(skb: SkBuff): number {
+  return skb.len - skb.dataLen;
+}
+
+/** @kernel skb_is_nonlinear include/linux/skbuff.h */
+export function skbIsNonlinear(skb: SkBuff): boolean {
+  return skb.dataLen !== 0;
+}
+
+/** Bytes free before `data`. @kernel skb_headroom include/linux/skbuff.h */
+export function skbHeadroom(skb: SkBuff): number {
+  return skb.data - skb.head;
+}
+
+/** Bytes free after the linear data; 0 when fragments follow. @kernel skb_tailroom include/linux/skbuff.h */
+export function skbTailroom(skb: SkBuff): number {
+  return skb.dataLen !== 0 ? 0 : skb.end - skb.tail;
+}
+
+/** @kernel skb_end_offset include/linux/skbuff.h */
+export function skbEndOffset(skb: SkBuff): number {
+  return skb.end - skb.head;
+}
+
+/** Tail room up to `availroom` bytes of the data area. @kernel skb_availroom include/linux/skbuff.h */
+export function skbAvailroom(skb: SkBuff): number {
+  return skb.dataLen !== 0 ? 0 : skb.end - skb.tail;
+}
+
+/** Moves `data` and `tail` of an empty packet by `len` bytes. @kernel skb_reserve include/linux/skbuff.h */
+export function skbReserve(skb: SkBuff, len: number): void {
+  if (DEBUG && (skb.len !== 0 || skb.tail + len > skb.end)) {
+    throw new KernelBug('skb-over-panic', `skb_reserve of ${len} bytes: ${skbGeometry(skb)}`);
+  }
+  skb.data += len;
+  skb.tail += len;
+}
+
+/** One line that shows where a packet's pointers are, relative to its head. */
+export function skbGeometry(skb: SkBuff): string {
+  const dev = skb.dev === null ? '<NULL>' : skb.dev.name;
+  return (
+    `skb ${skb.id} len:${skb.len} data_len:${skb.dataLen} data:+${skb.data - skb.head} ` +
+    `tail:+${skb.tail - skb.head} end:+${skb.end - skb.head} dev:${dev}`
+  );
+}
+
+/** Appends room without a check of the space. @kernel __skb_put include/linux/skbuff.h */
+export function __skbPut(skb: SkBuff, len: number): number {
+  const tmp = skb.tail;
+  skb.tail += len;
+  skb.len += len;
+  return tmp;
+}
+
+/** @kernel __skb_push include/linux/skbuff.h */
+export function __skbPush(skb: SkBuff, len: number): number {
+  skb.data -= len;
+  skb.len += len;
+  return skb.data;
+}
+
+/** Drops `len` bytes from the front, which must be linear. @kernel __skb_pull include/linux/skbuff.h */
+export function __skbPull(skb: SkBuff, len: number): number {
+  skb.len -= len;
+  if (skb.len < skb.dataLen) {
+    throw new KernelBug('skb-pull-nonlinear', `__skb_pull of ${len} bytes: ${skbGeometry(skb)}`);
+  }
+  skb.data += len;
+  return skb.data;
+}
+
+// Headers.
+
+/** @kernel skb_reset_mac_header include/linux/skbuff.h */
+export function skbResetMacHeader(skb: SkBuff): void {
+  skb.macHeader = skb.data;
+}
+
+/** @kernel skb_set_mac_header include/linux/skbuff.h */
+export function skbSetMacHeader(skb: SkBuff, offset: number): void {
+  skb.macHeader = skb.data + offset;
+}
+
+/** @kernel skb_mac_header_was_set include/linux/skbuff.h */
+export function skbMacHeaderWasSet(skb: SkBuff): boolean {
+  return skb.macHeader !== HEADER_UNSET;
+}
+
+/** @kernel skb_unset_mac_header include/linux/skbuff.h */
+export function skbUnsetMacHeader(skb: SkBuff): void {
+  skb.macHeader = HEADER_UNSET;
+}
+
+/** @kernel skb_reset_mac_len include/linux/skbuff.h */
+export function skbResetMacLen(skb: SkBuff): void {
+  skb.macLen = skb.networkHeader - skb.macHeader;
+}
+
+/** @kernel skb_mac_header_len include/linux/skbuff.h */
+export function skbMacHeaderLen(skb: SkBuff): number {
+  return skb.networkHeader - skb.macHeader;
+}
+
+/** @kernel skb_mac_offset include/linux/skbuff.h */
+export function skbMacOffset(skb: SkBuff): number {
+  return skb.macHeader - skb.data;
+}
+
+/** @kernel skb_reset_network_header include/linux/skbuff.h */
+export function skbResetNetworkHeader(skb: SkBuff): void {
+  skb.networkHeader = skb.data;
+}
+
+/** @kernel skb_set_network_header include/linux/skbuff.h */
+export function skbSetNetworkHeader(skb: SkBuff, offset: number): void {
+  skb.networkHeader = skb.data + offset;
+}
+
+/** @kernel skb_network_offset include/linux/skbuff.h */
+export function skbNetworkOffset(skb: SkBuff): number {
+  return skb.networkHeader - skb.data;
+}
+
+/** @kernel skb_network_header_len include/linux/skbuff.h */
+export function skbNetworkHeaderLen(skb: SkBuff): number {
+  return skb.transportHeader - skb.networkHeader;
+}
+
+/** @kernel skb_reset_transport_header include/linux/skbuff.h */
+export function skbResetTransportHeader(skb: SkBuff): void {
+  skb.transportHeader = skb.data;
+}
+
+/** @kernel skb_set_transport_header include/linux/skbuff.h */
+export function skbSetTransportHeader(skb: SkBuff, offset: number): void {
+  skb.transportHeader = skb.data + offset;
+}
+
+/** @kernel skb_transport_offset include/linux/skbuff.h */
+export function skbTransportOffset(skb: SkBuff): number {
+  return skb.transportHeader - skb.data;
+}
+
+/** @kernel skb_transport_header_was_set include/linux/skbuff.h */
+export function skbTransportHeaderWasSet(skb: SkBuff): boolean {
+  return skb.transportHeader !== HEADER_UNSET;
+}
+
+/** Offset from `data` where a partial checksum starts. @kernel skb_checksum_start_offset include/linux/skbuff.h */
+export function skbChecksumStartOffset(skb: SkBuff): number {
+  return skb.csumStart - skb.data;
+}
+
+// Sharing.
+
+/** True when the head is shared with a clone. @kernel skb_cloned include/linux/skbuff.h */
+export function skbCloned(skb: SkBuff): boolean {
+  return skb.cloned && skb.shinfo.dataref !== 1;
+}
+
+/** @kernel skb_header_cloned include/linux/skbuff.h */
+export function skbHeaderCloned(skb: SkBuff): boolean {
+  if (!skb.cloned) return false;
+  return skb.shinfo.dataref - skb.shinfo.payloadRefs !== 1;
+}
+
+/** Gives up the right to the header: others may write it. @kernel __skb_header_release include/linux/skbuff.h */
+export function __skbHeaderRelease(skb: SkBuff): void {
+  skb.nohdr = true;
+  skb.shinfo.dataref = 1;
+  skb.shinfo.payloadRefs = 1;
+}
+
+/** True when the struct itself has more than one holder. @kernel skb_shared include/linux/skbuff.h */
+export function skbShared(skb: SkBuff): boolean {
+  return skb.users !== 1;
+}
+
+/** Takes a reference to the struct. @kernel skb_get include/linux/skbuff.h */
+export function skbGet(skb: SkBuff): SkBuff {
+  if (DEBUG) skbCheckLive(skb);
+  skb.users++;
+  return skb;
+}
+
+/** True when the first `len` bytes may be written in place. @kernel skb_clone_writable include/linux/skbuff.h */
+export function skbCloneWritable(skb: SkBuff, len: number): boolean {
+  return !skbHeaderCloned(skb) && skb.data - skb.head + len <= skb.hdrLen;
+}
+
+/** True while the fast clone of `skb` is still held below `sk`. @kernel skb_fclone_busy include/linux/skbuff.h */
+export function skbFcloneBusy(sk: Sock, skb: SkBuff): boolean {
+  const buddy = skb.fcloneBuddy;
+  return skb.fclone === SKB_FCLONE_ORIG && buddy !== null && buddy.sk === sk;
+}
+
+/** Takes the packet from its owner: runs and clears the destructor. @kernel skb_orphan include/linux/skbuff.h */
+export function skbOrphan(skb: SkBuff): void {
+  const destructor = skb.destructor;
+  if (destructor !== null) {
+    destructor(skb);
+    skb.destructor = null;
+    skb.sk = null;
+  } else if (DEBUG && skb.sk !== null) {
+    throw new KernelBug('skb-orphan-owned', `no destructor but a socket: ${skbGeometry(skb)}`);
+  }
+}
+
+/** Throws when the packet has been freed. */
+export function skbCheckLive(skb: SkBuff): void {
+  if (skb.freed) throw new KernelBug('skb-use-after-free', `freed packet used: skb ${skb.id}`);
+}
+
+// Fragments.
+
+/** Address of fragment i's bytes. @kernel skb_frag_address include/linux/skbuff.h */
+export function skbFragAddress(shinfo: SkbSharedInfo, i: number): number {
+  return (shinfo.fragPage[i] as number) + (shinfo.fragOffset[i] as number);
+}
+
+/** @kernel skb_frag_size include/linux/skbuff.h */
+export function skbFragSize(shinfo: SkbSharedInfo, i: number): number {
+  return shinfo.fragSize[i] as number;
+}
+
+/** @kernel skb_frag_size_add include/linux/skbuff.h */
+export function skbFragSizeAdd(shinfo: SkbSharedInfo, i: number, delta: number): void {
+  shinfo.fragSize[i] = (shinfo.fragSize[i] as number) + delta;
+}
+
+/** @kernel skb_frag_size_sub include/linux/skbuff.h */
+export function skbFragSizeSub(shinfo: SkbSharedInfo, i: number, delta: number): void {
+  shinfo.fragSize[i] = (shinfo.fragSize[i] as number) - delta;
+}
+
+/** Sets fragment i without touching lengths. @kernel __skb_fill_page_desc_noacc include/linux/skbuff.h */
+export function __skbFillPageDesc(
+  skb: SkBuff,
+  i: number,
+  page: number,
+  off: number,
+  size: number,
+): void {
+  const shinfo = skb.shinfo;
+  shinfo.fragPage[i] = page;
+  shinfo.fragOffset[i] = off;
+  shinfo.fragSize[i] = size;
+}
+
+/** Sets fragment i as the last; takes over the page's reference. @kernel skb_fill_page_desc include/linux/skbuff.h */
+export function skbFillPageDesc(
+  skb: SkBuff,
+  i: number,
+  page: number,
+  off: number,
+  size: number,
+): void {
+  __skbFillPageDesc(skb, i, page, off, size);
+  skb.shinfo.nrFrags = i + 1;
+}
+
+/** @kernel skb_has_frag_list include/linux/skbuff.h */
+export function skbHasFragList(skb: SkBuff): boolean {
+  return skb.shinfo.fragList !== null;
+}
+
+/** True when [page, off) continues the last fragment. @kernel skb_can_coalesce include/linux/skbuff.h */
+export function skbCanCoalesce(skb: SkBuff, i: number, page: number, off: number): boolean {
+  if (i === 0) return false;
+  const shinfo = skb.shinfo;
+  const last = i - 1;
+  return (
+    page === shinfo.fragPage[last] &&
+    off === (shinfo.fragOffset[last] as number) + (shinfo.fragSize[last] as number)
+  );
+}
+
+/** @kernel skb_len_add include/linux/skbuff.h */
+export function skbLenAdd(skb: SkBuff, delta: number): void {
+  skb.len += delta;
+  skb.dataLen += delta;
+  skb.truesize += delta;
+}
+
+// GSO.
+
+/** @kernel skb_is_gso include/linux/skbuff.h */
+export function skbIsGso(skb: SkBuff): boolean {
+  return skb.shinfo.gsoSize !== 0;
+}
+
+/** @kernel skb_is_gso_tcp include/linux/skbuff.h */
+export function skbIsGsoTcp(skb: SkBuff): boolean {
+  return (skb.shinfo.gsoType & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6)) !== 0;
+}
+
+/** @kernel skb_gso_reset include/linux/skbuff.h */
+export function skbGsoReset(skb: SkBuff): void {
+  skb.shinfo.gsoSize = 0;
+  skb.shinfo.gsoSegs = 0;
+  skb.shinfo.gsoType = 0;
+}
+
+// Metadata.
+
+/** @kernel skb_get_queue_mapping include/linux/skbuff.h */
+export function skbGetQueueMapping(skb: SkBuff): number {
+  return skb.queueMapping;
+}
+
+/** @kernel skb_set_queue_mapping include/linux/skbuff.h */
+export function skbSetQueueMapping(skb: SkBuff, queue: number): void {
+  skb.queueMapping = queue;
+}
+
+/** @kernel skb_clear_hash include/linux/skbuff.h */
+export function skbClearHash(skb: SkBuff): void {
+  skb.hash = 0;
+  skb.swHash = false;
+  skb.l4Hash = false;
+}
+
+/** @kernel skb_set_hash include/linux/skbuff.h */
+export function skbSetHash(skb: SkBuff, hash: number, isL4: boolean): void {
+  skb.l4Hash = isL4;
+  skb.swHash = false;
+  skb.hash = hash;
+}
+
+/** @kernel skb_clear_tstamp include/linux/skbuff.h */
+export function skbClearTstamp(skb: SkBuff): void {
+  skb.tstamp = 0;
+  skb.tstampType = SKB_CLOCK_REALTIME;
+}
+
+/** @kernel skb_clear_delivery_time include/linux/skbuff.h */
+export function skbClearDeliveryTime(skb: SkBuff): void {
+  if (skb.tstampType !== SKB_CLOCK_REALTIME) {
+    skb.tstampType = SKB_CLOCK_REALTIME;
+    skb.tstamp = 0;
+  }
+}
+
+/** @kernel skb_set_delivery_time include/linux/skbuff.h */
+export function skbSetDeliveryTime(skb: SkBuff, ns: number, tstampType: number): void {
+  skb.tstamp = ns;
+  skb.tstampType = ns !== 0 ? tstampType : SKB_CLOCK_REALTIME;
+}
+
+/** @kernel nf_reset_ct include/linux/skbuff.h */
+export function nfReset(skb: SkBuff): void {
+  skb.nfTrace = false;
+}
+
+/** @kernel skb_vlan_tag_present include/linux/if_vlan.h */
+export function skbVlanTagPresent(skb: SkBuff): boolean {
+  return skb.vlanPresent;
+}
+
+/** @kernel __vlan_hwaccel_clear_tag include/linux/if_vlan.h */
+export function __vlanHwaccelClearTag(skb: SkBuff): void {
+  skb.vlanPresent = false;
 }

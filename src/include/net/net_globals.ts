@@ -5,6 +5,7 @@
 import type { NetProtoFamily, ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
@@ -59,6 +60,7 @@ export interface RtnlLink {
 }
 
 export class NetGlobals {
+  readonly skbuffCache: SkbuffCache = new SkbuffCache();
   readonly softnetData: SoftnetData[] = [];
   readonly netnsList: Net[] = [];
   readonly pernetList: PernetOperations[] = [];

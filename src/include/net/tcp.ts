@@ -108,6 +108,49 @@ export class TcpSkbCb {
   inFlight = 0;
 }
 
+/** Back to the state after construction; a new field must be added here and in the copy. */
+export function tcpSkbCbReset(cb: TcpSkbCb): void {
+  cb.seq = 0;
+  cb.endSeq = 0;
+  cb.tcpTwIsn = 0;
+  cb.tcpGsoSegs = 0;
+  cb.tcpGsoSize = 0;
+  cb.tcpFlags = 0;
+  cb.sacked = 0;
+  cb.ipDsfield = 0;
+  cb.txstampAck = false;
+  cb.eor = false;
+  cb.hasRxtstamp = false;
+  cb.ackSeq = 0;
+  cb.isAppLimited = false;
+  cb.deliveredCe = 0;
+  cb.delivered = 0;
+  cb.firstTxMstamp = 0;
+  cb.deliveredMstamp = 0;
+  cb.inFlight = 0;
+}
+
+export function tcpSkbCbCopy(to: TcpSkbCb, from: TcpSkbCb): void {
+  to.seq = from.seq;
+  to.endSeq = from.endSeq;
+  to.tcpTwIsn = from.tcpTwIsn;
+  to.tcpGsoSegs = from.tcpGsoSegs;
+  to.tcpGsoSize = from.tcpGsoSize;
+  to.tcpFlags = from.tcpFlags;
+  to.sacked = from.sacked;
+  to.ipDsfield = from.ipDsfield;
+  to.txstampAck = from.txstampAck;
+  to.eor = from.eor;
+  to.hasRxtstamp = from.hasRxtstamp;
+  to.ackSeq = from.ackSeq;
+  to.isAppLimited = from.isAppLimited;
+  to.deliveredCe = from.deliveredCe;
+  to.delivered = from.delivered;
+  to.firstTxMstamp = from.firstTxMstamp;
+  to.deliveredMstamp = from.deliveredMstamp;
+  to.inFlight = from.inFlight;
+}
+
 /**
  * Congestion control. Every slot present, null where the algorithm has none.
  * @kernel tcp_congestion_ops include/net/tcp.h
