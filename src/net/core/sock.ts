@@ -7,9 +7,13 @@
  * Context rules, as in Linux: a task takes the lock with lockSock(), which sets `skLockOwned`. A
  * soft interrupt that finds it set puts its packet on the backlog, and releaseSock() works it off.
  */
+
 import { SOCK_NOSPACE, SOCKWQ_ASYNC_WAITDATA, type Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { skbOrphan } from '#include/linux/skbuff.ts';
+import { __skbDequeue, __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 import type { DstEntry } from '#include/net/dst.ts';
+import { dstRelease, skbDstForce } from '#include/net/dst.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import {
   type Proto,
@@ -28,16 +32,8 @@ import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
 import { putPage } from '#mm/page_alloc.ts';
-import { dstRelease } from '#net/core/dst.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
-import {
-  __skbDequeue,
-  __skbQueuePurge,
-  __skbQueueTail,
-  kfreeSkb,
-  skbDstForce,
-  skbOrphan,
-} from '#net/core/skbuff.ts';
+import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import { skbRmemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
 import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';

@@ -4,8 +4,11 @@
  * Counterpart of net/netlink/af_netlink.c. RFC 3549. `skb.cb0` holds the sender's port,
  * `skb.cb1` the group of a multicast, `skb.cbRef` the sending sock (NETLINK_CB in Linux).
  */
+
 import type { Msghdr, NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { skbOrphan } from '#include/linux/skbuff.ts';
+import { __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { type NetlinkDump, NetlinkSock } from '#include/net/netlink_sock.ts';
 import { type NetlinkCallback, NetlinkExtAck, type RtnlDumpit } from '#include/net/rtnetlink.ts';
@@ -20,12 +23,10 @@ import {
 } from '#net/core/datagram.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
 import {
-  __skbQueueTail,
   allocSkb,
   consumeSkb,
   kfreeSkb,
   skbClone,
-  skbOrphan,
   skbPut,
   skbQueuePurgeReason,
 } from '#net/core/skbuff.ts';

@@ -9,11 +9,13 @@
  *    | length | type | flags|  seq   | portid |
  *    +--------+------+------+--------+--------+
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { skbTailroom } from '#include/linux/skbuff.ts';
 import type { NetlinkExtAck, NlattrTable } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { mem } from '#mm/memory.ts';
-import { allocSkb, skbPut, skbTailroom } from '#net/core/skbuff.ts';
+import { allocSkb, skbPut } from '#net/core/skbuff.ts';
 import { EINVAL, EMSGSIZE, ERANGE } from '#uapi/errno.ts';
 import { NLA_F_NESTED, NLA_HDRLEN, NLA_TYPE_MASK, NLMSG_HDRLEN } from '#uapi/netlink.ts';
 
