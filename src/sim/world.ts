@@ -1,0 +1,320 @@
+/**
+ * A world of machines in virtual time under one seed. No Linux counterpart.
+ *
+ * The world is the only source of time. It takes the earliest event, moves the clock to it, enters
+ * the machine concerned and lets everything that follows happen; only then comes the next event.
+ * Nothing outside may influence the order, so one seed gives one run, byte for byte, in any engine.
+ *
+ * Programs are async functions over the system calls of their machine. Waking one resolves a
+ * promise, so the world lets the host's event loop turn once before it goes on: by then every
+ * program sleeps in a system call again. A world without programs runs without awaiting anything.
+ */
+import { bootMachine, haltMachine } from '#init/main.ts';
+import { makeSyscalls } from '#init/syscalls.ts';
+import { liveReport } from '#kernel/live.ts';
+import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import { createTask, type Task } from '#kernel/sched/task.ts';
+import { Prandom } from '#lib/prandom.ts';
+import { type EventFn, EventQueue, type SimEvent } from '#sim/event_queue.ts';
+import { Fingerprint } from '#sim/fingerprint.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
+
+// Kinds of events, for the fingerprint and for reports of a divergence.
+export const EVENT_TIMER = 1;
+export const EVENT_KICK = 2;
+export const EVENT_FRAME = 3;
+export const EVENT_CALL = 4;
+
+const KIND_NAMES: readonly string[] = ['', 'timer', 'kick', 'frame', 'call'];
+
+/** What ended a run. */
+export type RunEnd = 'idle' | 'time' | 'events' | 'stopped';
+
+export interface RunOptions {
+  /** Stop when the clock would pass this time, in ns since the world began. */
+  readonly untilNs?: number;
+  /** Stop after so many events: a guard against worlds that never come to rest. */
+  readonly maxEvents?: number;
+}
+
+export interface WorldOptions {
+  /** Decides everything that is random; a number or any text. */
+  readonly seed: number | string;
+  /** Wall time of the machines at boot, in seconds since the epoch; fixed by default. */
+  readonly bootEpochSec?: number;
+  /** Lets the host's event loop turn once, e.g. by setImmediate. Needed where programs run. */
+  readonly turn?: () => Promise<void>;
+  /** Called with each event, in order; for finding where two runs part. Must not touch the world. */
+  readonly journal?: (entry: JournalEntry) => void;
+}
+
+/** One event as it happened. */
+export interface JournalEntry {
+  readonly number: number;
+  readonly timeNs: number;
+  readonly kind: string;
+  /** What the event is about: a machine or a cable. */
+  readonly subject: string;
+  /** The world's fingerprint after the event. */
+  readonly digest: string;
+}
+
+/** A program in a world. */
+export interface Program {
+  readonly task: Task;
+  readonly name: string;
+  /** Exit status; null while it runs. */
+  status: number | null;
+  /** What it threw, when it did not end well. */
+  error: unknown;
+}
+
+/** Wall time of a world's beginning when none is given: 2026-01-01 00:00:00 UTC. */
+export const DEFAULT_EPOCH_SEC = 1767225600;
+
+/** The world as a machine sees it. */
+class SimHost implements MachineHost {
+  private readonly world: World;
+  /** The one pending timer event, and its time. */
+  timerEvent: SimEvent | null;
+  kicked: boolean;
+
+  constructor(world: World) {
+    this.world = world;
+    this.timerEvent = null;
+    this.kicked = false;
+  }
+
+  readClock(): number {
+    return this.world.nowNs;
+  }
+
+  kick(machine: Machine): void {
+    if (this.kicked) return;
+    this.kicked = true;
+    this.world.at(this.world.nowNs, EVENT_KICK, runKick, machine, this);
+  }
+
+  timerChanged(machine: Machine): void {
+    const expiry = machine.nextExpiry();
+    const event = this.timerEvent;
+    // An event that comes too early only finds nothing to do; one that comes too late would be wrong.
+    if (event !== null && event.timeNs <= expiry) return;
+    if (event !== null) this.world.cancel(event);
+    this.timerEvent =
+      expiry === Number.POSITIVE_INFINITY
+        ? null
+        : this.world.at(Math.max(expiry, this.world.nowNs), EVENT_TIMER, runTimer, machine, this);
+  }
+}
+
+function runKick(subject: unknown, detail: unknown): void {
+  const machine = subject as Machine;
+  (detail as SimHost).kicked = false;
+  machine.enter(machine.host.readClock());
+  runPending(machine);
+}
+
+function runTimer(subject: unknown, detail: unknown): void {
+  const machine = subject as Machine;
+  const host = detail as SimHost;
+  host.timerEvent = null;
+  const now = machine.host.readClock();
+  machine.enter(now);
+  if (machine.nextExpiry() <= now) runTimers(machine);
+  if (host.timerEvent === null) host.timerChanged(machine);
+}
+
+export class World {
+  readonly seed: number | string;
+  readonly random: Prandom;
+  readonly machines: Machine[];
+  readonly programs: Program[];
+  readonly fingerprint: Fingerprint;
+  /** ns since the world began. */
+  nowNs: number;
+  /** Events that have happened. */
+  eventCount: number;
+  /** Checked after every event; each throws when the world is not as it must be. */
+  readonly invariants: (() => void)[];
+  private readonly events: EventQueue;
+  private readonly turn: (() => Promise<void>) | null;
+  private readonly journal: ((entry: JournalEntry) => void) | null;
+  private readonly bootEpochSec: number;
+  private readonly names: Map<unknown, string>;
+  private stopping: boolean;
+
+  constructor(options: WorldOptions) {
+    this.seed = options.seed;
+    this.random = new Prandom(options.seed);
+    this.machines = [];
+    this.programs = [];
+    this.fingerprint = new Fingerprint();
+    this.fingerprint.text(String(options.seed));
+    this.nowNs = 0;
+    this.eventCount = 0;
+    this.invariants = [];
+    this.events = new EventQueue();
+    this.turn = options.turn ?? null;
+    this.journal = options.journal ?? null;
+    this.bootEpochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
+    this.names = new Map();
+    this.stopping = false;
+  }
+
+  /** Boots a machine. Its random numbers depend on the world's seed and its name alone. */
+  boot(name: string, cpus = 1): Machine {
+    if (this.machines.some((machine) => machine.name === name)) {
+      throw new Error(`the world has a machine named ${name} already`);
+    }
+    const host = new SimHost(this);
+    const machine = bootMachine({
+      name,
+      host,
+      seed: `${this.seed}/${name}`,
+      cpus,
+      bootEpochSec: this.bootEpochSec,
+    });
+    this.machines.push(machine);
+    this.names.set(machine, name);
+    host.timerChanged(machine);
+    return machine;
+  }
+
+  /** Names a thing that is not a machine, e.g. a cable, in journals. */
+  nameSubject(subject: unknown, name: string): void {
+    this.names.set(subject, name);
+  }
+
+  /** Schedules `fn(subject, detail)`; a time in the past means now. */
+  at(timeNs: number, kind: number, fn: EventFn, subject: unknown, detail: unknown): SimEvent {
+    return this.events.push(Math.max(timeNs, this.nowNs), kind, fn, subject, detail);
+  }
+
+  cancel(event: SimEvent): void {
+    this.events.cancel(event);
+  }
+
+  /** Calls `fn` at a time, e.g. to cut a cable in the middle of a run. */
+  schedule(timeNs: number, fn: () => void): void {
+    this.at(timeNs, EVENT_CALL, runCall, fn, null);
+  }
+
+  /** Ends the run after the present event. */
+  stop(): void {
+    this.stopping = true;
+  }
+
+  /** True when nothing will ever happen again by itself. */
+  get idle(): boolean {
+    return this.events.size === 0;
+  }
+
+  /** Lets the earliest event happen. False when there is none. */
+  step(): boolean {
+    const event = this.events.pop();
+    if (event === null) return false;
+    this.nowNs = event.timeNs;
+    this.eventCount++;
+    const { fingerprint } = this;
+    fingerprint.time(event.timeNs);
+    fingerprint.word(event.kind);
+    const { fn, subject, detail, kind } = event;
+    this.events.release(event);
+    if (fn !== null) fn(subject, detail);
+    for (const check of this.invariants) check();
+    if (this.journal !== null) this.report(kind, subject);
+    return true;
+  }
+
+  /** Runs a world in which no program sleeps. */
+  run(options: RunOptions = {}): RunEnd {
+    const { untilNs = Number.POSITIVE_INFINITY, maxEvents = Number.POSITIVE_INFINITY } = options;
+    this.stopping = false;
+    for (let n = 0; n < maxEvents; n++) {
+      if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
+      this.step();
+      if (this.stopping) return 'stopped';
+    }
+    return 'events';
+  }
+
+  /** Runs a world with programs: after each event that woke one, they run until all sleep again. */
+  async runPrograms(options: RunOptions = {}): Promise<RunEnd> {
+    const { untilNs = Number.POSITIVE_INFINITY, maxEvents = Number.POSITIVE_INFINITY } = options;
+    const { turn } = this;
+    if (turn === null) throw new Error('a world with programs needs the option `turn`');
+    this.stopping = false;
+    await turn();
+    for (let n = 0; n < maxEvents; n++) {
+      if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
+      const before = this.wakeUps();
+      this.step();
+      if (this.wakeUps() !== before) await turn();
+      if (this.stopping) return 'stopped';
+    }
+    return 'events';
+  }
+
+  /** Starts a program on a machine; it first runs when the world does. */
+  spawn(
+    machine: Machine,
+    name: string,
+    body: (sys: SyscallTable, task: Task) => Promise<number>,
+  ): Program {
+    const task = createTask(machine, name, machine.initNet);
+    const program: Program = { task, name, status: null, error: null };
+    this.programs.push(program);
+    const sys = makeSyscalls(task);
+    const end = (status: number): void => {
+      program.status = status;
+      sys.exit(status);
+    };
+    // By a timer of the machine, so that the start has its place among the events.
+    sys.nanosleep(0, () => {
+      body(sys, task).then(end, (error: unknown) => {
+        program.error = error;
+        end(1);
+      });
+    });
+    return program;
+  }
+
+  /** Halts all machines and says what is still alive, by machine; empty when all is well. */
+  halt(): Record<string, Record<string, number>> {
+    const left: Record<string, Record<string, number>> = {};
+    for (const machine of this.machines) {
+      machine.enter(this.nowNs);
+      haltMachine(machine);
+      const report = liveReport(machine);
+      if (Object.keys(report).length > 0) left[machine.name] = report;
+    }
+    return left;
+  }
+
+  private rest(untilNs: number): RunEnd {
+    if (this.events.size === 0) return 'idle';
+    this.nowNs = untilNs;
+    return 'time';
+  }
+
+  private wakeUps(): number {
+    let sum = 0;
+    for (const machine of this.machines) sum += machine.tasks.wakeUps;
+    return sum;
+  }
+
+  private report(kind: number, subject: unknown): void {
+    this.journal?.({
+      number: this.eventCount,
+      timeNs: this.nowNs,
+      kind: KIND_NAMES[kind] ?? String(kind),
+      subject: this.names.get(subject) ?? '',
+      digest: this.fingerprint.digest(),
+    });
+  }
+}
+
+function runCall(subject: unknown, _detail: unknown): void {
+  (subject as () => void)();
+}
