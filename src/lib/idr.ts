@@ -9,7 +9,7 @@ const LEAF_SHIFT = 10;
 const LEAF_BITS = 1 << LEAF_SHIFT;
 const LEAF_WORDS = LEAF_BITS >> 5;
 
-/** The largest id. @kernel INT_MAX */
+/** The largest id: INT_MAX. */
 export const IDR_MAX = 0x7fffffff;
 
 class Leaf {
