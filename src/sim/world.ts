@@ -181,6 +181,11 @@ export class World {
     return machine;
   }
 
+  /** Random numbers of a part of the world, that depend on the seed and the part's name alone. */
+  fork(name: string): Prandom {
+    return new Prandom(`${this.seed}/${name}`);
+  }
+
   /** Names a thing that is not a machine, e.g. a cable, in journals. */
   nameSubject(subject: unknown, name: string): void {
     this.names.set(subject, name);

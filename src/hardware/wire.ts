@@ -1,0 +1,75 @@
+/**
+ * What passes between the physical ports of machines: frames, and who handles them.
+ *
+ * A frame lies in packet memory, in a unit of its own, and has one owner at a time: the sending
+ * port, then the medium, then the receiving port, which frees it. Hardware knows bytes, not packets.
+ */
+import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
+import { mem } from '#mm/memory.ts';
+import { allocPages, putPage } from '#mm/page_alloc.ts';
+
+/** Longest frame a port sends: a 16 KiB jumbo with headers, without the check sequence. */
+export const WIRE_MAX_FRAME = 16384;
+
+/** Bytes of the frame check sequence, preamble and gap that take time on the wire but are not kept. */
+export const WIRE_OVERHEAD = 24;
+
+export class WireFrame {
+  /** Address of the first byte, the destination address. */
+  addr: number;
+  len: number;
+  /** The check sequence is wrong: a receiver counts it and throws the frame away. */
+  badCrc: boolean;
+  /** Number of the packet in the sending machine, for tracing; 0: unknown. */
+  origin: number;
+  /** Next frame of a queue. */
+  next: WireFrame | null;
+
+  constructor(addr: number, len: number) {
+    this.addr = addr;
+    this.len = len;
+    this.badCrc = false;
+    this.origin = 0;
+    this.next = null;
+  }
+}
+
+/** A frame of `len` uninitialised bytes, or null when packet memory is exhausted. */
+export function allocFrame(len: number): WireFrame | null {
+  const addr = allocPages(len);
+  return addr === 0 ? null : new WireFrame(addr, len);
+}
+
+/** A copy of a frame, or null when packet memory is exhausted. */
+export function copyFrame(frame: WireFrame): WireFrame | null {
+  const copy = allocFrame(frame.len);
+  if (copy === null) return null;
+  mem.copyWithin(copy.addr, frame.addr, frame.addr + frame.len);
+  copy.badCrc = frame.badCrc;
+  copy.origin = frame.origin;
+  return copy;
+}
+
+/** The owner is done with the frame. */
+export function freeFrame(frame: WireFrame): void {
+  if (DEBUG && frame.addr === 0) throw new KernelBug('frame-double-free', 'a frame is freed twice');
+  putPage(frame.addr);
+  frame.addr = 0;
+}
+
+/** A port of a network card, as the medium sees it. */
+export interface WirePort {
+  /** A frame has arrived. The port owns it now. */
+  receive(frame: WireFrame): void;
+  /** The other end appeared or went away. */
+  linkChanged(up: boolean): void;
+}
+
+/** One end of a medium, as the port sees it. */
+export interface WireEnd {
+  /** Light on the line: the other end is plugged in and up. */
+  readonly up: boolean;
+  /** Puts a frame on the line. The medium owns it now. */
+  send(frame: WireFrame): void;
+}

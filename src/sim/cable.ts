@@ -1,0 +1,291 @@
+/**
+ * A cable between two ports, with the impairments that tc-netem(8) knows. No Linux counterpart.
+ *
+ * Each direction is its own line: frames queue for a line of `rateBps`, at most `queueBytes` of
+ * them, and arrive `delayNs` (plus jitter) after the last bit has left. All chance comes from the
+ * world's seed and the cable's name, so cables do not disturb each other.
+ */
+import {
+  copyFrame,
+  freeFrame,
+  WIRE_OVERHEAD,
+  type WireEnd,
+  type WireFrame,
+  type WirePort,
+} from '#hardware/wire.ts';
+import type { Prandom } from '#lib/prandom.ts';
+import { mem } from '#mm/memory.ts';
+import { EVENT_FRAME, type World } from '#sim/world.ts';
+
+/** What a line does to frames. Probabilities are 0..1. */
+export interface Impairments {
+  /** Bits a second; 0: no limit. */
+  readonly rateBps: number;
+  /** Propagation delay in ns. */
+  readonly delayNs: number;
+  /** Uniform extra delay of 0..jitterNs; frames still arrive in order unless reordered. */
+  readonly jitterNs: number;
+  /** Chance that a frame is lost. */
+  readonly loss: number;
+  /** Chance that a frame arrives twice. */
+  readonly duplicate: number;
+  /** Chance that a frame skips the delay and overtakes others. */
+  readonly reorder: number;
+  /** Chance that one bit of a frame is flipped. */
+  readonly corrupt: number;
+  /**
+   * True: a flipped bit passes the check sequence and only checksums can find it. False: the
+   * receiving card sees the damage and counts a CRC error.
+   */
+  readonly corruptSilently: boolean;
+  /** Bytes that may wait for the line; more are lost. 0: no limit. */
+  readonly queueBytes: number;
+}
+
+export const NO_IMPAIRMENTS: Impairments = Object.freeze({
+  rateBps: 0,
+  delayNs: 0,
+  jitterNs: 0,
+  loss: 0,
+  duplicate: 0,
+  reorder: 0,
+  corrupt: 0,
+  corruptSilently: true,
+  queueBytes: 0,
+});
+
+/** What became of the frames of one direction. */
+export interface LineCounters {
+  sent: number;
+  delivered: number;
+  lost: number;
+  duplicated: number;
+  reordered: number;
+  corrupted: number;
+  overflowed: number;
+  /** Thrown away since nothing was plugged in, or the cable was cut. */
+  unplugged: number;
+}
+
+/** Refuses impairments that make no sense, by name. Throws RangeError. */
+export function checkImpairments(given: Partial<Impairments>): Impairments {
+  const all = { ...NO_IMPAIRMENTS, ...given };
+  for (const key of ['loss', 'duplicate', 'reorder', 'corrupt'] as const) {
+    if (!(all[key] >= 0 && all[key] <= 1)) {
+      throw new RangeError(`${key} must be a probability from 0 to 1, not ${all[key]}`);
+    }
+  }
+  for (const key of ['rateBps', 'delayNs', 'jitterNs', 'queueBytes'] as const) {
+    if (!(all[key] >= 0 && Number.isFinite(all[key]))) {
+      throw new RangeError(`${key} must be a number from 0 up, not ${all[key]}`);
+    }
+  }
+  return all;
+}
+
+/** One direction of a cable. */
+class Line implements WireEnd {
+  private readonly world: World;
+  private readonly random: Prandom;
+  readonly cable: Cable;
+  impairments: Impairments;
+  readonly counters: LineCounters;
+  /** Port at the far end. */
+  peer: WirePort | null;
+  /** When the line has sent what it took so far. */
+  private freeAtNs: number;
+  /** Latest arrival so far: a later frame does not come before it by jitter alone. */
+  private lastArrivalNs: number;
+  private queuedBytes: number;
+  /** Called with each frame as it is put on the line; for captures. */
+  tap: ((frame: WireFrame) => void) | null;
+
+  constructor(world: World, cable: Cable, random: Prandom, impairments: Impairments) {
+    this.world = world;
+    this.cable = cable;
+    this.random = random;
+    this.impairments = impairments;
+    this.counters = {
+      sent: 0,
+      delivered: 0,
+      lost: 0,
+      duplicated: 0,
+      reordered: 0,
+      corrupted: 0,
+      overflowed: 0,
+      unplugged: 0,
+    };
+    this.peer = null;
+    this.freeAtNs = 0;
+    this.lastArrivalNs = 0;
+    this.queuedBytes = 0;
+    this.tap = null;
+  }
+
+  get up(): boolean {
+    return this.cable.connected && this.peer !== null;
+  }
+
+  send(frame: WireFrame): void {
+    const { world, random, counters, impairments: i } = this;
+    counters.sent++;
+    world.fingerprint.frame(frame.addr, frame.len);
+    if (this.tap !== null) this.tap(frame);
+    if (!this.up) {
+      counters.unplugged++;
+      freeFrame(frame);
+      return;
+    }
+    // Each chance is drawn for each frame, so that changing one impairment leaves the others' draws.
+    const lost = random.float() < i.loss;
+    const twice = random.float() < i.duplicate;
+    const overtakes = random.float() < i.reorder;
+    const damaged = random.float() < i.corrupt;
+    const jitterNs = i.jitterNs === 0 ? 0 : Math.floor(random.float() * i.jitterNs);
+    if (lost) {
+      counters.lost++;
+      freeFrame(frame);
+      return;
+    }
+    if (damaged) this.damage(frame);
+    if (!this.occupy(frame)) return;
+    const arrivalNs = overtakes
+      ? this.overtake(frame)
+      : Math.max(this.freeAtNs + i.delayNs + jitterNs, this.lastArrivalNs);
+    if (!overtakes) this.lastArrivalNs = arrivalNs;
+    if (twice) this.duplicate(frame, arrivalNs);
+    world.at(arrivalNs, EVENT_FRAME, deliver, this, frame);
+  }
+
+  /** Takes the time on the line that the frame needs. False: the queue is full, the frame is gone. */
+  private occupy(frame: WireFrame): boolean {
+    const { world, impairments: i } = this;
+    if (this.freeAtNs < world.nowNs) this.freeAtNs = world.nowNs;
+    if (i.rateBps === 0) return true;
+    if (
+      i.queueBytes > 0 &&
+      this.freeAtNs > world.nowNs &&
+      this.queuedBytes + frame.len > i.queueBytes
+    ) {
+      this.counters.overflowed++;
+      freeFrame(frame);
+      return false;
+    }
+    this.queuedBytes += frame.len;
+    this.freeAtNs += Math.ceil(((frame.len + WIRE_OVERHEAD) * 8e9) / i.rateBps);
+    world.at(this.freeAtNs, EVENT_FRAME, leave, this, frame.len);
+    return true;
+  }
+
+  /** A reordered frame does not wait for the propagation delay: it comes before those under way. */
+  private overtake(_frame: WireFrame): number {
+    this.counters.reordered++;
+    return this.freeAtNs;
+  }
+
+  private duplicate(frame: WireFrame, arrivalNs: number): void {
+    const copy = copyFrame(frame);
+    if (copy === null) return;
+    this.counters.duplicated++;
+    this.world.at(arrivalNs, EVENT_FRAME, deliver, this, copy);
+  }
+
+  private damage(frame: WireFrame): void {
+    const bit = this.random.below(frame.len * 8);
+    const at = frame.addr + (bit >> 3);
+    mem[at] = (mem[at] ?? 0) ^ (1 << (bit & 7));
+    if (!this.impairments.corruptSilently) frame.badCrc = true;
+    this.counters.corrupted++;
+  }
+
+  /** The frame has left the queue for the line. */
+  left(bytes: number): void {
+    this.queuedBytes -= bytes;
+  }
+
+  arrived(frame: WireFrame): void {
+    if (this.peer === null || !this.cable.connected) {
+      this.counters.unplugged++;
+      freeFrame(frame);
+      return;
+    }
+    this.counters.delivered++;
+    this.peer.receive(frame);
+  }
+}
+
+function deliver(subject: unknown, detail: unknown): void {
+  (subject as Line).arrived(detail as WireFrame);
+}
+
+function leave(subject: unknown, detail: unknown): void {
+  (subject as Line).left(detail as number);
+}
+
+/** A cable. Plug a port into each end with {@link Cable.plug}. */
+export class Cable {
+  readonly name: string;
+  /** False while the cable is cut. */
+  connected: boolean;
+  private readonly lines: readonly [Line, Line];
+  private readonly ports: [WirePort | null, WirePort | null];
+
+  constructor(world: World, name: string, impairments: Partial<Impairments> = {}) {
+    const checked = checkImpairments(impairments);
+    this.name = name;
+    this.connected = true;
+    this.ports = [null, null];
+    this.lines = [
+      new Line(world, this, world.fork(`${name}/0`), checked),
+      new Line(world, this, world.fork(`${name}/1`), checked),
+    ];
+    for (const line of this.lines) world.nameSubject(line, name);
+  }
+
+  /** Plugs a port into end 0 or 1; returns what it sends through. */
+  plug(end: 0 | 1, port: WirePort): WireEnd {
+    this.ports[end] = port;
+    this.lines[(1 - end) as 0 | 1].peer = port;
+    this.announce();
+    return this.lines[end];
+  }
+
+  /** Pulls the plug of an end. Frames under way to it are lost. */
+  unplug(end: 0 | 1): void {
+    this.ports[end]?.linkChanged(false);
+    this.ports[end] = null;
+    this.lines[(1 - end) as 0 | 1].peer = null;
+    this.announce();
+  }
+
+  /** Cuts the cable, or mends it. */
+  setConnected(connected: boolean): void {
+    if (this.connected === connected) return;
+    this.connected = connected;
+    this.announce();
+  }
+
+  /** Changes what the line from `end` does to frames sent from now on; both when not given. */
+  impair(change: Partial<Impairments>, end?: 0 | 1): void {
+    this.lines.forEach((line, index) => {
+      if (end === undefined || end === index) {
+        line.impairments = checkImpairments({ ...line.impairments, ...change });
+      }
+    });
+  }
+
+  /** Counters of the line that starts at `end`. */
+  counters(end: 0 | 1): Readonly<LineCounters> {
+    return this.lines[end].counters;
+  }
+
+  /** Watches the frames that are put on the line at `end`. */
+  tap(end: 0 | 1, listener: ((frame: WireFrame) => void) | null): void {
+    this.lines[end].tap = listener;
+  }
+
+  private announce(): void {
+    const up = this.connected && this.ports[0] !== null && this.ports[1] !== null;
+    for (const port of this.ports) port?.linkChanged(up);
+  }
+}
