@@ -192,6 +192,8 @@ export class SkBuff {
   /** Pages of this packet come from a page_pool. */
   ppRecycle: boolean;
   slowGro: boolean;
+  /** skbTryCoalesce() has given the head away: free with kfreeSkbPartial(). Linux's fragstolen. */
+  headStolen: boolean;
   /** SKB_FCLONE_* */
   fclone: number;
   /** The fast clone of this original, or the original of this fast clone, while both live. */
@@ -305,6 +307,7 @@ export class SkBuff {
     this.headFrag = false;
     this.ppRecycle = false;
     this.slowGro = false;
+    this.headStolen = false;
     this.fclone = SKB_FCLONE_UNAVAILABLE;
     this.fcloneBuddy = null;
     this.shinfo = shinfo;

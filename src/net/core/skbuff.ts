@@ -183,6 +183,7 @@ function resetSkbStruct(skb: SkBuff): void {
   skb.headFrag = false;
   skb.ppRecycle = false;
   skb.slowGro = false;
+  skb.headStolen = false;
   skb.fclone = SKB_FCLONE_UNAVAILABLE;
   skb.ipSummed = CHECKSUM_NONE;
   skb.csum = 0;
@@ -422,6 +423,17 @@ export function __kfreeSkb(skb: SkBuff, reason: number): void {
   }
   skbReleaseHeadState(skb);
   skbReleaseData(skb, reason);
+  kfreeSkbmem(skb);
+}
+
+/** Frees what skbTryCoalesce() has left of a packet. @kernel kfree_skb_partial net/core/skbuff.c */
+export function kfreeSkbPartial(skb: SkBuff): void {
+  if (!skb.headStolen) {
+    __kfreeSkb(skb, SKB_CONSUMED);
+    return;
+  }
+  skbReleaseHeadState(skb);
+  freeShinfo(skb.machine, skb.shinfo);
   kfreeSkbmem(skb);
 }
 
