@@ -103,6 +103,9 @@ export interface ProtoOps {
   setsockopt(sock: Socket, level: number, optname: number, optval: Uint8Array): number;
   /** Writes the value to `optval`, returns its length or a negative errno. */
   getsockopt(sock: Socket, level: number, optname: number, optval: Uint8Array): number;
+  /** SO_PEEK_OFF and SO_RCVLOWAT; null: the type has no peek offset, or no say in the mark. */
+  setPeekOff: ((sk: Sock, val: number) => number) | null;
+  setRcvlowat: ((sk: Sock, val: number) => number) | null;
   sendmsg(sock: Socket, msg: Msghdr, len: number): number;
   recvmsg(sock: Socket, msg: Msghdr, len: number, flags: number): number;
 }

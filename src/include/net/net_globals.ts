@@ -97,6 +97,9 @@ export class NetGlobals {
   readonly nlTable: Map<number, Sock[]> = new Map();
   readonly nlKernelSocks: Map<string, (skb: SkBuff) => void> = new Map();
   sockInodeNext = 1;
+  sockCookieNext = 1;
+  /** Sockets that want received packets stamped. @kernel netstamp_needed_key net/core/dev.c */
+  netstampNeeded = 0;
   napiIdNext = 1024;
   /** Seeds of the keyed hashes, filled at boot. */
   readonly inetEhashSecret: Int32Array = new Int32Array(4);

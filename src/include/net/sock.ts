@@ -48,6 +48,7 @@ export const SOCK_RCU_FREE = 23;
 export const SOCK_TXTIME = 24;
 export const SOCK_TSTAMP_NEW = 25;
 export const SOCK_RCVMARK = 26;
+export const SOCK_RCVPRIORITY = 27;
 
 export const SK_CAN_REUSE = 1;
 export const SK_NO_REUSE = 0;
@@ -132,6 +133,8 @@ export class Sock extends SockCommon {
   skProt: Proto;
   /** The socket holds its namespace: a user's, not the kernel's. @kernel sk_net_refcnt */
   skNetRefcnt: boolean;
+  /** Number unlike any other socket's in this machine; 0: not given yet. @kernel sk_cookie */
+  skCookie: number;
   skType: number;
   skProtocol: number;
   /** SOCK_* bits. */
@@ -217,6 +220,16 @@ export class Sock extends SockCommon {
   /** Inode number shown by /proc and diag. */
   skIno: number;
   skUserData: object | null;
+  /** Who was at the other end when it connected (AF_UNIX); -1: nobody. @kernel sk_peer_pid */
+  skPeerPid: number;
+  skPeerUid: number;
+  /** SOCK_TXREHASH_* */
+  skTxrehash: number;
+  /** SO_TXTIME: clock of transmit times, SOF_TXTIME_* flags. */
+  skClockid: number;
+  skTxtimeFlags: number;
+  skPreferBusyPoll: boolean;
+  skBusyPollBudget: number;
   skReuseportCb: object | null;
   /** Global memory accounting of the protocol is under pressure here. */
   skMemcg: object | null;
@@ -231,6 +244,7 @@ export class Sock extends SockCommon {
     super(net, family, SOCK_KIND_FULL);
     this.skProt = prot;
     this.skNetRefcnt = false;
+    this.skCookie = 0;
     this.skType = 0;
     this.skProtocol = 0;
     this.skFlags = 0;
@@ -297,6 +311,13 @@ export class Sock extends SockCommon {
     this.skTimer = null;
     this.skIno = 0;
     this.skUserData = null;
+    this.skPeerPid = -1;
+    this.skPeerUid = -1;
+    this.skTxrehash = 1;
+    this.skClockid = 0;
+    this.skTxtimeFlags = 0;
+    this.skPreferBusyPoll = false;
+    this.skBusyPollBudget = 0;
     this.skReuseportCb = null;
     this.skMemcg = null;
     this.skStateChange = callbacks.stateChange;

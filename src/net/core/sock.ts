@@ -7,7 +7,7 @@
  * Context rules, as in Linux: a task takes the lock with lockSock(), which sets `skLockOwned`. A
  * soft interrupt that finds it set puts its packet on the backlog, and releaseSock() works it off.
  */
-
+import { skbExtErr } from '#include/linux/errqueue.ts';
 import { SOCK_NOSPACE, SOCKWQ_ASYNC_WAITDATA, type Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbOrphan } from '#include/linux/skbuff.ts';
@@ -18,6 +18,8 @@ import type { Net } from '#include/net/net_namespace.ts';
 import {
   type Proto,
   SOCK_DEAD,
+  SOCK_TIMESTAMP,
+  SOCK_TIMESTAMPING_RX_SOFTWARE,
   SOCK_USE_WRITE_QUEUE,
   SOCK_ZAPPED,
   type Sock,
@@ -32,6 +34,7 @@ import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
 import { putPage } from '#mm/page_alloc.ts';
+import { skFilter } from '#net/core/filter.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import { skbRmemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
@@ -39,7 +42,6 @@ import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';
 import {
   SKB_DROP_REASON_PROTO_MEM,
-  SKB_DROP_REASON_SOCKET_CLOSE,
   SKB_DROP_REASON_SOCKET_FILTER,
   SKB_DROP_REASON_SOCKET_RCVBUFF,
   SKB_NOT_DROPPED_YET,
@@ -126,11 +128,30 @@ function skDestruct(sk: Sock): void {
     putPage(sk.skFragPage);
     sk.skFragPage = 0;
   }
+  sockDisableTimestamp(sk, SOCK_TIMESTAMP);
+  sockDisableTimestamp(sk, SOCK_TIMESTAMPING_RX_SOFTWARE);
   if (DEBUG) skDestructCheck(sk);
   sk.net.machine.live.socks--;
   if (sk.skNetRefcnt) {
     sk.net.sockInuse--;
     putNet(sk.net);
+  }
+}
+
+/** From now on received packets are stamped. @kernel sock_enable_timestamp net/core/sock.c */
+export function sockEnableTimestamp(sk: Sock, flag: number): void {
+  if (sockFlag(sk, flag)) return;
+  const had = sockFlag(sk, SOCK_TIMESTAMP) || sockFlag(sk, SOCK_TIMESTAMPING_RX_SOFTWARE);
+  sockSetFlag(sk, flag);
+  if (!had) sk.net.machine.netGlobals.netstampNeeded++;
+}
+
+/** @kernel sock_disable_timestamp net/core/sock.c */
+export function sockDisableTimestamp(sk: Sock, flag: number): void {
+  if (!sockFlag(sk, flag)) return;
+  sockResetFlag(sk, flag);
+  if (!sockFlag(sk, SOCK_TIMESTAMP) && !sockFlag(sk, SOCK_TIMESTAMPING_RX_SOFTWARE)) {
+    sk.net.machine.netGlobals.netstampNeeded--;
   }
 }
 
@@ -348,13 +369,6 @@ export function sockRfree(skb: SkBuff): void {
   skbRmemUncharge(sk, skb.truesize);
 }
 
-/** SKB_NOT_DROPPED_YET, or the reason why the socket's filter refuses. @kernel sk_filter_trim_cap net/core/filter.c */
-export function skFilterReason(sk: Sock, skb: SkBuff): number {
-  const filter = sk.skFilter;
-  if (filter === null) return SKB_NOT_DROPPED_YET;
-  return filter.run(skb) > 0 ? SKB_NOT_DROPPED_YET : SKB_DROP_REASON_SOCKET_FILTER;
-}
-
 /**
  * Queues a packet that has passed the filter; tells the reader.
  * Returns SKB_NOT_DROPPED_YET or the drop reason; the caller frees.
@@ -383,7 +397,7 @@ export function __sockQueueRcvSkb(sk: Sock, skb: SkBuff): number {
 
 /** Filter and queue. @kernel sock_queue_rcv_skb_reason net/core/sock.c */
 export function sockQueueRcvSkbReason(sk: Sock, skb: SkBuff): number {
-  const reason = skFilterReason(sk, skb);
+  const reason = skFilter(sk, skb);
   return reason !== SKB_NOT_DROPPED_YET ? reason : __sockQueueRcvSkb(sk, skb);
 }
 
@@ -417,12 +431,13 @@ function sockRmemFree(skb: SkBuff): void {
 
 /** True for errors that a router or the peer reported. @kernel is_icmp_err_skb net/core/skbuff.c */
 function isIcmpErrSkb(skb: SkBuff | null): boolean {
-  return skb !== null && (skb.cb1 === SO_EE_ORIGIN_ICMP || skb.cb1 === SO_EE_ORIGIN_ICMP6);
+  if (skb === null) return false;
+  const origin = skbExtErr(skb).eeOrigin;
+  return origin === SO_EE_ORIGIN_ICMP || origin === SO_EE_ORIGIN_ICMP6;
 }
 
 /**
  * Takes the next entry of the error queue; the ICMP error behind it becomes the pending one.
- * Queuers store ee_errno in `cb0` and ee_origin in `cb1`.
  * @kernel sock_dequeue_err_skb net/core/skbuff.c
  */
 export function sockDequeueErrSkb(sk: Sock): SkBuff | null {
@@ -430,7 +445,7 @@ export function sockDequeueErrSkb(sk: Sock): SkBuff | null {
   if (skb === null) return null;
   const next = sk.skErrorQueue.next;
   const icmpNext = isIcmpErrSkb(next);
-  if (icmpNext && next !== null) sk.skErr = next.cb0;
+  if (icmpNext && next !== null) sk.skErr = skbExtErr(next).eeErrno;
   else if (isIcmpErrSkb(skb)) sk.skErr = 0;
   if (icmpNext) sk.skErrorReport(sk);
   return skb;
@@ -443,7 +458,7 @@ export function skErrorPending(sk: Sock): boolean {
 
 /** @kernel skb_errqueue_purge net/core/skbuff.c */
 export function skErrorQueuePurge(sk: Sock): void {
-  __skbQueuePurge(sk.skErrorQueue, SKB_DROP_REASON_SOCKET_CLOSE);
+  __skbQueuePurge(sk.skErrorQueue);
 }
 
 /**
@@ -451,7 +466,7 @@ export function skErrorQueuePurge(sk: Sock): void {
  * @kernel __sk_receive_skb net/core/sock.c
  */
 export function skReceiveSkb(sk: Sock, skb: SkBuff): number {
-  const reason = skFilterReason(sk, skb);
+  const reason = skFilter(sk, skb);
   if (reason !== SKB_NOT_DROPPED_YET) {
     kfreeSkb(skb, reason);
     return 1;

@@ -617,6 +617,8 @@ const netlinkOps: ProtoOps = {
   shutdown: () => -EOPNOTSUPP,
   setsockopt: netlinkSetsockopt,
   getsockopt: netlinkGetsockopt,
+  setPeekOff: null,
+  setRcvlowat: null,
   sendmsg: netlinkSendmsg,
   recvmsg: netlinkRecvmsg,
 };

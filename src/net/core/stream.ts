@@ -1,0 +1,109 @@
+/**
+ * Stream sockets: write space, waiting for a connection or for memory, end of the queues.
+ *
+ * Counterpart of net/core/stream.c and the sk_stream_* inlines of include/net/sock.h. Nothing here
+ * sleeps: where Linux would, the answer is -EAGAIN and the caller's program waits with poll.
+ */
+import { SOCK_NOSPACE } from '#include/linux/net.ts';
+import { SEND_SHUTDOWN, type Sock } from '#include/net/sock.ts';
+import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
+import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
+import { __skbQueuePurge } from '#net/core/skbuff.ts';
+import { skSetNospace, sockError } from '#net/core/sock.ts';
+import { skMemReclaimFinal } from '#net/core/sock_mem.ts';
+import { EAGAIN, EPIPE } from '#uapi/errno.ts';
+import { POLLOUT, POLLWRBAND, POLLWRNORM } from '#uapi/poll.ts';
+import { TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT } from '#uapi/tcp.ts';
+
+/** Room that must be free before writers are woken: a third of the buffer. @kernel sk_stream_min_wspace include/net/sock.h */
+export function skStreamMinWspace(sk: Sock): number {
+  return sk.skWmemQueued >> 1;
+}
+
+/** @kernel sk_stream_wspace include/net/sock.h */
+export function skStreamWspace(sk: Sock): number {
+  return sk.skSndbuf - sk.skWmemQueued;
+}
+
+/** @kernel __sk_stream_memory_free include/net/sock.h */
+export function __skStreamMemoryFree(sk: Sock, wake: number): boolean {
+  if (sk.skWmemQueued >= sk.skSndbuf) return false;
+  const free = sk.skProt.streamMemoryFree;
+  return free === null || free(sk, wake);
+}
+
+/** @kernel sk_stream_memory_free include/net/sock.h */
+export function skStreamMemoryFree(sk: Sock): boolean {
+  return __skStreamMemoryFree(sk, 0);
+}
+
+/** @kernel __sk_stream_is_writeable include/net/sock.h */
+export function __skStreamIsWriteable(sk: Sock, wake: number): boolean {
+  return skStreamWspace(sk) >= skStreamMinWspace(sk) && __skStreamMemoryFree(sk, wake);
+}
+
+/** @kernel sk_stream_is_writeable include/net/sock.h */
+export function skStreamIsWriteable(sk: Sock): boolean {
+  return __skStreamIsWriteable(sk, 0);
+}
+
+/** Wakes writers once a third of the buffer is free. @kernel sk_stream_write_space net/core/stream.c */
+export function skStreamWriteSpace(sk: Sock): void {
+  const sock = sk.skSocket;
+  if (sock === null || !__skStreamIsWriteable(sk, 1)) return;
+  sock.flags &= ~(1 << SOCK_NOSPACE);
+  const wq = sk.skWq;
+  if (wq !== null && wqHasSleeper(wq)) wakeUp(wq, POLLOUT | POLLWRNORM | POLLWRBAND);
+}
+
+/**
+ * 0 once connected, -EAGAIN while the handshake goes on, else the error (-EPIPE without one).
+ * @kernel sk_stream_wait_connect net/core/stream.c
+ */
+export function skStreamWaitConnect(sk: Sock): number {
+  const state = sk.skcState;
+  if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT) return 0;
+  const err = sockError(sk);
+  if (err !== 0) return err;
+  return state === TCP_SYN_SENT || state === TCP_SYN_RECV ? -EAGAIN : -EPIPE;
+}
+
+/**
+ * 0 when there is room to write, -EAGAIN (noted for the write_space callback) when there is none,
+ * -EPIPE after an error or a shutdown.
+ * @kernel sk_stream_wait_memory net/core/stream.c
+ */
+export function skStreamWaitMemory(sk: Sock): number {
+  if (sk.skErr !== 0 || (sk.skShutdown & SEND_SHUTDOWN) !== 0) return -EPIPE;
+  if (skStreamMemoryFree(sk)) return 0;
+  skSetNospace(sk);
+  return -EAGAIN;
+}
+
+/**
+ * What a failed write says: the socket's own error goes before -EPIPE.
+ * @kernel sk_stream_error net/core/stream.c
+ * @deviation no SIGPIPE is raised: softnet's programs have no signals.
+ */
+export function skStreamError(sk: Sock, _flags: number, err: number): number {
+  if (err !== -EPIPE) return err;
+  const pending = sockError(sk);
+  return pending !== 0 ? pending : -EPIPE;
+}
+
+/** Empties what no one will read or send any more. @kernel sk_stream_kill_queues net/core/stream.c */
+export function skStreamKillQueues(sk: Sock): void {
+  __skbQueuePurge(sk.skReceiveQueue);
+  __skbQueuePurge(sk.skErrorQueue);
+  if (DEBUG && sk.skWriteQueue.qlen !== 0) {
+    throw new KernelBug('stream-write-queue', `${sk.skWriteQueue.qlen} packets at the end`);
+  }
+  skMemReclaimFinal(sk);
+  if (DEBUG && (sk.skWmemQueued !== 0 || sk.skForwardAlloc !== 0)) {
+    throw new KernelBug(
+      'stream-memory',
+      `wmem_queued ${sk.skWmemQueued}, forward_alloc ${sk.skForwardAlloc} at the end`,
+    );
+  }
+}
