@@ -34,10 +34,7 @@ function slowSum(bytes: Uint8Array): number {
 
 const u32 = fc.integer({ min: 0, max: 0xffffffff });
 const u16 = fc.integer({ min: 0, max: 0xffff });
-const bytes = fc.oneof(
-  fc.uint8Array({ maxLength: 40 }),
-  fc.uint8Array({ minLength: 250, maxLength: 1200, size: 'max' }),
-);
+const bytes = fc.uint8Array({ maxLength: 1200 });
 
 describe('csumPartial', () => {
   it('sums the example of RFC 1071', () => {

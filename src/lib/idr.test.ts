@@ -36,14 +36,6 @@ describe('Ida', () => {
     expect(ida.free(-1)).toBe(false);
   });
 
-  it('goes to the next leaf when a range starts in the full end of one', () => {
-    const ida = new Ida();
-    for (let id = 1000; id < 1024; id++) expect(ida.reserve(id)).toBe(0);
-    expect(ida.alloc(1000, 1100)).toBe(1024);
-    expect(ida.alloc(1000, 1023)).toBe(-ENOSPC);
-    expect(ida.alloc(999)).toBe(999);
-  });
-
   it('reaches the largest id and refuses what is no range', () => {
     const ida = new Ida();
     expect(ida.alloc(IDR_MAX)).toBe(IDR_MAX);

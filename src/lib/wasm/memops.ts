@@ -21,6 +21,9 @@ export interface MemOps {
   readonly copy: (dst: number, src: number, len: number) => void;
 }
 
+/** Below this length the call into WebAssembly and its bulk instruction cost more than a loop, octets. */
+const COPY_LOOP_MAX = 32;
+
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** Octets of a base64 text; there is no decoder that every host has. */
@@ -50,14 +53,31 @@ export function wasmMemOps(memory: WasmMemory): MemOps | null {
     if (!api.validate(bytes)) return null;
     const { exports } = new api.Instance(new api.Module(bytes), { env: { memory } });
     const fn = (name: string): WasmFunction => exports[name] as WasmFunction;
+    const bulk = fn('copy');
+    const u8 = new Uint8Array(memory.buffer);
+    const copy = (dst: number, src: number, len: number): void => {
+      if (len > COPY_LOOP_MAX) bulk(dst, src, len);
+      else copyShort(u8, dst, src, len);
+    };
     return {
       kind: 'wasm-simd',
       csumPartial: fn('csum_partial'),
       csumAndCopy: fn('csum_and_copy'),
-      copy: fn('copy'),
+      copy,
     };
   } catch {
     return null;
+  }
+}
+
+/** memmove of a few octets. Throws a RangeError outside the memory, as the long way does. */
+function copyShort(u8: Uint8Array, dst: number, src: number, len: number): void {
+  checkRun(u8, dst, len);
+  checkRun(u8, src, len);
+  if (dst <= src) {
+    for (let i = 0; i < len; i++) u8[dst + i] = u8[src + i] as number;
+  } else {
+    for (let i = len - 1; i >= 0; i--) u8[dst + i] = u8[src + i] as number;
   }
 }
 

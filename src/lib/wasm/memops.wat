@@ -3,8 +3,8 @@
 ;; Every sum is the wsum of lib/checksum.ts: folded to 16 bits, network order, the first octet of the run the
 ;; high half of a word. Vectors hold words low octet first, so the octets of the folded sum are exchanged once
 ;; at the end. 16-bit lanes are added in pairs into 32-bit lanes: a lane gains at most 2 * 0xffff from each
-;; vector, so 2^15 vectors fit in all; the outer loop ends a block at half of that (4096 vectors in each of
-;; four accumulators) and drains the lanes of their sum into a 64-bit scalar.
+;; vector, so 2^15 vectors fit; the outer loop ends a block long before (64 KiB in each of four accumulators)
+;; and drains the lanes into a 64-bit scalar.
 (module
   (import "env" "memory" (memory 0))
 
@@ -77,9 +77,9 @@
           (local.set $block (i32.sub (local.get $block) (i32.const 64)))
           (br_if $next (local.get $block)))
         (local.set $acc (i64.add (local.get $acc)
-          (call $drain (i32x4.add
-            (i32x4.add (local.get $a) (local.get $b))
-            (i32x4.add (local.get $c) (local.get $d))))))
+          (i64.add
+            (i64.add (call $drain (local.get $a)) (call $drain (local.get $b)))
+            (i64.add (call $drain (local.get $c)) (call $drain (local.get $d))))))
         (br $wide)))
     ;; Fewer than 64 octets are left: words, then the ends. A last odd octet is the low half of a word here.
     (block $words_done
@@ -134,9 +134,9 @@
           (local.set $block (i32.sub (local.get $block) (i32.const 64)))
           (br_if $next (local.get $block)))
         (local.set $acc (i64.add (local.get $acc)
-          (call $drain (i32x4.add
-            (i32x4.add (local.get $a) (local.get $b))
-            (i32x4.add (local.get $c) (local.get $d))))))
+          (i64.add
+            (i64.add (call $drain (local.get $a)) (call $drain (local.get $b)))
+            (i64.add (call $drain (local.get $c)) (call $drain (local.get $d))))))
         (br $wide)))
     (block $words_done
       (loop $words

@@ -28,7 +28,6 @@ import {
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockAcquire, lockRelease, mightSleep } from '#kernel/lockdep.ts';
-import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
@@ -675,12 +674,6 @@ export function sockSndtimeo(sk: Sock, noblock: boolean): number {
 export function sockRcvlowat(sk: Sock, waitall: boolean, len: number): number {
   const v = waitall ? len : Math.min(sk.skRcvlowat, len);
   return v === 0 ? 1 : v;
-}
-
-/** Registers a protocol of the machine. @kernel proto_register net/core/sock.c */
-export function protoRegister(machine: Machine, prot: Proto): number {
-  machine.netGlobals.protoList.push(prot);
-  return 0;
 }
 
 /** @kernel sock_prot_inuse_add include/net/sock.h */

@@ -30,14 +30,8 @@ import {
   skbPut,
   skbQueuePurgeReason,
 } from '#net/core/skbuff.ts';
-import {
-  protoRegister,
-  skAlloc,
-  sockDefCallbacks,
-  sockInitData,
-  sockOrphan,
-  sockPut,
-} from '#net/core/sock.ts';
+import { skAlloc, sockDefCallbacks, sockInitData, sockOrphan, sockPut } from '#net/core/sock.ts';
+import { protoRegister } from '#net/core/sock_proto.ts';
 import {
   NLMSG_GOODSIZE,
   nlaPutString,

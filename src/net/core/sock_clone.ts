@@ -1,0 +1,137 @@
+/**
+ * Copies of a listener's socket for its connections, and what a route lets a socket do.
+ * Counterpart of sk_clone_lock and sk_setup_caps in net/core/sock.c.
+ */
+import {
+  GSO_LEGACY_MAX_SIZE,
+  NETIF_F_ALL_TSO,
+  NETIF_F_GSO,
+  NETIF_F_GSO_SOFTWARE,
+  NETIF_F_GSO_UDP_L4,
+  NETIF_F_HW_CSUM,
+  NETIF_F_SG,
+  NETIF_F_TSO,
+  NETIF_F_TSO6,
+} from '#include/linux/netdevice.ts';
+import { SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_UDP_L4 } from '#include/linux/skbuff.ts';
+import type { DstEntry } from '#include/net/dst.ts';
+import { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
+import {
+  SOCK_BINDPORT_LOCK,
+  SOCK_DONE,
+  SOCK_TIMESTAMP,
+  SOCK_TIMESTAMPING_RX_SOFTWARE,
+  type Sock,
+} from '#include/net/sock.ts';
+import { skAlloc, skDstSet, sockResetFlag } from '#net/core/sock.ts';
+import { AF_INET6 } from '#uapi/socket.ts';
+
+/** Room that a GSO packet needs for its headers. @kernel MAX_TCP_HEADER include/net/tcp.h */
+const MAX_TCP_HEADER = 320;
+
+/** What a copy starts afresh: identity, chains, lock, queues' sums. @kernel sk_dontcopy_begin include/net/sock.h */
+const DONTCOPY: readonly string[] = [
+  'kind',
+  'refcnt',
+  'hashed',
+  'skcTxQueueMapping',
+  'skNetRefcnt',
+  'skCookie',
+  'skIno',
+  'skLockOwned',
+  'skBacklogLen',
+  'skRmemAlloc',
+  'skDrops',
+  'skWmemAlloc',
+  'skWmemQueued',
+  'skForwardAlloc',
+  'skReservedMem',
+  'skOmemAlloc',
+  'skFragPage',
+  'skFragOffset',
+  'skFragSize',
+  'skZckey',
+  'skErr',
+  'skErrSoft',
+  'skPriority',
+];
+
+/**
+ * Copies every plain value of `osk`: numbers, flags, callbacks. In Linux this is a memcpy of the
+ * protocol's whole struct; embedded structs and pointers to them stay those of the copy.
+ * @kernel sock_copy net/core/sock.c
+ */
+function sockCopy(nsk: Sock, osk: Sock): void {
+  const from = osk as unknown as Readonly<Record<string, unknown>>;
+  const to = nsk as unknown as Record<string, unknown>;
+  for (const key of Object.keys(from)) {
+    const value = from[key];
+    if (value === null || typeof value === 'object' || DONTCOPY.includes(key)) continue;
+    to[key] = value;
+  }
+  if (nsk instanceof InetConnectionSock && osk instanceof InetConnectionSock) {
+    nsk.icskAfOps = osk.icskAfOps;
+    nsk.icskCaOps = osk.icskCaOps;
+  }
+}
+
+/**
+ * A child of a listener with its settings and nothing of its state. Two references: the caller's
+ * and that of the table it will be hashed into. Null: no memory for its filter.
+ * @kernel sk_clone_lock net/core/sock.c
+ */
+export function skCloneLock(sk: Sock): Sock | null {
+  const filter = sk.skFilter;
+  if (filter !== null && filter.size > sk.net.sysctlOptmemMax) return null;
+  const newsk = skAlloc(sk.net, sk.skcFamily, sk.skProt, !sk.skNetRefcnt);
+  sockCopy(newsk, sk);
+  newsk.refcnt = 2;
+  newsk.skUserlocks = sk.skUserlocks & ~SOCK_BINDPORT_LOCK;
+  sockResetFlag(newsk, SOCK_DONE);
+  newsk.skFilter = filter;
+  if (filter !== null) newsk.skOmemAlloc = filter.size;
+  newsk.skIncomingCpu = sk.net.machine.cpu.id;
+  const memory = newsk.skProt.memory(newsk.net);
+  if (memory !== null) memory.socketsAllocated++;
+  const stamps = (1 << SOCK_TIMESTAMP) | (1 << SOCK_TIMESTAMPING_RX_SOFTWARE);
+  if ((newsk.skFlags & stamps) !== 0) newsk.net.machine.netGlobals.netstampNeeded++;
+  return newsk;
+}
+
+/** Does a device with these features segment packets of that GSO type? @kernel net_gso_ok include/linux/netdevice.h */
+export function netGsoOk(features: number, gsoType: number): boolean {
+  let need = 0;
+  if ((gsoType & SKB_GSO_TCPV4) !== 0) need |= NETIF_F_TSO;
+  if ((gsoType & SKB_GSO_TCPV6) !== 0) need |= NETIF_F_TSO6;
+  if ((gsoType & SKB_GSO_UDP_L4) !== 0) need |= NETIF_F_GSO_UDP_L4;
+  return (features & need) === need;
+}
+
+/** @kernel sk_can_gso include/net/sock.h */
+export function skCanGso(sk: Sock): boolean {
+  return netGsoOk(sk.skRouteCaps, sk.skGsoType);
+}
+
+/**
+ * Stores a new route (taking over the reference) and works out what its device can do for us.
+ * @kernel sk_setup_caps net/core/sock.c
+ */
+export function skSetupCaps(sk: Sock, dst: DstEntry): void {
+  skDstSet(sk, dst);
+  const dev = dst.dev;
+  let maxSegs = 1;
+  sk.skRouteCaps = (dev?.features ?? 0) | sk.skRouteForcedCaps;
+  if ((sk.skRouteCaps & NETIF_F_GSO) !== 0) sk.skRouteCaps |= NETIF_F_GSO_SOFTWARE;
+  if (skCanGso(sk)) {
+    if (dst.headerLen !== 0) {
+      sk.skRouteCaps &= ~(NETIF_F_GSO | NETIF_F_ALL_TSO | NETIF_F_GSO_UDP_L4);
+    } else {
+      sk.skRouteCaps |= NETIF_F_SG | NETIF_F_HW_CSUM;
+      const devMax = dev?.gsoMaxSize ?? GSO_LEGACY_MAX_SIZE;
+      const max = sk.skcFamily === AF_INET6 ? devMax : Math.min(devMax, GSO_LEGACY_MAX_SIZE);
+      sk.skGsoMaxSize = max - (MAX_TCP_HEADER + 1);
+      maxSegs = Math.max(dev?.gsoMaxSegs ?? 1, 1);
+    }
+  }
+  sk.skGsoMaxSegs = maxSegs;
+}
