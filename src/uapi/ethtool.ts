@@ -133,6 +133,8 @@ export const ETH_SS_STATS_ETH_PHY = 17;
 export const ETH_SS_STATS_ETH_MAC = 18;
 export const ETH_SS_STATS_ETH_CTRL = 19;
 export const ETH_SS_STATS_RMON = 20;
+export const ETH_SS_STATS_PHY = 21;
+export const ETH_SS_TS_FLAGS = 22;
 export const ETH_SS_COUNT = 23;
 
 export const ETH_GSTRING_LEN = 32;

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { sockExtendedErr } from '#uapi/errqueue.ts';
 import { ethtoolChannels, ethtoolDrvinfo, ethtoolRingparam, ethtoolValue } from '#uapi/ethtool.ts';
 import { fibRuleHdr } from '#uapi/fib_rules.ts';
+import { sockFilter } from '#uapi/filter.ts';
 import { genlmsghdr } from '#uapi/genetlink.ts';
 import { icmphdr } from '#uapi/icmp.ts';
 import { icmp6hdr } from '#uapi/icmpv6.ts';
@@ -31,7 +32,9 @@ import { ndaCacheinfo, ndmsg, ndtConfig, ndtmsg } from '#uapi/neighbour.ts';
 import { hwtstampConfig, sockTxtime } from '#uapi/net_tstamp.ts';
 import { netconfmsg } from '#uapi/netconf.ts';
 import { nlattr, nlmsgerr, nlmsghdr, sockaddrNl } from '#uapi/netlink.ts';
+import { tcGen } from '#uapi/pkt_cls.ts';
 import { gnetStatsQueue, tcPrioQopt, tcRatespec, tcStats } from '#uapi/pkt_sched.ts';
+import { rtentry } from '#uapi/route.ts';
 import { ifinfomsg, rtaCacheinfo, rtgenmsg, rtmsg, rtnexthop, tcmsg } from '#uapi/rtnetlink.ts';
 import {
   netlinkDiagReq,
@@ -99,16 +102,19 @@ const ALL: Readonly<Record<string, Accessors>> = {
   packetDiagReq,
   packetMreq,
   rtaCacheinfo,
+  rtentry,
   rtgenmsg,
   rtmsg,
   rtnexthop,
   sockDiagReq,
   sockExtendedErr,
+  sockFilter,
   sockTxtime,
   sockaddrIn,
   sockaddrIn6,
   sockaddrLl,
   sockaddrNl,
+  tcGen,
   tcPrioQopt,
   tcRatespec,
   tcStats,

@@ -53,6 +53,11 @@ export const PACKET_FANOUT_FLAG_ROLLOVER = 0x1000;
 export const PACKET_FANOUT_FLAG_UNIQUEID = 0x2000;
 export const PACKET_FANOUT_FLAG_DEFRAG = 0x8000;
 
+// Versions of the ring (PACKET_VERSION).
+export const TPACKET_V1 = 0;
+export const TPACKET_V2 = 1;
+export const TPACKET_V3 = 2;
+
 // Memberships.
 export const PACKET_MR_MULTICAST = 0;
 export const PACKET_MR_PROMISC = 1;

@@ -31,6 +31,7 @@ export const IPPROTO_SCTP = 132;
 export const IPPROTO_UDPLITE = 136;
 export const IPPROTO_MPLS = 137;
 export const IPPROTO_ETHERNET = 143;
+export const IPPROTO_AGGFRAG = 144;
 export const IPPROTO_RAW = 255;
 
 export const IPPROTO_SMC = 256;

@@ -3,7 +3,7 @@
  * Kernel counterpart: include/uapi/linux/netconf.h.
  */
 
-export const NETCONFA_MAX = 8;
+export const NETCONFA_MAX = 9;
 export const NETCONFA_ALL = -1;
 export const NETCONFA_IFINDEX_ALL = -1;
 export const NETCONFA_IFINDEX_DEFAULT = -2;
@@ -16,6 +16,7 @@ export const NETCONFA_PROXY_NEIGH = 5;
 export const NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN = 6;
 export const NETCONFA_INPUT = 7;
 export const NETCONFA_BC_FORWARDING = 8;
+export const NETCONFA_FORCE_FORWARDING = 9;
 
 /** struct netconfmsg. */
 export const netconfmsg = {

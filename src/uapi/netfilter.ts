@@ -50,6 +50,9 @@ export const NFPROTO_BRIDGE = 7;
 export const NFPROTO_IPV6 = 10;
 export const NFPROTO_NUMPROTO = 11;
 
+// Option at level SOL_IP: where a connection wanted to go before it was redirected.
+export const SO_ORIGINAL_DST = 80;
+
 // Hook priorities: lower runs first.
 export const NF_IP_PRI_FIRST = -2147483648;
 export const NF_IP_PRI_RAW_BEFORE_DEFRAG = -450;

@@ -138,8 +138,6 @@ export const TCA_FQ_CODEL_XSTATS_QDISC = 0;
 export const TCA_FQ_CODEL_XSTATS_CLASS = 1;
 
 // fq
-export const TCA_FQ_MAX = 15;
-export const TCA_FQ_PIE_MAX = 12;
 export const TCA_FQ_UNSPEC = 0;
 export const TCA_FQ_PLIMIT = 1;
 export const TCA_FQ_FLOW_PLIMIT = 2;
@@ -152,9 +150,16 @@ export const TCA_FQ_BUCKETS_LOG = 8;
 export const TCA_FQ_FLOW_REFILL_DELAY = 9;
 export const TCA_FQ_ORPHAN_MASK = 10;
 export const TCA_FQ_LOW_RATE_THRESHOLD = 11;
+export const TCA_FQ_CE_THRESHOLD = 12;
 export const TCA_FQ_TIMER_SLACK = 13;
 export const TCA_FQ_HORIZON = 14;
 export const TCA_FQ_HORIZON_DROP = 15;
+export const TCA_FQ_PRIOMAP = 16;
+export const TCA_FQ_WEIGHTS = 17;
+export const TCA_FQ_OFFLOAD_HORIZON = 18;
+export const TCA_FQ_MAX = 18;
+
+// fq_pie
 export const TCA_FQ_PIE_UNSPEC = 0;
 export const TCA_FQ_PIE_LIMIT = 1;
 export const TCA_FQ_PIE_FLOWS = 2;
@@ -168,6 +173,40 @@ export const TCA_FQ_PIE_ECN_PROB = 9;
 export const TCA_FQ_PIE_ECN = 10;
 export const TCA_FQ_PIE_BYTEMODE = 11;
 export const TCA_FQ_PIE_DQ_RATE_ESTIMATOR = 12;
+export const TCA_FQ_PIE_MAX = 12;
+
+// drr
+export const TCA_DRR_UNSPEC = 0;
+export const TCA_DRR_QUANTUM = 1;
+export const TCA_DRR_MAX = 1;
+
+// ets
+export const TCA_ETS_UNSPEC = 0;
+export const TCA_ETS_NBANDS = 1;
+export const TCA_ETS_NSTRICT = 2;
+export const TCA_ETS_QUANTA = 3;
+export const TCA_ETS_QUANTA_BAND = 4;
+export const TCA_ETS_PRIOMAP = 5;
+export const TCA_ETS_PRIOMAP_BAND = 6;
+export const TCA_ETS_MAX = 6;
+export const TCQ_ETS_MAX_BANDS = 16;
+
+// hfsc
+export const TCA_HFSC_UNSPEC = 0;
+export const TCA_HFSC_RSC = 1;
+export const TCA_HFSC_FSC = 2;
+export const TCA_HFSC_USC = 3;
+export const TCA_HFSC_MAX = 3;
+
+// Size tables (TCA_STAB).
+export const TCA_STAB_UNSPEC = 0;
+export const TCA_STAB_BASE = 1;
+export const TCA_STAB_DATA = 2;
+export const TCA_STAB_MAX = 2;
+export const TC_RTAB_SIZE = 1024;
+export const TC_HTB_NUMPRIO = 8;
+export const TC_HTB_MAXDEPTH = 8;
+export const TC_HTB_PROTOVER = 3;
 
 // pie
 export const TCA_PIE_MAX = 8;

@@ -81,7 +81,7 @@ export const RTM_GETNEXTHOPBUCKET = 118;
 export const RTM_NEWTUNNEL = 120;
 export const RTM_DELTUNNEL = 121;
 export const RTM_GETTUNNEL = 122;
-export const RTM_MAX = 122;
+export const RTM_MAX = 123;
 
 export const RTNL_FAMILY_IPMR = 128;
 export const RTNL_FAMILY_IP6MR = 129;
@@ -326,6 +326,18 @@ export const TCA_MAX = 16;
 export const TCA_DUMP_FLAGS_TERSE = 1;
 export const TCA_ACT_FLAG_LARGE_DUMP_ON = 1;
 export const TCA_ACT_FLAG_TERSE_DUMP = 2;
+
+// A dump of actions (RTM_GETACTION), and the ifindex that means a shared block.
+export const TCA_ROOT_UNSPEC = 0;
+export const TCA_ROOT_TAB = 1;
+export const TCA_ACT_TAB = 1;
+export const TCA_ROOT_FLAGS = 2;
+export const TCA_ROOT_COUNT = 3;
+export const TCA_ROOT_TIME_DELTA = 4;
+export const TCA_ROOT_EXT_WARN_MSG = 5;
+export const TCA_ROOT_MAX = 5;
+export const TCA_FLAG_LARGE_DUMP_ON = 1;
+export const TCM_IFINDEX_MAGIC_BLOCK = 0xffffffff;
 
 // Attributes of a prefixmsg.
 export const PREFIX_MAX = 2;

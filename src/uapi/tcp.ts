@@ -159,6 +159,7 @@ export const TCP_CM_INQ = 36;
 export const TCP_TX_DELAY = 37;
 
 export const TCP_REPAIR_QUEUE = 20;
+export const TCP_REPAIR_OPTIONS = 22;
 export const TCP_AO_ADD_KEY = 38;
 export const TCP_AO_DEL_KEY = 39;
 export const TCP_AO_INFO = 40;
