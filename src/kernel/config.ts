@@ -11,8 +11,7 @@ interface SoftnetConfig {
   readonly arenaBytes?: number;
 }
 
-const config: SoftnetConfig =
-  (globalThis as { softnetConfig?: SoftnetConfig }).softnetConfig ?? {};
+const config: SoftnetConfig = (globalThis as { softnetConfig?: SoftnetConfig }).softnetConfig ?? {};
 
 /** True in debug builds. A module constant, so that V8 folds the checks away when it is false. */
 export const DEBUG: boolean = config.debug === true;

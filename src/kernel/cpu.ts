@@ -5,6 +5,7 @@
  * depends on whether it runs in a task, a soft interrupt or a hard interrupt, and these counts say.
  */
 import type { Machine } from '#kernel/machine.ts';
+import type { Tasklet } from '#kernel/softirq.ts';
 
 export class Cpu {
   readonly machine: Machine;
@@ -28,6 +29,12 @@ export class Cpu {
   readonly irqPending: number[];
   /** Simulated nanoseconds of work charged to this CPU that virtual time has not yet absorbed. */
   chargedNs: number;
+  /** Debug builds: classes of the locks held in the present context, outermost first. */
+  readonly heldLocks: string[];
+  /** Runs of each softirq, as in /proc/softirqs. */
+  readonly softirqCounts: number[];
+  /** Tasklets that wait for TASKLET_SOFTIRQ. */
+  readonly tasklets: Tasklet[];
 
   constructor(machine: Machine, id: number) {
     this.machine = machine;
@@ -41,6 +48,9 @@ export class Cpu {
     this.ksoftirqdRunning = false;
     this.irqPending = [];
     this.chargedNs = 0;
+    this.heldLocks = [];
+    this.softirqCounts = new Array<number>(10).fill(0);
+    this.tasklets = [];
   }
 }
 

@@ -5,27 +5,35 @@
  * (`sim/` in virtual time, `host/` in real time) and asks the host to call back through
  * {@link MachineHost}. Every entry from the host first sets `nowNs`.
  */
-import type { Cpu } from '#kernel/cpu.ts';
-import type { IrqTable } from '#kernel/irq.ts';
-import type { LiveCounters } from '#kernel/live.ts';
-import type { Rcu } from '#kernel/rcu.ts';
-import type { Rtnl } from '#kernel/rtnl.ts';
-import type { TaskTable } from '#kernel/sched/task.ts';
-import type { SoftirqAction } from '#kernel/softirq.ts';
-import type { SysctlTable } from '#kernel/sysctl.ts';
-import type { HrtimerBase } from '#kernel/time/hrtimer.ts';
-import type { TimerBase } from '#kernel/time/timer.ts';
-import type { WorkQueue } from '#kernel/workqueue.ts';
-import type { Prandom } from '#lib/prandom.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { TraceEvents } from '#include/trace/events/events.ts';
+import { Cpu } from '#kernel/cpu.ts';
+import { IrqTable } from '#kernel/irq.ts';
+import { LiveCounters } from '#kernel/live.ts';
+import { HZ, INITIAL_JIFFIES } from '#kernel/param.ts';
+import { Rcu, rcuCore } from '#kernel/rcu.ts';
+import { Rtnl } from '#kernel/rtnl.ts';
+import { runTasks, TaskTable } from '#kernel/sched/task.ts';
+import {
+  irqEnter,
+  irqExit,
+  NR_SOFTIRQS,
+  openSoftirq,
+  RCU_SOFTIRQ,
+  runKsoftirqd,
+  type SoftirqAction,
+  TASKLET_SOFTIRQ,
+  TIMER_SOFTIRQ,
+  taskletAction,
+} from '#kernel/softirq.ts';
+import { SysctlTable } from '#kernel/sysctl.ts';
+import { HrtimerBase, hrtimerRunQueues } from '#kernel/time/hrtimer.ts';
+import { NS_PER_TICK, runLocalTimers, runTimerSoftirq, TimerBase } from '#kernel/time/timer.ts';
+import { runWorks, WorkQueue } from '#kernel/workqueue.ts';
+import { Prandom } from '#lib/prandom.ts';
 
-/** Timer ticks a second. One jiffy is one millisecond, as in a kernel built with CONFIG_HZ_1000. */
-export const HZ = 1000;
-
-/** Jiffies at boot: five minutes before the 32-bit wrap. @kernel INITIAL_JIFFIES include/linux/jiffies.h */
-export const INITIAL_JIFFIES: number = (-300 * HZ) | 0;
+export { HZ };
 
 /** What a machine may ask of the world that runs it. */
 export interface MachineHost {
@@ -37,6 +45,19 @@ export interface MachineHost {
   timerChanged(machine: Machine): void;
 }
 
+export interface MachineOptions {
+  readonly name: string;
+  readonly host: MachineHost;
+  /** Seed of the machine's random numbers. */
+  readonly seed: number | string;
+  /** CPUs; 1 by default. */
+  readonly cpus?: number;
+  /** Wall time at boot, in seconds since the Unix epoch. */
+  readonly bootEpochSec: number;
+  readonly trace: TraceEvents;
+}
+
+/** A running kernel. Made by `bootMachine` of init/main.ts, which also sets up net/. */
 export class Machine {
   readonly name: string;
   readonly host: MachineHost;
@@ -46,6 +67,8 @@ export class Machine {
   nowNs: number;
   /** Seconds since the Unix epoch at boot, so that wall time is `bootEpochSec + nowNs / 1e9`. */
   readonly bootEpochSec: number;
+  /** Whole ticks since boot: does not wrap. */
+  tick: number;
   /** Ticks since boot plus INITIAL_JIFFIES, int32, always in step with `nowNs`. */
   jiffies: number;
   /** Tracepoints of this machine. */
@@ -62,13 +85,83 @@ export class Machine {
   readonly works: WorkQueue;
   readonly rtnl: Rtnl;
   readonly tasks: TaskTable;
+  /** Settings of the machine as a whole; those of a namespace are in `Net.sysctl`. */
   readonly sysctl: SysctlTable;
-  /** What net/ keeps once per kernel: families, packet types, qdiscs, per-CPU softnet_data. */
-  readonly netGlobals: NetGlobals;
+  /** Name in uname and the prompt. @kernel init_uts_ns init/version.c */
+  hostname: string;
+  /** What net/ keeps once per kernel: set at boot, before anything can ask for it. */
+  netGlobals!: NetGlobals;
   /** @kernel init_net net/core/net_namespace.c */
-  readonly initNet: Net;
-  // The constructor lives with its parts: see the rest of this file.
-  constructor() {
-    throw new Error('replaced by the owner of kernel/');
+  initNet!: Net;
+
+  constructor(options: MachineOptions) {
+    const { cpus = 1 } = options;
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) {
+      throw new RangeError(`a machine has 1 to 64 CPUs, not ${cpus}`);
+    }
+    this.name = options.name;
+    this.host = options.host;
+    this.random = new Prandom(options.seed);
+    this.nowNs = 0.5;
+    this.nowNs = 0;
+    this.bootEpochSec = options.bootEpochSec;
+    this.tick = 0;
+    this.jiffies = INITIAL_JIFFIES;
+    this.trace = options.trace;
+    this.cpus = [];
+    for (let id = 0; id < cpus; id++) this.cpus.push(new Cpu(this, id));
+    this.cpu = this.cpus[0] as Cpu;
+    this.live = new LiveCounters();
+    this.softirqVec = new Array<SoftirqAction>(NR_SOFTIRQS).fill(noSoftirq);
+    this.irqs = new IrqTable(cpus);
+    this.timers = new TimerBase();
+    this.hrtimers = new HrtimerBase();
+    this.rcu = new Rcu();
+    this.works = new WorkQueue();
+    this.rtnl = new Rtnl();
+    this.tasks = new TaskTable();
+    this.sysctl = new SysctlTable();
+    this.hostname = options.name;
+    openSoftirq(this, TIMER_SOFTIRQ, runTimerSoftirq);
+    openSoftirq(this, TASKLET_SOFTIRQ, taskletAction);
+    openSoftirq(this, RCU_SOFTIRQ, rcuCore);
   }
+
+  /** The host enters the machine: time is now `nowNs` since boot. Time never goes back. */
+  enter(nowNs: number): void {
+    if (nowNs <= this.nowNs) return;
+    this.nowNs = nowNs;
+    const tick = Math.floor(nowNs / NS_PER_TICK);
+    this.tick = tick;
+    this.jiffies = (tick + INITIAL_JIFFIES) | 0;
+  }
+
+  /** When the machine next has something to do by itself, in ns since boot; Infinity: never. */
+  nextExpiry(): number {
+    const tickNs = this.timers.next() * NS_PER_TICK;
+    const { first } = this.hrtimers;
+    return first !== null && first.expiresNs < tickNs ? first.expiresNs : tickNs;
+  }
+}
+
+function noSoftirq(): void {}
+
+/** The timer interrupt: called by the host when `nextExpiry()` has come. @kernel hrtimer_interrupt kernel/time/hrtimer.c */
+export function runTimers(machine: Machine): void {
+  irqEnter(machine);
+  hrtimerRunQueues(machine);
+  runLocalTimers(machine);
+  irqExit(machine);
+}
+
+/** What a machine does when it is kicked: ksoftirqd of each CPU, works, woken tasks. */
+export function runPending(machine: Machine): void {
+  const interrupted = machine.cpu;
+  for (const cpu of machine.cpus) {
+    machine.cpu = cpu;
+    runKsoftirqd(machine, cpu);
+  }
+  machine.cpu = interrupted;
+  runWorks(machine);
+  runTasks(machine);
 }

@@ -6,7 +6,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { RateSample, TcpSock } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { HZ } from '#kernel/machine.ts';
+import { HZ } from '#kernel/param.ts';
 
 export const MAX_TCP_HEADER = 320;
 export const MAX_TCP_OPTION_SPACE = 40;

@@ -1,0 +1,214 @@
+/**
+ * Hard interrupts. Counterpart of kernel/irq/manage.c, chip.c and handle.c.
+ *
+ * A device model raises an interrupt line or message; the handlers registered for it run at once on
+ * the CPU it is routed to, unless interrupts are off there: then it waits. Handlers do not nest.
+ */
+import { KernelBug } from '#kernel/bug.ts';
+import type { Cpu } from '#kernel/cpu.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { irqEnter, irqExit } from '#kernel/softirq.ts';
+import { EBUSY, EINVAL, ENOSPC } from '#uapi/errno.ts';
+
+export const IRQ_NONE = 0;
+export const IRQ_HANDLED = 1;
+
+/** Unhandled interrupts of one line in a row after which it is shut off. */
+const SPURIOUS_LIMIT = 100_000;
+
+export type IrqHandler = (irq: number, devId: unknown) => number;
+
+/** @kernel irqaction include/linux/interrupt.h */
+interface IrqAction {
+  readonly handler: IrqHandler;
+  readonly devId: unknown;
+  readonly name: string;
+}
+
+/** @kernel irq_desc include/linux/irqdesc.h */
+export class IrqDesc {
+  readonly irq: number;
+  actions: readonly IrqAction[];
+  /** Depth of disable_irq(). */
+  depth: number;
+  /** Raised while disabled. */
+  pending: boolean;
+  /** Number of the CPU that serves it. @kernel irq_set_affinity include/linux/interrupt.h */
+  affinity: number;
+  /** Handled interrupts by CPU, as in /proc/interrupts. */
+  readonly counts: number[];
+  unhandled: number;
+
+  constructor(irq: number, cpus: number) {
+    this.irq = irq;
+    this.actions = [];
+    this.depth = 0;
+    this.pending = false;
+    this.affinity = 0;
+    this.counts = new Array<number>(cpus).fill(0);
+    this.unhandled = 0;
+  }
+}
+
+export class IrqTable {
+  readonly descs: Map<number, IrqDesc>;
+  private next: number;
+  private readonly cpus: number;
+
+  constructor(cpus: number) {
+    this.descs = new Map();
+    // As on a PC: the numbers below are the legacy lines.
+    this.next = 16;
+    this.cpus = cpus;
+  }
+
+  /** The line's descriptor, made on first use. @kernel irq_to_desc kernel/irq/irqdesc.c */
+  desc(irq: number): IrqDesc {
+    let desc = this.descs.get(irq);
+    if (desc === undefined) {
+      desc = new IrqDesc(irq, this.cpus);
+      this.descs.set(irq, desc);
+    }
+    return desc;
+  }
+
+  /** Takes `count` new numbers. @kernel irq_alloc_descs kernel/irq/irqdesc.c */
+  alloc(count: number): number {
+    const first = this.next;
+    this.next += count;
+    return first;
+  }
+}
+
+/**
+ * Allocates `count` message-signalled vectors; returns their numbers, or -ENOSPC.
+ * @kernel pci_alloc_irq_vectors drivers/pci/msi/api.c
+ */
+export function allocIrqVectors(machine: Machine, count: number): number[] | number {
+  if (count < 1 || count > 2048) return -ENOSPC;
+  const first = machine.irqs.alloc(count);
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+/**
+ * Registers a handler; several may share a line if their devId differs.
+ * 0, -EINVAL or -EBUSY. @kernel request_irq include/linux/interrupt.h
+ */
+export function requestIrq(
+  machine: Machine,
+  irq: number,
+  handler: IrqHandler,
+  name: string,
+  devId: unknown,
+): number {
+  if (irq < 0) return -EINVAL;
+  const desc = machine.irqs.desc(irq);
+  if (desc.actions.some((action) => action.devId === devId)) return -EBUSY;
+  desc.actions = [...desc.actions, { handler, devId, name }];
+  return 0;
+}
+
+/** @kernel free_irq kernel/irq/manage.c */
+export function freeIrq(machine: Machine, irq: number, devId: unknown): void {
+  const desc = machine.irqs.desc(irq);
+  const left = desc.actions.filter((action) => action.devId !== devId);
+  if (left.length === desc.actions.length) {
+    throw new KernelBug('free-irq', `free_irq: no handler of that device on ${irq}`);
+  }
+  desc.actions = left;
+  if (left.length === 0) desc.pending = false;
+}
+
+/** @kernel disable_irq kernel/irq/manage.c */
+export function disableIrq(machine: Machine, irq: number): void {
+  machine.irqs.desc(irq).depth++;
+}
+
+/** What arrived meanwhile is delivered. @kernel enable_irq kernel/irq/manage.c */
+export function enableIrq(machine: Machine, irq: number): void {
+  const desc = machine.irqs.desc(irq);
+  if (desc.depth === 0)
+    throw new KernelBug('irq-balance', `enable_irq(${irq}) without disable_irq`);
+  desc.depth--;
+  if (desc.depth === 0 && desc.pending) {
+    desc.pending = false;
+    raiseIrq(machine, irq);
+  }
+}
+
+/** @kernel irq_set_affinity include/linux/interrupt.h */
+export function irqSetAffinity(machine: Machine, irq: number, cpu: number): number {
+  if (machine.cpus[cpu] === undefined) return -EINVAL;
+  machine.irqs.desc(irq).affinity = cpu;
+  return 0;
+}
+
+/** @kernel local_irq_save include/linux/irqflags.h */
+export function localIrqSave(machine: Machine): void {
+  machine.cpu.irqDisableCount++;
+}
+
+/** @kernel local_irq_restore include/linux/irqflags.h */
+export function localIrqRestore(machine: Machine): void {
+  const { cpu } = machine;
+  if (cpu.irqDisableCount === 0) {
+    throw new KernelBug('irq-balance', 'local_irq_restore without local_irq_save');
+  }
+  cpu.irqDisableCount--;
+  deliverPending(machine, cpu);
+}
+
+/** A device signals. @kernel handle_irq_event kernel/irq/handle.c */
+export function raiseIrq(machine: Machine, irq: number): void {
+  const desc = machine.irqs.desc(irq);
+  if (desc.depth > 0) {
+    desc.pending = true;
+    return;
+  }
+  const cpu = machine.cpus[desc.affinity] as Cpu;
+  if (cpu.irqDisableCount > 0 || cpu.hardirqCount > 0) {
+    if (!cpu.irqPending.includes(irq)) cpu.irqPending.push(irq);
+    return;
+  }
+  runOn(machine, cpu, irq);
+  deliverPending(machine, cpu);
+}
+
+function deliverPending(machine: Machine, cpu: Cpu): void {
+  while (cpu.irqDisableCount === 0 && cpu.hardirqCount === 0) {
+    const irq = cpu.irqPending.shift();
+    if (irq === undefined) return;
+    runOn(machine, cpu, irq);
+  }
+}
+
+function runOn(machine: Machine, cpu: Cpu, irq: number): void {
+  const interrupted = machine.cpu;
+  machine.cpu = cpu;
+  irqEnter(machine);
+  handleIrqEvent(machine, cpu, irq);
+  irqExit(machine);
+  machine.cpu = interrupted;
+}
+
+/** @kernel __handle_irq_event_percpu kernel/irq/handle.c */
+function handleIrqEvent(machine: Machine, cpu: Cpu, irq: number): void {
+  const desc = machine.irqs.desc(irq);
+  desc.counts[cpu.id] = (desc.counts[cpu.id] as number) + 1;
+  let handled = IRQ_NONE;
+  for (const action of desc.actions) {
+    const entry = machine.trace.irq.irqHandlerEntry;
+    if (entry.probe !== null) entry.probe(irq, action.name);
+    const ret = action.handler(irq, action.devId);
+    const exit = machine.trace.irq.irqHandlerExit;
+    if (exit.probe !== null) exit.probe(irq, action.name, ret);
+    handled |= ret;
+  }
+  if (handled !== IRQ_NONE) {
+    desc.unhandled = 0;
+  } else if (++desc.unhandled >= SPURIOUS_LIMIT) {
+    // "nobody cared": a line that screams would stop the machine. @kernel note_interrupt
+    desc.depth++;
+    desc.unhandled = 0;
+  }
+}

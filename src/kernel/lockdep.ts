@@ -1,0 +1,62 @@
+/**
+ * Rules about locks and contexts, checked in debug builds. Counterpart of kernel/locking/lockdep.c
+ * and of might_sleep(). One thread needs no lock to protect memory; these are the rules that the
+ * locks express. Call sites ask `DEBUG` first, so that production builds pay nothing.
+ */
+import { KernelBug } from '#kernel/bug.ts';
+import { inHardirq, inInterrupt } from '#kernel/cpu.ts';
+import type { Machine } from '#kernel/machine.ts';
+
+/** The present context takes a lock of this class. */
+export function lockAcquire(machine: Machine, lockClass: string): void {
+  const { cpu } = machine;
+  if (inHardirq(cpu)) {
+    throw new KernelBug('lock-context', `${lockClass} taken in a hard interrupt`);
+  }
+  cpu.heldLocks.push(lockClass);
+}
+
+/** The present context releases a lock of this class. */
+export function lockRelease(machine: Machine, lockClass: string): void {
+  const { heldLocks } = machine.cpu;
+  const at = heldLocks.lastIndexOf(lockClass);
+  if (at < 0) throw new KernelBug('lock-balance', `${lockClass} released but not held`);
+  heldLocks.splice(at, 1);
+}
+
+/** Is a lock of this class held here? @kernel lockdep_is_held include/linux/lockdep.h */
+export function lockIsHeld(machine: Machine, lockClass: string): boolean {
+  return machine.cpu.heldLocks.includes(lockClass);
+}
+
+/** @kernel lockdep_assert_held include/linux/lockdep.h */
+export function lockdepAssertHeld(machine: Machine, lockClass: string): void {
+  if (!lockIsHeld(machine, lockClass)) {
+    throw new KernelBug('lock-not-held', `${lockClass} must be held here`);
+  }
+}
+
+/** The code below may sleep, so it must not run in an interrupt or an RCU read section. @kernel might_sleep include/linux/kernel.h */
+export function mightSleep(machine: Machine, where: string): void {
+  const { cpu } = machine;
+  if (inInterrupt(cpu)) {
+    throw new KernelBug('wrong-context', `${where} may sleep, but runs in an interrupt`);
+  }
+  if (cpu.rcuReadCount > 0) {
+    throw new KernelBug('wrong-context', `${where} may sleep, but runs in an RCU read section`);
+  }
+}
+
+/** The code below must run in a soft interrupt, or with them disabled. @kernel lockdep_assert_in_softirq include/linux/lockdep.h */
+export function assertInSoftirq(machine: Machine, where: string): void {
+  if (!inInterrupt(machine.cpu)) {
+    throw new KernelBug('wrong-context', `${where} must run in a soft interrupt`);
+  }
+}
+
+/** The code below must run in a task. */
+export function assertInTask(machine: Machine, where: string): void {
+  if (inInterrupt(machine.cpu)) {
+    throw new KernelBug('wrong-context', `${where} must run in a task`);
+  }
+}

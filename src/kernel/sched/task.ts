@@ -1,0 +1,101 @@
+/**
+ * Tasks: programs that run on a machine. Counterpart of include/linux/sched.h.
+ *
+ * The kernel knows of a program only its descriptors, its namespace and that it may have to be
+ * woken. Waking queues a callback; the host runs the queue as an event of its own, in order.
+ */
+import type { Net } from '#include/net/net_namespace.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { FilesStruct } from '#kernel/sched/file.ts';
+
+/** @kernel task_struct include/linux/sched.h */
+export class Task {
+  readonly machine: Machine;
+  readonly pid: number;
+  /** Name of the program. */
+  readonly comm: string;
+  net: Net;
+  readonly files: FilesStruct;
+  /** Null while the task lives. */
+  exitCode: number | null;
+  /** Things to undo when the task exits: pending waits and sleeps. */
+  readonly onExit: Set<() => void>;
+
+  constructor(machine: Machine, pid: number, comm: string, net: Net) {
+    this.machine = machine;
+    this.pid = pid;
+    this.comm = comm;
+    this.net = net;
+    this.files = new FilesStruct();
+    this.exitCode = null;
+    this.onExit = new Set();
+  }
+}
+
+/** The tasks of a machine. */
+export class TaskTable {
+  private readonly tasks: Map<number, Task>;
+  private nextPid: number;
+  /** Callbacks of woken tasks, in order. */
+  readonly runQueue: (() => void)[];
+  /** Callbacks run since boot: the host sees by it whether programs have work to do. */
+  wakeUps: number;
+
+  constructor() {
+    this.tasks = new Map();
+    this.nextPid = 1;
+    this.runQueue = [];
+    this.wakeUps = 0;
+  }
+
+  find(pid: number): Task | null {
+    return this.tasks.get(pid) ?? null;
+  }
+
+  list(): Task[] {
+    return [...this.tasks.values()];
+  }
+
+  add(machine: Machine, comm: string, net: Net): Task {
+    const task = new Task(machine, this.nextPid++, comm, net);
+    this.tasks.set(task.pid, task);
+    return task;
+  }
+
+  remove(task: Task): void {
+    this.tasks.delete(task.pid);
+  }
+}
+
+/** @kernel copy_process kernel/fork.c */
+export function createTask(machine: Machine, comm: string, net: Net): Task {
+  machine.live.tasks++;
+  return machine.tasks.add(machine, comm, net);
+}
+
+/** Ends a task: its waits are cancelled and its descriptors closed. @kernel do_exit kernel/exit.c */
+export function exitTask(task: Task, code: number): void {
+  if (task.exitCode !== null) return;
+  task.exitCode = code;
+  for (const undo of [...task.onExit]) undo();
+  task.onExit.clear();
+  task.files.closeAll();
+  task.machine.tasks.remove(task);
+  task.machine.live.tasks--;
+}
+
+/** Has `fn` called when the machine next runs its tasks. @kernel try_to_wake_up kernel/sched/core.c */
+export function wakeTask(machine: Machine, fn: () => void): void {
+  machine.tasks.runQueue.push(fn);
+  machine.host.kick(machine);
+}
+
+/** Runs the woken tasks; called by the host in task context. @kernel schedule kernel/sched/core.c */
+export function runTasks(machine: Machine): void {
+  const { tasks } = machine;
+  const ready = tasks.runQueue.splice(0);
+  for (const fn of ready) {
+    tasks.wakeUps++;
+    fn();
+  }
+}

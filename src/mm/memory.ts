@@ -1,0 +1,117 @@
+/**
+ * Packet memory: one arena for all machines of the process. The only state at module level.
+ *
+ * The arena is a WebAssembly.Memory that never grows (growing would detach it), so a pointer is a
+ * plain number, a packet passes from machine to machine by reference, and SIMD code can work on it
+ * in place. Bytes are the network's: the debug view refuses little-endian access, which is how a
+ * forgotten htonl() shows itself here.
+ */
+import { KernelBug } from '#kernel/bug.ts';
+import { ARENA_BYTES, DEBUG } from '#kernel/config.ts';
+
+declare const WebAssembly: {
+  readonly Memory: new (descriptor: {
+    initial: number;
+    maximum: number;
+  }) => {
+    readonly buffer: ArrayBuffer;
+  };
+};
+
+const WASM_PAGE = 65536;
+
+/** Size in bytes of the smallest unit: holds a packet of Ethernet's usual MTU. */
+export const SLOT_SIZE = 2048;
+export const SLOT_SHIFT = 11;
+
+const pages: number = Math.floor(ARENA_BYTES / WASM_PAGE);
+
+/** The memory itself, for the WebAssembly routines of lib/wasm. */
+export const memory: { readonly buffer: ArrayBuffer } = new WebAssembly.Memory({
+  initial: pages,
+  maximum: pages,
+});
+
+/** Packet memory as bytes. */
+export const mem: Uint8Array = new Uint8Array(memory.buffer);
+
+/** Debug builds: 1 for each slot that is allocated. Kept by page_alloc.ts. */
+export const shadow: Uint8Array = new Uint8Array(DEBUG ? mem.length >> SLOT_SHIFT : 0);
+
+function checkAccess(offset: number, size: number): void {
+  if (shadow[offset >> SLOT_SHIFT] !== 1 || shadow[(offset + size - 1) >> SLOT_SHIFT] !== 1) {
+    throw new KernelBug(
+      'use-after-free',
+      `${size} bytes at ${offset} are not allocated: a stale header pointer, or a freed packet`,
+    );
+  }
+}
+
+function checkOrder(littleEndian: boolean | undefined): void {
+  if (littleEndian === true) {
+    throw new KernelBug(
+      'host-byte-order',
+      'packet memory holds network order; a little-endian access is a forgotten htonl or ntohl',
+    );
+  }
+}
+
+/** Checks each access as KASAN does, and its byte order. */
+class CheckedView extends DataView<ArrayBuffer> {
+  override getUint8(offset: number): number {
+    checkAccess(offset, 1);
+    return super.getUint8(offset);
+  }
+
+  override getInt8(offset: number): number {
+    checkAccess(offset, 1);
+    return super.getInt8(offset);
+  }
+
+  override getUint16(offset: number, littleEndian?: boolean): number {
+    checkAccess(offset, 2);
+    checkOrder(littleEndian);
+    return super.getUint16(offset);
+  }
+
+  override getUint32(offset: number, littleEndian?: boolean): number {
+    checkAccess(offset, 4);
+    checkOrder(littleEndian);
+    return super.getUint32(offset);
+  }
+
+  override getInt32(offset: number, littleEndian?: boolean): number {
+    checkAccess(offset, 4);
+    checkOrder(littleEndian);
+    return super.getInt32(offset);
+  }
+
+  override setUint8(offset: number, value: number): void {
+    checkAccess(offset, 1);
+    super.setUint8(offset, value);
+  }
+
+  override setUint16(offset: number, value: number, littleEndian?: boolean): void {
+    checkAccess(offset, 2);
+    checkOrder(littleEndian);
+    super.setUint16(offset, value);
+  }
+
+  override setUint32(offset: number, value: number, littleEndian?: boolean): void {
+    checkAccess(offset, 4);
+    checkOrder(littleEndian);
+    super.setUint32(offset, value);
+  }
+
+  override setInt32(offset: number, value: number, littleEndian?: boolean): void {
+    checkAccess(offset, 4);
+    checkOrder(littleEndian);
+    super.setInt32(offset, value);
+  }
+}
+
+/** Packet memory as numbers in network order: what the header accessors of uapi/ take. */
+export const view: DataView = DEBUG ? new CheckedView(memory.buffer) : new DataView(memory.buffer);
+
+/** The same memory for hardware, whose registers and descriptors are little-endian. */
+export const dmaView: DataView = new DataView(memory.buffer);
