@@ -8,29 +8,20 @@
  */
 import { KernelBug } from '#kernel/bug.ts';
 import { ARENA_BYTES, DEBUG } from '#kernel/config.ts';
-
-declare const WebAssembly: {
-  readonly Memory: new (descriptor: {
-    initial: number;
-    maximum: number;
-  }) => {
-    readonly buffer: ArrayBuffer;
-  };
-};
-
-const WASM_PAGE = 65536;
+import { type MemOps, memOps } from '#lib/wasm/memops.ts';
+import { newWasmMemory, type WasmMemory } from '#lib/wasm/webassembly.ts';
 
 /** Size in bytes of the smallest unit: holds a packet of Ethernet's usual MTU. */
 export const SLOT_SIZE = 2048;
 export const SLOT_SHIFT = 11;
 
-const pages: number = Math.floor(ARENA_BYTES / WASM_PAGE);
+/** The memory itself. Where an engine has no WebAssembly, plain memory does as well, only slower. */
+export const memory: WasmMemory = newWasmMemory(ARENA_BYTES) ?? {
+  buffer: new ArrayBuffer(ARENA_BYTES),
+};
 
-/** The memory itself, for the WebAssembly routines of lib/wasm. */
-export const memory: { readonly buffer: ArrayBuffer } = new WebAssembly.Memory({
-  initial: pages,
-  maximum: pages,
-});
+/** Sums and copies in place: SIMD where the engine has it, else JavaScript with the same results. */
+export const memops: MemOps = memOps(memory);
 
 /** Packet memory as bytes. */
 export const mem: Uint8Array = new Uint8Array(memory.buffer);
