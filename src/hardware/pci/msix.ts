@@ -1,9 +1,8 @@
 /**
  * MSI-X: interrupts as memory writes, one vector for each queue of a card.
  *
- * The capability and its table, as PCI Local Bus Specification 3.0, 6.8.2 has them. A vector's address
- * names the CPU (bits 12 to 19, as on x86) and its data the interrupt number. A vector that is masked
- * stays pending until it is unmasked.
+ * The capability and its table, as PCI Local Bus Specification 3.0, 6.8.2 has them. A vector's data is
+ * the interrupt number. A vector that is masked stays pending until it is unmasked.
  */
 import type { PciFunction, PciRegion } from '#hardware/pci/pci_function.ts';
 import { raiseIrq } from '#kernel/irq.ts';
@@ -14,7 +13,6 @@ import {
   PCI_CAPABILITY_LIST,
   PCI_MSIX_ENTRY_CTRL_MASKBIT,
   PCI_MSIX_ENTRY_DATA,
-  PCI_MSIX_ENTRY_LOWER_ADDR,
   PCI_MSIX_ENTRY_SIZE,
   PCI_MSIX_ENTRY_VECTOR_CTRL,
   PCI_MSIX_FLAGS,
@@ -30,9 +28,8 @@ import {
 const CAPABILITY = 0xa0;
 const PENDING_OFFSET = 0x2000;
 
-/** Where the CPU number stands in a message's address. */
+/** Where messages go on a PC. */
 export const MSI_ADDR_BASE = 0xfee00000;
-export const MSI_ADDR_DEST_ID_SHIFT = 12;
 
 export class MsixTable implements PciRegion {
   readonly size: number = 0x4000;
@@ -107,8 +104,6 @@ export class MsixTable implements PciRegion {
     const control = this.words[this.at(vector, PCI_MSIX_ENTRY_VECTOR_CTRL)] ?? 0;
     if ((control & PCI_MSIX_ENTRY_CTRL_MASKBIT) !== 0) return;
     this.pending[vector >> 5] = waiting & ~bit;
-    const address = this.words[this.at(vector, PCI_MSIX_ENTRY_LOWER_ADDR)] ?? 0;
-    const irq = this.words[this.at(vector, PCI_MSIX_ENTRY_DATA)] ?? 0;
-    raiseIrq(this.pci.machine, irq, (address >>> MSI_ADDR_DEST_ID_SHIFT) & 0xff);
+    raiseIrq(this.pci.machine, this.words[this.at(vector, PCI_MSIX_ENTRY_DATA)] ?? 0);
   }
 }
