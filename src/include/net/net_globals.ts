@@ -2,7 +2,7 @@
  * What net/ keeps once per machine: in Linux these are file-scope variables of net/core/dev.c,
  * net/socket.c, net/ipv4/protocol.c and others.
  */
-import type { NetProtoFamily, ProtoOps } from '#include/linux/net.ts';
+import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
@@ -98,6 +98,8 @@ export class NetGlobals {
   readonly nlKernelSocks: Map<string, (skb: SkBuff) => void> = new Map();
   sockInodeNext = 1;
   sockCookieNext = 1;
+  /** Message of calls on one buffer: calls do not nest, so one is enough. */
+  readonly sockMsg: Msghdr = new Msghdr();
   /** Sockets that want received packets stamped. @kernel netstamp_needed_key net/core/dev.c */
   netstampNeeded = 0;
   napiIdNext = 1024;

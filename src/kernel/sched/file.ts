@@ -28,11 +28,17 @@ export interface FileOperations {
   /** Bytes read into `buf` (0: end of file), or a negative errno. */
   read(file: File, buf: Uint8Array): number;
   write(file: File, buf: Uint8Array): number;
-  /** POLL* mask now; registers on `pt` when given. */
-  poll(file: File, pt: PollTable | null): number;
+  /** POLL* mask now; registers on `pt` when given. Null: always ready, and no epoll may watch it. */
+  poll: ((file: File, pt: PollTable | null) => number) | null;
   ioctl(file: File, cmd: number, arg: Uint8Array): number;
   /** The last descriptor has been closed. */
   release(file: File): void;
+}
+
+/** A watch on a file that ends with it: an epoll's item. @kernel epitem fs/eventpoll.c */
+export interface FileWatch {
+  /** The last reference to the file is gone. Takes itself off `fEp`. */
+  fileGone(): void;
 }
 
 /** @kernel file include/linux/fs.h */
@@ -47,7 +53,7 @@ export class File {
   /** What the file stands for: a Socket, an Eventpoll, a pipe end... */
   readonly privateData: unknown;
   /** epoll items that watch this file. @kernel f_ep include/linux/fs.h */
-  readonly fEp: object[];
+  readonly fEp: FileWatch[];
 
   constructor(machine: Machine, fOp: FileOperations, flags: number, privateData: unknown) {
     this.machine = machine;
@@ -71,6 +77,8 @@ export function getFile(file: File): File {
 export function fput(file: File): void {
   if (--file.fCount > 0) return;
   if (file.fCount < 0) throw new KernelBug('file-refcount', 'a file is closed twice');
+  // Watches go first: a file that is being released must wake nobody.
+  for (const watch of [...file.fEp]) watch.fileGone();
   file.machine.live.files--;
   file.fOp.release(file);
 }
