@@ -174,6 +174,11 @@ export function raiseIrq(machine: Machine, irq: number): void {
   deliverPending(machine, cpu);
 }
 
+/** Delivers what arrived on the present CPU during an interrupt that has ended. */
+export function deliverPendingIrqs(machine: Machine): void {
+  deliverPending(machine, machine.cpu);
+}
+
 function deliverPending(machine: Machine, cpu: Cpu): void {
   while (cpu.irqDisableCount === 0 && cpu.hardirqCount === 0) {
     const irq = cpu.irqPending.shift();

@@ -5,11 +5,12 @@
  * (`sim/` in virtual time, `host/` in real time) and asks the host to call back through
  * {@link MachineHost}. Every entry from the host first sets `nowNs`.
  */
+import type { PciHost } from '#include/linux/pci.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { TraceEvents } from '#include/trace/events/events.ts';
 import { Cpu } from '#kernel/cpu.ts';
-import { IrqTable } from '#kernel/irq.ts';
+import { deliverPendingIrqs, IrqTable } from '#kernel/irq.ts';
 import { LiveCounters } from '#kernel/live.ts';
 import { HZ, INITIAL_JIFFIES } from '#kernel/param.ts';
 import { Rcu, rcuCore } from '#kernel/rcu.ts';
@@ -89,6 +90,8 @@ export class Machine {
   readonly sysctl: SysctlTable;
   /** Name in uname and the prompt. @kernel init_uts_ns init/version.c */
   hostname: string;
+  /** The PCI bus, its devices and their drivers: set by pciInit(). */
+  pci!: PciHost;
   /** What net/ keeps once per kernel: set at boot, before anything can ask for it. */
   netGlobals!: NetGlobals;
   /** @kernel init_net net/core/net_namespace.c */
@@ -152,6 +155,7 @@ export function runTimers(machine: Machine): void {
   hrtimerRunQueues(machine);
   runLocalTimers(machine);
   irqExit(machine);
+  deliverPendingIrqs(machine);
 }
 
 /** What a machine does when it is kicked: ksoftirqd of each CPU, works, woken tasks. */

@@ -22,16 +22,15 @@ export class SysctlTable {
     this.entries = new Map();
   }
 
-  /** Adds entries below `path`. @kernel register_sysctl fs/proc/proc_sysctl.c */
-  register(path: string, entries: readonly CtlTable[]): void {
+  /** Adds entries below `path`; returns what takes them back. @kernel register_sysctl fs/proc/proc_sysctl.c */
+  register(path: string, entries: readonly CtlTable[]): () => void {
     for (const entry of entries) this.entries.set(`${path}/${entry.procname}`, entry);
-  }
-
-  /** Removes all entries below `path`. @kernel unregister_sysctl_table fs/proc/proc_sysctl.c */
-  unregister(path: string): void {
-    for (const name of [...this.entries.keys()]) {
-      if (name.startsWith(`${path}/`)) this.entries.delete(name);
-    }
+    return () => {
+      for (const entry of entries) {
+        const name = `${path}/${entry.procname}`;
+        if (this.entries.get(name) === entry) this.entries.delete(name);
+      }
+    };
   }
 
   find(name: string): CtlTable | null {

@@ -1,0 +1,182 @@
+/**
+ * The state of an 82540EM: registers, FIFOs, engines and timers. No logic: that is in its siblings,
+ * one file an engine (irq, tx, rx, phy, stats), put together in e1000_card.ts.
+ *
+ *   driver --TDT--> [descriptors] --DMA--> tx FIFO --line rate--> WireEnd
+ *   driver <--RXT0- [descriptors] <--DMA-- rx FIFO <-- filters <-- WirePort
+ */
+import { E1000_BAR_SIZE } from '#hardware/e1000/e1000_regs.ts';
+import type { PciFunction } from '#hardware/pci/pci_function.ts';
+import type { WireEnd, WireFrame } from '#hardware/wire.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { Hrtimer } from '#kernel/time/hrtimer.ts';
+
+/** Things that may be wrong with a card. For tests, and for those who want to see a driver cope. */
+export interface E1000Faults {
+  /** The transmitter does not take descriptors any more, until the chip is reset. */
+  txHang: boolean;
+  /** The transmitter hangs again after each reset. */
+  txDead: boolean;
+  /** The receiver throws everything away. */
+  rxDead: boolean;
+}
+
+/** What the engines do when their timer fires; each returns HRTIMER_NORESTART or HRTIMER_RESTART. */
+export interface E1000Timers {
+  /** The last bit of a frame has left. */
+  readonly transmitted: (chip: E1000Chip) => number;
+  /** Interrupt throttling allows the next interrupt. */
+  readonly unthrottled: (chip: E1000Chip) => number;
+  /** The line has been quiet for RDTR after a frame, or RADV has passed since the first. */
+  readonly rxDelayed: (chip: E1000Chip) => number;
+  /** The same for transmitted descriptors: TIDV, TADV. */
+  readonly txDelayed: (chip: E1000Chip) => number;
+  /** Auto-negotiation has finished. */
+  readonly negotiated: (chip: E1000Chip) => number;
+}
+
+/** The offsets that a context descriptor sets, for checksums and segmentation; in bytes. */
+export class TxContext {
+  ipcss = 0;
+  ipcso = 0;
+  ipcse = 0;
+  tucss = 0;
+  tucso = 0;
+  tucse = 0;
+  hdrLen = 0;
+  mss = 0;
+  /** E1000_TXD_CMD_TCP, E1000_TXD_CMD_IP. */
+  cmd = 0;
+}
+
+/** Most pieces of one packet, and its length in bytes: the segmentation engine's limits. */
+export const TX_MAX_PIECES = 256;
+export const TX_MAX_PACKET = 0x40000;
+
+export class E1000Chip {
+  readonly machine: Machine;
+  readonly pci: PciFunction;
+  /** Registers that only store, by offset / 4. */
+  readonly regs: Int32Array;
+  readonly eeprom: Uint16Array;
+  readonly phy: Uint16Array;
+  readonly faults: E1000Faults;
+
+  /** Bits a second while the link runs at its full speed; 0: frames take no time. */
+  readonly rateBps: number;
+  /** How long auto-negotiation takes, in ns. */
+  readonly autonegNs: number;
+  /** What the card sends through; null while no cable is plugged in. */
+  end: WireEnd | null;
+  /** Light on the line. */
+  carrier: boolean;
+  /** The link is up: STATUS.LU. */
+  linkUp: boolean;
+
+  // Interrupts.
+  icr: number;
+  ims: number;
+  /** Time of the last interrupt in ns, for throttling. */
+  lastInterruptNs: number;
+  readonly throttleTimer: Hrtimer<E1000Chip>;
+
+  // Transmit.
+  readonly txContext: TxContext;
+  /** Pieces of the packet being gathered. */
+  readonly txPieceAddr: Int32Array;
+  readonly txPieceLen: Int32Array;
+  txPieces: number;
+  txPacketLen: number;
+  /** Lower and upper words of the packet's first data descriptor: commands and options. */
+  txFirstLower: number;
+  txFirstUpper: number;
+  /** Index of the next descriptor to read; TDH follows when the packet has left. */
+  txFetch: number;
+  /** Frames on their way out, in order. */
+  txFifoHead: WireFrame | null;
+  txFifoTail: WireFrame | null;
+  /** A frame is leaving. */
+  txBusy: boolean;
+  /** When its last bit leaves. */
+  txDoneNs: number;
+  /** Descriptors of transmitted packets that ask for a report wait for this long: TIDV, TADV. */
+  txDelayNs: number;
+  txDelayLimitNs: number;
+  readonly txTimer: Hrtimer<E1000Chip>;
+  readonly txDelayTimer: Hrtimer<E1000Chip>;
+
+  // Receive.
+  /** Frames that wait for descriptors, and their bytes. */
+  rxFifoHead: WireFrame | null;
+  rxFifoTail: WireFrame | null;
+  rxFifoBytes: number;
+  /** A frame could not be stored and RXO has been reported. */
+  rxOverrun: boolean;
+  rxDelayNs: number;
+  rxDelayLimitNs: number;
+  readonly rxDelayTimer: Hrtimer<E1000Chip>;
+
+  readonly linkTimer: Hrtimer<E1000Chip>;
+
+  constructor(
+    machine: Machine,
+    pci: PciFunction,
+    timers: E1000Timers,
+    rateBps: number,
+    autonegNs: number,
+  ) {
+    this.machine = machine;
+    this.pci = pci;
+    this.regs = new Int32Array(E1000_BAR_SIZE >> 4);
+    this.eeprom = new Uint16Array(64);
+    this.phy = new Uint16Array(32);
+    this.faults = { txHang: false, txDead: false, rxDead: false };
+    this.rateBps = rateBps;
+    this.autonegNs = autonegNs;
+    this.end = null;
+    this.carrier = false;
+    this.linkUp = false;
+    this.icr = 0;
+    this.ims = 0;
+    this.lastInterruptNs = Number.NEGATIVE_INFINITY;
+    this.throttleTimer = new Hrtimer<E1000Chip>(machine, this, timers.unthrottled);
+    this.txContext = new TxContext();
+    this.txPieceAddr = new Int32Array(TX_MAX_PIECES);
+    this.txPieceLen = new Int32Array(TX_MAX_PIECES);
+    this.txPieces = 0;
+    this.txPacketLen = 0;
+    this.txFirstLower = 0;
+    this.txFirstUpper = 0;
+    this.txFetch = 0;
+    this.txFifoHead = null;
+    this.txFifoTail = null;
+    this.txBusy = false;
+    this.txDoneNs = 0;
+    this.txDelayNs = 0;
+    this.txDelayLimitNs = 0;
+    this.txTimer = new Hrtimer<E1000Chip>(machine, this, timers.transmitted);
+    this.txDelayTimer = new Hrtimer<E1000Chip>(machine, this, timers.txDelayed);
+    this.rxFifoHead = null;
+    this.rxFifoTail = null;
+    this.rxFifoBytes = 0;
+    this.rxOverrun = false;
+    this.rxDelayNs = 0;
+    this.rxDelayLimitNs = 0;
+    this.rxDelayTimer = new Hrtimer<E1000Chip>(machine, this, timers.rxDelayed);
+    this.linkTimer = new Hrtimer<E1000Chip>(machine, this, timers.negotiated);
+  }
+}
+
+/** A register that only stores, or that the chip itself keeps. */
+export function reg(chip: E1000Chip, offset: number): number {
+  return chip.regs[offset >> 2] as number;
+}
+
+export function setReg(chip: E1000Chip, offset: number, value: number): void {
+  chip.regs[offset >> 2] = value;
+}
+
+/** Descriptors in a ring. */
+export function ringSize(chip: E1000Chip, lenRegister: number): number {
+  return (reg(chip, lenRegister) & 0xfff80) >> 4;
+}
