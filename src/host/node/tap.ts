@@ -120,7 +120,8 @@ export class Tap {
   private readonly fd: number;
   private readonly rx: Uint8Array;
   private readonly rxAddress: number;
-  private readonly iov: BigUint64Array;
+  /** struct iovec as words: address low, high, length, 0. */
+  private readonly iov: Uint32Array;
   private readonly iovAddress: number;
   /** Buffers whose addresses the kernel is given: they must not be collected. */
   private readonly pinned: ArrayBufferView[];
@@ -154,7 +155,7 @@ export class Tap {
     this.rx = new Uint8Array(TAP_FRAME_SIZE);
     this.rxAddress = this.pin(this.rx);
     // MAX_SKB_FRAGS fragments, the linear part and the virtio header.
-    this.iov = new BigUint64Array(2 * 20);
+    this.iov = new Uint32Array(4 * 20);
     this.iovAddress = this.pin(this.iov);
   }
 
@@ -191,7 +192,13 @@ export class Tap {
    * length of part i in `parts[2 * i]` and `parts[2 * i + 1]`. False: the kernel refused it.
    */
   write(parts: Float64Array, count: number): boolean {
-    for (let i = 0; i < 2 * count; i++) this.iov[i] = BigInt(parts[i] as number);
+    const { iov } = this;
+    for (let i = 0; i < count; i++) {
+      const address = parts[2 * i] as number;
+      iov[4 * i] = address % 0x100000000;
+      iov[4 * i + 1] = address / 0x100000000;
+      iov[4 * i + 2] = parts[2 * i + 1] as number;
+    }
     const written = this.libc.writev(this.fd, this.iovAddress, count);
     if (written >= 0) return true;
     this.txErrors++;
