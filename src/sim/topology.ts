@@ -5,7 +5,7 @@
  *
  * This module checks a plain object, however it came about; reading YAML is the command's business.
  */
-import { checkImpairments, type Impairments } from '#sim/cable.ts';
+import { checkImpairments, type Impairments } from '#sim/impairments.ts';
 import { parseProbability, parseRateBps, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
 
 export interface NodeSpec {
