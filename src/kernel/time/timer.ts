@@ -122,22 +122,26 @@ export class TimerBase {
 
   /** Moves the clock to the next tick at which something is to be done, at most past `tick`. */
   private advance(tick: number): void {
-    if (this.count === 0) {
-      this.clk = tick + 1;
-      return;
-    }
-    this.clk++;
+    this.clk = Math.min(this.count === 0 ? tick + 1 : this.nextStop(), tick + 1);
     if ((this.clk & LEVEL_MASK) === 0) this.cascade();
-    else this.skipEmpty(tick);
   }
 
-  /** Within the finest level, jumps over empty buckets. */
-  private skipEmpty(tick: number): void {
-    const from = this.clk & LEVEL_MASK;
-    const found = this.findBit(0, from);
-    const jump = (found < 0 ? LEVEL_SIZE : found) - from;
-    this.clk = Math.min(this.clk + jump, tick + 1);
-    if ((this.clk & LEVEL_MASK) === 0 && jump > 0) this.cascade();
+  /**
+   * The next tick with a timer in the finest level, or where a bucket of a coarser one has to be
+   * sorted down. Buckets behind the position belong to the next turn of their level, so with such
+   * the end of the present turn is as far as one may go.
+   */
+  private nextStop(): number {
+    let span = 1;
+    for (let level = 0; level < LEVELS; level++) {
+      const units = Math.floor(this.clk / span);
+      const position = units & LEVEL_MASK;
+      const found = position === LEVEL_MASK ? -1 : this.findBit(level, position + 1);
+      if (found >= 0) return (units - position + found) * span;
+      if (this.findBit(level, 0) >= 0) return (units - position + LEVEL_SIZE) * span;
+      span *= LEVEL_SIZE;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   /** A level has gone round: the next coarser bucket is sorted into finer ones. */
