@@ -5,6 +5,14 @@
 import type { PciBus, PciIomem } from '#hardware/pci/pci_bus.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
 import type { Machine } from '#kernel/machine.ts';
+import {
+  PCI_DEVICE_ID,
+  PCI_INTERRUPT_LINE,
+  PCI_REVISION_ID,
+  PCI_SUBSYSTEM_ID,
+  PCI_SUBSYSTEM_VENDOR_ID,
+  PCI_VENDOR_ID,
+} from '#uapi/pci_regs.ts';
 
 /** Matches any id. @kernel PCI_ANY_ID include/linux/mod_devicetable.h */
 export const PCI_ANY_ID = 0xffffffff;
@@ -61,13 +69,13 @@ export class PciDev {
   constructor(machine: Machine, fn: PciFunction, name: string) {
     this.machine = machine;
     this.function = fn;
-    this.vendor = 0;
-    this.device = 0;
-    this.subsystemVendor = 0;
-    this.subsystemDevice = 0;
-    this.revision = 0;
+    this.vendor = fn.configRead(PCI_VENDOR_ID, 2);
+    this.device = fn.configRead(PCI_DEVICE_ID, 2);
+    this.subsystemVendor = fn.configRead(PCI_SUBSYSTEM_VENDOR_ID, 2);
+    this.subsystemDevice = fn.configRead(PCI_SUBSYSTEM_ID, 2);
+    this.revision = fn.configRead(PCI_REVISION_ID, 1);
     this.name = name;
-    this.irq = 0;
+    this.irq = fn.configRead(PCI_INTERRUPT_LINE, 1);
     this.resource = [];
     this.driver = null;
     this.drvdata = null;
