@@ -1,8 +1,8 @@
 /**
- * The state of an 82540EM: registers, FIFOs, engines and timers. No logic: that is in its siblings,
+ * The state of an 82540EM: registers, FIFOs, engines and hooks. No logic: that is in its siblings,
  * one file an engine (irq, tx, rx, phy, stats), put together in e1000_card.ts.
  *
- *   driver --TDT--> [descriptors] --DMA--> tx FIFO --line rate--> WireEnd
+ *   driver --TDT--> [descriptors] --DMA--> frame --line rate--> WireEnd
  *   driver <--RXT0- [descriptors] <--DMA-- rx FIFO <-- filters <-- WirePort
  */
 import { E1000_BAR_SIZE } from '#hardware/e1000/e1000_regs.ts';
@@ -21,8 +21,8 @@ export interface E1000Faults {
   rxDead: boolean;
 }
 
-/** What the engines do when their timer fires; each returns HRTIMER_NORESTART or HRTIMER_RESTART. */
-export interface E1000Timers {
+/** What the engines do when their timer fires: HRTIMER_NORESTART or HRTIMER_RESTART. */
+export interface E1000Hooks {
   /** The last bit of a frame has left. */
   readonly transmitted: (chip: E1000Chip) => number;
   /** Interrupt throttling allows the next interrupt. */
@@ -33,6 +33,8 @@ export interface E1000Timers {
   readonly txDelayed: (chip: E1000Chip) => number;
   /** Auto-negotiation has finished. */
   readonly negotiated: (chip: E1000Chip) => number;
+  /** Not a timer: a frame comes back from the transmitter in loopback. */
+  readonly looped: (chip: E1000Chip, frame: WireFrame) => void;
 }
 
 /** The offsets that a context descriptor sets, for checksums and segmentation; in bytes. */
@@ -61,6 +63,7 @@ export class E1000Chip {
   readonly eeprom: Uint16Array;
   readonly phy: Uint16Array;
   readonly faults: E1000Faults;
+  private readonly hooks: E1000Hooks;
 
   /** Bits a second while the link runs at its full speed; 0: frames take no time. */
   readonly rateBps: number;
@@ -92,10 +95,17 @@ export class E1000Chip {
   txFirstUpper: number;
   /** Index of the next descriptor to read; TDH follows when the packet has left. */
   txFetch: number;
-  /** Frames on their way out, in order. */
-  txFifoHead: WireFrame | null;
-  txFifoTail: WireFrame | null;
-  /** A frame is leaving. */
+  /** A whole packet is gathered and not all of it has left. */
+  txReady: boolean;
+  /** Segmentation: payload bytes made into frames so far, and frames made. */
+  txSent: number;
+  txSegments: number;
+  /** How far the pieces have been read. */
+  txCursorPiece: number;
+  txCursorOffset: number;
+  /** The frame that is leaving, or waits for the link. */
+  txFrame: WireFrame | null;
+  /** The transmitter runs, and will look for more descriptors by itself. */
   txBusy: boolean;
   /** When its last bit leaves. */
   txDoneNs: number;
@@ -118,10 +128,13 @@ export class E1000Chip {
 
   readonly linkTimer: Hrtimer<E1000Chip>;
 
+  /** Frames that were not made since packet memory was exhausted. */
+  outOfMemory: number;
+
   constructor(
     machine: Machine,
     pci: PciFunction,
-    timers: E1000Timers,
+    hooks: E1000Hooks,
     rateBps: number,
     autonegNs: number,
   ) {
@@ -130,6 +143,7 @@ export class E1000Chip {
     this.regs = new Int32Array(E1000_BAR_SIZE >> 4);
     this.eeprom = new Uint16Array(64);
     this.phy = new Uint16Array(32);
+    this.hooks = hooks;
     this.faults = { txHang: false, txDead: false, rxDead: false };
     this.rateBps = rateBps;
     this.autonegNs = autonegNs;
@@ -139,7 +153,7 @@ export class E1000Chip {
     this.icr = 0;
     this.ims = 0;
     this.lastInterruptNs = Number.NEGATIVE_INFINITY;
-    this.throttleTimer = new Hrtimer<E1000Chip>(machine, this, timers.unthrottled);
+    this.throttleTimer = new Hrtimer<E1000Chip>(machine, this, hooks.unthrottled);
     this.txContext = new TxContext();
     this.txPieceAddr = new Int32Array(TX_MAX_PIECES);
     this.txPieceLen = new Int32Array(TX_MAX_PIECES);
@@ -148,22 +162,32 @@ export class E1000Chip {
     this.txFirstLower = 0;
     this.txFirstUpper = 0;
     this.txFetch = 0;
-    this.txFifoHead = null;
-    this.txFifoTail = null;
+    this.txReady = false;
+    this.txSent = 0;
+    this.txSegments = 0;
+    this.txCursorPiece = 0;
+    this.txCursorOffset = 0;
+    this.txFrame = null;
     this.txBusy = false;
     this.txDoneNs = 0;
     this.txDelayNs = 0;
     this.txDelayLimitNs = 0;
-    this.txTimer = new Hrtimer<E1000Chip>(machine, this, timers.transmitted);
-    this.txDelayTimer = new Hrtimer<E1000Chip>(machine, this, timers.txDelayed);
+    this.txTimer = new Hrtimer<E1000Chip>(machine, this, hooks.transmitted);
+    this.txDelayTimer = new Hrtimer<E1000Chip>(machine, this, hooks.txDelayed);
     this.rxFifoHead = null;
     this.rxFifoTail = null;
     this.rxFifoBytes = 0;
     this.rxOverrun = false;
     this.rxDelayNs = 0;
     this.rxDelayLimitNs = 0;
-    this.rxDelayTimer = new Hrtimer<E1000Chip>(machine, this, timers.rxDelayed);
-    this.linkTimer = new Hrtimer<E1000Chip>(machine, this, timers.negotiated);
+    this.rxDelayTimer = new Hrtimer<E1000Chip>(machine, this, hooks.rxDelayed);
+    this.linkTimer = new Hrtimer<E1000Chip>(machine, this, hooks.negotiated);
+    this.outOfMemory = 0;
+  }
+
+  /** The transmitter gives a frame to the receiver. */
+  loopback(frame: WireFrame): void {
+    this.hooks.looped(this, frame);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { type E1000Chip, reg, setReg } from '#hardware/e1000/e1000_chip.ts';
 import { setCauses } from '#hardware/e1000/e1000_chip_irq.ts';
+import { kickTx, pauseTx } from '#hardware/e1000/e1000_chip_tx.ts';
 import {
   CR_1000T_FD_CAPS,
   E1000_CTRL,
@@ -70,7 +71,12 @@ import {
   SR_1000T_LP_FD_CAPS,
   SR_1000T_REMOTE_RX_STATUS,
 } from '#hardware/e1000/e1000_regs.ts';
-import { HRTIMER_NORESTART, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import {
+  HRTIMER_NORESTART,
+  hrtimerActive,
+  hrtimerCancel,
+  hrtimerStart,
+} from '#kernel/time/hrtimer.ts';
 
 /** Address of the PHY on its management bus. */
 const PHY_ADDRESS = 1;
@@ -191,7 +197,7 @@ export function updateLink(chip: E1000Chip): void {
   if (!canLink(chip)) {
     hrtimerCancel(chip.linkTimer);
     setLink(chip, false);
-  } else if (!chip.linkUp) {
+  } else if (!chip.linkUp && !hrtimerActive(chip.linkTimer)) {
     if (chip.autonegNs === 0) setLink(chip, true);
     else hrtimerStart(chip.linkTimer, chip.machine.nowNs + chip.autonegNs);
   }
@@ -215,7 +221,8 @@ function setLink(chip: E1000Chip, up: boolean): void {
       E1000_STATUS,
       status | E1000_STATUS_LU | E1000_STATUS_FD | E1000_STATUS_SPEED_1000,
     );
-    phy[PHY_STATUS] = bmsr | MII_SR_LINK_STATUS | MII_SR_AUTONEG_COMPLETE;
+    // The link bit itself comes back when the loss has been read: see readPhy().
+    phy[PHY_STATUS] = bmsr | MII_SR_AUTONEG_COMPLETE;
     phy[PHY_LP_ABILITY] = ALL_ABILITIES | NWAY_AR_PAUSE;
     phy[PHY_1000T_STATUS] =
       SR_1000T_LP_FD_CAPS | SR_1000T_REMOTE_RX_STATUS | SR_1000T_LOCAL_RX_STATUS;
@@ -231,5 +238,7 @@ function setLink(chip: E1000Chip, up: boolean): void {
     phy[PHY_1000T_STATUS] = 0;
     phy[M88E1000_PHY_SPEC_STATUS] = 0;
   }
+  if (up) kickTx(chip);
+  else pauseTx(chip);
   setCauses(chip, E1000_ICR_LSC);
 }
