@@ -120,8 +120,6 @@ export class E1000Chip {
   rxFifoHead: WireFrame | null;
   rxFifoTail: WireFrame | null;
   rxFifoBytes: number;
-  /** A frame could not be stored and RXO has been reported. */
-  rxOverrun: boolean;
   rxDelayNs: number;
   rxDelayLimitNs: number;
   readonly rxDelayTimer: Hrtimer<E1000Chip>;
@@ -177,7 +175,6 @@ export class E1000Chip {
     this.rxFifoHead = null;
     this.rxFifoTail = null;
     this.rxFifoBytes = 0;
-    this.rxOverrun = false;
     this.rxDelayNs = 0;
     this.rxDelayLimitNs = 0;
     this.rxDelayTimer = new Hrtimer<E1000Chip>(machine, this, hooks.rxDelayed);
