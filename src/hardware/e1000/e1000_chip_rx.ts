@@ -76,7 +76,7 @@ import {
   hrtimerCancel,
   hrtimerStart,
 } from '#kernel/time/hrtimer.ts';
-import { crc32 } from '#lib/crc32.ts';
+import { etherFcs } from '#lib/crc32.ts';
 import { dmaView, mem, memops } from '#mm/memory.ts';
 
 const FCS = 4;
@@ -185,12 +185,13 @@ function store(chip: E1000Chip, frame: WireFrame): void {
     ? E1000_RXD_STAT_IXSM | (E1000_RXD_ERR_CE << 8)
     : checkChecksums(chip, frame.addr, frame.len) | inexactBit(chip, frame.addr);
   const keepFcs = (reg(chip, E1000_RCTL) & E1000_RCTL_SECRC) === 0;
-  const fcs = keepFcs ? crc32(mem.subarray(frame.addr, frame.addr + frame.len)) : 0;
+  const fcs = keepFcs ? etherFcs(mem, frame.addr, frame.len) : 0;
   const tag = stripTag(chip, frame);
   const status = (found & 0xff) | E1000_RXD_STAT_DD | (tag < 0 ? 0 : E1000_RXD_STAT_VP);
   const bufferSize = rxBufferSize(chip);
   const total = bytesToStore(chip, frame);
   const ring = ringSize(chip, E1000_RDLEN);
+  const freeBefore = rxFree(chip);
   let index = reg(chip, E1000_RDH);
   for (let done = 0; done < total; ) {
     const at = reg(chip, E1000_RDBAL) + index * E1000_DESC_SIZE;
@@ -211,7 +212,7 @@ function store(chip: E1000Chip, frame: WireFrame): void {
   setReg(chip, E1000_RDH, index);
   const { len } = frame;
   freeFrame(frame);
-  report(chip, len, ring);
+  report(chip, len, freeBefore);
 }
 
 /** Writes those octets of the check sequence that fall into a buffer; it begins at `offset`. */
@@ -222,10 +223,12 @@ function storeFcs(buffer: number, size: number, offset: number, fcs: number): vo
   }
 }
 
-function report(chip: E1000Chip, len: number, ring: number): void {
+/** Tells of a stored frame of `len` bytes, before which `freeBefore` descriptors were free. */
+function report(chip: E1000Chip, len: number, freeBefore: number): void {
   let causes = 0;
   const step = (reg(chip, E1000_RCTL) & E1000_RCTL_RDMTS_MASK) >>> E1000_RCTL_RDMTS_SHIFT;
-  if (rxFree(chip) === ring >> (step + 1)) causes |= E1000_ICR_RXDMT0;
+  const threshold = ringSize(chip, E1000_RDLEN) >> (step + 1);
+  if (freeBefore > threshold && rxFree(chip) <= threshold) causes |= E1000_ICR_RXDMT0;
   if (len + FCS <= (reg(chip, E1000_RSRPD) & 0xfff)) causes |= E1000_ICR_SRPD;
   if (!delayReport(chip)) causes |= E1000_ICR_RXT0;
   if (causes !== 0) setCauses(chip, causes);

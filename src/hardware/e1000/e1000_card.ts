@@ -1,0 +1,256 @@
+/**
+ * An 82540EM network card: its chip, its place on the PCI bus and its port for a cable. This file puts
+ * the engines together and answers register accesses. SDM 13.3 (register map), 14 (reset).
+ */
+import { E1000Chip, type E1000Hooks, reg, setReg } from '#hardware/e1000/e1000_chip.ts';
+import {
+  maskCauses,
+  readCauses,
+  resetInterrupts,
+  setCauses,
+  unmaskCauses,
+  unthrottled,
+} from '#hardware/e1000/e1000_chip_irq.ts';
+import {
+  accessPhy,
+  negotiated,
+  programEeprom,
+  readEeprom,
+  resetPhy,
+  updateLink,
+} from '#hardware/e1000/e1000_chip_phy.ts';
+import {
+  receive,
+  replenished,
+  resetRx,
+  rxDelayed,
+  writeRdtr,
+} from '#hardware/e1000/e1000_chip_rx.ts';
+import { isStatistic, readStatistic } from '#hardware/e1000/e1000_chip_stats.ts';
+import {
+  kickTx,
+  resetTx,
+  transmitted,
+  txDelayed,
+  writeTidv,
+} from '#hardware/e1000/e1000_chip_tx.ts';
+import {
+  E1000_BAR_SIZE,
+  E1000_CTRL,
+  E1000_CTRL_FD,
+  E1000_CTRL_PHY_RST,
+  E1000_CTRL_RST,
+  E1000_CTRL_SLU,
+  E1000_DEV_ID_82540EM,
+  E1000_EECD,
+  E1000_EECD_PRES,
+  E1000_EERD,
+  E1000_ICR,
+  E1000_ICS,
+  E1000_IMC,
+  E1000_IMS,
+  E1000_MDIC,
+  E1000_MDIC_READY,
+  E1000_PBA,
+  E1000_RAH,
+  E1000_RAH_AV,
+  E1000_RAL,
+  E1000_RDT,
+  E1000_RDTR,
+  E1000_STATUS,
+  E1000_STATUS_LU,
+  E1000_TCTL,
+  E1000_TDH,
+  E1000_TDT,
+  E1000_TIDV,
+  E1000_VET,
+  PCI_VENDOR_ID_INTEL,
+} from '#hardware/e1000/e1000_regs.ts';
+import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
+import { freeFrame, type WireEnd, type WireFrame, type WirePort } from '#hardware/wire.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
+import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
+
+/** Line rate of the real chip. */
+export const E1000_LINE_RATE_BPS = 1_000_000_000;
+/** Revision in configuration space. */
+const REVISION = 2;
+/** PBA after reset: 48 KiB of the 64 KiB packet buffer are the receiver's. */
+const DEFAULT_PBA = 0x0010_0030;
+const DEFAULT_VET = 0x8100;
+
+export interface E1000CardOptions {
+  /** The six octets of the address in the EEPROM. */
+  readonly mac: Uint8Array;
+  /** Bits a second; 1e9 by default. 0: frames take no time. */
+  readonly rateBps?: number;
+  /** How long auto-negotiation takes in ns; a real one needs about two seconds. 0 by default. */
+  readonly autonegNs?: number;
+}
+
+/** The engines as the chip's timers call them. */
+const HOOKS: E1000Hooks = {
+  transmitted,
+  unthrottled,
+  rxDelayed,
+  txDelayed,
+  negotiated,
+  looped: receive,
+};
+
+/** The reset that CTRL.RST and power bring: all but the PHY, the EEPROM and the cable. */
+function resetChip(chip: E1000Chip): void {
+  resetInterrupts(chip);
+  resetTx(chip);
+  resetRx(chip);
+  const { linkUp, eeprom } = chip;
+  const status = reg(chip, E1000_STATUS);
+  chip.regs.fill(0);
+  setReg(chip, E1000_CTRL, E1000_CTRL_FD | E1000_CTRL_SLU);
+  setReg(chip, E1000_STATUS, linkUp ? status : status & ~E1000_STATUS_LU);
+  setReg(chip, E1000_EECD, E1000_EECD_PRES);
+  setReg(chip, E1000_PBA, DEFAULT_PBA);
+  setReg(chip, E1000_VET, DEFAULT_VET);
+  setReg(chip, E1000_MDIC, E1000_MDIC_READY);
+  setReg(chip, E1000_RAL, (eeprom[0] as number) | ((eeprom[1] as number) << 16));
+  setReg(chip, E1000_RAH, (eeprom[2] as number) | E1000_RAH_AV);
+}
+
+function writeCtrl(chip: E1000Chip, value: number): void {
+  if ((value & E1000_CTRL_RST) !== 0) {
+    resetChip(chip);
+    updateLink(chip);
+    return;
+  }
+  setReg(chip, E1000_CTRL, value & ~E1000_CTRL_PHY_RST);
+  if ((value & E1000_CTRL_PHY_RST) !== 0) resetPhy(chip);
+  else updateLink(chip);
+}
+
+/** Registers of which reading does something. */
+function readRegister(chip: E1000Chip, offset: number): number {
+  if (offset === E1000_ICR) return readCauses(chip);
+  if (offset === E1000_IMS) return chip.ims;
+  if (isStatistic(offset)) return readStatistic(chip, offset);
+  return chip.regs[offset >> 2] ?? 0;
+}
+
+/** Registers of which writing does something. */
+function writeRegister(chip: E1000Chip, offset: number, value: number): void {
+  switch (offset) {
+    case E1000_TDT:
+      setReg(chip, E1000_TDT, value & 0xffff);
+      return kickTx(chip);
+    case E1000_RDT:
+      setReg(chip, E1000_RDT, value & 0xffff);
+      return replenished(chip);
+    case E1000_IMS:
+      return unmaskCauses(chip, value);
+    case E1000_IMC:
+      return maskCauses(chip, value);
+    case E1000_ICS:
+      return setCauses(chip, value);
+    case E1000_CTRL:
+      return writeCtrl(chip, value);
+    case E1000_TCTL:
+      setReg(chip, E1000_TCTL, value);
+      return kickTx(chip);
+    case E1000_TDH:
+      setReg(chip, E1000_TDH, value & 0xffff);
+      chip.txFetch = value & 0xffff;
+      return;
+    case E1000_TIDV:
+      return writeTidv(chip, value);
+    case E1000_RDTR:
+      return writeRdtr(chip, value);
+    case E1000_EERD:
+      return setReg(chip, E1000_EERD, readEeprom(chip, value));
+    case E1000_MDIC:
+      return setReg(chip, E1000_MDIC, accessPhy(chip, value));
+    case E1000_ICR:
+    case E1000_STATUS:
+      return; // read-only here
+    default:
+      if (!isStatistic(offset) && offset >> 2 < chip.regs.length) setReg(chip, offset, value);
+  }
+}
+
+export class E1000Card implements WirePort, PciRegion {
+  readonly size: number = E1000_BAR_SIZE;
+  readonly machine: Machine;
+  readonly pci: PciFunction;
+  readonly chip: E1000Chip;
+
+  /** A card with power, in no slot and with no cable. Throws RangeError when the address is none. */
+  constructor(machine: Machine, options: E1000CardOptions) {
+    const { mac, rateBps = E1000_LINE_RATE_BPS, autonegNs = 0 } = options;
+    if (mac.length !== 6 || ((mac[0] as number) & 1) !== 0 || mac.every((octet) => octet === 0)) {
+      throw new RangeError(`not the address of a network card: ${[...mac].join(' ')}`);
+    }
+    this.machine = machine;
+    this.pci = new PciFunction(machine, `${machine.name}: 82540EM`, {
+      vendor: PCI_VENDOR_ID_INTEL,
+      device: E1000_DEV_ID_82540EM,
+      subVendor: PCI_VENDOR_ID_INTEL,
+      subDevice: 0x001e,
+      classCode: PCI_CLASS_NETWORK_ETHERNET,
+      revision: REVISION,
+    });
+    this.chip = new E1000Chip(machine, this.pci, HOOKS, rateBps, autonegNs);
+    this.pci.addRegion(0, this);
+    programEeprom(this.chip, mac);
+    resetChip(this.chip);
+    resetPhy(this.chip);
+  }
+
+  read32(offset: number): number {
+    return readRegister(this.chip, offset);
+  }
+
+  write32(offset: number, value: number): void {
+    writeRegister(this.chip, offset, value);
+  }
+
+  /** Connects what the port sends through, e.g. `card.connect(cable.plug(0, card))`. */
+  connect(end: WireEnd): void {
+    this.machine.enter(this.machine.host.readClock());
+    this.chip.end = end;
+    this.chip.carrier = end.up;
+    updateLink(this.chip);
+  }
+
+  /** The cable has been pulled out. */
+  disconnect(): void {
+    this.machine.enter(this.machine.host.readClock());
+    this.chip.end = null;
+    this.chip.carrier = false;
+    updateLink(this.chip);
+  }
+
+  receive(frame: WireFrame): void {
+    const { machine, chip } = this;
+    if (!chip.linkUp) {
+      freeFrame(frame);
+      return;
+    }
+    machine.enter(machine.host.readClock());
+    receive(chip, frame);
+  }
+
+  linkChanged(up: boolean): void {
+    this.machine.enter(this.machine.host.readClock());
+    this.chip.carrier = up;
+    updateLink(this.chip);
+  }
+
+  /** Takes the card's power: nothing of it goes on. Call it when the card has been unplugged. */
+  powerOff(): void {
+    const { chip } = this;
+    chip.end = null;
+    chip.carrier = false;
+    hrtimerCancel(chip.linkTimer);
+    resetChip(chip);
+    updateLink(chip);
+  }
+}
