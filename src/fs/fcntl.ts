@@ -1,7 +1,8 @@
 /** Duplicating descriptors and their flags. Counterpart of fs/fcntl.c and the dup calls of fs/file.c. */
+
+import { fcntlPipeSize } from '#fs/pipe.ts';
 import { type File, getFile } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
-import { fcntlPipeSize } from '#fs/pipe.ts';
 import { EBADF, EINVAL } from '#uapi/errno.ts';
 import {
   F_DUPFD,

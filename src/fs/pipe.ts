@@ -6,21 +6,8 @@ import { File, type FileOperations, type PollTable } from '#kernel/sched/file.ts
 import type { Task } from '#kernel/sched/task.ts';
 import { WaitQueueHead, wakeUp, wakeUpAll } from '#kernel/wait.ts';
 import { EAGAIN, EBADF, EBUSY, EINVAL, EMFILE, ENOTTY, EPIPE } from '#uapi/errno.ts';
-import {
-  F_GETPIPE_SZ,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_WRONLY,
-} from '#uapi/fcntl.ts';
-import {
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLOUT,
-  POLLRDNORM,
-  POLLWRNORM,
-} from '#uapi/poll.ts';
+import { F_GETPIPE_SZ, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from '#uapi/fcntl.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '#uapi/poll.ts';
 import { FIONREAD } from '#uapi/sockios.ts';
 
 /** Bytes that are written whole. @kernel PIPE_BUF include/uapi/linux/limits.h */

@@ -4,14 +4,9 @@
 import type { Net, ProcNetShow } from '#include/net/net_namespace.ts';
 import type { CtlTable } from '#kernel/sysctl.ts';
 
-/** Adds settings below `path`, e.g. `net/ipv4`. @kernel register_net_sysctl net/sysctl_net.c */
-export function registerNetSysctl(net: Net, path: string, table: readonly CtlTable[]): void {
-  net.sysctl.register(path, table);
-}
-
-/** @kernel unregister_net_sysctl_table net/sysctl_net.c */
-export function unregisterNetSysctl(net: Net, path: string): void {
-  net.sysctl.unregister(path);
+/** Adds settings below `path`, e.g. `net/ipv4`; returns what takes them back. @kernel register_net_sysctl net/sysctl_net.c */
+export function registerNetSysctl(net: Net, path: string, table: readonly CtlTable[]): () => void {
+  return net.sysctl.register(path, table);
 }
 
 /** Adds a file to /proc/net. @kernel proc_create_net include/linux/proc_fs.h */

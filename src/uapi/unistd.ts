@@ -7,6 +7,13 @@
  * whatever O_NONBLOCK says; `user/lib` then waits with {@link SyscallTable.waitFd} and calls again.
  */
 
+/** unshare(): a new network namespace. */
+export const CLONE_NEWNET = 0x40000000;
+/** mount(): a second name for what has one. */
+export const MS_BIND = 0x1000;
+/** umount2(): detach at once, whoever still uses it. */
+export const MNT_DETACH = 0x2;
+
 /** Message of sendmsg and recvmsg. On return of recvmsg the three lengths and flags are set. */
 export interface UserMsghdr {
   name: Uint8Array | null;
@@ -77,9 +84,20 @@ export interface SyscallTable {
   uname(): { sysname: string; nodename: string; release: string };
   getrandom(buf: Uint8Array): number;
   sethostname(name: string): number;
-  /** Enters another namespace of the machine by name, as `ip netns exec` does. */
+  /**
+   * Enters another network namespace of the machine: a name under /run/netns, or a path
+   * (`/run/netns/NAME`, `/proc/PID/ns/net`).
+   */
   setns(netns: string): number;
+  /** CLONE_NEWNET: enters a new, empty network namespace, which ends with its last holder. */
   unshare(flags: number): number;
+  /**
+   * Gives a namespace a name, as `ip netns add` does: `source` is a namespace's path, `target`
+   * /run/netns/NAME, `flags` MS_BIND. Nothing else can be mounted (-EPERM).
+   */
+  mount(source: string, target: string, flags: number): number;
+  /** Takes the name /run/netns/NAME away. */
+  umount2(target: string, flags: number): number;
   exit(status: number): void;
   // The two ways to sleep.
   /**

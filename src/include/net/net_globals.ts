@@ -63,6 +63,8 @@ export class NetGlobals {
   readonly skbuffCache: SkbuffCache = new SkbuffCache();
   readonly softnetData: SoftnetData[] = [];
   readonly netnsList: Net[] = [];
+  /** Named namespaces, as `ip netns` has them: /run/netns/NAME. Each name holds a reference. */
+  readonly netnsNames: Map<string, Net> = new Map();
   readonly pernetList: PernetOperations[] = [];
   readonly netdevChain: NotifierChain<NetDevice>;
   /** inetaddr_chain: argument is an InIfaddr. */

@@ -34,7 +34,7 @@ import {
   type Sock,
 } from '#include/net/sock.ts';
 import { HZ } from '#kernel/machine.ts';
-import { devGetByName } from '#net/core/dev.ts';
+import { __devGetByName } from '#net/core/dev.ts';
 import { skAttachFilter, skDetachFilter } from '#net/core/filter.ts';
 import {
   dstNegativeAdvice,
@@ -220,7 +220,7 @@ function sockSetbindtodevice(sk: Sock, optval: Uint8Array): number {
   }
   let index = 0;
   if (name !== '') {
-    const dev = devGetByName(sk.net, name);
+    const dev = __devGetByName(sk.net, name);
     if (dev === null) return -ENODEV;
     index = dev.ifindex;
   }

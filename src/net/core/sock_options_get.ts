@@ -25,7 +25,7 @@ import {
   type Sock,
 } from '#include/net/sock.ts';
 import { HZ } from '#kernel/machine.ts';
-import { devGetByIndex } from '#net/core/dev.ts';
+import { __devGetByIndex } from '#net/core/dev.ts';
 import { skGetFilter } from '#net/core/filter.ts';
 import { skRmemAllocGet, skWmemAllocGet, sockError, sockFlag } from '#net/core/sock.ts';
 import { skMayScmRecv } from '#net/core/sock_options.ts';
@@ -166,7 +166,7 @@ function giveTimeout(optval: Uint8Array, timeo: number): number {
 function sockGetbindtodevice(sk: Sock, optval: Uint8Array): number {
   if (sk.skcBoundDevIf === 0) return 0;
   if (optval.length < IFNAMSIZ) return -EINVAL;
-  const dev = devGetByIndex(sk.net, sk.skcBoundDevIf);
+  const dev = __devGetByIndex(sk.net, sk.skcBoundDevIf);
   if (dev === null) return -ENODEV;
   for (let i = 0; i < dev.name.length; i++) optval[i] = dev.name.charCodeAt(i);
   optval[dev.name.length] = 0;

@@ -1,0 +1,95 @@
+/** open() and the listing of directories. Counterpart of fs/open.c, fs/readdir.c, fs/seq_file.c. */
+import { type DirectoryNode, type FsNode, pathLookup, type RegularNode } from '#fs/namei.ts';
+import { File, type FileOperations } from '#kernel/sched/file.ts';
+import type { Task } from '#kernel/sched/task.ts';
+import { latin1Decode, utf8Encode } from '#lib/utf8.ts';
+import { EACCES, EEXIST, EINVAL, EISDIR, EMFILE, ENOENT, ENOTDIR, ENOTTY } from '#uapi/errno.ts';
+import {
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NONBLOCK,
+  O_RDONLY,
+} from '#uapi/fcntl.ts';
+
+/** An open generated file: its text stays as it was when first read. @kernel seq_file include/linux/seq_file.h */
+class SeqFile {
+  readonly node: RegularNode;
+  text: Uint8Array | null;
+
+  constructor(node: RegularNode) {
+    this.node = node;
+    this.text = null;
+  }
+}
+
+/** @kernel seq_read fs/seq_file.c */
+function seqRead(file: File, buf: Uint8Array): number {
+  const seq = file.privateData as SeqFile;
+  seq.text ??= utf8Encode(seq.node.show());
+  const part = seq.text.subarray(file.fPos, file.fPos + buf.length);
+  buf.set(part);
+  file.fPos += part.length;
+  return part.length;
+}
+
+/** One write is one value. */
+function seqWrite(file: File, buf: Uint8Array): number {
+  const { store } = (file.privateData as SeqFile).node;
+  if (store === null) return -EINVAL;
+  const err = store(latin1Decode(buf));
+  return err < 0 ? err : buf.length;
+}
+
+/** @kernel seq_file_operations include/linux/seq_file.h */
+const seqFops: FileOperations = {
+  read: seqRead,
+  write: seqWrite,
+  poll: null,
+  ioctl: () => -ENOTTY,
+  release: () => {},
+};
+
+const directoryFops: FileOperations = {
+  read: () => -EISDIR,
+  write: () => -EISDIR,
+  poll: null,
+  ioctl: () => -ENOTTY,
+  release: () => {},
+};
+
+/** May the node be opened so? 0 or a negative errno. @kernel may_open fs/namei.c */
+function mayOpen(node: FsNode, flags: number): number {
+  if ((flags & (O_CREAT | O_EXCL)) === (O_CREAT | O_EXCL)) return -EEXIST;
+  const writes = (flags & O_ACCMODE) !== O_RDONLY;
+  if (node.kind === 'dir') return writes || (flags & O_CREAT) !== 0 ? -EISDIR : 0;
+  if ((flags & O_DIRECTORY) !== 0) return -ENOTDIR;
+  return writes && node.store === null ? -EACCES : 0;
+}
+
+/** Opens a file below `root`: the descriptor or a negative errno. @kernel do_sys_open fs/open.c */
+export function doSysOpen(task: Task, root: DirectoryNode, path: string, flags: number): number {
+  const node = pathLookup(root, path);
+  // These trees grow by the kernel's doing only.
+  if (typeof node === 'number') {
+    return node === -ENOENT && (flags & O_CREAT) !== 0 ? -EACCES : node;
+  }
+  const err = mayOpen(node, flags);
+  if (err !== 0) return err;
+  if (!task.files.hasRoom()) return -EMFILE;
+  const status = flags & (O_ACCMODE | O_NONBLOCK | O_DIRECTORY);
+  const file =
+    node.kind === 'dir'
+      ? new File(task.machine, directoryFops, status, node)
+      : new File(task.machine, seqFops, status, new SeqFile(node));
+  return task.files.install(file, (flags & O_CLOEXEC) !== 0);
+}
+
+/** The names in a directory, or a negative errno. @kernel iterate_dir fs/readdir.c */
+export function iterateDir(root: DirectoryNode, path: string): readonly string[] | number {
+  const node = pathLookup(root, path);
+  if (typeof node === 'number') return node;
+  return node.kind === 'dir' ? node.list() : -ENOTDIR;
+}

@@ -1,0 +1,168 @@
+/**
+ * The tree of /proc: what the machine says of itself, its tasks, its namespaces' /proc/net, and the
+ * settings under /proc/sys. Counterpart of fs/proc/root.c, base.c, proc_net.c, proc_sysctl.c and
+ * the small files version.c, uptime.c, interrupts.c, softirqs.c, loadavg.c.
+ */
+import {
+  type DirectoryNode,
+  directory,
+  directoryOfPaths,
+  type FsNode,
+  type RegularNode,
+  readOnly,
+} from '#fs/namei.ts';
+import { nsText } from '#fs/nsfs.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { Cpu } from '#kernel/cpu.ts';
+import type { Machine } from '#kernel/machine.ts';
+import type { Task } from '#kernel/sched/task.ts';
+import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
+import type { SysctlTable } from '#kernel/sysctl.ts';
+import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '#kernel/utsname.ts';
+
+function pad(value: number | string, width: number): string {
+  return String(value).padStart(width);
+}
+
+/** Seconds with two digits, as /proc/uptime has them. */
+function centiseconds(ns: number): string {
+  const cs = Math.floor(ns / 1e7);
+  return `${Math.floor(cs / 100)}.${String(cs % 100).padStart(2, '0')}`;
+}
+
+/** Up, and idle over all CPUs: a machine of ours is idle whenever no event happens. @kernel uptime_proc_show fs/proc/uptime.c */
+function uptime(machine: Machine): string {
+  const idle = machine.nowNs * machine.cpus.length;
+  return `${centiseconds(machine.nowNs)} ${centiseconds(idle)}\n`;
+}
+
+function cpuHeader(cpus: readonly Cpu[], width: number): string {
+  return ' '.repeat(width) + cpus.map((cpu) => `CPU${cpu.id}`.padEnd(11)).join('');
+}
+
+/** @kernel show_interrupts kernel/irq/proc.c */
+function interrupts(machine: Machine): string {
+  const rows = [...machine.irqs.descs.values()]
+    .filter((desc) => desc.actions.length > 0)
+    .sort((a, b) => a.irq - b.irq)
+    .map((desc) => {
+      const counts = desc.counts.map((n) => `${pad(n, 10)} `).join('');
+      const names = desc.actions.map((action) => action.name).join(', ');
+      return `${pad(desc.irq, 3)}: ${counts} ${names}\n`;
+    });
+  return `${cpuHeader(machine.cpus, 11)}\n${rows.join('')}`;
+}
+
+/** @kernel show_softirqs fs/proc/softirqs.c */
+function softirqs(machine: Machine): string {
+  const header = `${' '.repeat(20)}${machine.cpus.map((cpu) => `CPU${cpu.id}`.padEnd(11)).join('')}`;
+  const rows = SOFTIRQ_NAMES.map((name, nr) => {
+    const counts = machine.cpus.map((cpu) => ` ${pad(cpu.softirqCounts[nr] ?? 0, 10)}`).join('');
+    return `${pad(name, 12)}:${counts}\n`;
+  });
+  return `${header}\n${rows.join('')}`;
+}
+
+/** /proc/net of a namespace. @kernel proc_tgid_net_lookup fs/proc/proc_net.c */
+function procNet(net: Net): DirectoryNode {
+  return directoryOfPaths(
+    () => [...net.procNet.keys()],
+    (path) => {
+      const show = net.procNet.get(path);
+      return show === undefined ? null : readOnly(() => show(net));
+    },
+  );
+}
+
+/** The tables that a task sees: its namespace's settings, then the machine's. */
+function sysctlFile(tables: readonly SysctlTable[], path: string): RegularNode | null {
+  for (const table of tables) {
+    const entry = table.find(path);
+    if (entry === null) continue;
+    const { write } = entry;
+    return {
+      kind: 'file',
+      show: () => `${entry.read()}\n`,
+      store: write === null ? null : (text) => write(text.trim()),
+    };
+  }
+  return null;
+}
+
+/** @kernel proc_sys_lookup fs/proc/proc_sysctl.c */
+function procSys(task: Task): DirectoryNode {
+  const tables = [task.net.sysctl, task.machine.sysctl];
+  return directoryOfPaths(
+    () => [...new Set(tables.flatMap((table) => table.list()))],
+    (path) => sysctlFile(tables, path),
+  );
+}
+
+/** @kernel proc_pid_status fs/proc/array.c */
+function status(task: Task): string {
+  return [
+    `Name:\t${task.comm}`,
+    `State:\tS (sleeping)`,
+    `Tgid:\t${task.pid}`,
+    `Pid:\t${task.pid}`,
+    'Uid:\t0\t0\t0\t0',
+    'Gid:\t0\t0\t0\t0',
+    `FDSize:\t${Math.max(64, task.files.open().length)}`,
+    '',
+  ].join('\n');
+}
+
+/** /proc/PID. @kernel tgid_base_stuff fs/proc/base.c */
+function procPid(task: Task): DirectoryNode {
+  return directory({
+    comm: readOnly(() => `${task.comm}\n`),
+    cmdline: readOnly(() => `${task.comm}\0`),
+    status: readOnly(() => status(task)),
+    net: procNet(task.net),
+    ns: directory({ net: readOnly(() => `${nsText(task.net)}\n`) }),
+  });
+}
+
+function rootFiles(machine: Machine): Record<string, FsNode> {
+  return {
+    interrupts: readOnly(() => interrupts(machine)),
+    loadavg: readOnly(() => {
+      const tasks = machine.tasks.list();
+      const last = tasks[tasks.length - 1]?.pid ?? 0;
+      return `0.00 0.00 0.00 0/${tasks.length} ${last}\n`;
+    }),
+    softirqs: readOnly(() => softirqs(machine)),
+    uptime: readOnly(() => uptime(machine)),
+    version: readOnly(
+      () => `${UTS_SYSNAME} version ${UTS_RELEASE} (softnet@softnet) ${UTS_VERSION}\n`,
+    ),
+  };
+}
+
+/** /proc as `task` sees it. @kernel proc_root fs/proc/root.c */
+export function procRoot(task: Task): DirectoryNode {
+  const { machine } = task;
+  const files = rootFiles(machine);
+  const fixed: Record<string, FsNode> = {
+    ...files,
+    net: procNet(task.net),
+    self: procPid(task),
+    sys: procSys(task),
+  };
+  return {
+    kind: 'dir',
+    list: () => [
+      ...machine.tasks
+        .list()
+        .map((t) => t.pid)
+        .sort((a, b) => a - b)
+        .map(String),
+      ...Object.keys(fixed).sort(),
+    ],
+    lookup: (name) => {
+      if (Object.hasOwn(fixed, name)) return fixed[name] ?? null;
+      const other = /^[1-9]\d*$/.test(name) ? machine.tasks.find(Number(name)) : null;
+      return other === null ? null : procPid(other);
+    },
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * The system call table of a task: what stands behind its only door to the kernel.
+ *
+ * Counterpart of arch/x86/entry/syscalls/syscall_64.tbl. Each call enters the machine at the host's
+ * present time, does its work to the end, soft interrupts included, and returns.
+ */
+import { doEpollCreate, doEpollCtl, doEpollWait } from '#fs/eventpoll.ts';
+import { doFcntl, ksysDup, ksysDup3 } from '#fs/fcntl.ts';
+import { type DirectoryNode, directory } from '#fs/namei.ts';
+import { ksysSetns, ksysUnshare, netnsDirectory, nsMount, nsUmount } from '#fs/nsfs.ts';
+import { doSysOpen, iterateDir } from '#fs/open.ts';
+import { doPipe2 } from '#fs/pipe.ts';
+import { procRoot } from '#fs/proc/proc.ts';
+import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
+import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
+import { sysRoot } from '#fs/sysfs/net_sysfs.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { exitTask, type Task } from '#kernel/sched/task.ts';
+import { UTS_RELEASE, UTS_SYSNAME } from '#kernel/utsname.ts';
+import { getNet, putNet } from '#net/core/net_namespace.ts';
+import {
+  sysAccept4,
+  sysBind,
+  sysConnect,
+  sysGetpeername,
+  sysGetsockname,
+  sysGetsockopt,
+  sysListen,
+  sysRecvfrom,
+  sysRecvmsg,
+  sysSendmsg,
+  sysSendto,
+  sysSetsockopt,
+  sysShutdown,
+  sysSocket,
+  sysSocketpair,
+} from '#net/socket_sys.ts';
+import { EINVAL } from '#uapi/errno.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
+
+/** Longest host name. @kernel __NEW_UTS_LEN include/uapi/linux/utsname.h */
+const UTS_LEN = 64;
+
+/** What the task finds at `/`. */
+function rootOf(task: Task): DirectoryNode {
+  const netns = directory({ netns: netnsDirectory(task.machine) });
+  return directory({
+    proc: procRoot(task),
+    run: netns,
+    sys: sysRoot(task.net),
+    var: directory({ run: netns }),
+  });
+}
+
+function getrandom(machine: Machine, buf: Uint8Array): number {
+  let word = 0;
+  for (let i = 0; i < buf.length; i++) {
+    if ((i & 3) === 0) word = machine.random.u32();
+    buf[i] = word >>> ((i & 3) * 8);
+  }
+  return buf.length;
+}
+
+function sethostname(machine: Machine, name: string): number {
+  if (name.length > UTS_LEN) return -EINVAL;
+  machine.hostname = name;
+  return 0;
+}
+
+/** The calls of net/socket.c. */
+type SocketCalls = Pick<
+  SyscallTable,
+  | 'socket'
+  | 'socketpair'
+  | 'bind'
+  | 'listen'
+  | 'accept4'
+  | 'connect'
+  | 'getsockname'
+  | 'getpeername'
+  | 'sendto'
+  | 'recvfrom'
+  | 'sendmsg'
+  | 'recvmsg'
+  | 'shutdown'
+  | 'setsockopt'
+  | 'getsockopt'
+>;
+
+function socketCalls(enter: () => Task): SocketCalls {
+  return {
+    socket: (family, type, protocol) => sysSocket(enter(), family, type, protocol),
+    socketpair: (family, type, protocol, fds) =>
+      sysSocketpair(enter(), family, type, protocol, fds),
+    bind: (fd, addr) => sysBind(enter(), fd, addr),
+    listen: (fd, backlog) => sysListen(enter(), fd, backlog),
+    accept4: (fd, addr, flags) => sysAccept4(enter(), fd, addr, flags),
+    connect: (fd, addr) => sysConnect(enter(), fd, addr),
+    getsockname: (fd, addr) => sysGetsockname(enter(), fd, addr),
+    getpeername: (fd, addr) => sysGetpeername(enter(), fd, addr),
+    sendto: (fd, buf, flags, addr) => sysSendto(enter(), fd, buf, flags, addr),
+    recvfrom: (fd, buf, flags, addr) => sysRecvfrom(enter(), fd, buf, flags, addr),
+    sendmsg: (fd, msg, flags) => sysSendmsg(enter(), fd, msg, flags),
+    recvmsg: (fd, msg, flags) => sysRecvmsg(enter(), fd, msg, flags),
+    shutdown: (fd, how) => sysShutdown(enter(), fd, how),
+    setsockopt: (fd, level, optname, optval) => sysSetsockopt(enter(), fd, level, optname, optval),
+    getsockopt: (fd, level, optname, optval) => sysGetsockopt(enter(), fd, level, optname, optval),
+  };
+}
+
+/** The calls of fs/ and of namespaces. */
+type FileCalls = Pick<
+  SyscallTable,
+  | 'read'
+  | 'write'
+  | 'close'
+  | 'dup'
+  | 'dup3'
+  | 'fcntl'
+  | 'ioctl'
+  | 'open'
+  | 'readdir'
+  | 'pipe2'
+  | 'poll'
+  | 'epollCreate1'
+  | 'epollCtl'
+  | 'epollWait'
+  | 'setns'
+  | 'unshare'
+  | 'mount'
+  | 'umount2'
+>;
+
+function fileCalls(enter: () => Task): FileCalls {
+  return {
+    read: (fd, buf) => ksysRead(enter(), fd, buf),
+    write: (fd, buf) => ksysWrite(enter(), fd, buf),
+    close: (fd) => enter().files.close(fd),
+    dup: (fd) => ksysDup(enter(), fd),
+    dup3: (oldfd, newfd, flags) => ksysDup3(enter(), oldfd, newfd, flags),
+    fcntl: (fd, cmd, arg) => doFcntl(enter(), fd, cmd, arg),
+    ioctl: (fd, cmd, arg) => sysIoctl(enter(), fd, cmd, arg),
+    open: (path, flags) => {
+      const task = enter();
+      return doSysOpen(task, rootOf(task), path, flags);
+    },
+    readdir: (path) => iterateDir(rootOf(enter()), path),
+    pipe2: (fds, flags) => doPipe2(enter(), fds, flags),
+    poll: (fds, events, revents) => doPoll(enter(), fds, events, revents),
+    epollCreate1: (flags) => doEpollCreate(enter(), flags),
+    epollCtl: (epfd, op, fd, event) => doEpollCtl(enter(), epfd, op, fd, event),
+    epollWait: (epfd, events) => doEpollWait(enter(), epfd, events),
+    setns: (netns) => ksysSetns(enter(), netns),
+    unshare: (flags) => ksysUnshare(enter(), flags),
+    mount: (source, target, flags) => nsMount(enter(), source, target, flags),
+    umount2: (target, flags) => nsUmount(enter(), target, flags),
+  };
+}
+
+/** Ends the task; a program that goes on afterwards finds no descriptor and can make none. */
+function exit(task: Task, status: number): void {
+  task.files.rlimit = 0;
+  exitTask(task, status);
+}
+
+/**
+ * Makes the table of a task. From here on the task holds its namespace, until it exits.
+ * @kernel sys_call_table arch/x86/entry/syscall_64.c
+ */
+export function makeSyscalls(task: Task): SyscallTable {
+  const { machine } = task;
+  const { host } = machine;
+  const enter = (): Task => {
+    machine.enter(host.readClock());
+    return task;
+  };
+  getNet(task.net);
+  task.onExit.add(() => putNet(task.net));
+  return {
+    ...socketCalls(enter),
+    ...fileCalls(enter),
+    monotonic: () => enter().machine.nowNs,
+    realtime: () => {
+      const ns = enter().machine.nowNs;
+      const sec = Math.floor(ns / 1e9);
+      return { sec: machine.bootEpochSec + sec, nsec: Math.floor(ns - sec * 1e9) };
+    },
+    getpid: () => task.pid,
+    uname: () => ({ sysname: UTS_SYSNAME, nodename: machine.hostname, release: UTS_RELEASE }),
+    getrandom: (buf) => getrandom(machine, buf),
+    sethostname: (name) => sethostname(machine, name),
+    exit: (status) => exit(enter(), status),
+    waitFd: (fd, events, timeoutNs, wake) => waitFd(enter(), fd, events, timeoutNs, wake),
+    nanosleep: (ns, wake) => nanosleep(enter(), ns, wake),
+  };
+}
