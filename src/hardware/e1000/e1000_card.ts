@@ -141,33 +141,44 @@ function writeRegister(chip: E1000Chip, offset: number, value: number): void {
   switch (offset) {
     case E1000_TDT:
       setReg(chip, E1000_TDT, value & 0xffff);
-      return kickTx(chip);
+      kickTx(chip);
+      return;
     case E1000_RDT:
       setReg(chip, E1000_RDT, value & 0xffff);
-      return replenished(chip);
+      replenished(chip);
+      return;
     case E1000_IMS:
-      return unmaskCauses(chip, value);
+      unmaskCauses(chip, value);
+      return;
     case E1000_IMC:
-      return maskCauses(chip, value);
+      maskCauses(chip, value);
+      return;
     case E1000_ICS:
-      return setCauses(chip, value);
+      setCauses(chip, value);
+      return;
     case E1000_CTRL:
-      return writeCtrl(chip, value);
+      writeCtrl(chip, value);
+      return;
     case E1000_TCTL:
       setReg(chip, E1000_TCTL, value);
-      return kickTx(chip);
+      kickTx(chip);
+      return;
     case E1000_TDH:
       setReg(chip, E1000_TDH, value & 0xffff);
       chip.txFetch = value & 0xffff;
       return;
     case E1000_TIDV:
-      return writeTidv(chip, value);
+      writeTidv(chip, value);
+      return;
     case E1000_RDTR:
-      return writeRdtr(chip, value);
+      writeRdtr(chip, value);
+      return;
     case E1000_EERD:
-      return setReg(chip, E1000_EERD, readEeprom(chip, value));
+      setReg(chip, E1000_EERD, readEeprom(chip, value));
+      return;
     case E1000_MDIC:
-      return setReg(chip, E1000_MDIC, accessPhy(chip, value));
+      setReg(chip, E1000_MDIC, accessPhy(chip, value));
+      return;
     case E1000_ICR:
     case E1000_STATUS:
       return; // read-only here
