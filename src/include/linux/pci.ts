@@ -90,13 +90,10 @@ export class PciHost {
   readonly bus: PciBus;
   readonly devices: PciDev[];
   readonly drivers: PciDriver[];
-  /** Where the next base address register may be put. */
-  nextAddress: number;
 
-  constructor(bus: PciBus, firstAddress: number) {
+  constructor(bus: PciBus) {
     this.bus = bus;
     this.devices = [];
     this.drivers = [];
-    this.nextAddress = firstAddress;
   }
 }
