@@ -1,0 +1,64 @@
+/** A machine without net/, for tests of files: its clock stands still unless the test moves it. */
+import { NetGlobals } from '#include/net/net_globals.ts';
+import { TraceEvents } from '#include/trace/events/events.ts';
+import { liveReport } from '#kernel/live.ts';
+import { Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import { NotifierChain } from '#kernel/notifier.ts';
+import { createTask, exitTask, type Task } from '#kernel/sched/task.ts';
+import { netNsInit } from '#net/core/net_namespace.ts';
+
+export class BareHost implements MachineHost {
+  clock = 0;
+  kicks = 0;
+  readClock(): number {
+    return this.clock;
+  }
+  kick(): void {
+    this.kicks++;
+  }
+  timerChanged(): void {}
+}
+
+export class BareMachine {
+  readonly host: BareHost = new BareHost();
+  readonly machine: Machine;
+  readonly task: Task;
+
+  constructor() {
+    this.machine = new Machine({
+      name: 'm',
+      host: this.host,
+      seed: 1,
+      bootEpochSec: 1_000_000_000,
+      trace: new TraceEvents(),
+    });
+    this.machine.netGlobals = new NetGlobals(
+      new NotifierChain(),
+      new NotifierChain(),
+      new NotifierChain(),
+      new NotifierChain(),
+    );
+    this.machine.initNet = netNsInit(this.machine);
+    this.task = createTask(this.machine, 'test', this.machine.initNet);
+  }
+
+  /** Lets woken tasks run, as the host does after a kick. */
+  settle(): void {
+    runPending(this.machine);
+  }
+
+  /** Moves the clock and lets timers and tasks run. */
+  advance(ns: number): void {
+    this.host.clock += ns;
+    this.machine.enter(this.host.clock);
+    runTimers(this.machine);
+    this.settle();
+  }
+
+  /** Ends the task; what is still alive then, by kind. */
+  end(): Record<string, number> {
+    exitTask(this.task, 0);
+    this.settle();
+    return liveReport(this.machine);
+  }
+}
