@@ -14,6 +14,7 @@ import { KernelBug } from '#kernel/bug.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
+import { IF_OPER_UP } from '#uapi/if.ts';
 
 // Registration states. @kernel net_device.reg_state include/linux/netdevice.h
 export const NETREG_UNINITIALIZED = 0;
@@ -101,15 +102,47 @@ export const NETIF_F_GRO_HW: number = 1 << 21;
 export const NETIF_F_LLTX: number = 1 << 22;
 export const NETIF_F_VLAN_CHALLENGED: number = 1 << 23;
 export const NETIF_F_NETNS_LOCAL: number = 1 << 24;
+export const NETIF_F_SCTP_CRC: number = 1 << 25;
+export const NETIF_F_GRO_UDP_FWD: number = 1 << 26;
+export const NETIF_F_GSO_ROBUST: number = 1 << 27;
+export const NETIF_F_GSO_PARTIAL: number = 1 << 28;
+export const NETIF_F_GSO_FRAGLIST: number = 1 << 29;
 export const NETIF_F_CSUM_MASK: number = NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_HW_CSUM;
 export const NETIF_F_ALL_TSO: number =
   NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN | NETIF_F_TSO_MANGLEID;
 export const NETIF_F_GSO_SOFTWARE: number = NETIF_F_ALL_TSO | NETIF_F_GSO_UDP_L4;
+/** Every kind of segmentation. */
+export const NETIF_F_GSO_MASK: number =
+  NETIF_F_ALL_TSO |
+  NETIF_F_GSO_UDP_L4 |
+  NETIF_F_GSO_ROBUST |
+  NETIF_F_GSO_PARTIAL |
+  NETIF_F_GSO_FRAGLIST;
+/** Software features that every device has. */
+export const NETIF_F_SOFT_FEATURES: number = NETIF_F_GSO | NETIF_F_GRO;
+/** What users may not change. */
+export const NETIF_F_NEVER_CHANGE: number =
+  NETIF_F_VLAN_CHALLENGED | NETIF_F_LLTX | NETIF_F_NETNS_LOCAL;
 
 export const IFF_LIVE_ADDR_CHANGE: number = 1 << 20;
 export const IFF_XMIT_DST_RELEASE: number = 1 << 10;
 export const IFF_TX_SKB_SHARING: number = 1 << 16;
 export const IFF_NO_QUEUE: number = 1 << 21;
+/** The device filters secondary unicast addresses itself. */
+export const IFF_UNICAST_FLT: number = 1 << 12;
+/** IFF_XMIT_DST_RELEASE may be set again. */
+export const IFF_XMIT_DST_RELEASE_PERM: number = 1 << 17;
+
+// dev.addrAssignType
+export const NET_ADDR_PERM = 0;
+export const NET_ADDR_RANDOM = 1;
+export const NET_ADDR_STOLEN = 2;
+export const NET_ADDR_SET = 3;
+
+/** Queue length of devices that name none, in packets. @kernel DEFAULT_TX_QUEUE_LEN include/linux/netdevice.h */
+export const DEFAULT_TX_QUEUE_LEN = 1000;
+/** Nested transmissions on one CPU beyond this are a loop. @kernel XMIT_RECURSION_LIMIT include/linux/netdevice.h */
+export const XMIT_RECURSION_LIMIT = 8;
 
 export const MAX_ADDR_LEN = 32;
 /** Longest link-layer header reserved for. @kernel LL_MAX_HEADER include/linux/netdevice.h */
@@ -170,8 +203,37 @@ export interface NetDeviceOps {
   ndoGetStats64: ((dev: NetDevice, stats: RtnlLinkStats64) => void) | null;
   ndoFixFeatures: ((dev: NetDevice, features: number) => number) | null;
   ndoSetFeatures: ((dev: NetDevice, features: number) => number) | null;
+  ndoChangeCarrier: ((dev: NetDevice, newCarrier: boolean) => number) | null;
   ndoGetIflink: ((dev: NetDevice) => number) | null;
   ndoGetPeerDev: ((dev: NetDevice) => NetDevice | null) | null;
+}
+
+/** A driver's operations with null in every slot it does not name: all of one shape. */
+export function netDeviceOps(
+  ops: Partial<NetDeviceOps> & Pick<NetDeviceOps, 'ndoStartXmit'>,
+): NetDeviceOps {
+  return {
+    ndoInit: ops.ndoInit ?? null,
+    ndoUninit: ops.ndoUninit ?? null,
+    ndoOpen: ops.ndoOpen ?? null,
+    ndoStop: ops.ndoStop ?? null,
+    ndoStartXmit: ops.ndoStartXmit,
+    ndoFeaturesCheck: ops.ndoFeaturesCheck ?? null,
+    ndoSelectQueue: ops.ndoSelectQueue ?? null,
+    ndoChangeRxFlags: ops.ndoChangeRxFlags ?? null,
+    ndoSetRxMode: ops.ndoSetRxMode ?? null,
+    ndoSetMacAddress: ops.ndoSetMacAddress ?? null,
+    ndoValidateAddr: ops.ndoValidateAddr ?? null,
+    ndoDoIoctl: ops.ndoDoIoctl ?? null,
+    ndoChangeMtu: ops.ndoChangeMtu ?? null,
+    ndoTxTimeout: ops.ndoTxTimeout ?? null,
+    ndoGetStats64: ops.ndoGetStats64 ?? null,
+    ndoFixFeatures: ops.ndoFixFeatures ?? null,
+    ndoSetFeatures: ops.ndoSetFeatures ?? null,
+    ndoChangeCarrier: ops.ndoChangeCarrier ?? null,
+    ndoGetIflink: ops.ndoGetIflink ?? null,
+    ndoGetPeerDev: ops.ndoGetPeerDev ?? null,
+  };
 }
 
 /** Link-layer header operations. @kernel header_ops include/linux/netdevice.h */
@@ -263,10 +325,10 @@ export const NAPI_STATE_THREADED = 8;
 /** A polling instance of a driver. @kernel napi_struct include/linux/netdevice.h */
 export class NapiStruct {
   dev: NetDevice;
-  /** Links on softnet_data.poll_list (intrusive). */
+  /** Links on a poll list (intrusive), and the list; null: on none. */
   pollNext: NapiStruct | null;
   pollPrev: NapiStruct | null;
-  onPollList: boolean;
+  pollList: NapiList | null;
   /** NAPI_STATE_* bits. */
   state: number;
   weight: number;
@@ -292,7 +354,7 @@ export class NapiStruct {
     this.dev = dev;
     this.pollNext = null;
     this.pollPrev = null;
-    this.onPollList = false;
+    this.pollList = null;
     this.state = (1 << NAPI_STATE_SCHED) | (1 << NAPI_STATE_NPSVC);
     this.weight = weight;
     this.poll = poll;
@@ -339,12 +401,24 @@ export class PacketType {
   }
 }
 
+/** A list of polling instances, linked through `pollNext` and `pollPrev`. */
+export class NapiList {
+  first: NapiStruct | null;
+  last: NapiStruct | null;
+
+  constructor() {
+    this.first = null;
+    this.last = null;
+  }
+}
+
 /** Per-CPU state of the packet path. @kernel softnet_data include/linux/netdevice.h */
 export class SoftnetData {
   readonly cpu: Cpu;
-  /** NAPI instances to poll. */
-  pollHead: NapiStruct | null;
-  pollTail: NapiStruct | null;
+  /** NAPI instances to poll; those that net_rx_action has taken; those to be polled again. */
+  readonly pollList: NapiList;
+  readonly activeList: NapiList;
+  readonly repollList: NapiList;
   /** Backlog packets being processed. */
   readonly processQueue: SkBuffHead;
   /** Packets of netif_rx() that wait for the backlog's poll. */
@@ -364,6 +438,10 @@ export class SoftnetData {
   flowLimitCount: number;
   /** True while net_rx_action runs. */
   inNetRxAction: boolean;
+  /** What the driver answered last: the second result of dev_hard_start_xmit(). */
+  xmitRet: number;
+  /** Packets a qdisc refused, to be freed when it has been run. */
+  readonly toFree: SkBuffHead;
   /** Depth of nested transmissions. @kernel xmit_recursion net/core/dev.h */
   xmitRecursion: number;
   /** More packets follow at once: the driver may delay its doorbell. @kernel netdev_xmit_more */
@@ -371,8 +449,9 @@ export class SoftnetData {
 
   constructor(cpu: Cpu) {
     this.cpu = cpu;
-    this.pollHead = null;
-    this.pollTail = null;
+    this.pollList = new NapiList();
+    this.activeList = new NapiList();
+    this.repollList = new NapiList();
     this.processQueue = new SkBuffHead();
     this.inputPktQueue = new SkBuffHead();
     this.backlog = null;
@@ -386,6 +465,8 @@ export class SoftnetData {
     this.receivedRps = 0;
     this.flowLimitCount = 0;
     this.inNetRxAction = false;
+    this.xmitRet = 0;
+    this.toFree = new SkBuffHead();
     this.xmitRecursion = 0;
     this.xmitMore = false;
   }
@@ -475,6 +556,10 @@ export class NetDevice {
   /** IF_OPER_* */
   operstate: number;
   linkMode: number;
+  /** This device has made itself promiscuous for want of a unicast filter. */
+  ucPromisc: boolean;
+  /** Users gave up the registration; the device is on its way out. */
+  dismantle: boolean;
   carrierUpCount: number;
   carrierDownCount: number;
   irq: number;
@@ -555,6 +640,8 @@ export class NetDevice {
     this.group = 0;
     this.operstate = 0;
     this.linkMode = 0;
+    this.ucPromisc = false;
+    this.dismantle = false;
     this.carrierUpCount = 0;
     this.carrierDownCount = 0;
     this.irq = 0;
@@ -584,4 +671,184 @@ export function devPut(dev: NetDevice | null): void {
   if (dev.refcnt <= 0) throw new KernelBug('dev-put-underflow', `device ${dev.name} has no holder`);
   dev.refcnt--;
   dev.net.machine.live.devRefs--;
+}
+
+// Transmit queues.
+
+/** @kernel netdev_get_tx_queue include/linux/netdevice.h */
+export function netdevGetTxQueue(dev: NetDevice, index: number): NetdevQueue {
+  return dev.tx[index] as NetdevQueue;
+}
+
+/** The queue a packet was assigned to. @kernel skb_get_tx_queue include/linux/netdevice.h */
+export function skbGetTxQueue(dev: NetDevice, skb: SkBuff): NetdevQueue {
+  return dev.tx[skb.queueMapping] as NetdevQueue;
+}
+
+const QUEUE_STATE_DRV_XOFF_BIT = 1 << __QUEUE_STATE_DRV_XOFF;
+const QUEUE_STATE_ANY_XOFF = QUEUE_STATE_DRV_XOFF_BIT | (1 << __QUEUE_STATE_STACK_XOFF);
+const QUEUE_STATE_ANY_XOFF_OR_FROZEN = QUEUE_STATE_ANY_XOFF | (1 << __QUEUE_STATE_FROZEN);
+
+/** The driver cannot take more. @kernel netif_tx_stop_queue include/linux/netdevice.h */
+export function netifTxStopQueue(txq: NetdevQueue): void {
+  txq.state |= QUEUE_STATE_DRV_XOFF_BIT;
+}
+
+/** @kernel netif_tx_start_queue include/linux/netdevice.h */
+export function netifTxStartQueue(txq: NetdevQueue): void {
+  txq.state &= ~QUEUE_STATE_DRV_XOFF_BIT;
+}
+
+/** @kernel netif_tx_queue_stopped include/linux/netdevice.h */
+export function netifTxQueueStopped(txq: NetdevQueue): boolean {
+  return (txq.state & QUEUE_STATE_DRV_XOFF_BIT) !== 0;
+}
+
+/** Stopped by the driver or by its byte limit. @kernel netif_xmit_stopped include/linux/netdevice.h */
+export function netifXmitStopped(txq: NetdevQueue): boolean {
+  return (txq.state & QUEUE_STATE_ANY_XOFF) !== 0;
+}
+
+/** @kernel netif_xmit_frozen_or_stopped include/linux/netdevice.h */
+export function netifXmitFrozenOrStopped(txq: NetdevQueue): boolean {
+  return (txq.state & QUEUE_STATE_ANY_XOFF_OR_FROZEN) !== 0;
+}
+
+/** @kernel netif_stop_queue include/linux/netdevice.h */
+export function netifStopQueue(dev: NetDevice): void {
+  netifTxStopQueue(netdevGetTxQueue(dev, 0));
+}
+
+/** @kernel netif_start_queue include/linux/netdevice.h */
+export function netifStartQueue(dev: NetDevice): void {
+  netifTxStartQueue(netdevGetTxQueue(dev, 0));
+}
+
+/** @kernel netif_queue_stopped include/linux/netdevice.h */
+export function netifQueueStopped(dev: NetDevice): boolean {
+  return netifTxQueueStopped(netdevGetTxQueue(dev, 0));
+}
+
+/** @kernel netif_tx_start_all_queues include/linux/netdevice.h */
+export function netifTxStartAllQueues(dev: NetDevice): void {
+  for (const txq of dev.tx) netifTxStartQueue(txq);
+}
+
+/** @kernel netif_tx_stop_all_queues net/core/dev.c */
+export function netifTxStopAllQueues(dev: NetDevice): void {
+  for (const txq of dev.tx) netifTxStopQueue(txq);
+}
+
+/** Keeps the stack from the driver while it is reset. @kernel netif_tx_disable include/linux/netdevice.h */
+export function netifTxDisable(dev: NetDevice): void {
+  netifTxStopAllQueues(dev);
+}
+
+/** Notes that the queue made progress. @kernel txq_trans_cond_update include/linux/netdevice.h */
+export function netifTransUpdate(dev: NetDevice): void {
+  netdevGetTxQueue(dev, 0).transStart = dev.net.machine.jiffies;
+}
+
+// States.
+
+/** Between open and stop. @kernel netif_running include/linux/netdevice.h */
+export function netifRunning(dev: NetDevice): boolean {
+  return (dev.state & (1 << __LINK_STATE_START)) !== 0;
+}
+
+/** @kernel netif_device_present include/linux/netdevice.h */
+export function netifDevicePresent(dev: NetDevice): boolean {
+  return (dev.state & (1 << __LINK_STATE_PRESENT)) !== 0;
+}
+
+/** @kernel netif_carrier_ok include/linux/netdevice.h */
+export function netifCarrierOk(dev: NetDevice): boolean {
+  return (dev.state & (1 << __LINK_STATE_NOCARRIER)) === 0;
+}
+
+/** @kernel netif_dormant include/linux/netdevice.h */
+export function netifDormant(dev: NetDevice): boolean {
+  return (dev.state & (1 << __LINK_STATE_DORMANT)) !== 0;
+}
+
+/** @kernel netif_oper_up include/linux/netdevice.h */
+export function netifOperUp(dev: NetDevice): boolean {
+  return dev.operstate === IF_OPER_UP || dev.operstate === IF_OPER_UNKNOWN;
+}
+
+/** @kernel netif_is_multiqueue include/linux/netdevice.h */
+export function netifIsMultiqueue(dev: NetDevice): boolean {
+  return dev.numTxQueues > 1;
+}
+
+/** Keeps the route of packets that are handed to the driver. @kernel netif_keep_dst include/linux/netdevice.h */
+export function netifKeepDst(dev: NetDevice): void {
+  dev.privFlags &= ~(IFF_XMIT_DST_RELEASE | IFF_XMIT_DST_RELEASE_PERM);
+}
+
+/** More packets follow: the driver may put off its doorbell. @kernel netdev_xmit_more include/linux/netdevice.h */
+export function netdevXmitMore(dev: NetDevice): boolean {
+  const machine = dev.net.machine;
+  return (machine.netGlobals.softnetData[machine.cpu.id] as SoftnetData).xmitMore;
+}
+
+// Statistics kept by the core's helpers.
+
+/** @kernel dev_sw_netstats_rx_add include/linux/netdevice.h */
+export function devSwNetstatsRxAdd(dev: NetDevice, len: number): void {
+  dev.stats.rxPackets++;
+  dev.stats.rxBytes += len;
+}
+
+/** @kernel dev_sw_netstats_tx_add include/linux/netdevice.h */
+export function devSwNetstatsTxAdd(dev: NetDevice, packets: number, len: number): void {
+  dev.stats.txPackets += packets;
+  dev.stats.txBytes += len;
+}
+
+/** @kernel dev_core_stats_rx_dropped_inc include/linux/netdevice.h */
+export function devCoreStatsRxDroppedInc(dev: NetDevice): void {
+  dev.coreRxDropped++;
+}
+
+/** @kernel dev_core_stats_tx_dropped_inc include/linux/netdevice.h */
+export function devCoreStatsTxDroppedInc(dev: NetDevice): void {
+  dev.coreTxDropped++;
+}
+
+/** @kernel dev_core_stats_rx_otherhost_dropped_inc include/linux/netdevice.h */
+export function devCoreStatsRxOtherhostDroppedInc(dev: NetDevice): void {
+  dev.coreRxOtherhostDropped++;
+}
+
+// Link headers.
+
+/** Room to keep before a packet that leaves by this device. @kernel LL_RESERVED_SPACE include/linux/netdevice.h */
+export function llReservedSpace(dev: NetDevice): number {
+  return ((dev.hardHeaderLen + dev.neededHeadroom) & ~15) + 16;
+}
+
+/** Pushes the link header; 0 when the device has none. @kernel dev_hard_header include/linux/netdevice.h */
+export function devHardHeader(
+  skb: SkBuff,
+  dev: NetDevice,
+  type: number,
+  daddr: Uint8Array | null,
+  saddr: Uint8Array | null,
+  len: number,
+): number {
+  const ops = dev.headerOps;
+  return ops === null ? 0 : ops.create(skb, dev, type, daddr, saddr, len);
+}
+
+/** The sender's link address; its length, 0 when unknown. @kernel dev_parse_header include/linux/netdevice.h */
+export function devParseHeader(skb: SkBuff, haddr: Uint8Array): number {
+  const ops = skb.dev === null ? null : skb.dev.headerOps;
+  return ops === null ? 0 : ops.parse(skb, haddr);
+}
+
+/** @kernel dev_parse_header_protocol include/linux/netdevice.h */
+export function devParseHeaderProtocol(skb: SkBuff): number {
+  const ops = skb.dev === null ? null : skb.dev.headerOps;
+  return ops === null || ops.parseProtocol === null ? 0 : ops.parseProtocol(skb);
 }

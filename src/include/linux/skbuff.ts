@@ -238,7 +238,10 @@ export class SkBuff {
   decrypted: boolean;
   offloadFwdMark: boolean;
   wifiAckedValid: boolean;
-  /** Receive time (wall, ns since boot plus the machine's epoch) or TCP's earliest departure, in ns. */
+  /**
+   * Receive time or TCP's earliest departure, in ns since boot; 0: none. A double could not hold ns
+   * since 1970 exactly, so the machine's epoch is added where users see the time.
+   */
   tstamp: number;
   /** SKB_CLOCK_*: what `tstamp` means. */
   tstampType: number;

@@ -6,16 +6,19 @@ import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.t
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
+import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
-import type { QdiscOps } from '#include/net/sch_generic.ts';
+import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
+import type { TimerList } from '#kernel/time/timer.ts';
+import type { DelayedWork } from '#kernel/workqueue.ts';
 
 /** A transport protocol above IPv4. @kernel net_protocol include/net/protocol.h */
 export interface NetProtocol {
@@ -81,6 +84,21 @@ export class NetGlobals {
   readonly inetProtos: (NetProtocol | null)[] = new Array<NetProtocol | null>(256).fill(null);
   ipv4Ops: Ipv4Ops | null = null;
   readonly qdiscBase: Map<string, QdiscOps> = new Map();
+  /** The scheduler below the device layer, and the qdisc that refuses everything; set by pktsched_init(). */
+  schedOps: SchedOps | null = null;
+  noopQdisc: Qdisc | null = null;
+  /** Tells netlink listeners of a link; set by rtnetlink. @kernel rtmsg_ifinfo net/core/rtnetlink.c */
+  rtmsgIfinfo: ((type: number, dev: NetDevice, change: number) => void) | null = null;
+  /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */
+  vlanDoReceive: ((skb: SkBuff) => SkBuff | null) | null = null;
+  /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata.offload_base net/core/gro.c */
+  readonly offloadBase: PacketOffload[] = [];
+  readonly inetOffloads: (NetOffload | null)[] = new Array<NetOffload | null>(256).fill(null);
+  /** Looks again at devices that cannot be freed yet. */
+  todoTimer: TimerList<NetGlobals> | null = null;
+  /** Announces carrier changes; jiffies before which only urgent ones are. @kernel linkwatch_work, linkwatch_nextevent net/core/link_watch.c */
+  linkwatchWork: DelayedWork | null = null;
+  linkwatchNextevent = 0;
   /** Handlers by family, then message type minus RTM_BASE. @kernel rtnl_msg_handlers net/core/rtnetlink.c */
   readonly rtnlMsgHandlers: Map<number, Map<number, RtnlLink>> = new Map();
   readonly linkOps: Map<string, RtnlLinkOps> = new Map();
@@ -115,6 +133,8 @@ export class NetGlobals {
   devWeight = 64;
   netdevMaxBacklog = 1000;
   netdevTstampPrequeue = 1;
+  /** Users of receive timestamps. @kernel netstamp_needed_key net/core/dev.c */
+  netstampNeeded = 0;
   defaultQdisc = 'pfifo_fast';
   groNormalBatch = 8;
   highOrderAllocDisable = 0;

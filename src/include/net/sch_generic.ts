@@ -1,13 +1,17 @@
 /** Queueing disciplines. Counterpart of include/net/sch_generic.h; functions in net/sched/. */
 import type { NetDevice, NetdevQueue } from '#include/linux/netdevice.ts';
+import { NET_XMIT_DROP, NET_XMIT_SUCCESS } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkBuffHead } from '#include/linux/skbuff.ts';
+import { __skbDequeue, __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 
 export const TCQ_F_BUILTIN = 0x1;
 export const TCQ_F_INGRESS = 0x2;
 export const TCQ_F_CAN_BYPASS = 0x4;
 export const TCQ_F_ONETXQUEUE = 0x10;
 export const TCQ_F_MQROOT = 0x8;
+export const TCQ_F_NOPARENT = 0x40;
+export const TCQ_F_CPUSTATS = 0x80;
 export const TCQ_F_NOLOCK = 0x100;
 
 // Bits of Qdisc.state.
@@ -57,6 +61,9 @@ export class Qdisc {
   readonly q: SkBuffHead;
   /** Next on softnet_data.output_queue. */
   nextSched: Qdisc | null;
+  /** Packets held: those of the discipline and of `gsoSkb`. */
+  qlen: number;
+  /** Bytes held, by pktLen. */
   backlog: number;
   bytes: number;
   packets: number;
@@ -81,6 +88,7 @@ export class Qdisc {
     this.skbBadTxq = new SkBuffHead();
     this.q = new SkBuffHead();
     this.nextSched = null;
+    this.qlen = 0;
     this.backlog = 0;
     this.bytes = 0;
     this.packets = 0;
@@ -90,4 +98,88 @@ export class Qdisc {
     this.refcnt = 1;
     this.priv = null;
   }
+}
+
+/** What the device layer asks of the scheduler; registered by pktsched_init(). */
+export interface SchedOps {
+  devInitScheduler(dev: NetDevice): void;
+  devActivate(dev: NetDevice): void;
+  devDeactivate(dev: NetDevice): void;
+  devShutdown(dev: NetDevice): void;
+  devQdiscChangeTxQueueLen(dev: NetDevice): number;
+  netdevWatchdogUp(dev: NetDevice): void;
+  /** Transmits directly or puts the packet back; true: the qdisc may go on. */
+  schDirectXmit(
+    skb: SkBuff,
+    q: Qdisc,
+    dev: NetDevice,
+    txq: NetdevQueue,
+    validate: boolean,
+  ): boolean;
+  __qdiscRun(q: Qdisc): void;
+}
+
+/** Takes the right to run the qdisc; false: somebody runs it already. @kernel qdisc_run_begin include/net/sch_generic.h */
+export function qdiscRunBegin(q: Qdisc): boolean {
+  if (q.running) return false;
+  q.running = true;
+  return true;
+}
+
+/** @kernel qdisc_run_end include/net/sch_generic.h */
+export function qdiscRunEnd(q: Qdisc): void {
+  q.running = false;
+}
+
+/** Packets in the qdisc, refused ones included. @kernel qdisc_qlen include/net/sch_generic.h */
+export function qdiscQlen(q: Qdisc): number {
+  return q.qlen;
+}
+
+/** @kernel qdisc_pkt_len include/net/sch_generic.h */
+export function qdiscPktLen(skb: SkBuff): number {
+  return skb.pktLen;
+}
+
+/** @kernel qdisc_bstats_update include/net/sch_generic.h */
+export function qdiscBstatsUpdate(sch: Qdisc, skb: SkBuff): void {
+  sch.bytes += skb.pktLen;
+  sch.packets += skb.shinfo.gsoSize !== 0 ? skb.shinfo.gsoSegs : 1;
+}
+
+/** @kernel qdisc_enqueue_tail include/net/sch_generic.h */
+export function qdiscEnqueueTail(skb: SkBuff, sch: Qdisc): number {
+  __skbQueueTail(sch.q, skb);
+  sch.qlen++;
+  sch.backlog += skb.pktLen;
+  return NET_XMIT_SUCCESS;
+}
+
+/** @kernel qdisc_dequeue_head include/net/sch_generic.h */
+export function qdiscDequeueHead(sch: Qdisc): SkBuff | null {
+  const skb = __skbDequeue(sch.q);
+  if (skb !== null) {
+    sch.qlen--;
+    sch.backlog -= skb.pktLen;
+    qdiscBstatsUpdate(sch, skb);
+  }
+  return skb;
+}
+
+/** Puts the packet among those to be freed, for this reason. @kernel __qdisc_drop include/net/sch_generic.h */
+export function __qdiscDrop(skb: SkBuff, toFree: SkBuffHead, reason: number): void {
+  skb.cb0 = reason;
+  __skbQueueTail(toFree, skb);
+}
+
+/** The same, counted; returns NET_XMIT_DROP. @kernel qdisc_drop_reason include/net/sch_generic.h */
+export function qdiscDropReason(
+  skb: SkBuff,
+  sch: Qdisc,
+  toFree: SkBuffHead,
+  reason: number,
+): number {
+  __qdiscDrop(skb, toFree, reason);
+  sch.drops++;
+  return NET_XMIT_DROP;
 }

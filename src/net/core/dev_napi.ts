@@ -1,0 +1,304 @@
+/**
+ * Polling of devices: the NAPI state machine and the NET_RX soft interrupt. Counterpart of those
+ * parts of net/core/dev.c.
+ *
+ *   IDLE -- napi_schedule: SCHED set, put on the CPU's poll list --> SCHEDULED
+ *   SCHEDULED -- net_rx_action calls poll(budget) --> POLLING
+ *   POLLING -- work < weight: napi_complete_done --> IDLE (SCHEDULED again if MISSED)
+ *   POLLING -- work == weight --> SCHEDULED, behind the others
+ *
+ * Whoever sets SCHED owns the instance; interrupts that arrive meanwhile only set MISSED.
+ */
+import {
+  NAPI_POLL_WEIGHT,
+  NAPI_STATE_DISABLE,
+  NAPI_STATE_IN_BUSY_POLL,
+  NAPI_STATE_LISTED,
+  NAPI_STATE_MISSED,
+  NAPI_STATE_NPSVC,
+  NAPI_STATE_PREFER_BUSY_POLL,
+  NAPI_STATE_SCHED,
+  type NapiList,
+  NapiStruct,
+  type NetDevice,
+  type SoftnetData,
+} from '#include/linux/netdevice.ts';
+import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
+import type { Machine } from '#kernel/machine.ts';
+import {
+  localBhDisable,
+  localBhEnable,
+  NET_RX_SOFTIRQ,
+  raiseSoftirqIrqoff,
+} from '#kernel/softirq.ts';
+import {
+  HRTIMER_NORESTART,
+  Hrtimer,
+  hrtimerCancel,
+  hrtimerStart,
+} from '#kernel/time/hrtimer.ts';
+import { groFlushNormal, groNormalList, groPurge, napiGroFlush } from '#net/core/gro.ts';
+
+const NAPIF_SCHED: number = 1 << NAPI_STATE_SCHED;
+const NAPIF_MISSED: number = 1 << NAPI_STATE_MISSED;
+const NAPIF_DISABLE: number = 1 << NAPI_STATE_DISABLE;
+const NAPIF_NPSVC: number = 1 << NAPI_STATE_NPSVC;
+const NAPIF_IN_BUSY_POLL: number = 1 << NAPI_STATE_IN_BUSY_POLL;
+const NAPIF_PREFER_BUSY_POLL: number = 1 << NAPI_STATE_PREFER_BUSY_POLL;
+
+/** The packet-path state of the CPU that runs. @kernel this_cpu_ptr(&softnet_data) */
+export function thisSoftnetData(machine: Machine): SoftnetData {
+  return machine.netGlobals.softnetData[machine.cpu.id] as SoftnetData;
+}
+
+function listAddTail(list: NapiList, n: NapiStruct): void {
+  n.pollNext = null;
+  n.pollPrev = list.last;
+  if (list.last === null) list.first = n;
+  else list.last.pollNext = n;
+  list.last = n;
+  n.pollList = list;
+}
+
+function listDel(n: NapiStruct): void {
+  const list = n.pollList;
+  if (list === null) return;
+  if (n.pollPrev === null) list.first = n.pollNext;
+  else n.pollPrev.pollNext = n.pollNext;
+  if (n.pollNext === null) list.last = n.pollPrev;
+  else n.pollNext.pollPrev = n.pollPrev;
+  n.pollNext = null;
+  n.pollPrev = null;
+  n.pollList = null;
+}
+
+/** Moves all of `from` to the end of `to`. */
+function listSpliceTail(from: NapiList, to: NapiList): void {
+  for (let n = from.first; n !== null; n = from.first) {
+    listDel(n);
+    listAddTail(to, n);
+  }
+}
+
+/** @kernel napi_disable_pending include/linux/netdevice.h */
+export function napiDisablePending(n: NapiStruct): boolean {
+  return (n.state & NAPIF_DISABLE) !== 0;
+}
+
+/** @kernel napi_is_scheduled include/linux/netdevice.h */
+export function napiIsScheduled(n: NapiStruct): boolean {
+  return (n.state & NAPIF_SCHED) !== 0;
+}
+
+/** Takes the instance; false when it is taken (it will be polled once more) or disabled. @kernel napi_schedule_prep net/core/dev.c */
+export function napiSchedulePrep(n: NapiStruct): boolean {
+  const val = n.state;
+  if ((val & NAPIF_DISABLE) !== 0) return false;
+  n.state = val | NAPIF_SCHED | ((val & NAPIF_SCHED) !== 0 ? NAPIF_MISSED : 0);
+  return (val & NAPIF_SCHED) === 0;
+}
+
+/** Puts an instance that the caller has taken on this CPU's list. @kernel ____napi_schedule net/core/dev.c */
+export function __napiSchedule(n: NapiStruct): void {
+  const { machine } = n.dev.net;
+  if (DEBUG && n.pollList !== null) {
+    throw new KernelBug('napi-double-schedule', `NAPI ${n.napiId} of ${n.dev.name}`);
+  }
+  const sd = thisSoftnetData(machine);
+  listAddTail(sd.pollList, n);
+  n.listOwner = machine.cpu.id;
+  // The running net_rx_action looks at the list again before it returns.
+  if (!sd.inNetRxAction) raiseSoftirqIrqoff(machine, NET_RX_SOFTIRQ);
+}
+
+/** With interrupts known to be off. @kernel __napi_schedule_irqoff net/core/dev.c */
+export function __napiScheduleIrqoff(n: NapiStruct): void {
+  __napiSchedule(n);
+}
+
+/** Has the device polled; true: it was not scheduled before. @kernel napi_schedule include/linux/netdevice.h */
+export function napiSchedule(n: NapiStruct): boolean {
+  if (!napiSchedulePrep(n)) return false;
+  __napiSchedule(n);
+  return true;
+}
+
+/**
+ * The driver has no more packets and gives the instance back. False: packets came meanwhile and it
+ * has been scheduled again, so interrupts must stay off.
+ * @kernel napi_complete_done net/core/dev.c
+ */
+export function napiCompleteDone(n: NapiStruct, workDone: number): boolean {
+  if ((n.state & (NAPIF_NPSVC | NAPIF_IN_BUSY_POLL)) !== 0) return false;
+  let timeoutNs = 0;
+  let ret = true;
+  if (workDone > 0) {
+    if (n.groBitmask !== 0) timeoutNs = n.dev.groFlushTimeoutNs;
+    n.deferHardIrqsCount = n.dev.napiDeferHardIrqs;
+  }
+  if (n.deferHardIrqsCount > 0) {
+    n.deferHardIrqsCount--;
+    timeoutNs = n.dev.groFlushTimeoutNs;
+    if (timeoutNs !== 0) ret = false;
+  }
+  groFlushNormal(n, timeoutNs !== 0);
+  if (n.pollList !== null) listDel(n);
+  n.listOwner = -1;
+  const val = n.state;
+  if (DEBUG && (val & NAPIF_SCHED) === 0) {
+    throw new KernelBug('napi-complete-idle', `NAPI ${n.napiId} of ${n.dev.name} is not scheduled`);
+  }
+  n.state = val & ~(NAPIF_MISSED | NAPIF_SCHED | NAPIF_PREFER_BUSY_POLL);
+  if ((val & NAPIF_MISSED) !== 0) {
+    n.state |= NAPIF_SCHED;
+    __napiSchedule(n);
+    return false;
+  }
+  if (timeoutNs !== 0) startWatchdog(n, timeoutNs);
+  return ret;
+}
+
+/** @kernel napi_complete include/linux/netdevice.h */
+export function napiComplete(n: NapiStruct): boolean {
+  return napiCompleteDone(n, 0);
+}
+
+function startWatchdog(n: NapiStruct, timeoutNs: number): void {
+  const { machine } = n.dev.net;
+  n.timer ??= new Hrtimer(machine, n, napiWatchdog);
+  hrtimerStart(n.timer, machine.nowNs + timeoutNs);
+}
+
+/** Polls a device whose interrupts were held back. @kernel napi_watchdog net/core/dev.c */
+function napiWatchdog(n: NapiStruct): number {
+  if (!napiDisablePending(n) && (n.state & NAPIF_SCHED) === 0) {
+    n.state |= NAPIF_SCHED;
+    __napiSchedule(n);
+  }
+  return HRTIMER_NORESTART;
+}
+
+/**
+ * Adds a polling instance to a device, disabled until napiEnable().
+ * @kernel netif_napi_add_weight net/core/dev.c
+ */
+export function netifNapiAdd(
+  dev: NetDevice,
+  poll: (napi: NapiStruct, budget: number) => number,
+  weight: number = NAPI_POLL_WEIGHT,
+): NapiStruct {
+  const globals = dev.net.machine.netGlobals;
+  const n = new NapiStruct(dev, poll, weight, globals.napiIdNext++);
+  n.state |= 1 << NAPI_STATE_LISTED;
+  dev.napiList.push(n);
+  return n;
+}
+
+/** Takes a disabled instance from its device. @kernel __netif_napi_del net/core/dev.c */
+export function netifNapiDel(n: NapiStruct): void {
+  if ((n.state & (1 << NAPI_STATE_LISTED)) === 0) return;
+  n.state &= ~(1 << NAPI_STATE_LISTED);
+  const at = n.dev.napiList.indexOf(n);
+  if (at >= 0) n.dev.napiList.splice(at, 1);
+  listDel(n);
+  groPurge(n);
+}
+
+/** Allows polling. @kernel napi_enable net/core/dev.c */
+export function napiEnable(n: NapiStruct): void {
+  if ((n.state & NAPIF_SCHED) === 0) {
+    throw new KernelBug('napi-enable-twice', `NAPI ${n.napiId} of ${n.dev.name} is enabled`);
+  }
+  n.state &= ~(NAPIF_SCHED | NAPIF_NPSVC);
+}
+
+/**
+ * Forbids polling. Where Linux sleeps until a scheduled poll has run, it is run here.
+ * @kernel napi_disable net/core/dev.c
+ */
+export function napiDisable(n: NapiStruct): void {
+  const { machine } = n.dev.net;
+  n.state |= NAPIF_DISABLE;
+  while ((n.state & NAPIF_SCHED) !== 0) {
+    if (n.pollList === null || (n.state & NAPIF_NPSVC) !== 0) {
+      throw new KernelBug('napi-disable-deadlock', `NAPI ${n.napiId} of ${n.dev.name}`);
+    }
+    localBhDisable(machine);
+    listDel(n);
+    __napiPoll(n);
+    localBhEnable(machine);
+  }
+  n.state |= NAPIF_SCHED | NAPIF_NPSVC;
+  if (n.timer !== null) hrtimerCancel(n.timer);
+  n.state &= ~NAPIF_DISABLE;
+}
+
+/** Polls once; the instance is on no list. True in `repoll`: it wants to be polled again. */
+function __napiPoll(n: NapiStruct): number {
+  const weight = n.weight;
+  const { machine } = n.dev.net;
+  let work = 0;
+  if ((n.state & NAPIF_SCHED) !== 0) {
+    work = n.poll(n, weight);
+    const tp = machine.trace.napi.napiPoll;
+    if (tp.probe !== null) tp.probe(n, work, weight);
+  }
+  if (DEBUG) checkPollResult(n, work, weight);
+  if (work < weight) return work;
+  if (napiDisablePending(n)) {
+    napiComplete(n);
+    return work;
+  }
+  // Packets are not held for longer than a tick while the device is busy.
+  if (n.groBitmask !== 0) napiGroFlush(n, true);
+  groNormalList(n);
+  if (n.pollList === null) listAddTail(thisSoftnetData(machine).repollList, n);
+  return work;
+}
+
+function checkPollResult(n: NapiStruct, work: number, weight: number): void {
+  const who = `NAPI ${n.napiId} of ${n.dev.name}`;
+  if (work > weight) throw new KernelBug('napi-budget', `${who}: ${work} of ${weight}`);
+  const kept = (n.state & NAPIF_SCHED) !== 0 && n.pollList === null;
+  if (work < weight && kept && (n.state & (NAPIF_NPSVC | NAPIF_DISABLE)) === 0) {
+    throw new KernelBug('napi-not-completed', `${who} returned ${work} without napi_complete_done`);
+  }
+}
+
+/**
+ * The NET_RX soft interrupt: polls devices until all are done, the budget is used up or the time is
+ * over (then `time_squeeze` counts, and the soft interrupt is raised again).
+ * @kernel net_rx_action net/core/dev.c
+ */
+export function netRxAction(machine: Machine): void {
+  const globals = machine.netGlobals;
+  const sd = thisSoftnetData(machine);
+  const endNs = machine.host.readClock() + globals.netdevBudgetUsecs * 1000;
+  const list = sd.activeList;
+  const repoll = sd.repollList;
+  let budget = globals.netdevBudget;
+  sd.inNetRxAction = true;
+  listSpliceTail(sd.pollList, list);
+  for (;;) {
+    const n = list.first;
+    if (n === null) {
+      if (repoll.first !== null) break;
+      // What was scheduled meanwhile raised no soft interrupt: look before leaving.
+      if (sd.pollList.first === null) break;
+      listSpliceTail(sd.pollList, list);
+      continue;
+    }
+    listDel(n);
+    budget -= __napiPoll(n);
+    if (budget <= 0 || machine.host.readClock() >= endNs) {
+      sd.timeSqueeze++;
+      break;
+    }
+  }
+  listSpliceTail(sd.pollList, list);
+  listSpliceTail(repoll, list);
+  listSpliceTail(list, sd.pollList);
+  sd.inNetRxAction = false;
+  if (sd.pollList.first !== null) raiseSoftirqIrqoff(machine, NET_RX_SOFTIRQ);
+}
