@@ -18,13 +18,14 @@ import { rcuBarrier } from '#kernel/rcu.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { exitTask } from '#kernel/sched/task.ts';
 import { doSoftirq } from '#kernel/softirq.ts';
-import { netDevInit } from '#net/core/dev.ts';
+import { netDevInit } from '#net/core/dev_init.ts';
 import { neighInit } from '#net/core/neighbour_netlink.ts';
 import { cleanupNet, netNsInit } from '#net/core/net_namespace.ts';
 import { rtnetlinkInit } from '#net/core/rtnetlink.ts';
 import { rtnetlinkLinkInit } from '#net/core/rtnetlink_link.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
+import { pktschedInit } from '#net/sched/sch_api.ts';
 import { sockInit } from '#net/socket.ts';
 
 export interface BootOptions {
@@ -50,6 +51,7 @@ const INITCALLS: readonly Initcall[] = [
   { name: 'sock_init', call: sockInit },
   { name: 'netlink_proto_init', call: netlinkInit },
   { name: 'rtnetlink_init', call: rtnetlinkInit },
+  { name: 'pktsched_init', call: pktschedInit },
   { name: 'net_dev_init', call: netDevInit },
   { name: 'rtnetlink_link_init', call: rtnetlinkLinkInit },
   { name: 'neigh_init', call: neighInit },

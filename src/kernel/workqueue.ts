@@ -70,6 +70,13 @@ export function scheduleDelayedWork(dwork: DelayedWork, delay: number): boolean 
   return true;
 }
 
+/** Moves the work to `delay` jiffies from now, whether it waits or not. @kernel mod_delayed_work include/linux/workqueue.h */
+export function modDelayedWork(dwork: DelayedWork, delay: number): boolean {
+  const pending = cancelDelayedWorkSync(dwork);
+  scheduleDelayedWork(dwork, delay);
+  return pending;
+}
+
 /** @kernel cancel_delayed_work_sync kernel/workqueue.c */
 export function cancelDelayedWorkSync(dwork: DelayedWork): boolean {
   const armed = timerDelete(dwork.timer);

@@ -14,7 +14,7 @@ import { KernelBug } from '#kernel/bug.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
-import { IF_OPER_UP } from '#uapi/if.ts';
+import { IF_OPER_UNKNOWN, IF_OPER_UP } from '#uapi/if.ts';
 
 // Registration states. @kernel net_device.reg_state include/linux/netdevice.h
 export const NETREG_UNINITIALIZED = 0;

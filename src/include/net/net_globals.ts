@@ -6,6 +6,7 @@ import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.t
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
+import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
@@ -17,7 +18,6 @@ import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
-import type { TimerList } from '#kernel/time/timer.ts';
 import type { DelayedWork } from '#kernel/workqueue.ts';
 
 /** A transport protocol above IPv4. @kernel net_protocol include/net/protocol.h */
@@ -94,8 +94,10 @@ export class NetGlobals {
   /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata.offload_base net/core/gro.c */
   readonly offloadBase: PacketOffload[] = [];
   readonly inetOffloads: (NetOffload | null)[] = new Array<NetOffload | null>(256).fill(null);
+  /** Scratch of the flow dissector, which does not nest. */
+  readonly flowKeys: FlowKeys = new FlowKeys();
   /** Looks again at devices that cannot be freed yet. */
-  todoTimer: TimerList<NetGlobals> | null = null;
+  todoWork: DelayedWork | null = null;
   /** Announces carrier changes; jiffies before which only urgent ones are. @kernel linkwatch_work, linkwatch_nextevent net/core/link_watch.c */
   linkwatchWork: DelayedWork | null = null;
   linkwatchNextevent = 0;
@@ -133,8 +135,6 @@ export class NetGlobals {
   devWeight = 64;
   netdevMaxBacklog = 1000;
   netdevTstampPrequeue = 1;
-  /** Users of receive timestamps. @kernel netstamp_needed_key net/core/dev.c */
-  netstampNeeded = 0;
   defaultQdisc = 'pfifo_fast';
   groNormalBatch = 8;
   highOrderAllocDisable = 0;

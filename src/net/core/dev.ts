@@ -10,6 +10,7 @@
 import {
   __LINK_STATE_PRESENT,
   __LINK_STATE_START,
+  devHold,
   IFF_NO_QUEUE,
   IFF_UNICAST_FLT,
   NET_ADDR_SET,
@@ -36,7 +37,6 @@ import {
   netifRunning,
   netifTxStopAllQueues,
   RtnlLinkStats64,
-  devHold,
 } from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkExtAck } from '#include/net/rtnetlink.ts';
@@ -345,8 +345,7 @@ export function netifDeviceAttach(dev: NetDevice): void {
 
 /** IFF_* as users see them. @kernel dev_get_flags net/core/dev.c */
 export function devGetFlags(dev: NetDevice): number {
-  const hidden =
-    IFF_PROMISC | IFF_ALLMULTI | IFF_RUNNING | IFF_LOWER_UP | IFF_DORMANT;
+  const hidden = IFF_PROMISC | IFF_ALLMULTI | IFF_RUNNING | IFF_LOWER_UP | IFF_DORMANT;
   let flags = (dev.flags & ~hidden) | (dev.gflags & (IFF_PROMISC | IFF_ALLMULTI));
   if (netifRunning(dev)) {
     if (netifOperUp(dev)) flags |= IFF_RUNNING;

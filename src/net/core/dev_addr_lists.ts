@@ -2,7 +2,7 @@
  * Multicast and secondary unicast addresses that a device listens to. Counterpart of
  * net/core/dev_addr_lists.c. Addresses are counted; the driver is told through ndo_set_rx_mode.
  */
-import { type NetDevice, type NetdevHwAddr } from '#include/linux/netdevice.ts';
+import type { NetDevice, NetdevHwAddr } from '#include/linux/netdevice.ts';
 import { assertRtnl } from '#kernel/rtnl.ts';
 import { devSetRxMode } from '#net/core/dev.ts';
 import { EINVAL, ENOENT } from '#uapi/errno.ts';

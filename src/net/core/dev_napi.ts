@@ -32,12 +32,7 @@ import {
   NET_RX_SOFTIRQ,
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
-import {
-  HRTIMER_NORESTART,
-  Hrtimer,
-  hrtimerCancel,
-  hrtimerStart,
-} from '#kernel/time/hrtimer.ts';
+import { HRTIMER_NORESTART, Hrtimer, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
 import { groFlushNormal, groNormalList, groPurge, napiGroFlush } from '#net/core/gro.ts';
 
 const NAPIF_SCHED: number = 1 << NAPI_STATE_SCHED;

@@ -41,9 +41,9 @@ import {
   NETIF_F_SG,
   NETIF_F_SOFT_FEATURES,
   NETIF_F_TSO,
-  NETIF_F_TSO6,
   NETIF_F_TSO_ECN,
   NETIF_F_TSO_MANGLEID,
+  NETIF_F_TSO6,
   NETREG_REGISTERED,
   NETREG_RELEASED,
   NETREG_UNINITIALIZED,
@@ -60,8 +60,9 @@ import { KernelBug } from '#kernel/bug.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/machine.ts';
 import { notifierToErrno } from '#kernel/notifier.ts';
+import { rcuBarrier } from '#kernel/rcu.ts';
 import { assertRtnl, rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
-import { modTimer, TimerList } from '#kernel/time/timer.ts';
+import { DelayedWork, scheduleDelayedWork } from '#kernel/workqueue.ts';
 import {
   callNetdeviceNotifiers,
   devBaseSeqInc,
@@ -145,7 +146,7 @@ function netdevFixFeatures(features: number): number {
   if ((f & (NETIF_F_TSO | NETIF_F_TSO6)) === 0) f &= ~(NETIF_F_TSO_ECN | NETIF_F_TSO_MANGLEID);
   if ((f & NETIF_F_TSO) === 0) f &= ~NETIF_F_TSO_MANGLEID;
   if (!sg) f &= ~NETIF_F_GSO;
-  if ((f & (NETIF_F_CSUM_MASK)) === 0 || !sg) f &= ~NETIF_F_GSO_UDP_L4;
+  if ((f & NETIF_F_CSUM_MASK) === 0 || !sg) f &= ~NETIF_F_GSO_UDP_L4;
   if ((f & NETIF_F_GSO) === 0) f &= ~NETIF_F_GSO_PARTIAL;
   if ((f & NETIF_F_RXCSUM) === 0) f &= ~(NETIF_F_GRO_HW | NETIF_F_LRO);
   return f;
@@ -235,6 +236,7 @@ export function registerNetdevice(dev: NetDevice): number {
   const refused = notifierToErrno(callNetdeviceNotifiers(NETDEV_POST_INIT, dev));
   if (refused < 0) return undoInit(dev, refused);
   dev.regState = NETREG_REGISTERED;
+  net.machine.live.netdevs++;
   __netdevUpdateFeatures(dev);
   dev.state |= 1 << __LINK_STATE_PRESENT;
   linkwatchInitDev(dev);
@@ -360,27 +362,30 @@ export function netdevRunTodo(machine: Machine): void {
   const todo = globals.netTodoList;
   if (todo.length === 0) return;
   globals.netTodoList = [];
+  rcuBarrier(machine);
   for (const dev of todo) {
+    linkwatchSyncDev(dev);
     if (dev.refcnt > 1) {
       globals.netTodoList.push(dev);
       continue;
     }
-    linkwatchSyncDev(dev);
     dev.regState = NETREG_UNREGISTERED;
+    machine.live.netdevs--;
     dev.privDestructor?.(dev);
     dev.privDestructor = null;
     if (dev.needsFreeNetdev) freeNetdev(dev);
   }
   if (globals.netTodoList.length === 0) return;
-  globals.todoTimer ??= new TimerList(machine, machine, netdevTodoTimer);
-  modTimer(globals.todoTimer, (machine.jiffies + WAIT_REFS_JIFFIES) | 0);
+  globals.todoWork ??= new DelayedWork(machine, () => remindHolders(machine));
+  scheduleDelayedWork(globals.todoWork, WAIT_REFS_JIFFIES);
 }
 
-/** Reminds the holders of dying devices. @kernel netdev_wait_allrefs_any net/core/dev.c */
-function netdevTodoTimer(machine: Machine): void {
-  const waiting = machine.netGlobals.netTodoList.filter((dev) => dev.refcnt > 1);
+/** Tells the holders of dying devices again. @kernel netdev_wait_allrefs_any net/core/dev.c */
+function remindHolders(machine: Machine): void {
   rtnlLock(machine);
-  for (const dev of waiting) callNetdeviceNotifiers(NETDEV_UNREGISTER, dev);
+  for (const dev of machine.netGlobals.netTodoList) {
+    if (dev.refcnt > 1) callNetdeviceNotifiers(NETDEV_UNREGISTER, dev);
+  }
   rtnlUnlock(machine);
 }
 
@@ -442,7 +447,7 @@ export function defaultDeviceExit(net: Net): void {
     if (dev.rtnlLinkOps !== null) {
       if (dev.rtnlLinkOps.dellink !== null) dev.rtnlLinkOps.dellink(dev);
       else gone.push(dev);
-    } else if ((dev.features & NETIF_F_NETNS_LOCAL) !== 0) {
+    } else if (net === machine.initNet || (dev.features & NETIF_F_NETNS_LOCAL) !== 0) {
       gone.push(dev);
     } else {
       const err = devChangeNetNamespace(dev, machine.initNet, `dev${dev.ifindex}`);

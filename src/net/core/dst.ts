@@ -68,6 +68,7 @@ const BLACKHOLE_OPS: NetDeviceOps = {
   ndoGetStats64: null,
   ndoFixFeatures: null,
   ndoSetFeatures: null,
+  ndoChangeCarrier: null,
   ndoGetIflink: null,
   ndoGetPeerDev: null,
 };

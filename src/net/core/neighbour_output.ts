@@ -3,12 +3,13 @@
  *
  * Counterpart of the output functions of net/core/neighbour.c and include/net/neighbour.h.
  */
+
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { NET_XMIT_DROP } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Neighbour } from '#include/net/neighbour.ts';
 import { mem } from '#mm/memory.ts';
-import { devQueueXmit } from '#net/core/dev.ts';
+import { devQueueXmit } from '#net/core/dev_tx.ts';
 import { neighEventSend } from '#net/core/neighbour_nud.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { EINVAL } from '#uapi/errno.ts';

@@ -3,6 +3,7 @@
  *
  * Counterpart of the link part of net/core/rtnetlink.c.
  */
+
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import {
   NETDEV_CHANGE,
@@ -13,8 +14,8 @@ import {
   NETDEV_CHANGENAME,
   NETDEV_CHANGEUPPER,
   NETDEV_FEAT_CHANGE,
-  NETDEV_UNREGISTER,
   NETREG_REGISTERED,
+  netifCarrierOk,
   RtnlLinkStats64,
 } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -34,18 +35,15 @@ import {
   devChangeCarrier,
   devChangeFlags,
   devChangeName,
-  devChangeNetNamespace,
   devChangeTxQueueLen,
   devGetFlags,
   devGetStats,
   devSetMacAddress,
   devSetMtu,
   devValidName,
-  freeNetdev,
-  netifCarrierOk,
-  registerNetdevice,
   registerNetdeviceNotifier,
 } from '#net/core/dev.ts';
+import { devChangeNetNamespace, freeNetdev, registerNetdevice } from '#net/core/dev_register.ts';
 import { getNetNsById } from '#net/core/net_namespace.ts';
 import {
   rtnlHasListeners,
@@ -664,12 +662,12 @@ const NOTIFIED_EVENTS: ReadonlySet<number> = new Set([
 /** @kernel rtnetlink_event net/core/rtnetlink.c */
 function rtnetlinkEvent(event: number, dev: NetDevice): number {
   if (NOTIFIED_EVENTS.has(event)) rtmsgIfinfo(RTM_NEWLINK, dev, 0);
-  else if (event === NETDEV_UNREGISTER) rtmsgIfinfo(RTM_DELLINK, dev, 0xffffffff);
   return 0;
 }
 
 /** @kernel rtnetlink_init net/core/rtnetlink.c */
 export function rtnetlinkLinkInit(machine: Machine): number {
+  machine.netGlobals.rtmsgIfinfo = rtmsgIfinfo;
   registerNetdeviceNotifier(machine, { call: rtnetlinkEvent, priority: 0 });
   rtnlRegister(machine, PF_UNSPEC, RTM_GETLINK, rtnlGetlink, rtnlDumpIfinfo);
   rtnlRegister(machine, PF_UNSPEC, RTM_SETLINK, rtnlSetlink, null);

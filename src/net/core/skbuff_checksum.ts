@@ -16,8 +16,8 @@ import {
 } from '#include/linux/skbuff.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
-import { csumAdd, csumBlockAdd, csumBlockSub, csumFold, csumPartial } from '#lib/checksum.ts';
-import { mem, view } from '#mm/memory.ts';
+import { csumAdd, csumBlockAdd, csumBlockSub, csumFold } from '#lib/checksum.ts';
+import { memops, view } from '#mm/memory.ts';
 import { skbPull, skbPush } from '#net/core/skbuff.ts';
 import { pskbTrim, skbEnsureWritable } from '#net/core/skbuff_copy.ts';
 import { skbChecksum } from '#net/core/skbuff_data.ts';
@@ -149,7 +149,7 @@ export function skbChecksumSimpleValidate(skb: SkBuff): number {
 /** Takes bytes that were just pulled out of a COMPLETE sum. @kernel skb_postpull_rcsum include/linux/skbuff.h */
 export function skbPostpullRcsum(skb: SkBuff, start: number, len: number): void {
   if (skb.ipSummed === CHECKSUM_COMPLETE) {
-    skb.csum = csumBlockSub(skb.csum, csumPartial(mem, start, len, 0), 0);
+    skb.csum = csumBlockSub(skb.csum, memops.csumPartial(start, len, 0), 0);
   } else if (skb.ipSummed === CHECKSUM_PARTIAL && skbChecksumStartOffset(skb) < 0) {
     skb.ipSummed = CHECKSUM_NONE;
   }
@@ -158,7 +158,7 @@ export function skbPostpullRcsum(skb: SkBuff, start: number, len: number): void 
 /** Adds bytes that were just pushed to a COMPLETE sum. @kernel skb_postpush_rcsum include/linux/skbuff.h */
 export function skbPostpushRcsum(skb: SkBuff, start: number, len: number): void {
   if (skb.ipSummed === CHECKSUM_COMPLETE) {
-    skb.csum = csumBlockAdd(csumPartial(mem, start, len, 0), skb.csum, len);
+    skb.csum = csumBlockAdd(memops.csumPartial(start, len, 0), skb.csum, len);
   }
 }
 

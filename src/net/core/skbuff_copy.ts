@@ -22,7 +22,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
-import { mem } from '#mm/memory.ts';
+import { mem, memops } from '#mm/memory.ts';
 import { getPage, kmallocData, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import {
   __copySkbHeader,
@@ -129,7 +129,7 @@ export function __pskbCopy(skb: SkBuff, headroom: number): SkBuff | null {
   if (n === null) return null;
   skbReserve(n, headroom);
   skbPut(n, headlen);
-  mem.copyWithin(n.data, skb.data, skb.data + headlen);
+  memops.copy(n.data, skb.data, headlen);
   n.truesize += skb.dataLen;
   n.dataLen = skb.dataLen;
   n.len = skb.len;
@@ -157,7 +157,7 @@ export function pskbExpandHead(skb: SkBuff, nhead: number, ntail: number): numbe
   const size = skbHeadSize(osize + nhead + ntail);
   const head = kmallocData(size);
   if (head === 0) return -ENOMEM;
-  mem.copyWithin(head + nhead, skb.head, skb.tail);
+  memops.copy(head + nhead, skb.head, skb.tail - skb.head);
   if (skbCloned(skb)) {
     const old = skb.shinfo;
     const n = allocShinfo(skb.machine);
@@ -203,7 +203,7 @@ function relocateHead(skb: SkBuff): void {
   const size = skbEndOffset(skb);
   const head = kmallocData(size);
   if (head === 0) return;
-  mem.copyWithin(head, skb.head, skb.end);
+  memops.copy(head, skb.head, size);
   const old = skb.head;
   skbFreeHead(skb);
   if (old === head) throw new KernelBug('page-reuse', 'allocated while in use');

@@ -11,17 +11,17 @@ import {
   skbHeadlen,
 } from '#include/linux/skbuff.ts';
 import { KernelBug } from '#kernel/bug.ts';
-import { csumAdd, csumBlockAdd, csumPartial } from '#lib/checksum.ts';
-import { mem } from '#mm/memory.ts';
+import { csumAdd, csumBlockAdd } from '#lib/checksum.ts';
+import { mem, memops } from '#mm/memory.ts';
 import { EFAULT } from '#uapi/errno.ts';
 
 function copyOut(to: Uint8Array, at: number, addr: number, len: number): void {
-  if (to === mem) mem.copyWithin(at, addr, addr + len);
+  if (to === mem) memops.copy(at, addr, len);
   else to.set(mem.subarray(addr, addr + len), at);
 }
 
 function copyIn(addr: number, from: Uint8Array, at: number, len: number): void {
-  if (from === mem) mem.copyWithin(addr, at, at + len);
+  if (from === mem) memops.copy(addr, at, len);
   else mem.set(from.subarray(at, at + len), addr);
 }
 
@@ -93,7 +93,7 @@ export function skbCopyFromLinearDataOffset(
   to: number,
   len: number,
 ): void {
-  mem.copyWithin(to, skb.data + offset, skb.data + offset + len);
+  memops.copy(to, skb.data + offset, len);
 }
 
 /** Writes `len` bytes of `from[at]` at `offset`. 0 or -EFAULT. @kernel skb_store_bits net/core/skbuff.c */
@@ -150,7 +150,7 @@ export function skbChecksum(skb: SkBuff, offset: number, len: number, csum: numb
   let sum = csum;
   if (pos < start) {
     const n = Math.min(start - pos, left);
-    sum = csumPartial(mem, skb.data + pos, n, sum);
+    sum = memops.csumPartial(skb.data + pos, n, sum);
     left -= n;
     if (left === 0) return sum;
     pos += n;
@@ -160,7 +160,7 @@ export function skbChecksum(skb: SkBuff, offset: number, len: number, csum: numb
     const end = start + (shinfo.fragSize[i] as number);
     if (pos < end) {
       const n = Math.min(end - pos, left);
-      const part = csumPartial(mem, skbFragAddress(shinfo, i) + pos - start, n, 0);
+      const part = memops.csumPartial(skbFragAddress(shinfo, i) + pos - start, n, 0);
       sum = csumBlockAdd(sum, part, pos - offset);
       left -= n;
       pos += n;
@@ -186,7 +186,7 @@ export function skbCopyAndCsumBits(skb: SkBuff, offset: number, to: number, len:
   if (skbCopyBits(skb, offset, mem, to, len) !== 0) {
     throw new KernelBug('skb-copy-bits', `packet ${skb.id} is shorter than asked for`);
   }
-  return csumPartial(mem, to, len, 0);
+  return memops.csumPartial(to, len, 0);
 }
 
 /** Copies the packet for a device that cannot sum: headers, then data with the sum filled in. @kernel skb_copy_and_csum_dev net/core/skbuff.c */

@@ -19,7 +19,7 @@ import {
   skbTailroom,
 } from '#include/linux/skbuff.ts';
 import { KernelBug } from '#kernel/bug.ts';
-import { mem } from '#mm/memory.ts';
+import { mem, memops } from '#mm/memory.ts';
 import { getPage, putPage } from '#mm/page_alloc.ts';
 import { skbFragRef, skbPut, skbTruesize } from '#net/core/skbuff.ts';
 import { skbUncloneKeeptruesize } from '#net/core/skbuff_copy.ts';
@@ -140,7 +140,7 @@ function splitInsideHeader(skb: SkBuff, skb1: SkBuff, len: number, pos: number):
   const to = skb1.shinfo;
   const rest = pos - len;
   const at = skbPut(skb1, rest);
-  mem.copyWithin(at, skb.data + len, skb.data + pos);
+  memops.copy(at, skb.data + len, rest);
   for (let i = 0; i < from.nrFrags; i++) moveFrag(to, i, from, i);
   to.nrFrags = from.nrFrags;
   from.nrFrags = 0;

@@ -2,13 +2,14 @@
  * Internet sockets: the ops tables of the socket types, ioctl, and inet_init(), which brings the
  * whole family up in Linux's order. Counterpart of the tables and the end of net/ipv4/af_inet.c.
  */
+
 import type { NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
 import { PacketType } from '#include/linux/netdevice.ts';
 import type { InetProtosw, NetProtocol } from '#include/net/net_globals.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { datagramPoll } from '#net/core/datagram.ts';
-import { devAddPack } from '#net/core/dev.ts';
+import { devAddPack } from '#net/core/dev_rx.ts';
 import { skSetPeekOff } from '#net/core/sock_options.ts';
 import {
   protoRegister,
