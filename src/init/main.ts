@@ -25,8 +25,10 @@ import { rtnetlinkInit } from '#net/core/rtnetlink.ts';
 import { rtnetlinkLinkInit } from '#net/core/rtnetlink_link.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
+import { packetInit } from '#net/packet/af_packet.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
 import { sockInit } from '#net/socket.ts';
+import { unixInit } from '#net/unix/af_unix.ts';
 
 export interface BootOptions {
   readonly name: string;
@@ -56,6 +58,8 @@ const INITCALLS: readonly Initcall[] = [
   { name: 'rtnetlink_link_init', call: rtnetlinkLinkInit },
   { name: 'neigh_init', call: neighInit },
   { name: 'inet_init', call: inetInit },
+  { name: 'af_unix_init', call: unixInit },
+  { name: 'packet_init', call: packetInit },
   { name: 'loopback_init', call: loopbackInit },
   { name: 'dummy_init_module', call: dummyInit },
   { name: 'veth_init', call: vethInit },

@@ -115,6 +115,8 @@ export class NetGlobals {
   readonly protoMemory: Map<string, ProtoMemory> = new Map();
   readonly tcpCongList: TcpCongestionOps[] = [];
   tcpHashinfo: InetHashinfo | null = null;
+  /** Bound AF_UNIX sockets: paths of the machine, and abstract names of each namespace. */
+  readonly unixNames: Map<string, Sock> = new Map();
   /** Netlink sockets bound, by protocol. */
   readonly nlTable: Map<number, Sock[]> = new Map();
   readonly nlKernelSocks: Map<string, (skb: SkBuff) => void> = new Map();

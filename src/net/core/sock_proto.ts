@@ -10,8 +10,10 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { type Proto, SK_DEFAULT_STAMP, SOCK_TIMESTAMP, type Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { putTime, wallTime } from '#net/core/scm.ts';
+import { kfreeSkb } from '#net/core/skbuff.ts';
 import { sockEnableTimestamp, sockProtInuseGet } from '#net/core/sock.ts';
 import { EINVAL, ENOENT, EOPNOTSUPP } from '#uapi/errno.ts';
+import { SKB_DROP_REASON_SOCKET_CLOSE } from '#uapi/net_dropreason.ts';
 import { SIOCGSTAMP, SIOCGSTAMP_NEW } from '#uapi/sockios.ts';
 
 /** Registers a protocol with the machine: it shows in /proc/net/protocols. @kernel proto_register net/core/sock.c */
@@ -56,6 +58,43 @@ export function sockCommonRecvmsg(sock: Socket, msg: Msghdr, len: number, flags:
   const sk = sock.sk as Sock;
   return sk.skProt.recvmsg?.(sk, msg, len, flags) ?? -EOPNOTSUPP;
 }
+
+/** Slots of a protocol that lives in its proto_ops alone (packet, unix): all empty. */
+export const protoNothing: Omit<Proto, 'name' | 'alloc'> = {
+  close: () => {},
+  preConnect: null,
+  connect: null,
+  disconnect: null,
+  accept: null,
+  ioctl: null,
+  init: null,
+  destroy: null,
+  shutdown: null,
+  setsockopt: null,
+  getsockopt: null,
+  keepalive: null,
+  sendmsg: null,
+  recvmsg: null,
+  bind: null,
+  backlogRcv: (_sk, skb) => {
+    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_CLOSE);
+    return 0;
+  },
+  releaseCb: null,
+  hash: null,
+  unhash: null,
+  rehash: null,
+  getPort: null,
+  putPort: null,
+  streamMemoryFree: null,
+  enterMemoryPressure: null,
+  leaveMemoryPressure: null,
+  diagDestroy: null,
+  maxHeader: 0,
+  noAutobind: false,
+  memory: () => null,
+  memoryMin: () => 0,
+};
 
 // Calls that a socket type does not have.
 

@@ -680,7 +680,7 @@ export function netlinkKernelCreate(
   protocol: number,
   input: (skb: SkBuff) => void,
 ): NetlinkSock {
-  const nlk = nlkSk(skAlloc(net, AF_NETLINK, netlinkProto));
+  const nlk = nlkSk(skAlloc(net, AF_NETLINK, netlinkProto, true));
   sockInitData(null, nlk);
   nlk.skProtocol = protocol;
   nlk.netlinkRcv = input;
