@@ -35,8 +35,6 @@ export interface RunOptions {
   readonly untilNs?: number;
   /** Stop after so many events: a guard against worlds that never come to rest. */
   readonly maxEvents?: number;
-  /** Stop after the event that makes this true. */
-  readonly until?: () => boolean;
 }
 
 export interface WorldOptions {
@@ -142,8 +140,7 @@ export class World {
   private readonly events: EventQueue;
   private readonly turn: (() => Promise<void>) | null;
   private readonly journal: ((entry: JournalEntry) => void) | null;
-  /** Wall time of the world's beginning, in seconds since the epoch. */
-  readonly epochSec: number;
+  private readonly bootEpochSec: number;
   private readonly names: Map<unknown, string>;
   private stopping: boolean;
 
@@ -160,7 +157,7 @@ export class World {
     this.events = new EventQueue();
     this.turn = options.turn ?? null;
     this.journal = options.journal ?? null;
-    this.epochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
+    this.bootEpochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
     this.names = new Map();
     this.stopping = false;
   }
@@ -176,7 +173,7 @@ export class World {
       host,
       seed: `${this.seed}/${name}`,
       cpus,
-      bootEpochSec: this.epochSec,
+      bootEpochSec: this.bootEpochSec,
     });
     this.machines.push(machine);
     this.names.set(machine, name);
@@ -242,7 +239,7 @@ export class World {
     for (let n = 0; n < maxEvents; n++) {
       if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
       this.step();
-      if (this.stopping || options.until?.() === true) return 'stopped';
+      if (this.stopping) return 'stopped';
     }
     return 'events';
   }
@@ -259,7 +256,7 @@ export class World {
       const before = this.wakeUps();
       this.step();
       if (this.wakeUps() !== before) await turn();
-      if (this.stopping || options.until?.() === true) return 'stopped';
+      if (this.stopping) return 'stopped';
     }
     return 'events';
   }
@@ -306,7 +303,6 @@ export class World {
     return 'time';
   }
 
-  /** Wake-ups of programs so far, in all machines. */
   private wakeUps(): number {
     let sum = 0;
     for (const machine of this.machines) sum += machine.tasks.wakeUps;

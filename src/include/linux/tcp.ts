@@ -65,6 +65,14 @@ export class SkbRbRoot {
   node: SkBuff | null = null;
 }
 
+/** Data that a Fast Open SYN is to carry. @kernel tcp_fastopen_request include/net/tcp.h */
+export interface TcpFastopenRequest {
+  /** Empty: ask for a cookie. Null: do not even ask. */
+  readonly cookie: Uint8Array | null;
+  /** Use the experimental option kind. */
+  readonly cookieExp: boolean;
+}
+
 /** @kernel tcp_sock include/linux/tcp.h */
 export class TcpSock extends InetConnectionSock {
   tcpHeaderLen = 0;
@@ -252,7 +260,7 @@ export class TcpSock extends InetConnectionSock {
   /** Links on the tasklet's list of throttled sockets. */
   tsqNext: TcpSock | null = null;
   tsqQueued = false;
-  fastopenReq: object | null = null;
+  fastopenReq: TcpFastopenRequest | null = null;
   fastopenRsk: object | null = null;
 }
 

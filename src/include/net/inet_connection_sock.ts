@@ -54,8 +54,12 @@ export class InetBindBucket {
   /** 1 when every owner set SO_REUSEADDR and none listens. */
   fastreuse: number;
   fastreuseport: number;
+  /** User of the sockets that share the port with SO_REUSEPORT. */
+  fastuid: number;
   /** Owners linked by InetConnectionSock.bindNext. */
   owners: InetConnectionSock | null;
+  /** What closed connections left, linked by InetTimewaitSock.twBindNext. */
+  twOwners: InetTimewaitSock | null;
   next: InetBindBucket | null;
 
   constructor(net: Net, port: number, l3mdev: number) {
@@ -64,7 +68,9 @@ export class InetBindBucket {
     this.l3mdev = l3mdev;
     this.fastreuse = 0;
     this.fastreuseport = 0;
+    this.fastuid = 0;
     this.owners = null;
+    this.twOwners = null;
     this.next = null;
   }
 }

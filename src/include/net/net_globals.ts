@@ -6,6 +6,7 @@ import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.t
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
@@ -17,7 +18,9 @@ import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.t
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
+import type { Tasklet } from '#kernel/softirq.ts';
 import type { DelayedWork } from '#kernel/workqueue.ts';
 
 /** A transport protocol above IPv4. @kernel net_protocol include/net/protocol.h */
@@ -114,6 +117,8 @@ export class NetGlobals {
   readonly protoList: Proto[] = [];
   readonly protoMemory: Map<string, ProtoMemory> = new Map();
   readonly tcpCongList: TcpCongestionOps[] = [];
+  /** Those that everyone may choose; null: as each algorithm's flags say. */
+  tcpCongAllowed: readonly string[] | null = null;
   tcpHashinfo: InetHashinfo | null = null;
   /** Bound AF_UNIX sockets: paths of the machine, and abstract names of each namespace. */
   readonly unixNames: Map<string, Sock> = new Map();
@@ -145,8 +150,13 @@ export class NetGlobals {
   netTodoList: NetDevice[] = [];
   /** Devices whose carrier changed. @kernel lweventlist net/core/link_watch.c */
   lweventlist: NetDevice[] = [];
-  /** Sockets throttled by TCP small queues, per CPU: heads of TcpSock.tsqNext chains. */
-  readonly tsqTasklet: (Sock | null)[] = [];
+  /** Sockets that TCP small queues stopped and that may send again, linked by TcpSock.tsqNext. */
+  tsqHead: TcpSock | null = null;
+  tsqTail: TcpSock | null = null;
+  /** Runs them; set by tcp_tsq_work_init(). */
+  tsqTasklet: Tasklet | null = null;
+  /** Scratch of the segment being built. */
+  readonly tcpOutOptions: TcpOutOptions = new TcpOutOptions();
 
   constructor(
     netdevChain: NotifierChain<NetDevice>,

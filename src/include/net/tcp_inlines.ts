@@ -7,7 +7,7 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { Minmax, TcpOptionsReceived, TcpSock } from '#include/linux/tcp.ts';
+import type { TcpOptionsReceived, TcpSock } from '#include/linux/tcp.ts';
 import type { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
 import { ICSK_ACK_SCHED, inetCsk } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -100,11 +100,6 @@ export function tcpSkbTimestampTs(usecTs: boolean, skb: SkBuff): number {
 /** ktime_get_seconds(), for timestamps' age. @kernel ktime_get_seconds kernel/time/timekeeping.c */
 export function ktimeGetSeconds(machine: Machine): number {
   return Math.floor(machine.nowNs / 1e9);
-}
-
-/** @kernel minmax_get include/linux/win_minmax.h */
-export function minmaxGet(m: Minmax): number {
-  return m.v0;
 }
 
 /** Smallest RTT seen lately in us, as unsigned. @kernel tcp_min_rtt include/net/tcp.h */

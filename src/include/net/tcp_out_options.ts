@@ -1,0 +1,38 @@
+/**
+ * The options of one outgoing segment, between their choice and their writing.
+ * Counterpart of struct tcp_out_options in net/ipv4/tcp_output.c. One record per machine serves all
+ * segments: nothing runs between filling and writing it.
+ */
+
+export const OPTION_SACK_ADVERTISE = 0x1;
+export const OPTION_TS = 0x2;
+export const OPTION_MD5 = 0x4;
+export const OPTION_WSCALE = 0x8;
+export const OPTION_FAST_OPEN_COOKIE = 0x100;
+
+export class TcpOutOptions {
+  /** OPTION_* */
+  options = 0;
+  /** 0: no MSS option. */
+  mss = 0;
+  ws = 0;
+  numSackBlocks = 0;
+  /** int32 */
+  tsval = 0;
+  tsecr = 0;
+  /** A Fast Open cookie (empty: a request for one); null: none. */
+  fastopenCookie: Uint8Array | null = null;
+  fastopenExp = false;
+
+  /** @kernel memset of struct tcp_out_options net/ipv4/tcp_output.c */
+  clear(): void {
+    this.options = 0;
+    this.mss = 0;
+    this.ws = 0;
+    this.numSackBlocks = 0;
+    this.tsval = 0;
+    this.tsecr = 0;
+    this.fastopenCookie = null;
+    this.fastopenExp = false;
+  }
+}

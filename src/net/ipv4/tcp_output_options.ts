@@ -1,0 +1,242 @@
+/**
+ * TCP options of outgoing segments: which ones, how long, and their bytes.
+ *
+ * Counterpart of tcp_syn_options, tcp_synack_options, tcp_established_options and tcp_options_write in
+ * net/ipv4/tcp_output.c. RFC 9293#3.2 (MSS), 7323 (timestamps, window scale), 2018 and 2883 (SACK),
+ * 7413 (Fast Open). Every option starts on a word: SACK-permitted shares one with the timestamp's
+ * first two octets, the rest is padded in front with NOPs.
+ */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
+import { dstMetricAdvmss } from '#include/net/dst.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import { MAX_TCP_OPTION_SPACE, tcpSk } from '#include/net/tcp.ts';
+import { tcpSkbTimestampTs } from '#include/net/tcp_inlines.ts';
+import {
+  OPTION_FAST_OPEN_COOKIE,
+  OPTION_SACK_ADVERTISE,
+  OPTION_TS,
+  OPTION_WSCALE,
+  type TcpOutOptions,
+} from '#include/net/tcp_out_options.ts';
+import { mem, view } from '#mm/memory.ts';
+import {
+  TCPOLEN_EXP_FASTOPEN_BASE,
+  TCPOLEN_FASTOPEN_BASE,
+  TCPOLEN_MSS,
+  TCPOLEN_MSS_ALIGNED,
+  TCPOLEN_SACK_BASE,
+  TCPOLEN_SACK_BASE_ALIGNED,
+  TCPOLEN_SACK_PERBLOCK,
+  TCPOLEN_SACK_PERM,
+  TCPOLEN_SACKPERM_ALIGNED,
+  TCPOLEN_TIMESTAMP,
+  TCPOLEN_TSTAMP_ALIGNED,
+  TCPOLEN_WINDOW,
+  TCPOLEN_WSCALE_ALIGNED,
+  TCPOPT_EXP,
+  TCPOPT_FASTOPEN,
+  TCPOPT_FASTOPEN_MAGIC,
+  TCPOPT_MSS,
+  TCPOPT_NOP,
+  TCPOPT_SACK,
+  TCPOPT_SACK_PERM,
+  TCPOPT_TIMESTAMP,
+  TCPOPT_WINDOW,
+} from '#uapi/tcp.ts';
+
+const WORD_MSS = (TCPOPT_MSS << 24) | (TCPOLEN_MSS << 16);
+const WORD_SACK_PERM_TS =
+  (TCPOPT_SACK_PERM << 24) |
+  (TCPOLEN_SACK_PERM << 16) |
+  (TCPOPT_TIMESTAMP << 8) |
+  TCPOLEN_TIMESTAMP;
+const WORD_NOP_NOP = (TCPOPT_NOP << 24) | (TCPOPT_NOP << 16);
+const WORD_TS = WORD_NOP_NOP | (TCPOPT_TIMESTAMP << 8) | TCPOLEN_TIMESTAMP;
+const WORD_SACK_PERM = WORD_NOP_NOP | (TCPOPT_SACK_PERM << 8) | TCPOLEN_SACK_PERM;
+const WORD_WSCALE = (TCPOPT_NOP << 24) | (TCPOPT_WINDOW << 16) | (TCPOLEN_WINDOW << 8);
+
+/** The MSS to announce: the route's, less when the user asked for less. @kernel tcp_advertise_mss net/ipv4/tcp_output.c */
+function tcpAdvertiseMss(sk: Sock): number {
+  const tp = tcpSk(sk);
+  const dst = sk.skDstCache;
+  if (dst !== null) {
+    const metric = dstMetricAdvmss(dst);
+    if (metric < tp.advmss) tp.advmss = metric;
+  }
+  return tp.advmss;
+}
+
+/** Options of a SYN. Returns their length in octets. @kernel tcp_syn_options net/ipv4/tcp_output.c */
+export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): number {
+  const tp = tcpSk(sk);
+  const { ipv4 } = sk.net;
+  let remaining = MAX_TCP_OPTION_SPACE;
+  opts.clear();
+  opts.mss = tcpAdvertiseMss(sk);
+  remaining -= TCPOLEN_MSS_ALIGNED;
+  if (ipv4.sysctlTcpTimestamps !== 0) {
+    opts.options |= OPTION_TS;
+    opts.tsval = (tcpSkbTimestampTs(tp.usecTs, skb) + tp.tsoffset) | 0;
+    opts.tsecr = tp.rxOpt.tsRecent;
+    remaining -= TCPOLEN_TSTAMP_ALIGNED;
+  }
+  if (ipv4.sysctlTcpWindowScaling !== 0) {
+    opts.ws = tp.rxOpt.rcvWscale;
+    opts.options |= OPTION_WSCALE;
+    remaining -= TCPOLEN_WSCALE_ALIGNED;
+  }
+  if (ipv4.sysctlTcpSack !== 0) {
+    opts.options |= OPTION_SACK_ADVERTISE;
+    if ((opts.options & OPTION_TS) === 0) remaining -= TCPOLEN_SACKPERM_ALIGNED;
+  }
+  const fastopen = tp.fastopenReq;
+  if (fastopen !== null && fastopen.cookie !== null) {
+    const base = fastopen.cookieExp ? TCPOLEN_EXP_FASTOPEN_BASE : TCPOLEN_FASTOPEN_BASE;
+    const need = (fastopen.cookie.length + base + 3) & ~3;
+    if (remaining >= need) {
+      opts.options |= OPTION_FAST_OPEN_COOKIE;
+      opts.fastopenCookie = fastopen.cookie;
+      opts.fastopenExp = fastopen.cookieExp;
+      remaining -= need;
+      tp.synFastopen = true;
+      tp.synFastopenExp = fastopen.cookieExp;
+    }
+  }
+  return MAX_TCP_OPTION_SPACE - remaining;
+}
+
+/** Options of a SYN-ACK. Returns their length in octets. @kernel tcp_synack_options net/ipv4/tcp_output.c */
+export function tcpSynackOptions(
+  req: RequestSock,
+  mss: number,
+  skb: SkBuff,
+  opts: TcpOutOptions,
+): number {
+  let remaining = MAX_TCP_OPTION_SPACE;
+  opts.clear();
+  opts.mss = mss;
+  remaining -= TCPOLEN_MSS_ALIGNED;
+  if (req.wscaleOk) {
+    opts.ws = req.rcvWscale;
+    opts.options |= OPTION_WSCALE;
+    remaining -= TCPOLEN_WSCALE_ALIGNED;
+  }
+  if (req.tstampOk) {
+    opts.options |= OPTION_TS;
+    opts.tsval = (tcpSkbTimestampTs(req.reqUsecTs, skb) + req.tsOff) | 0;
+    if (req.sntTsvalFirst === 0) {
+      // Zero means "none sent" there, so the clock never shows it.
+      if (opts.tsval === 0) opts.tsval = -1;
+      req.sntTsvalFirst = opts.tsval;
+    }
+    req.sntTsvalLast = opts.tsval;
+    opts.tsecr = req.tsRecent;
+    remaining -= TCPOLEN_TSTAMP_ALIGNED;
+  }
+  if (req.sackOk) {
+    opts.options |= OPTION_SACK_ADVERTISE;
+    if (!req.tstampOk) remaining -= TCPOLEN_SACKPERM_ALIGNED;
+  }
+  return MAX_TCP_OPTION_SPACE - remaining;
+}
+
+/**
+ * Options of any later segment; `skb` null when only their length is asked for.
+ * @kernel tcp_established_options net/ipv4/tcp_output.c
+ */
+export function tcpEstablishedOptions(sk: Sock, skb: SkBuff | null, opts: TcpOutOptions): number {
+  const tp = tcpSk(sk);
+  const { rxOpt } = tp;
+  let size = 0;
+  opts.options = 0;
+  opts.mss = 0;
+  opts.numSackBlocks = 0;
+  if (rxOpt.tstampOk) {
+    opts.options = OPTION_TS;
+    opts.tsval = skb !== null ? (tcpSkbTimestampTs(tp.usecTs, skb) + tp.tsoffset) | 0 : 0;
+    opts.tsecr = rxOpt.tsRecent;
+    size = TCPOLEN_TSTAMP_ALIGNED;
+  }
+  const effSacks = rxOpt.numSacks + (rxOpt.dsack ? 1 : 0);
+  if (effSacks !== 0) {
+    const room = MAX_TCP_OPTION_SPACE - size - TCPOLEN_SACK_BASE_ALIGNED;
+    if (room < TCPOLEN_SACK_PERBLOCK) return size;
+    opts.numSackBlocks = Math.min(effSacks, Math.floor(room / TCPOLEN_SACK_PERBLOCK));
+    size += TCPOLEN_SACK_BASE_ALIGNED + opts.numSackBlocks * TCPOLEN_SACK_PERBLOCK;
+  }
+  return size;
+}
+
+/** A DSACK block, when there is one, goes first (RFC 2883#4). Returns the next free address. */
+function writeSackBlocks(ptr: number, tp: TcpSock, count: number): number {
+  const { rxOpt } = tp;
+  let at = ptr;
+  const len = TCPOLEN_SACK_BASE + count * TCPOLEN_SACK_PERBLOCK;
+  view.setInt32(at, WORD_NOP_NOP | (TCPOPT_SACK << 8) | len);
+  at += 4;
+  const dsack = rxOpt.dsack ? 1 : 0;
+  for (let i = 0; i < count; i++) {
+    const sp = i < dsack ? tp.duplicateSack[0]! : tp.selectiveAcks[i - dsack]!;
+    view.setInt32(at, sp.startSeq);
+    view.setInt32(at + 4, sp.endSeq);
+    at += 8;
+  }
+  rxOpt.dsack = false;
+  return at;
+}
+
+function writeFastopenCookie(ptr: number, cookie: Uint8Array, exp: boolean): void {
+  let at = ptr;
+  let len: number;
+  if (exp) {
+    len = TCPOLEN_EXP_FASTOPEN_BASE + cookie.length;
+    view.setInt32(at, (TCPOPT_EXP << 24) | (len << 16) | TCPOPT_FASTOPEN_MAGIC);
+    at += TCPOLEN_EXP_FASTOPEN_BASE;
+  } else {
+    len = TCPOLEN_FASTOPEN_BASE + cookie.length;
+    mem[at++] = TCPOPT_FASTOPEN;
+    mem[at++] = len;
+  }
+  mem.set(cookie, at);
+  at += cookie.length;
+  while ((len & 3) !== 0) {
+    mem[at++] = TCPOPT_NOP;
+    len++;
+  }
+}
+
+/**
+ * Writes the options behind the header at `th`. `tp` is null for a SYN-ACK.
+ * @kernel tcp_options_write net/ipv4/tcp_output.c
+ */
+export function tcpOptionsWrite(th: number, tp: TcpSock | null, opts: TcpOutOptions): void {
+  let ptr = th + 20;
+  let { options } = opts;
+  if (opts.mss !== 0) {
+    view.setInt32(ptr, WORD_MSS | opts.mss);
+    ptr += 4;
+  }
+  if ((options & OPTION_TS) !== 0) {
+    view.setInt32(ptr, (options & OPTION_SACK_ADVERTISE) !== 0 ? WORD_SACK_PERM_TS : WORD_TS);
+    options &= ~OPTION_SACK_ADVERTISE;
+    view.setInt32(ptr + 4, opts.tsval);
+    view.setInt32(ptr + 8, opts.tsecr);
+    ptr += 12;
+  }
+  if ((options & OPTION_SACK_ADVERTISE) !== 0) {
+    view.setInt32(ptr, WORD_SACK_PERM);
+    ptr += 4;
+  }
+  if ((options & OPTION_WSCALE) !== 0) {
+    view.setInt32(ptr, WORD_WSCALE | opts.ws);
+    ptr += 4;
+  }
+  if (opts.numSackBlocks !== 0 && tp !== null) {
+    ptr = writeSackBlocks(ptr, tp, opts.numSackBlocks);
+  }
+  if ((options & OPTION_FAST_OPEN_COOKIE) !== 0 && opts.fastopenCookie !== null) {
+    writeFastopenCookie(ptr, opts.fastopenCookie, opts.fastopenExp);
+  }
+}
