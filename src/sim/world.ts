@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly untilNs?: number;
   /** Stop after so many events: a guard against worlds that never come to rest. */
   readonly maxEvents?: number;
+  /** Stop after the event that makes this true. */
+  readonly until?: () => boolean;
 }
 
 export interface WorldOptions {
@@ -140,7 +142,8 @@ export class World {
   private readonly events: EventQueue;
   private readonly turn: (() => Promise<void>) | null;
   private readonly journal: ((entry: JournalEntry) => void) | null;
-  private readonly bootEpochSec: number;
+  /** Wall time of the world's beginning, in seconds since the epoch. */
+  readonly epochSec: number;
   private readonly names: Map<unknown, string>;
   private stopping: boolean;
 
@@ -157,7 +160,7 @@ export class World {
     this.events = new EventQueue();
     this.turn = options.turn ?? null;
     this.journal = options.journal ?? null;
-    this.bootEpochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
+    this.epochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
     this.names = new Map();
     this.stopping = false;
   }
@@ -173,7 +176,7 @@ export class World {
       host,
       seed: `${this.seed}/${name}`,
       cpus,
-      bootEpochSec: this.bootEpochSec,
+      bootEpochSec: this.epochSec,
     });
     this.machines.push(machine);
     this.names.set(machine, name);
@@ -239,7 +242,7 @@ export class World {
     for (let n = 0; n < maxEvents; n++) {
       if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
       this.step();
-      if (this.stopping) return 'stopped';
+      if (this.stopping || options.until?.() === true) return 'stopped';
     }
     return 'events';
   }
@@ -256,7 +259,7 @@ export class World {
       const before = this.wakeUps();
       this.step();
       if (this.wakeUps() !== before) await turn();
-      if (this.stopping) return 'stopped';
+      if (this.stopping || options.until?.() === true) return 'stopped';
     }
     return 'events';
   }
@@ -303,6 +306,7 @@ export class World {
     return 'time';
   }
 
+  /** Wake-ups of programs so far, in all machines. */
   private wakeUps(): number {
     let sum = 0;
     for (const machine of this.machines) sum += machine.tasks.wakeUps;

@@ -1,0 +1,62 @@
+/** What one case measured, and how: shared by the cases, the peers and the table. */
+import { performance } from 'node:perf_hooks';
+
+export interface Figure {
+  /** What was counted, e.g. `bytes` or `round trips`. */
+  readonly unit: string;
+  readonly count: number;
+  readonly cpuSeconds: number;
+  readonly wallSeconds: number;
+  /** Figures that are no rates, e.g. bytes of heap a connection. */
+  readonly extra?: Readonly<Record<string, number>>;
+}
+
+/** Seconds that a case is measured; `SOFTNET_BENCH_SECONDS` overrides. */
+export const MEASURE_SECONDS: number = Number(process.env['SOFTNET_BENCH_SECONDS'] ?? '1.5');
+export const WARMUP_SECONDS: number = Math.min(0.5, MEASURE_SECONDS / 2);
+
+/** Runs `work` (which returns how much it did) again and again: first to warm up, then measured. */
+export function measure(
+  unit: string,
+  work: () => number,
+  extra?: () => Record<string, number>,
+): Figure {
+  repeat(work, WARMUP_SECONDS);
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  const count = repeat(work, MEASURE_SECONDS);
+  const wallSeconds = (performance.now() - start) / 1000;
+  const used = process.cpuUsage(cpu);
+  const figure = { unit, count, cpuSeconds: (used.user + used.system) / 1e6, wallSeconds };
+  return extra === undefined ? figure : { ...figure, extra: extra() };
+}
+
+function repeat(work: () => number, seconds: number): number {
+  const end = performance.now() + seconds * 1000;
+  let count = 0;
+  while (performance.now() < end) count += work();
+  return count;
+}
+
+/** The same for work that takes turns of the event loop. */
+export async function measureAsync(unit: string, work: () => Promise<number>): Promise<Figure> {
+  await repeatAsync(work, WARMUP_SECONDS);
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  const count = await repeatAsync(work, MEASURE_SECONDS);
+  const wallSeconds = (performance.now() - start) / 1000;
+  const used = process.cpuUsage(cpu);
+  return { unit, count, cpuSeconds: (used.user + used.system) / 1e6, wallSeconds };
+}
+
+async function repeatAsync(work: () => Promise<number>, seconds: number): Promise<number> {
+  const end = performance.now() + seconds * 1000;
+  let count = 0;
+  while (performance.now() < end) count += await work();
+  return count;
+}
+
+/** Hands the figure to the process that started this one. */
+export function report(figure: Figure): void {
+  process.stdout.write(`${JSON.stringify(figure)}\n`);
+}

@@ -1,0 +1,93 @@
+/** Node's own sockets over the real loopback, both ends in one process: `bulk`, `rr` or `connect`. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { measureAsync, report } from '../measure.ts';
+
+async function listen(
+  onConnection: (socket: Socket) => void,
+): Promise<{ server: Server; port: number }> {
+  const server = createServer({ noDelay: true }, onConnection);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** 64 KiB writes one way; counts bytes that arrived. */
+async function bulk(): Promise<void> {
+  let received = 0;
+  let wake: (() => void) | null = null;
+  const { server, port } = await listen((socket) => {
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+      wake?.();
+    });
+  });
+  const socket = await open(port);
+  const chunk = Buffer.alloc(65536, 7);
+  report(
+    await measureAsync('bytes', async () => {
+      const goal = received + 16 * chunk.length;
+      const before = received;
+      for (let i = 0; i < 16; i++) socket.write(chunk);
+      while (received < goal) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      return received - before;
+    }),
+  );
+  socket.destroy();
+  server.close();
+}
+
+/** One byte there and one back. */
+async function rr(): Promise<void> {
+  const { server, port } = await listen((socket) => {
+    socket.on('data', (data) => socket.write(data));
+  });
+  const socket = await open(port);
+  const byte = Buffer.alloc(1, 1);
+  report(
+    await measureAsync('round trips', async () => {
+      for (let i = 0; i < 100; i++) {
+        const answer = once(socket, 'data');
+        socket.write(byte);
+        await answer;
+      }
+      return 100;
+    }),
+  );
+  socket.destroy();
+  server.close();
+}
+
+/** Connect, one byte there, one back, close. */
+async function connections(): Promise<void> {
+  const { server, port } = await listen((socket) => {
+    socket.once('data', (data) => socket.end(data));
+  });
+  report(
+    await measureAsync('connections', async () => {
+      for (let i = 0; i < 10; i++) {
+        const socket = await open(port);
+        socket.write('x');
+        await once(socket, 'data');
+        socket.destroy();
+      }
+      return 10;
+    }),
+  );
+  server.close();
+}
+
+const [which] = process.argv.slice(2);
+if (which === 'bulk') await bulk();
+else if (which === 'rr') await rr();
+else await connections();
