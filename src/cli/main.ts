@@ -5,7 +5,7 @@ import { runDemo } from '#cli/demo.ts';
 import { fail } from '#cli/errors.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
 import { runTap } from '#cli/tap.ts';
-import { parseCidr } from '#lib/parse_addr.ts';
+import { type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
 import { parseProbability, parseTimeNs } from '#sim/units.ts';
 
 /** Has commander say what is wrong with an argument. */
@@ -92,6 +92,13 @@ function program(): Command {
     .action(runTap);
 
   return softnet;
+}
+
+/** An address with its prefix length, e.g. 10.77.0.2/24. */
+function parseCidr(text: string): Prefix4 {
+  const parsed = parsePrefix4(text);
+  if (!parsed.ok) throw new RangeError(parsed.error);
+  return parsed.value;
 }
 
 function parseCount(text: string): number {
