@@ -6,9 +6,11 @@
  */
 
 import { dummyInit } from '#drivers/net/dummy.ts';
+import { e1000Init } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
 import { loopbackInit } from '#drivers/net/loopback.ts';
 import { tunInit } from '#drivers/net/tun.ts';
 import { vethInit } from '#drivers/net/veth.ts';
+import { pciInit, pciShutdown } from '#drivers/pci/probe.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { KernelBug } from '#kernel/bug.ts';
@@ -50,6 +52,7 @@ interface Initcall {
 
 /** In the order in which Linux runs them: core, postcore, subsys, fs, device. */
 const INITCALLS: readonly Initcall[] = [
+  { name: 'pci_driver_init', call: pciInit },
   { name: 'sock_init', call: sockInit },
   { name: 'netlink_proto_init', call: netlinkInit },
   { name: 'rtnetlink_init', call: rtnetlinkInit },
@@ -64,6 +67,7 @@ const INITCALLS: readonly Initcall[] = [
   { name: 'dummy_init_module', call: dummyInit },
   { name: 'veth_init', call: vethInit },
   { name: 'tun_init', call: tunInit },
+  { name: 'e1000_init_module', call: e1000Init },
 ];
 
 /**
@@ -105,6 +109,8 @@ function fillSecrets(machine: Machine): void {
  */
 export function haltMachine(machine: Machine): void {
   for (const task of machine.tasks.list()) exitTask(task, 0);
+  drain(machine);
+  pciShutdown(machine);
   drain(machine);
   for (const net of [...machine.netGlobals.netnsList].reverse()) {
     cleanupNet(net);

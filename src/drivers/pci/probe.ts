@@ -81,7 +81,11 @@ export function pciInit(machine: Machine): number {
   return 0;
 }
 
-/** The machine halts: drivers let go of all devices. @kernel device_shutdown drivers/base/core.c */
+/**
+ * The machine halts: drivers let go of all devices.
+ * @kernel device_shutdown drivers/base/core.c
+ * @deviation devices are removed, so that what a driver forgets shows; Linux only quiets them.
+ */
 export function pciShutdown(machine: Machine): void {
   for (const pdev of [...machine.pci.devices].reverse()) pciDeviceRemove(pdev);
 }

@@ -210,6 +210,7 @@ export class E1000Card implements WirePort, PciRegion {
     });
     this.chip = new E1000Chip(machine, this.pci, HOOKS, rateBps, autonegNs);
     this.pci.addRegion(0, this);
+    this.pci.powerOff = () => this.powerOff();
     programEeprom(this.chip, mac);
     resetChip(this.chip);
     resetPhy(this.chip);
@@ -255,8 +256,8 @@ export class E1000Card implements WirePort, PciRegion {
     updateLink(this.chip);
   }
 
-  /** Takes the card's power: nothing of it goes on. Call it when the card has been unplugged. */
-  powerOff(): void {
+  /** The card has been pulled out of its slot: nothing of it goes on. */
+  private powerOff(): void {
     const { chip } = this;
     chip.end = null;
     chip.carrier = false;

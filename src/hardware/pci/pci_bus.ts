@@ -62,6 +62,7 @@ export class PciBus {
     if (pci.slot < 0) return;
     this.slots[pci.slot] = null;
     pci.slot = -1;
+    pci.powerOff?.();
     this.hotplug?.removed(pci);
   }
 

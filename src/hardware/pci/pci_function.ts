@@ -61,6 +61,8 @@ export class PciFunction {
   slot: number;
   /** Level of the interrupt pin. */
   intx: boolean;
+  /** The card loses its power: called as soon as it is pulled out. */
+  powerOff: (() => void) | null;
 
   constructor(machine: Machine, name: string, id: PciIdentity) {
     this.machine = machine;
@@ -71,6 +73,7 @@ export class PciFunction {
     this.msix = null;
     this.slot = -1;
     this.intx = false;
+    this.powerOff = null;
     const { config } = this;
     config.setUint16(PCI_VENDOR_ID, id.vendor, true);
     config.setUint16(PCI_DEVICE_ID, id.device, true);

@@ -32,7 +32,6 @@ export interface PciDriver {
   probe(pdev: PciDev, id: PciDeviceId): number;
   /** The device goes away, or the driver; it may not answer any more. */
   remove(pdev: PciDev): void;
-  shutdown: ((pdev: PciDev) => void) | null;
 }
 
 /** Memory behind a base address register. @kernel resource include/linux/ioport.h */

@@ -43,6 +43,9 @@ export const LOWEST_LATENCY = 0;
 export const LOW_LATENCY = 1;
 export const BULK_LATENCY = 2;
 
+/** Interrupts a second with which dynamic throttling begins. */
+export const START_ITR = 20000;
+
 /** What a transmit descriptor stands for. @kernel e1000_tx_buffer drivers/net/ethernet/intel/e1000/e1000.h */
 export class E1000TxBuffer {
   /** The packet, at its last descriptor only. */
@@ -312,8 +315,9 @@ export class E1000Adapter {
     this.allocRxBuffFailed = 0;
     this.hwCsumErr = 0;
     this.hwCsumGood = 0;
-    this.itr = 0;
-    this.itrSetting = params.interruptThrottleRate;
+    const rate = params.interruptThrottleRate;
+    this.itr = rate === 1 || rate === 3 ? START_ITR : rate;
+    this.itrSetting = rate;
     this.txItr = LOWEST_LATENCY;
     this.rxItr = LOWEST_LATENCY;
     this.totalTxBytes = 0;
