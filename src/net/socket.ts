@@ -140,14 +140,15 @@ export function sockCreateKern(
 
 /** The machine's message for a call on one buffer. */
 export function sockMessage(machine: Machine, buf: Uint8Array): Msghdr {
-  const msg = machine.netGlobals.sockMsg;
+  const { sockMsg: msg, sockIov } = machine.netGlobals;
   msg.msgName = null;
   msg.msgNamelen = 0;
   msg.msgControl = null;
   msg.msgControllen = 0;
   msg.msgFlags = 0;
   msg.msgUbuf = null;
-  iovIterInit(msg.msgIter, [buf], buf.length);
+  sockIov[0] = buf;
+  iovIterInit(msg.msgIter, sockIov, buf.length);
   return msg;
 }
 

@@ -203,7 +203,8 @@ export function sysRecvfrom(
   if (typeof sock === 'number') return sock;
   const msg = sockMessage(task.machine, buf);
   if (addr === null) return sockRecvmsg(sock, msg, flags | MSG_DONTWAIT);
-  const name = new Uint8Array(SOCKADDR_STORAGE_LEN);
+  const name = task.machine.netGlobals.sockName;
+  name.fill(0);
   msg.msgName = name;
   const err = sockRecvmsg(sock, msg, flags | MSG_DONTWAIT);
   if (err >= 0) {

@@ -129,6 +129,9 @@ export class NetGlobals {
   sockCookieNext = 1;
   /** Message of calls on one buffer: calls do not nest, so one is enough. */
   readonly sockMsg: Msghdr = new Msghdr();
+  /** The one buffer of that message, and room for the address that it comes back with. */
+  readonly sockIov: Uint8Array[] = [new Uint8Array(0)];
+  readonly sockName: Uint8Array = new Uint8Array(128);
   /** Sockets that want received packets stamped. @kernel netstamp_needed_key net/core/dev.c */
   netstampNeeded = 0;
   napiIdNext = 1024;

@@ -131,9 +131,9 @@ export const SOCK_KIND_TIMEWAIT = 2;
 /** @kernel sock include/net/sock.h */
 export class Sock extends SockCommon {
   skProt: Proto;
-  /** The socket holds its namespace: a user's, not the kernel's. @kernel sk_net_refcnt */
+  /** The socket holds its namespace: a user's, not the kernel's. */
   skNetRefcnt: boolean;
-  /** Number unlike any other socket's in this machine; 0: not given yet. @kernel sk_cookie */
+  /** Number unlike any other socket's in this machine; 0: not given yet. */
   skCookie: number;
   skType: number;
   skProtocol: number;
@@ -220,7 +220,7 @@ export class Sock extends SockCommon {
   /** Inode number shown by /proc and diag. */
   skIno: number;
   skUserData: object | null;
-  /** Who was at the other end when it connected (AF_UNIX); -1: nobody. @kernel sk_peer_pid */
+  /** Who was at the other end when it connected (AF_UNIX); -1: nobody. */
   skPeerPid: number;
   skPeerUid: number;
   /** SOCK_TXREHASH_* */

@@ -195,8 +195,9 @@ function bpfCheckClassic(insns: Int32Array): boolean {
   return checkLoadAndStores(insns, len);
 }
 
-/** Address of byte `off` of the packet's data, or -1 beyond its end. */
+/** Address of byte `off` of the packet's data (before it: of its headers), or -1 outside. */
 function byteAddress(skb: SkBuff, off: number): number {
+  if (off < 0) return skb.data + off < skb.head ? -1 : skb.data + off;
   const headlen = skbHeadlen(skb);
   if (off < headlen) return skb.data + off;
   if (off >= skb.len) return -1;
@@ -236,9 +237,8 @@ function loadPacket(skb: SkBuff, k: number, size: number): number {
   if (Number.isNaN(off)) return off;
   let value = 0;
   for (let i = 0; i < size; i++) {
-    const at = off + i;
-    const addr = at < 0 ? skb.data + at : byteAddress(skb, at);
-    if (addr < skb.head) return Number.NaN;
+    const addr = byteAddress(skb, off + i);
+    if (addr < 0) return Number.NaN;
     value = (value << 8) | (mem[addr] ?? 0);
   }
   return value;

@@ -154,7 +154,7 @@ export function sockDisableTimestamp(sk: Sock, flag: number): void {
   }
 }
 
-/** A socket ends with empty queues and no memory. @kernel WARN_ON_ONCE in inet_sock_destruct net/ipv4/af_inet.c */
+/** A socket ends with empty queues and no memory: what inet_sock_destruct() warns of in Linux. */
 function skDestructCheck(sk: Sock): void {
   const held: string[] = [];
   if (sk.skReceiveQueue.qlen !== 0) held.push(`receive queue ${sk.skReceiveQueue.qlen}`);
@@ -640,10 +640,7 @@ export function skStopTimer(sk: Sock, timer: TimerList<Sock>): void {
   if (timerDelete(timer)) __sockPut(sk);
 }
 
-// What a protocol does not have.
-
-/** @kernel sk_busy_loop, sk_can_busy_loop include/net/busy_poll.h */
-export function sockNoLinger(_sk: Sock): void {}
+// The accept queue's length.
 
 /** @kernel sk_acceptq_is_full include/net/sock.h */
 export function skAcceptqIsFull(sk: Sock): boolean {

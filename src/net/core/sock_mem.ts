@@ -10,7 +10,7 @@ import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import { SOCK_SNDBUF_LOCK } from '#include/net/sock.ts';
 import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
 
-/** Size of an accounting page. @kernel PAGE_SIZE */
+/** Size of an accounting page. */
 export const PAGE_SIZE = 4096;
 const PAGE_SHIFT = 12;
 
