@@ -370,6 +370,44 @@ function parseLink(
   };
 }
 
+/**
+ * The description of a second device inside a request: an ifinfomsg with attributes, as VETH_INFO_PEER
+ * holds. `net` is where it asks to be, null: nowhere in particular; `name` null: it asks for none.
+ * @kernel rtnl_nla_parse_ifinfomsg net/core/rtnetlink.c
+ */
+export function rtnlNlaParseIfinfomsg(
+  net: Net,
+  nla: Uint8Array,
+  extack: NetlinkExtAck,
+):
+  | { flags: number; change: number; tb: NlattrTable; net: Net | null; name: string | null }
+  | number {
+  if (nla.length < ifinfomsg.LEN) {
+    extack.msg = 'Invalid header length';
+    return -EINVAL;
+  }
+  const v = new DataView(nla.buffer, nla.byteOffset);
+  const index = ifinfomsg.index(v, 0);
+  if (index < 0) {
+    extack.msg = "ifindex can't be negative";
+    return -EINVAL;
+  }
+  const tb = nlaParseNested(nla.subarray(ifinfomsg.LEN), IFLA_MAX, IFLA_POLICY, extack);
+  if (typeof tb === 'number') return tb;
+  const target = targetNet(net, tb);
+  if (target === null) return -EINVAL;
+  const ifname = tb[IFLA_IFNAME];
+  const name = ifname === undefined ? null : nlaGetString(ifname);
+  if (name !== null && !devValidName(name)) return -EINVAL;
+  return {
+    flags: ifinfomsg.flags(v, 0),
+    change: ifinfomsg.change(v, 0),
+    tb,
+    net: target ?? null,
+    name,
+  };
+}
+
 /** @kernel rtnl_getlink net/core/rtnetlink.c */
 function rtnlGetlink(inSkb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number {
   const req = parseLink(msg, extack);

@@ -1,0 +1,368 @@
+/**
+ * Virtual Ethernet pairs: what goes into one device comes out of the other. Counterpart of
+ * drivers/net/veth.c, without its XDP and NAPI modes, which are off by default in Linux too.
+ *
+ * The other end may be in another machine: vethConnectRemote() gives the device a hook that takes
+ * frames, and vethReceiveRemote() lets the world deliver one. A packet crosses by reference.
+ */
+import {
+  devSwNetstatsRxAdd,
+  devSwNetstatsTxAdd,
+  IFF_LIVE_ADDR_CHANGE,
+  IFF_NO_QUEUE,
+  IFF_TX_SKB_SHARING,
+  NET_RX_SUCCESS,
+  NET_XMIT_DROP,
+  NETDEV_TX_OK,
+  NETIF_F_FRAGLIST,
+  NETIF_F_GSO_SOFTWARE,
+  NETIF_F_HIGHDMA,
+  NETIF_F_HW_CSUM,
+  NETIF_F_HW_VLAN_CTAG_RX,
+  NETIF_F_HW_VLAN_CTAG_TX,
+  NETIF_F_LLTX,
+  NETIF_F_RXCSUM,
+  NETIF_F_SCTP_CRC,
+  NETIF_F_SG,
+  type NetDevice,
+  netDeviceOps,
+  type RtnlLinkStats64,
+} from '#include/linux/netdevice.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { NetlinkExtAck, NlattrTable, RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { __netifRx, netifRx } from '#net/core/dev_backlog.ts';
+import { __devForwardSkb } from '#net/core/dev_forward.ts';
+import {
+  allocNetdevMqs,
+  freeNetdev,
+  registerNetdevice,
+  unregisterNetdeviceMany,
+} from '#net/core/dev_register.ts';
+import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
+import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
+import { rtnlLinkRegister } from '#net/core/rtnetlink.ts';
+import {
+  rtnlConfigureLink,
+  rtnlCreateLink,
+  rtnlNlaParseIfinfomsg,
+} from '#net/core/rtnetlink_link.ts';
+import { kfreeSkb, skbSetMachine } from '#net/core/skbuff.ts';
+import { pskbMayPull } from '#net/core/skbuff_copy.ts';
+import {
+  etherSetup,
+  ethHwAddrRandom,
+  ethMacAddr,
+  ethTypeTrans,
+  isValidEtherAddr,
+} from '#net/ethernet/eth.ts';
+import { EADDRNOTAVAIL, EINVAL, EIO, ENOTCONN } from '#uapi/errno.ts';
+import { IFF_UP } from '#uapi/if.ts';
+import { ETH_ALEN, ETH_HLEN, ETH_MAX_MTU, ETH_MIN_MTU } from '#uapi/if_ether.ts';
+import {
+  IFLA_ADDRESS,
+  IFLA_IFNAME,
+  IFLA_MTU,
+  VETH_INFO_MAX,
+  VETH_INFO_PEER,
+} from '#uapi/if_link.ts';
+import { SKB_DROP_REASON_DEV_READY } from '#uapi/net_dropreason.ts';
+
+/** The other machine's end, as the world sees it. */
+export interface VethRemote {
+  /** Takes a frame (`data` at the link header), still charged to the sender's machine. */
+  transmit(skb: SkBuff): void;
+  /** This end went up or down. */
+  linkChanged(up: boolean): void;
+}
+
+/** @kernel veth_priv drivers/net/veth.c */
+class VethPriv {
+  peer: NetDevice | null = null;
+  remote: VethRemote | null = null;
+  /** The remote end is up. */
+  remoteUp = false;
+  dropped = 0;
+}
+
+function privOf(dev: NetDevice): VethPriv {
+  return dev.priv as VethPriv;
+}
+
+/** @kernel veth_xmit drivers/net/veth.c */
+function vethXmit(skb: SkBuff, dev: NetDevice): number {
+  const priv = privOf(dev);
+  const { len } = skb;
+  const rcv = priv.peer;
+  if (rcv !== null && pskbMayPull(skb, ETH_HLEN)) {
+    const up = __devForwardSkb(rcv, skb, ethTypeTrans) === NET_RX_SUCCESS;
+    if (up && __netifRx(skb) === NET_RX_SUCCESS) {
+      devSwNetstatsTxAdd(dev, 1, len);
+      return NETDEV_TX_OK;
+    }
+    priv.dropped++;
+    return NET_XMIT_DROP;
+  }
+  if (priv.remote !== null && priv.remoteUp) {
+    devSwNetstatsTxAdd(dev, 1, len);
+    priv.remote.transmit(skb);
+    return NETDEV_TX_OK;
+  }
+  priv.dropped++;
+  kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'veth_xmit');
+  return NET_XMIT_DROP;
+}
+
+/** @kernel veth_get_stats64 drivers/net/veth.c */
+function vethGetStats64(dev: NetDevice, stats: RtnlLinkStats64): void {
+  const priv = privOf(dev);
+  stats.txDropped = priv.dropped;
+  stats.txPackets = dev.stats.txPackets;
+  stats.txBytes = dev.stats.txBytes;
+  stats.rxPackets = dev.stats.rxPackets;
+  stats.rxBytes = dev.stats.rxBytes;
+  if (priv.peer === null) return;
+  stats.rxPackets += priv.peer.stats.txPackets;
+  stats.rxBytes += priv.peer.stats.txBytes;
+}
+
+/** @kernel veth_open drivers/net/veth.c */
+function vethOpen(dev: NetDevice): number {
+  const priv = privOf(dev);
+  if (priv.remote !== null) {
+    priv.remote.linkChanged(true);
+    if (priv.remoteUp) netifCarrierOn(dev);
+    return 0;
+  }
+  const { peer } = priv;
+  if (peer === null) return -ENOTCONN;
+  if ((peer.flags & IFF_UP) !== 0) {
+    netifCarrierOn(dev);
+    netifCarrierOn(peer);
+  }
+  return 0;
+}
+
+/** @kernel veth_close drivers/net/veth.c */
+function vethClose(dev: NetDevice): number {
+  const priv = privOf(dev);
+  netifCarrierOff(dev);
+  if (priv.peer !== null) netifCarrierOff(priv.peer);
+  if (priv.remote !== null) priv.remote.linkChanged(false);
+  return 0;
+}
+
+/** @kernel veth_get_iflink drivers/net/veth.c */
+function vethGetIflink(dev: NetDevice): number {
+  const { peer } = privOf(dev);
+  return peer === null ? 0 : peer.ifindex;
+}
+
+const vethNetdevOps = netDeviceOps({
+  ndoOpen: vethOpen,
+  ndoStop: vethClose,
+  ndoStartXmit: vethXmit,
+  ndoSetRxMode: () => {},
+  ndoGetStats64: vethGetStats64,
+  ndoSetMacAddress: ethMacAddr,
+  ndoGetIflink: vethGetIflink,
+  ndoGetPeerDev: (dev) => privOf(dev).peer,
+});
+
+const vethEthtoolOps = ethtoolOps({
+  getDrvinfo: () => ({ driver: 'veth', version: '1.0', busInfo: '' }),
+  getLink: ethtoolOpGetLink,
+  getLinkKsettings: () => ({ speedMbps: 10000, duplexFull: true, autoneg: false }),
+  getStrings: () => ['peer_ifindex'],
+  getEthtoolStats: (dev) => [vethGetIflink(dev)],
+});
+
+/** @kernel veth_setup drivers/net/veth.c */
+function vethSetup(dev: NetDevice): void {
+  etherSetup(dev);
+  dev.privFlags &= ~IFF_TX_SKB_SHARING;
+  dev.privFlags |= IFF_LIVE_ADDR_CHANGE | IFF_NO_QUEUE;
+  dev.ethtoolOps = vethEthtoolOps;
+  const features =
+    NETIF_F_SG |
+    NETIF_F_FRAGLIST |
+    NETIF_F_HW_CSUM |
+    NETIF_F_RXCSUM |
+    NETIF_F_SCTP_CRC |
+    NETIF_F_HIGHDMA |
+    NETIF_F_GSO_SOFTWARE |
+    NETIF_F_HW_VLAN_CTAG_TX |
+    NETIF_F_HW_VLAN_CTAG_RX;
+  dev.features |= features | NETIF_F_LLTX;
+  dev.hwFeatures = features;
+  dev.hwEncFeatures = features;
+  dev.needsFreeNetdev = true;
+  dev.maxMtu = ETH_MAX_MTU;
+}
+
+function vethAlloc(net: Net, name: string): NetDevice {
+  return allocNetdevMqs(net, name, vethNetdevOps, new VethPriv(), vethSetup);
+}
+
+/** @kernel veth_validate drivers/net/veth.c */
+function vethValidate(tb: NlattrTable, _data: NlattrTable, extack: NetlinkExtAck): number {
+  const addr = tb[IFLA_ADDRESS];
+  if (addr !== undefined) {
+    if (addr.length !== ETH_ALEN) return -EINVAL;
+    if (!isValidEtherAddr(addr)) {
+      extack.msg = 'Invalid link address';
+      return -EADDRNOTAVAIL;
+    }
+  }
+  const mtu = tb[IFLA_MTU];
+  if (mtu !== undefined) {
+    const value = new DataView(mtu.buffer, mtu.byteOffset).getUint32(0, true);
+    if (value < ETH_MIN_MTU || value > ETH_MAX_MTU) return -EINVAL;
+  }
+  return 0;
+}
+
+/** @kernel veth_newlink drivers/net/veth.c */
+function vethNewlink(
+  srcNet: Net,
+  dev: NetDevice,
+  tb: NlattrTable,
+  data: NlattrTable,
+  extack: NetlinkExtAck,
+): number {
+  const info = data[VETH_INFO_PEER];
+  const req = info === undefined ? null : rtnlNlaParseIfinfomsg(srcNet, info, extack);
+  if (typeof req === 'number') return req;
+  const ptb = req === null ? [] : req.tb;
+  const bad = vethValidate(ptb, [], extack);
+  if (bad < 0) return bad;
+  const peerNet = req?.net ?? dev.net;
+  const peer = rtnlCreateLink(peerNet, req?.name ?? 'veth%d', vethLinkOps, ptb, extack);
+  if (typeof peer === 'number') return peer;
+  if (ptb[IFLA_ADDRESS] === undefined) ethHwAddrRandom(peer);
+  let err = registerNetdevice(peer);
+  if (err < 0) {
+    freeNetdev(peer);
+    return err;
+  }
+  netifCarrierOff(peer);
+  err = rtnlConfigureLink(peer, req?.flags ?? 0, req?.change ?? 0);
+  if (err === 0) {
+    if (tb[IFLA_ADDRESS] === undefined) ethHwAddrRandom(dev);
+    if (tb[IFLA_IFNAME] === undefined) dev.name = 'veth%d';
+    err = registerNetdevice(dev);
+  }
+  if (err < 0) {
+    unregisterNetdeviceMany([peer]);
+    return err;
+  }
+  netifCarrierOff(dev);
+  privOf(dev).peer = peer;
+  privOf(peer).peer = dev;
+  return 0;
+}
+
+/** Both ends go together. @kernel veth_dellink drivers/net/veth.c */
+function vethDellink(dev: NetDevice): void {
+  const priv = privOf(dev);
+  const { peer } = priv;
+  priv.peer = null;
+  priv.remote?.linkChanged(false);
+  priv.remote = null;
+  if (peer === null) {
+    unregisterNetdeviceMany([dev]);
+    return;
+  }
+  privOf(peer).peer = null;
+  unregisterNetdeviceMany([dev, peer]);
+}
+
+/** @kernel veth_link_ops drivers/net/veth.c */
+const vethLinkOps: RtnlLinkOps = {
+  kind: 'veth',
+  alloc: vethAlloc,
+  validate: vethValidate,
+  newlink: vethNewlink,
+  changelink: null,
+  dellink: vethDellink,
+  fillInfo: null,
+  maxtype: VETH_INFO_MAX,
+};
+
+/** @kernel veth_init drivers/net/veth.c */
+export function vethInit(machine: Machine): number {
+  return rtnlLinkRegister(machine, vethLinkOps);
+}
+
+/**
+ * Makes both ends of a pair in one machine; rtnl is held. Both are down. The devices, or a negative
+ * errno when a name is taken or invalid.
+ */
+export function vethCreatePair(
+  net: Net,
+  name: string,
+  peerNet: Net,
+  peerName: string,
+): readonly [NetDevice, NetDevice] | number {
+  const ends: NetDevice[] = [];
+  for (const [where, what] of [
+    [net, name],
+    [peerNet, peerName],
+  ] as const) {
+    const dev = vethAlloc(where, what);
+    dev.rtnlLinkOps = vethLinkOps;
+    ethHwAddrRandom(dev);
+    const err = registerNetdevice(dev);
+    if (err < 0) {
+      freeNetdev(dev);
+      unregisterNetdeviceMany(ends);
+      return err;
+    }
+    netifCarrierOff(dev);
+    ends.push(dev);
+  }
+  const [a, b] = ends as [NetDevice, NetDevice];
+  privOf(a).peer = b;
+  privOf(b).peer = a;
+  return [a, b];
+}
+
+/**
+ * Makes one end whose other end is in another machine; rtnl is held. The device or a negative errno.
+ * The world calls vethRemoteLink() when the other end goes up or down.
+ */
+export function vethConnectRemote(net: Net, name: string, remote: VethRemote): NetDevice | number {
+  const dev = vethAlloc(net, name);
+  dev.rtnlLinkOps = vethLinkOps;
+  ethHwAddrRandom(dev);
+  const err = registerNetdevice(dev);
+  if (err < 0) {
+    freeNetdev(dev);
+    return err;
+  }
+  netifCarrierOff(dev);
+  privOf(dev).remote = remote;
+  return dev;
+}
+
+/** The remote end of a device went up or down; in any context of the device's machine. */
+export function vethRemoteLink(dev: NetDevice, up: boolean): void {
+  const priv = privOf(dev);
+  priv.remoteUp = up;
+  if (up && (dev.flags & IFF_UP) !== 0) netifCarrierOn(dev);
+  else netifCarrierOff(dev);
+}
+
+/**
+ * Delivers a frame (`data` at the link header) from the other machine; it belongs to this one then.
+ * Call it as an event of the device's machine. 0, or -EIO when the device did not take it.
+ */
+export function vethReceiveRemote(dev: NetDevice, skb: SkBuff): number {
+  const { len } = skb;
+  skbSetMachine(skb, dev.net.machine);
+  if (__devForwardSkb(dev, skb, ethTypeTrans) !== NET_RX_SUCCESS) return -EIO;
+  if (netifRx(skb) !== NET_RX_SUCCESS) return -EIO;
+  devSwNetstatsRxAdd(dev, len);
+  return 0;
+}
