@@ -1,15 +1,17 @@
 /** A device that swallows what it is given. Counterpart of drivers/net/dummy.c. */
 import {
-  devSwNetstatsTxAdd,
-  IFF_LIVE_ADDR_CHANGE,
-  IFF_NO_QUEUE,
-  NETDEV_TX_OK,
   NETIF_F_FRAGLIST,
   NETIF_F_GSO_SOFTWARE,
   NETIF_F_HIGHDMA,
   NETIF_F_HW_CSUM,
   NETIF_F_LLTX,
   NETIF_F_SG,
+} from '#include/linux/netdev_features.ts';
+import {
+  devSwNetstatsTxAdd,
+  IFF_LIVE_ADDR_CHANGE,
+  IFF_NO_QUEUE,
+  NETDEV_TX_OK,
   type NetDevice,
   netDeviceOps,
 } from '#include/linux/netdevice.ts';

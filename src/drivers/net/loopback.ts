@@ -3,10 +3,6 @@
  * drivers/net/loopback.c.
  */
 import {
-  IFF_LIVE_ADDR_CHANGE,
-  IFF_NO_QUEUE,
-  NET_RX_SUCCESS,
-  NETDEV_TX_OK,
   NETIF_F_FRAGLIST,
   NETIF_F_GSO_SOFTWARE,
   NETIF_F_HIGHDMA,
@@ -18,6 +14,12 @@ import {
   NETIF_F_SCTP_CRC,
   NETIF_F_SG,
   NETIF_F_VLAN_CHALLENGED,
+} from '#include/linux/netdev_features.ts';
+import {
+  IFF_LIVE_ADDR_CHANGE,
+  IFF_NO_QUEUE,
+  NET_RX_SUCCESS,
+  NETDEV_TX_OK,
   type NetDevice,
   netDeviceOps,
   netifKeepDst,

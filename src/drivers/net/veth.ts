@@ -6,14 +6,6 @@
  * frames, and vethReceiveRemote() lets the world deliver one. A packet crosses by reference.
  */
 import {
-  devSwNetstatsRxAdd,
-  devSwNetstatsTxAdd,
-  IFF_LIVE_ADDR_CHANGE,
-  IFF_NO_QUEUE,
-  IFF_TX_SKB_SHARING,
-  NET_RX_SUCCESS,
-  NET_XMIT_DROP,
-  NETDEV_TX_OK,
   NETIF_F_FRAGLIST,
   NETIF_F_GSO_SOFTWARE,
   NETIF_F_HIGHDMA,
@@ -24,6 +16,16 @@ import {
   NETIF_F_RXCSUM,
   NETIF_F_SCTP_CRC,
   NETIF_F_SG,
+} from '#include/linux/netdev_features.ts';
+import {
+  devSwNetstatsRxAdd,
+  devSwNetstatsTxAdd,
+  IFF_LIVE_ADDR_CHANGE,
+  IFF_NO_QUEUE,
+  IFF_TX_SKB_SHARING,
+  NET_RX_SUCCESS,
+  NET_XMIT_DROP,
+  NETDEV_TX_OK,
   type NetDevice,
   netDeviceOps,
   type RtnlLinkStats64,

@@ -20,6 +20,7 @@ import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
+import type { File } from '#kernel/sched/file.ts';
 import type { Tasklet } from '#kernel/softirq.ts';
 import type { DelayedWork } from '#kernel/workqueue.ts';
 
@@ -107,6 +108,8 @@ export class NetGlobals {
   /** Handlers by family, then message type minus RTM_BASE. @kernel rtnl_msg_handlers net/core/rtnetlink.c */
   readonly rtnlMsgHandlers: Map<number, Map<number, RtnlLink>> = new Map();
   readonly linkOps: Map<string, RtnlLinkOps> = new Map();
+  /** Character devices by their path below /dev: opens one for a task of that namespace. @kernel misc_list drivers/char/misc.c */
+  readonly miscDevices: Map<string, (net: Net, flags: number) => File> = new Map();
   readonly neighTables: NeighTable[] = [];
   /** Takes the place of a device that went away under its routes. @kernel blackhole_netdev drivers/net/loopback.c */
   blackholeNetdev: NetDevice | null = null;

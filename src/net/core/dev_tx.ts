@@ -7,6 +7,7 @@
  *
  * A driver that answers NETDEV_TX_BUSY keeps nothing: the packet goes back to the front of the qdisc.
  */
+import { NETIF_F_LLTX } from '#include/linux/netdev_features.ts';
 import {
   __QUEUE_STATE_DRV_XOFF,
   __QUEUE_STATE_STACK_XOFF,
@@ -18,7 +19,6 @@ import {
   NET_XMIT_SUCCESS,
   NETDEV_TX_BUSY,
   NETDEV_TX_OK,
-  NETIF_F_LLTX,
   type NetDevice,
   type NetdevQueue,
   netdevGetTxQueue,

@@ -3,7 +3,6 @@
  * data, checksum. Counterpart of netif_skb_features() and validate_xmit_skb() in net/core/dev.c.
  */
 import {
-  devCoreStatsTxDroppedInc,
   NETIF_F_CSUM_MASK,
   NETIF_F_FRAGLIST,
   NETIF_F_GSO_FRAGLIST,
@@ -19,8 +18,8 @@ import {
   NETIF_F_TSO_ECN,
   NETIF_F_TSO_MANGLEID,
   NETIF_F_TSO6,
-  type NetDevice,
-} from '#include/linux/netdevice.ts';
+} from '#include/linux/netdev_features.ts';
+import { devCoreStatsTxDroppedInc, type NetDevice } from '#include/linux/netdevice.ts';
 import {
   __vlanHwaccelClearTag,
   CHECKSUM_NONE,

@@ -3,7 +3,6 @@
  * the features. Counterpart of net/core/ethtool.c (now net/ethtool/common.c).
  */
 import {
-  type EthtoolOps,
   NETIF_F_FRAGLIST,
   NETIF_F_GRO,
   NETIF_F_GRO_FRAGLIST,
@@ -34,9 +33,8 @@ import {
   NETIF_F_TSO_MANGLEID,
   NETIF_F_TSO6,
   NETIF_F_VLAN_CHALLENGED,
-  type NetDevice,
-  netifCarrierOk,
-} from '#include/linux/netdevice.ts';
+} from '#include/linux/netdev_features.ts';
+import { type EthtoolOps, type NetDevice, netifCarrierOk } from '#include/linux/netdevice.ts';
 
 /** A driver's table with null in every slot it does not name: all of one shape. */
 export function ethtoolOps(ops: Partial<EthtoolOps>): EthtoolOps {

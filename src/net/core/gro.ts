@@ -5,12 +5,8 @@
  * A NAPI instance holds packets by flow hash until the flow is interrupted, its poll ends or they
  * are a tick old. What must not be merged (`flush`) passes at once, in order.
  */
-import {
-  GRO_HASH_BUCKETS,
-  type NapiStruct,
-  NETIF_F_GRO,
-  type NetDevice,
-} from '#include/linux/netdevice.ts';
+import { NETIF_F_GRO } from '#include/linux/netdev_features.ts';
+import { GRO_HASH_BUCKETS, type NapiStruct, type NetDevice } from '#include/linux/netdevice.ts';
 import {
   __skbHeaderRelease,
   CHECKSUM_COMPLETE,

@@ -2,7 +2,11 @@
  * Generic segmentation offload: cutting large packets just before the device, and the sizes of what
  * will be cut. Counterpart of net/core/gso.c. Protocols register how they are cut as packet_offload.
  */
-import { NETIF_F_HW_CSUM, NETIF_F_IP_CSUM, NETIF_F_IPV6_CSUM } from '#include/linux/netdevice.ts';
+import {
+  NETIF_F_HW_CSUM,
+  NETIF_F_IP_CSUM,
+  NETIF_F_IPV6_CSUM,
+} from '#include/linux/netdev_features.ts';
 import {
   __skbPush,
   CHECKSUM_NONE,

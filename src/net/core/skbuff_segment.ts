@@ -3,7 +3,7 @@
  * net/core/skbuff.c. The payload is not copied when the device can gather: each segment's fragments
  * point into the pages of the original.
  */
-import { NETIF_F_SG } from '#include/linux/netdevice.ts';
+import { NETIF_F_SG } from '#include/linux/netdev_features.ts';
 import {
   __skbPull,
   __skbPush,

@@ -3,7 +3,6 @@
  * Counterpart of sk_clone_lock and sk_setup_caps in net/core/sock.c.
  */
 import {
-  GSO_LEGACY_MAX_SIZE,
   NETIF_F_ALL_TSO,
   NETIF_F_GSO,
   NETIF_F_GSO_SOFTWARE,
@@ -12,7 +11,8 @@ import {
   NETIF_F_SG,
   NETIF_F_TSO,
   NETIF_F_TSO6,
-} from '#include/linux/netdevice.ts';
+} from '#include/linux/netdev_features.ts';
+import { GSO_LEGACY_MAX_SIZE } from '#include/linux/netdevice.ts';
 import { SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_UDP_L4 } from '#include/linux/skbuff.ts';
 import type { DstEntry } from '#include/net/dst.ts';
 import { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
