@@ -1,7 +1,7 @@
 /**
  * A world made from a description: machines with network cards, cables between them, and programs.
  */
-import { e1000Plug } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
+import { e1000Plug } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { createTask, type Task } from '#kernel/sched/task.ts';
