@@ -58,8 +58,8 @@ export class Lab {
       const [a, b] = link.endpoints;
       const name = `${a.node}:${a.ifname}--${b.node}:${b.ifname}`;
       const cable = new Cable(this.world, name, link.impairments);
-      this.plug(cable, 0, a.node, a.ifname, link.mtu);
-      this.plug(cable, 1, b.node, b.ifname, link.mtu);
+      this.plug(cable, 0, a.node, a.ifname);
+      this.plug(cable, 1, b.node, b.ifname);
       return cable;
     });
     this.hosts = {};
@@ -128,6 +128,12 @@ export class Lab {
    */
   async setUp(streams: Streams = {}): Promise<void> {
     for (const node of this.spec.nodes) this.applySysctls(node);
+    for (const { endpoints, mtu } of this.spec.links) {
+      if (mtu === 0) continue;
+      for (const { node, ifname } of endpoints) {
+        await this.must(node, `ip link set ${ifname} mtu ${mtu}`, streams);
+      }
+    }
     for (const node of this.spec.nodes) {
       await this.must(node.name, 'ip link set lo up', streams);
       for (const command of node.exec) await this.must(node.name, command, streams);
@@ -172,15 +178,14 @@ export class Lab {
     });
   }
 
-  private plug(cable: Cable, end: 0 | 1, node: string, ifname: string, mtu: number): void {
+  private plug(cable: Cable, end: 0 | 1, node: string, ifname: string): void {
     const machine = this.machine(node);
     const index = this.spec.nodes.findIndex((spec) => spec.name === node);
     const port = machine.initNet.devBaseHead.length;
     e1000Plug(machine, machine.initNet, {
       name: ifname,
       mac: macAddress(index + 1, port),
-      wire: (wirePort) => cable.plug(end, wirePort),
-      ...(mtu === 0 ? {} : { mtu }),
+      end: (wirePort) => cable.plug(end, wirePort),
     });
   }
 }

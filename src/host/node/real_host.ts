@@ -8,6 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import { type BootOptions, bootMachine, haltMachine } from '#init/main.ts';
 import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
 
 /** What a real machine needs beyond its name; the rest has good defaults. */
 export type RealBootOptions = Omit<BootOptions, 'host' | 'bootEpochSec' | 'seed'> & {
@@ -108,4 +109,21 @@ export function haltReal(machine: Machine, host: RealHost): void {
   machine.enter(host.readClock());
   haltMachine(machine);
   host.stop();
+}
+
+/**
+ * The system calls of a task for programs in real time: each call finds the clock at the present
+ * time, and what it sends leaves at once.
+ */
+export function realSyscalls(host: RealHost, machine: Machine, sys: SyscallTable): SyscallTable {
+  const wrapped: Record<string, unknown> = {};
+  for (const [name, call] of Object.entries(sys) as [string, (...args: unknown[]) => unknown][]) {
+    wrapped[name] = (...args: unknown[]): unknown => {
+      machine.enter(host.readClock());
+      const result = call.apply(sys, args);
+      for (const flush of host.afterEntry) flush();
+      return result;
+    };
+  }
+  return wrapped as unknown as SyscallTable;
 }

@@ -72,7 +72,7 @@ interface Libc {
   ioctlValue(fd: number, request: number, arg: number): number;
   socket(domain: number, type: number, protocol: number): number;
   read(fd: number, address: number, length: number): number;
-  writev(fd: number, iov: number, count: number): number;
+  write(fd: number, address: number, length: number): number;
 }
 
 function loadLibc(): Libc {
@@ -91,7 +91,7 @@ function loadLibc(): Libc {
     ioctlValue: lib.func('ioctl', 'int', ['int', 'ulong', 'ulong']) as Libc['ioctlValue'],
     socket: lib.func('socket', 'int', ['int', 'int', 'int']) as Libc['socket'],
     read: lib.func('read', 'int', ['int', 'uintptr_t', 'uint32_t']) as Libc['read'],
-    writev: lib.func('writev', 'int', ['int', 'uintptr_t', 'int']) as Libc['writev'],
+    write: lib.func('write', 'int', ['int', 'uintptr_t', 'uint32_t']) as Libc['write'],
   };
 }
 
@@ -120,9 +120,6 @@ export class Tap {
   private readonly fd: number;
   private readonly rx: Uint8Array;
   private readonly rxAddress: number;
-  /** struct iovec as words: address low, high, length, 0. */
-  private readonly iov: Uint32Array;
-  private readonly iovAddress: number;
   /** Buffers whose addresses the kernel is given: they must not be collected. */
   private readonly pinned: ArrayBufferView[];
   private handle: { close(): void } | null;
@@ -154,9 +151,6 @@ export class Tap {
     }
     this.rx = new Uint8Array(TAP_FRAME_SIZE);
     this.rxAddress = this.pin(this.rx);
-    // MAX_SKB_FRAGS fragments, the linear part and the virtio header.
-    this.iov = new Uint32Array(4 * 20);
-    this.iovAddress = this.pin(this.iov);
   }
 
   /** Address of a buffer for {@link Tap.write}; the buffer is kept alive as long as the device. */
@@ -187,20 +181,9 @@ export class Tap {
     });
   }
 
-  /**
-   * Sends one frame gathered from `count` parts, the first being the virtio header: address and
-   * length of part i in `parts[2 * i]` and `parts[2 * i + 1]`. False: the kernel refused it.
-   */
-  write(parts: Float64Array, count: number): boolean {
-    const { iov } = this;
-    for (let i = 0; i < count; i++) {
-      const address = parts[2 * i] as number;
-      iov[4 * i] = address % 0x100000000;
-      iov[4 * i + 1] = address / 0x100000000;
-      iov[4 * i + 2] = parts[2 * i + 1] as number;
-    }
-    const written = this.libc.writev(this.fd, this.iovAddress, count);
-    if (written >= 0) return true;
+  /** Sends one frame with its virtio header, `length` bytes at an address from {@link Tap.pin}. */
+  write(address: number, length: number): boolean {
+    if (this.libc.write(this.fd, address, length) >= 0) return true;
     this.txErrors++;
     return false;
   }
