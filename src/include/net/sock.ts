@@ -231,8 +231,8 @@ export class Sock extends SockCommon {
   skPreferBusyPoll: boolean;
   skBusyPollBudget: number;
   skReuseportCb: object | null;
-  /** Global memory accounting of the protocol is under pressure here. */
-  skMemcg: object | null;
+  /** The protocol's accounting; null: it keeps none. Set by sk_alloc(). */
+  skMemory: ProtoMemory | null;
 
   skStateChange: (sk: Sock) => void;
   skDataReady: (sk: Sock) => void;
@@ -319,7 +319,7 @@ export class Sock extends SockCommon {
     this.skPreferBusyPoll = false;
     this.skBusyPollBudget = 0;
     this.skReuseportCb = null;
-    this.skMemcg = null;
+    this.skMemory = null;
     this.skStateChange = callbacks.stateChange;
     this.skDataReady = callbacks.dataReady;
     this.skWriteSpace = callbacks.writeSpace;

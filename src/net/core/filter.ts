@@ -476,7 +476,7 @@ export function skFilterTrimCap(sk: Sock, skb: SkBuff, cap: number): number {
   return SKB_NOT_DROPPED_YET;
 }
 
-/** @kernel sk_filter include/linux/filter.h */
-export function skFilter(sk: Sock, skb: SkBuff): number {
+/** @kernel sk_filter_reason include/linux/filter.h */
+export function skFilterReason(sk: Sock, skb: SkBuff): number {
   return skFilterTrimCap(sk, skb, 1);
 }

@@ -33,10 +33,10 @@ import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
 import { putPage } from '#mm/page_alloc.ts';
-import { skFilter } from '#net/core/filter.ts';
+import { skFilterReason } from '#net/core/filter.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
-import { skbRmemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
+import { skMemCharge, skMemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
 import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';
 import {
@@ -55,6 +55,7 @@ import {
   POLLWRBAND,
   POLLWRNORM,
 } from '#uapi/poll.ts';
+import { AF_INET } from '#uapi/socket.ts';
 
 /** @kernel sock_flag include/net/sock.h */
 export function sockFlag(sk: Sock, flag: number): boolean {
@@ -106,6 +107,7 @@ export function sockPut(sk: Sock): void {
  */
 export function skAlloc(net: Net, family: number, prot: Proto, kern = false): Sock {
   const sk = prot.alloc(net, family, prot);
+  sk.skMemory = prot.memory(net);
   net.machine.live.socks++;
   if (!kern) {
     sk.skNetRefcnt = true;
@@ -195,6 +197,14 @@ function sockDefWakeup(sk: Sock): void {
 function sockDefErrorReport(sk: Sock): void {
   const wq = sk.skWq;
   if (wq !== null && wqHasSleeper(wq)) wakeUp(wq, POLLERR);
+}
+
+/** Tells who waits, and tracers, that an error is pending. @kernel sk_error_report net/core/sock.c */
+export function skErrorReport(sk: Sock): void {
+  sk.skErrorReport(sk);
+  if (sk.skcFamily !== AF_INET) return;
+  const tp = sk.net.machine.trace.sock.inetSkErrorReport;
+  if (tp.probe !== null) tp.probe(sk);
 }
 
 /** Tells readers that data has come. @kernel sock_def_readable net/core/sock.c */
@@ -358,14 +368,14 @@ export function skbSetOwnerR(skb: SkBuff, sk: Sock): void {
   skb.sk = sk;
   skb.destructor = sockRfree;
   sk.skRmemAlloc += skb.truesize;
-  sk.skForwardAlloc -= skb.truesize;
+  skMemCharge(sk, skb.truesize);
 }
 
 /** @kernel sock_rfree net/core/sock.c */
 export function sockRfree(skb: SkBuff): void {
   const sk = skb.sk as Sock;
   sk.skRmemAlloc -= skb.truesize;
-  skbRmemUncharge(sk, skb.truesize);
+  skMemUncharge(sk, skb.truesize);
 }
 
 /**
@@ -396,7 +406,7 @@ export function __sockQueueRcvSkb(sk: Sock, skb: SkBuff): number {
 
 /** Filter and queue. @kernel sock_queue_rcv_skb_reason net/core/sock.c */
 export function sockQueueRcvSkbReason(sk: Sock, skb: SkBuff): number {
-  const reason = skFilter(sk, skb);
+  const reason = skFilterReason(sk, skb);
   return reason !== SKB_NOT_DROPPED_YET ? reason : __sockQueueRcvSkb(sk, skb);
 }
 
@@ -419,7 +429,7 @@ export function sockQueueErrSkb(sk: Sock, skb: SkBuff): number {
   sk.skRmemAlloc += skb.truesize;
   skbDstForce(skb);
   __skbQueueTail(sk.skErrorQueue, skb);
-  if (!sockFlag(sk, SOCK_DEAD)) sk.skErrorReport(sk);
+  if (!sockFlag(sk, SOCK_DEAD)) skErrorReport(sk);
   return 0;
 }
 
@@ -446,7 +456,7 @@ export function sockDequeueErrSkb(sk: Sock): SkBuff | null {
   const icmpNext = isIcmpErrSkb(next);
   if (icmpNext && next !== null) sk.skErr = skbExtErr(next).eeErrno;
   else if (isIcmpErrSkb(skb)) sk.skErr = 0;
-  if (icmpNext) sk.skErrorReport(sk);
+  if (icmpNext) skErrorReport(sk);
   return skb;
 }
 
@@ -465,7 +475,7 @@ export function skErrorQueuePurge(sk: Sock): void {
  * @kernel __sk_receive_skb net/core/sock.c
  */
 export function skReceiveSkb(sk: Sock, skb: SkBuff): number {
-  const reason = skFilter(sk, skb);
+  const reason = skFilterReason(sk, skb);
   if (reason !== SKB_NOT_DROPPED_YET) {
     kfreeSkb(skb, reason);
     return 1;
@@ -481,12 +491,19 @@ export function skReceiveSkb(sk: Sock, skb: SkBuff): number {
 
 // Sending.
 
+/** The flow's hash goes with its packets. @kernel skb_set_hash_from_sk include/net/sock.h */
+export function skbSetHashFromSk(skb: SkBuff, sk: Sock): void {
+  if (sk.skTxhash === 0) return;
+  skb.l4Hash = true;
+  skb.hash = sk.skTxhash;
+}
+
 /** Charges a packet to its sender. @kernel skb_set_owner_w net/core/sock.c */
 export function skbSetOwnerW(skb: SkBuff, sk: Sock): void {
   skbOrphan(skb);
   skb.sk = sk;
   skb.destructor = sockWfree;
-  skb.hash = sk.skTxhash;
+  skbSetHashFromSk(skb, sk);
   sk.skWmemAlloc += skb.truesize;
 }
 

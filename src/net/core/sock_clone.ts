@@ -91,8 +91,7 @@ export function skCloneLock(sk: Sock): Sock | null {
   newsk.skFilter = filter;
   if (filter !== null) newsk.skOmemAlloc = filter.size;
   newsk.skIncomingCpu = sk.net.machine.cpu.id;
-  const memory = newsk.skProt.memory(newsk.net);
-  if (memory !== null) memory.socketsAllocated++;
+  if (newsk.skMemory !== null) newsk.skMemory.socketsAllocated++;
   const stamps = (1 << SOCK_TIMESTAMP) | (1 << SOCK_TIMESTAMPING_RX_SOFTWARE);
   if ((newsk.skFlags & stamps) !== 0) newsk.net.machine.netGlobals.netstampNeeded++;
   return newsk;

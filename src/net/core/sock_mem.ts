@@ -6,9 +6,10 @@
  * granted, above `high` nothing but the guaranteed minimum of each socket.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
+import type { ProtoMemory, Sock } from '#include/net/sock.ts';
 import { SOCK_SNDBUF_LOCK } from '#include/net/sock.ts';
 import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
+import { SOCK_STREAM } from '#uapi/socket.ts';
 
 /** Size of an accounting page. */
 export const PAGE_SIZE = 4096;
@@ -26,20 +27,28 @@ export function skMemPages(amt: number): number {
 }
 
 /** @kernel sk_has_account include/net/sock.h */
-function accountOf(sk: Sock): ProtoMemory | null {
-  return sk.skProt.memory(sk.net);
+export function skHasAccount(sk: Sock): boolean {
+  return sk.skMemory !== null;
 }
 
 /** @kernel sk_under_memory_pressure include/net/sock.h */
 export function skUnderMemoryPressure(sk: Sock): boolean {
-  const memory = accountOf(sk);
-  return memory !== null && memory.memoryPressure !== 0;
+  return sk.skMemory !== null && sk.skMemory.memoryPressure !== 0;
 }
 
-function guaranteed(sk: Sock, prot: Proto, kind: number): boolean {
-  if (kind === SK_MEM_RECV) return sk.skRmemAlloc < prot.memoryMin(sk.net, SK_MEM_RECV);
-  if (sk.skType === 1) return sk.skWmemQueued < prot.memoryMin(sk.net, SK_MEM_SEND);
-  return sk.skWmemAlloc < prot.memoryMin(sk.net, SK_MEM_SEND);
+/** Has the socket less than every socket may have, whatever the state of the protocol? */
+function belowMinimum(sk: Sock, kind: number): boolean {
+  const minimum = sk.skProt.memoryMin(sk.net, kind);
+  if (kind === SK_MEM_RECV) return sk.skRmemAlloc < minimum;
+  return (sk.skType === SOCK_STREAM ? sk.skWmemQueued : sk.skWmemAlloc) < minimum;
+}
+
+/** Under pressure a socket may have its even share. Protocols that know no pressure have none. */
+function belowShare(sk: Sock, memory: ProtoMemory): boolean {
+  if (sk.skProt.enterMemoryPressure === null) return false;
+  if (memory.memoryPressure === 0) return true;
+  const used = skMemPages(sk.skWmemQueued + sk.skRmemAlloc + sk.skForwardAlloc);
+  return memory.sysctlMem[2] > memory.socketsAllocated * used;
 }
 
 /** @kernel __sk_mem_raise_allocated net/core/sock.c */
@@ -59,27 +68,21 @@ function skMemRaiseAllocated(
     return true;
   }
   if (allocated > pressure) prot.enterMemoryPressure?.(sk);
-  if (allocated <= high) {
-    if (guaranteed(sk, prot, kind)) return true;
-    if (memory.memoryPressure === 0) return true;
-    // Under pressure a socket may have its even share.
-    const used = skMemPages(sk.skWmemQueued + sk.skRmemAlloc + sk.skForwardAlloc);
-    if (high > memory.socketsAllocated * used) return true;
-  } else if (guaranteed(sk, prot, kind)) {
-    return true;
-  }
-  if (kind === SK_MEM_SEND && sk.skType === 1) {
+  if (allocated <= high && (belowMinimum(sk, kind) || belowShare(sk, memory))) return true;
+  if (kind === SK_MEM_SEND && sk.skType === SOCK_STREAM) {
     skStreamModerateSndbuf(sk);
     // A stream that is over its buffer already must be allowed to finish the packet at hand.
     if (sk.skWmemQueued + size >= sk.skSndbuf) return true;
   }
+  const tp = sk.net.machine.trace.sock.sockExceedBufLimit;
+  if (tp.probe !== null) tp.probe(sk, prot, allocated, kind);
   memory.memoryAllocated -= amt;
   return false;
 }
 
 /** @kernel __sk_mem_schedule net/core/sock.c */
 export function __skMemSchedule(sk: Sock, size: number, kind: number): boolean {
-  const memory = accountOf(sk);
+  const memory = sk.skMemory;
   if (memory === null) return true;
   const amt = skMemPages(size);
   sk.skForwardAlloc += amt << PAGE_SHIFT;
@@ -103,19 +106,17 @@ export function skRmemSchedule(sk: Sock, _skb: SkBuff | null, size: number): boo
 /** Takes the memory whatever the limits say: for what must not fail. @kernel sk_forced_mem_schedule net/ipv4/tcp_output.c */
 export function skForcedMemSchedule(sk: Sock, size: number): void {
   const delta = size - sk.skForwardAlloc;
-  if (delta <= 0) return;
-  const memory = accountOf(sk);
+  const memory = sk.skMemory;
+  if (delta <= 0 || memory === null) return;
   const amt = skMemPages(delta);
   sk.skForwardAlloc += amt << PAGE_SHIFT;
-  if (memory !== null) memory.memoryAllocated += amt;
+  memory.memoryAllocated += amt;
 }
 
 /** @kernel __sk_mem_reclaim net/core/sock.c */
-function __skMemReclaim(sk: Sock, amount: number): void {
-  const memory = accountOf(sk);
+function __skMemReclaim(sk: Sock, memory: ProtoMemory, amount: number): void {
   const pages = amount >> PAGE_SHIFT;
   sk.skForwardAlloc -= pages << PAGE_SHIFT;
-  if (memory === null) return;
   memory.memoryAllocated -= pages;
   if (memory.memoryPressure !== 0 && memory.memoryAllocated < memory.sysctlMem[0]) {
     sk.skProt.leaveMemoryPressure?.(sk);
@@ -124,8 +125,10 @@ function __skMemReclaim(sk: Sock, amount: number): void {
 
 /** Gives whole unused pages back to the protocol. @kernel sk_mem_reclaim include/net/sock.h */
 export function skMemReclaim(sk: Sock): void {
+  const memory = sk.skMemory;
+  if (memory === null) return;
   const reclaimable = sk.skForwardAlloc - sk.skReservedMem;
-  if (reclaimable >= PAGE_SIZE) __skMemReclaim(sk, reclaimable);
+  if (reclaimable >= PAGE_SIZE) __skMemReclaim(sk, memory, reclaimable);
 }
 
 /** At the end of a socket: everything goes back. @kernel sk_mem_reclaim_final include/net/sock.h */
@@ -136,11 +139,12 @@ export function skMemReclaimFinal(sk: Sock): void {
 
 /** @kernel sk_mem_charge include/net/sock.h */
 export function skMemCharge(sk: Sock, size: number): void {
-  sk.skForwardAlloc -= size;
+  if (sk.skMemory !== null) sk.skForwardAlloc -= size;
 }
 
 /** @kernel sk_mem_uncharge include/net/sock.h */
 export function skMemUncharge(sk: Sock, size: number): void {
+  if (sk.skMemory === null) return;
   sk.skForwardAlloc += size;
   skMemReclaim(sk);
 }
