@@ -50,6 +50,42 @@ export class RateSample {
   isAckDelayed = false;
 }
 
+/**
+ * What the processing of one ACK finds out. Linux keeps it on the stack; here one record for each
+ * depth of nesting lives in NetGlobals, so that no ACK allocates.
+ * @kernel tcp_sacktag_state net/ipv4/tcp_input.c
+ */
+export class TcpSacktagState {
+  /** FLAG_* found while tagging. */
+  flag = 0;
+  /** Transmission times in us of the first and last segment newly SACKed and never retransmitted; 0: none. */
+  firstSackt = 0;
+  lastSackt = 0;
+  /** Lowest sequence number that arrived out of order. */
+  reord = 0;
+  /** Segments newly SACKed, or delivered twice. */
+  sackDelivered = 0;
+  mssNow = 0;
+  /** The same for what the cumulative ACK covered: times in us, lowest sequence, segments. */
+  firstAckt = 0;
+  lastAckt = 0;
+  ackReord = 0;
+  pktsAcked = 0;
+  fullyAcked = false;
+  /** First packet that stays on the retransmit queue. */
+  rtxHead: SkBuff | null = null;
+  /** REXMIT_* */
+  rexmit = 0;
+  readonly rate: RateSample = new RateSample();
+  /** The SACK blocks of the ACK, sorted. */
+  readonly sp: TcpSackBlock[] = [
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+    new TcpSackBlock(),
+  ];
+}
+
 /** A sliding-window minimum, three best samples. @kernel minmax include/linux/win_minmax.h */
 export class Minmax {
   t0 = 0;
@@ -173,6 +209,8 @@ export class TcpSock extends InetConnectionSock {
   keepaliveIntvl = 0;
   readonly rxOpt: TcpOptionsReceived = new TcpOptionsReceived();
   sndSsthresh = 0;
+  /** Threshold to go back to when a reduction proves wrong; 0: it stands. */
+  priorSsthresh = 0;
   sndCwnd = 0;
   sndCwndCnt = 0;
   sndCwndClamp = 0;

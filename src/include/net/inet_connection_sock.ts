@@ -335,7 +335,7 @@ export class InetTimewaitSock extends SockCommon {
   twRcvWnd: number;
   twTsOffset: number;
   twTsRecent: number;
-  twLastOowAckTime: number;
+  lastOowAckTime: number;
   /** Seconds. */
   twTsRecentStamp: number;
   twTxDelay: number;
@@ -361,7 +361,7 @@ export class InetTimewaitSock extends SockCommon {
     this.twRcvWnd = 0;
     this.twTsOffset = 0;
     this.twTsRecent = 0;
-    this.twLastOowAckTime = 0;
+    this.lastOowAckTime = 0;
     this.twTsRecentStamp = 0;
     this.twTxDelay = 0;
     this.twRcvNxt = 0;

@@ -9,6 +9,7 @@ import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
+import type { TcpSacktagState } from '#include/linux/tcp.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
@@ -125,6 +126,9 @@ export class NetGlobals {
   tcpHashinfo: InetHashinfo | null = null;
   /** Bound AF_UNIX sockets: paths of the machine, and abstract names of each namespace. */
   readonly unixNames: Map<string, Sock> = new Map();
+  /** Records of ACKs in progress, one for each depth of nesting, and the present depth. */
+  readonly tcpSacktagStates: TcpSacktagState[] = [];
+  tcpSacktagDepth = 0;
   /** Netlink sockets bound, by protocol. */
   readonly nlTable: Map<number, Sock[]> = new Map();
   readonly nlKernelSocks: Map<string, (skb: SkBuff) => void> = new Map();

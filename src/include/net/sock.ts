@@ -185,6 +185,9 @@ export class Sock extends SockCommon {
   skFragSize: number;
   skDstCache: DstEntry | null;
   skDstPendingConfirm: boolean;
+  /** Route of received packets, for early demux, and the interface it is good for. */
+  skRxDst: DstEntry | null;
+  skRxDstIfindex: number;
   skRouteCaps: number;
   skRouteForcedCaps: number;
   skGsoType: number;
@@ -282,6 +285,8 @@ export class Sock extends SockCommon {
     this.skFragSize = 0;
     this.skDstCache = null;
     this.skDstPendingConfirm = false;
+    this.skRxDst = null;
+    this.skRxDstIfindex = 0;
     this.skRouteCaps = 0;
     this.skRouteForcedCaps = 0;
     this.skGsoType = 0;
