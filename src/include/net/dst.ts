@@ -14,6 +14,10 @@ export const DST_NOPOLICY = 0x0004;
 export const DST_NOCOUNT = 0x0008;
 export const DST_FAKE_RTABLE = 0x0010;
 
+/** Bits of RTAX_FEATURES: the route's congestion control needs ECN, and the route allows it. */
+export const DST_FEATURE_ECN_CA: number = 1 << 31;
+export const DST_FEATURE_ECN_MASK: number = DST_FEATURE_ECN_CA | 1;
+
 export const DST_OBSOLETE_NONE = 0;
 export const DST_OBSOLETE_DEAD = 2;
 export const DST_OBSOLETE_FORCE_CHK = -1;

@@ -342,6 +342,7 @@ export class InetTimewaitSock extends SockCommon {
   twRcvNxt: number;
   twSndNxt: number;
   twEntryStamp: number;
+  twUsecTs: boolean;
 
   constructor(net: Net, family: number, prot: Proto) {
     super(net, family, SOCK_KIND_TIMEWAIT);
@@ -367,6 +368,7 @@ export class InetTimewaitSock extends SockCommon {
     this.twRcvNxt = 0;
     this.twSndNxt = 0;
     this.twEntryStamp = 0;
+    this.twUsecTs = false;
   }
 }
 

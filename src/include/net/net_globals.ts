@@ -6,10 +6,9 @@ import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.t
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
-import type { TcpSock } from '#include/linux/tcp.ts';
+import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
-import type { TcpSacktagState } from '#include/linux/tcp.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
@@ -146,6 +145,8 @@ export class NetGlobals {
   readonly inetEhashSecret: Int32Array = new Int32Array(4);
   readonly netSecret: Int32Array = new Int32Array(4);
   readonly tsSecret: Int32Array = new Int32Array(4);
+  /** @kernel syncookie_secret net/ipv4/syncookies.c */
+  readonly syncookieSecret: readonly Int32Array[] = [new Int32Array(4), new Int32Array(4)];
   /** Limits of net.core. */
   netdevBudget = 300;
   netdevBudgetUsecs = 2000;

@@ -177,6 +177,14 @@ export interface TcpCongestionOps {
 export const TCP_CONG_NON_RESTRICTED = 0x1;
 export const TCP_CONG_NEEDS_ECN = 0x2;
 
+/** Flags of TcpCongestionOps.inAckEvent. */
+export const CA_ACK_SLOWPATH = 1;
+export const CA_ACK_WIN_UPDATE = 2;
+export const CA_ACK_ECE = 4;
+
+/** Recoveries without DSACK until RACK's window narrows again. */
+export const TCP_RACK_RECOVERY_THRESH = 16;
+
 export const CA_EVENT_TX_START = 0;
 export const CA_EVENT_CWND_RESTART = 1;
 export const CA_EVENT_COMPLETE_CWR = 2;

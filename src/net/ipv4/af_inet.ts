@@ -78,6 +78,11 @@ export function inetSockDestruct(sk: Sock): void {
     sk.skDstCache = null;
     dstRelease(dst);
   }
+  const rxDst = sk.skRxDst;
+  if (rxDst !== null) {
+    sk.skRxDst = null;
+    dstRelease(rxDst);
+  }
 }
 
 /** Gives the socket a port if it has none: 0 or -EAGAIN when all are taken. @kernel inet_autobind net/ipv4/af_inet.c */

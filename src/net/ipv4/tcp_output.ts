@@ -67,8 +67,8 @@ import {
   inetCskIncPingpongCnt,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpEnterCwr } from '#net/ipv4/tcp_input_cwnd.ts';
-import { tcpCheckSpace } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { tcpInitCwnd, tcpRearmRto } from '#net/ipv4/tcp_input_rtt.ts';
+import { tcpCheckSpace } from '#net/ipv4/tcp_input_space.ts';
 import { tcpChronoStart } from '#net/ipv4/tcp_output_chrono.ts';
 import {
   tcpEstablishedOptions,

@@ -1,0 +1,69 @@
+/**
+ * Sequence numbers, timestamp offsets and port offsets that cannot be guessed from outside.
+ *
+ * Counterpart: net/core/secure_seq.c. RFC 6528 (initial sequence numbers: a keyed hash of the four
+ * tuple plus a clock), RFC 7323#5.4 (timestamp offsets), RFC 6056#3.3.4 (ports).
+ */
+
+import type { Net } from '#include/net/net_namespace.ts';
+import { HZ, type Machine } from '#kernel/machine.ts';
+import { siphash2u32, siphash3u32, siphash4u32 } from '#lib/siphash.ts';
+
+const EPHEMERAL_PORT_SHUFFLE_PERIOD = 10 * HZ;
+
+/**
+ * The keys of this machine, drawn at first use.
+ * @kernel net_secret_init net/core/secure_seq.c
+ */
+function netSecret(machine: Machine, key: Int32Array): Int32Array {
+  if ((key[0]! | key[1]! | key[2]! | key[3]!) === 0) {
+    for (let i = 0; i < 4; i++) key[i] = machine.random.i32();
+  }
+  return key;
+}
+
+/**
+ * Advances by one each 64 ns of wall time, so that a later connection of the same four-tuple starts
+ * behind an earlier one; wraps in 274 s.
+ * @kernel seq_scale net/core/secure_seq.c
+ */
+function seqScale(machine: Machine, seq: number): number {
+  // 1e9 / 64 ticks a second; the product is wanted modulo 2^32 only.
+  const ticks = Math.imul(machine.bootEpochSec | 0, 15625000) + Math.floor(machine.nowNs / 64);
+  return (seq + ticks) | 0;
+}
+
+/**
+ * Initial sequence number, int32. Addresses and ports in host order.
+ * @kernel secure_tcp_seq net/core/secure_seq.c
+ * @rfc 6528#3
+ */
+export function secureTcpSeq(
+  machine: Machine,
+  saddr: number,
+  daddr: number,
+  sport: number,
+  dport: number,
+): number {
+  const key = netSecret(machine, machine.netGlobals.netSecret);
+  return seqScale(machine, siphash3u32(saddr, daddr, (sport << 16) | dport, key));
+}
+
+/** @kernel secure_tcp_ts_off net/core/secure_seq.c */
+export function secureTcpTsOff(net: Net, saddr: number, daddr: number): number {
+  if (net.ipv4.sysctlTcpTimestamps !== 1) return 0;
+  const key = netSecret(net.machine, net.machine.netGlobals.tsSecret);
+  return siphash2u32(saddr, daddr, key) | 0;
+}
+
+/** Where the search for a local port begins, u32. @kernel secure_ipv4_port_ephemeral net/core/secure_seq.c */
+export function secureIpv4PortEphemeral(
+  machine: Machine,
+  saddr: number,
+  daddr: number,
+  dport: number,
+): number {
+  const key = netSecret(machine, machine.netGlobals.netSecret);
+  const period = Math.trunc(machine.jiffies / EPHEMERAL_PORT_SHUFFLE_PERIOD);
+  return siphash4u32(saddr, daddr, dport, period, key) >>> 0;
+}

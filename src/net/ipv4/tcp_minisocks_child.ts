@@ -1,0 +1,39 @@
+/**
+ * The first segment of a child socket. Counterpart: tcp_child_process of net/ipv4/tcp_minisocks.c;
+ * apart from the rest, since it calls the state machine, which calls the rest.
+ */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
+import type { Sock } from '#include/net/sock.ts';
+import { tcpSk } from '#include/net/tcp.ts';
+import { view } from '#mm/memory.ts';
+import { __skAddBacklog, sockOwnedByUser, sockPut } from '#net/core/sock.ts';
+import { tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
+import { TCP_SYN_RECV, tcphdr } from '#uapi/tcp.ts';
+
+/**
+ * Feeds the segment that completed the handshake to the new socket, and wakes the one who accepts.
+ * Drops the caller's reference to `child`. 0, or the reason to reset the sender.
+ * @kernel tcp_child_process net/ipv4/tcp_minisocks.c
+ */
+export function tcpChildProcess(parent: Sock, child: Sock, skb: SkBuff): number {
+  const state = child.skcState;
+  let reason = 0;
+  child.skNapiId = skb.napiId;
+  tcpSegsIn(tcpSk(child), skb);
+  if (!sockOwnedByUser(child)) {
+    reason = tcpRcvStateProcess(child, skb);
+    if (state === TCP_SYN_RECV && child.skcState !== state) parent.skDataReady(parent);
+  } else {
+    __skAddBacklog(child, skb);
+  }
+  sockPut(child);
+  return reason;
+}
+
+/** @kernel tcp_segs_in include/net/tcp.h */
+export function tcpSegsIn(tp: TcpSock, skb: SkBuff): void {
+  const segs = Math.max(1, skb.shinfo.gsoSegs);
+  tp.segsIn += segs;
+  if (skb.len > tcphdr.hdrlen(view, skb.transportHeader)) tp.dataSegsIn += segs;
+}
