@@ -1,6 +1,6 @@
 /** `softnet tap`: a machine in the network of the real kernel. */
 import { UserError } from '#cli/errors.ts';
-import { bootReal, haltReal, realSyscalls } from '#host/node/real_host.ts';
+import { bootReal, haltReal, type RealHost, realSyscalls } from '#host/node/real_host.ts';
 import { TapLink } from '#host/node/tap_link.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -40,9 +40,9 @@ function passTo(stream: NodeJS.WriteStream): Output {
 class RealPrograms {
   private readonly fork: (name: string) => SyscallTable;
 
-  constructor(machine: Machine, host: Parameters<typeof realSyscalls>[0]) {
+  constructor(machine: Machine, host: RealHost) {
     this.fork = (name) =>
-      realSyscalls(host, machine, makeSyscalls(createTask(machine, name, machine.initNet)));
+      realSyscalls(host, makeSyscalls(createTask(machine, name, machine.initNet)));
   }
 
   async run(main: Main, argv: readonly string[], stdout: Output, stderr: Output): Promise<number> {

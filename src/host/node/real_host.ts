@@ -111,15 +111,11 @@ export function haltReal(machine: Machine, host: RealHost): void {
   host.stop();
 }
 
-/**
- * The system calls of a task for programs in real time: each call finds the clock at the present
- * time, and what it sends leaves at once.
- */
-export function realSyscalls(host: RealHost, machine: Machine, sys: SyscallTable): SyscallTable {
+/** The system calls of a task for programs in real time: what a call sends leaves at once. */
+export function realSyscalls(host: RealHost, sys: SyscallTable): SyscallTable {
   const wrapped: Record<string, unknown> = {};
   for (const [name, call] of Object.entries(sys) as [string, (...args: unknown[]) => unknown][]) {
     wrapped[name] = (...args: unknown[]): unknown => {
-      machine.enter(host.readClock());
       const result = call.apply(sys, args);
       for (const flush of host.afterEntry) flush();
       return result;
