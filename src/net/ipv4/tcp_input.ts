@@ -614,7 +614,11 @@ function tcpRcvStateData(sk: Sock, skb: SkBuff, th: number): number {
   return 1;
 }
 
-/** LISTEN. 0 or the reason to reset the sender. @kernel tcp_rcv_state_process net/ipv4/tcp_input.c @rfc 9293#3.10.7.2 */
+/**
+ * LISTEN. 0 or the reason to reset the sender.
+ * @kernel tcp_rcv_state_process net/ipv4/tcp_input.c
+ * @rfc 9293#3.10.7.2
+ */
 function tcpRcvListen(sk: Sock, skb: SkBuff, th: number): number {
   const flags = tcphdr.flags(view, th);
   if ((flags & TCPHDR_ACK) !== 0) return SKB_DROP_REASON_TCP_FLAGS;

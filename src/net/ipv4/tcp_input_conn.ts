@@ -29,7 +29,7 @@ import {
 } from '#net/ipv4/inet_connection_sock.ts';
 import { cookieInitSequence } from '#net/ipv4/syncookies.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
-import { tcpOpenreqInitRwin } from '#net/ipv4/tcp_minisocks.ts';
+import { tcpOpenreqInitRwin } from '#net/ipv4/tcp_minisocks_req.ts';
 import { TCP_SYNACK_COOKIE, TCP_SYNACK_NORMAL } from '#net/ipv4/tcp_output_ctl.ts';
 import { INET_ECN_MASK, INET_ECN_NOT_ECT } from '#uapi/ip.ts';
 import {

@@ -196,7 +196,10 @@ export function tcpSimpleRetransmit(sk: Sock): void {
 
 // ---- MTU probes --------------------------------------------------------------------------------
 
-/** @kernel tcp_mtup_probe_failed net/ipv4/tcp_input.c @rfc 4821#7.6.2 */
+/**
+ * @kernel tcp_mtup_probe_failed net/ipv4/tcp_input.c
+ * @rfc 4821#7.6.2
+ */
 function tcpMtupProbeFailed(sk: Sock): void {
   const tp = tcpSk(sk);
   tp.mtupSearchHigh = tp.mtupProbeSize - 1;

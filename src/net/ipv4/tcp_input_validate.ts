@@ -86,7 +86,10 @@ function tcpRstAcceptable(sk: Sock, skb: SkBuff): boolean {
   return seq === maxSack;
 }
 
-/** @kernel tcp_validate_incoming net/ipv4/tcp_input.c @rfc 5961#4.2 */
+/**
+ * @kernel tcp_validate_incoming net/ipv4/tcp_input.c
+ * @rfc 5961#4.2
+ */
 function tcpSynChallenge(sk: Sock, skb: SkBuff, synInerr: boolean): false {
   if (synInerr) tcpIncStats(sk.net, TCP_MIB_INERRS);
   netIncStats(sk.net, LINUX_MIB_TCPSYNCHALLENGE);

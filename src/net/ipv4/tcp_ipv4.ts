@@ -86,10 +86,10 @@ import {
   TCP_TW_RST,
   TCP_TW_SYN,
   TcpMinisockOut,
-  tcpCheckReq,
   tcpTimewaitStateProcess,
 } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpChildProcess, tcpSegsIn } from '#net/ipv4/tcp_minisocks_child.ts';
+import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpReleaseCb } from '#net/ipv4/tcp_output_release.ts';
 import { tcpClearXmitTimers, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
 import { tcpSetKeepalive } from '#net/ipv4/tcp_timer.ts';
@@ -476,7 +476,11 @@ function tcpV4RcvSock(net: Net, skb: SkBuff, sk: Sock, refcounted: boolean, twIs
   return 0;
 }
 
-/** Nobody is there: says so. @kernel tcp_v4_rcv net/ipv4/tcp_ipv4.c @rfc 9293#3.10.7.1 */
+/**
+ * Nobody is there: says so.
+ * @kernel tcp_v4_rcv net/ipv4/tcp_ipv4.c
+ * @rfc 9293#3.10.7.1
+ */
 function tcpV4RcvNoSocket(net: Net, skb: SkBuff): number {
   tcpV4FillCb(skb);
   if (tcpChecksumComplete(skb)) return tcpV4DropCsum(net, skb);

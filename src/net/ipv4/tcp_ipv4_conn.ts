@@ -38,7 +38,7 @@ import { cookieInitTimestamp } from '#net/ipv4/syncookies.ts';
 import { tcpConnRequest, tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { __tcpV4SendCheck, tcpV4ReqskSendAck, tcpV4SendReset } from '#net/ipv4/tcp_ipv4_send.ts';
-import { tcpCaOpenreqChild, tcpCreateOpenreqChild } from '#net/ipv4/tcp_minisocks.ts';
+import { tcpCaOpenreqChild, tcpCreateOpenreqChild } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpConnect } from '#net/ipv4/tcp_output_connect.ts';
 import { TCP_SYNACK_COOKIE, tcpMakeSynack, tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';

@@ -22,7 +22,7 @@ import { tcpClockTs } from '#include/net/tcp_inlines.ts';
 import { csumTcpudpMagic, csumTcpudpNofold } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
-import { tcpSynackWindow } from '#net/ipv4/tcp_minisocks.ts';
+import { tcpSynackWindow } from '#net/ipv4/tcp_minisocks_req.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { RTN_LOCAL } from '#uapi/rtnetlink.ts';

@@ -49,7 +49,10 @@ import { TCP_CA_Recovery } from '#uapi/tcp.ts';
 const TCP_RACK_STATIC_REO_WND = 0x2;
 const TCP_RACK_NO_DUPTHRESH = 0x4;
 
-/** @kernel tcp_rack_reo_wnd net/ipv4/tcp_recovery.c @rfc 8985#6.2 */
+/**
+ * @kernel tcp_rack_reo_wnd net/ipv4/tcp_recovery.c
+ * @rfc 8985#6.2
+ */
 function tcpRackReoWnd(sk: Sock): number {
   const tp = tcpSk(sk);
   if (tp.reordSeen === 0) {
