@@ -2,6 +2,7 @@
  * Paths: the trees of /proc, /sys and /run/netns as nodes that are made when looked at.
  * Counterpart of fs/namei.c, as far as files without a disk need it.
  */
+import type { File } from '#kernel/sched/file.ts';
 import { ENAMETOOLONG, ENOENT, ENOTDIR } from '#uapi/errno.ts';
 
 /** A file whose text is made when it is first read. */
@@ -19,7 +20,14 @@ export interface DirectoryNode {
   lookup(name: string): FsNode | null;
 }
 
-export type FsNode = RegularNode | DirectoryNode;
+/** A driver's door, e.g. /dev/net/tun. */
+export interface DeviceNode {
+  readonly kind: 'device';
+  /** What opening it makes: a file of the driver's, or a negative errno. */
+  open(flags: number): File | number;
+}
+
+export type FsNode = RegularNode | DirectoryNode | DeviceNode;
 
 const PATH_MAX = 4096;
 

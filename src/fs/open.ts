@@ -66,7 +66,20 @@ function mayOpen(node: FsNode, flags: number): number {
   const writes = (flags & O_ACCMODE) !== O_RDONLY;
   if (node.kind === 'dir') return writes || (flags & O_CREAT) !== 0 ? -EISDIR : 0;
   if ((flags & O_DIRECTORY) !== 0) return -ENOTDIR;
-  return writes && node.store === null ? -EACCES : 0;
+  return node.kind === 'file' && writes && node.store === null ? -EACCES : 0;
+}
+
+/** The file that a node becomes. */
+function fileOf(task: Task, node: FsNode, flags: number): File | number {
+  const status = flags & (O_ACCMODE | O_NONBLOCK | O_DIRECTORY);
+  switch (node.kind) {
+    case 'dir':
+      return new File(task.machine, directoryFops, status, node);
+    case 'device':
+      return node.open(status);
+    default:
+      return new File(task.machine, seqFops, status, new SeqFile(node));
+  }
 }
 
 /** Opens a file below `root`: the descriptor or a negative errno. @kernel do_sys_open fs/open.c */
@@ -79,11 +92,8 @@ export function doSysOpen(task: Task, root: DirectoryNode, path: string, flags: 
   const err = mayOpen(node, flags);
   if (err !== 0) return err;
   if (!task.files.hasRoom()) return -EMFILE;
-  const status = flags & (O_ACCMODE | O_NONBLOCK | O_DIRECTORY);
-  const file =
-    node.kind === 'dir'
-      ? new File(task.machine, directoryFops, status, node)
-      : new File(task.machine, seqFops, status, new SeqFile(node));
+  const file = fileOf(task, node, flags);
+  if (typeof file === 'number') return file;
   return task.files.install(file, (flags & O_CLOEXEC) !== 0);
 }
 

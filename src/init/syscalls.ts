@@ -6,7 +6,7 @@
  */
 import { doEpollCreate, doEpollCtl, doEpollWait } from '#fs/eventpoll.ts';
 import { doFcntl, ksysDup, ksysDup3 } from '#fs/fcntl.ts';
-import { type DirectoryNode, directory } from '#fs/namei.ts';
+import { type DirectoryNode, directory, directoryOfPaths } from '#fs/namei.ts';
 import { ksysSetns, ksysUnshare, netnsDirectory, nsMount, nsUmount } from '#fs/nsfs.ts';
 import { doSysOpen, iterateDir } from '#fs/open.ts';
 import { doPipe2 } from '#fs/pipe.ts';
@@ -41,10 +41,23 @@ import type { SyscallTable } from '#uapi/unistd.ts';
 /** Longest host name. @kernel __NEW_UTS_LEN include/uapi/linux/utsname.h */
 const UTS_LEN = 64;
 
+/** /dev: what drivers have registered. @kernel misc_open drivers/char/misc.c */
+function devices(task: Task): DirectoryNode {
+  const { miscDevices } = task.machine.netGlobals;
+  return directoryOfPaths(
+    () => [...miscDevices.keys()],
+    (path) => {
+      const open = miscDevices.get(path);
+      return open === undefined ? null : { kind: 'device', open: (flags) => open(task.net, flags) };
+    },
+  );
+}
+
 /** What the task finds at `/`. */
 function rootOf(task: Task): DirectoryNode {
   const netns = directory({ netns: netnsDirectory(task.machine) });
   return directory({
+    dev: devices(task),
     proc: procRoot(task),
     run: netns,
     sys: sysRoot(task.net),
