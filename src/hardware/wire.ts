@@ -62,14 +62,16 @@ export function freeFrame(frame: WireFrame): void {
 export interface WirePort {
   /** A frame has arrived. The port owns it now. */
   receive(frame: WireFrame): void;
-  /** The other end appeared or went away. */
+  /** There is light from the other end, or none any more. */
   linkChanged(up: boolean): void;
 }
 
 /** One end of a medium, as the port sees it. */
 export interface WireEnd {
-  /** Light on the line: the other end is plugged in and up. */
+  /** Light on the line: the other end is plugged in and switched on. */
   readonly up: boolean;
+  /** Switches the port's own light on or off: without it the other end has no link either. */
+  light(on: boolean): void;
   /** Puts a frame on the line. The medium owns it now. */
   send(frame: WireFrame): void;
 }

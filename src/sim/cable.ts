@@ -36,6 +36,8 @@ class Line implements WireEnd {
   private readonly world: World;
   private readonly random: Prandom;
   readonly cable: Cable;
+  /** The end that this line leads to. */
+  private readonly far: 0 | 1;
   impairments: Impairments;
   readonly counters: LineCounters;
   /** Port at the far end. */
@@ -48,9 +50,10 @@ class Line implements WireEnd {
   /** Called with each frame as it is put on the line; for captures. */
   tap: ((frame: WireFrame) => void) | null;
 
-  constructor(world: World, cable: Cable, random: Prandom, impairments: Impairments) {
+  constructor(world: World, cable: Cable, far: 0 | 1, random: Prandom, impairments: Impairments) {
     this.world = world;
     this.cable = cable;
+    this.far = far;
     this.random = random;
     this.impairments = impairments;
     this.counters = {
@@ -71,7 +74,11 @@ class Line implements WireEnd {
   }
 
   get up(): boolean {
-    return this.cable.connected && this.peer !== null;
+    return this.cable.connected && this.peer !== null && this.cable.isLit(this.far);
+  }
+
+  light(on: boolean): void {
+    this.cable.setLight((1 - this.far) as 0 | 1, on);
   }
 
   send(frame: WireFrame): void {
@@ -79,7 +86,7 @@ class Line implements WireEnd {
     counters.sent++;
     world.fingerprint.frame(frame.addr, frame.len);
     if (this.tap !== null) this.tap(frame);
-    if (!this.up) {
+    if (!this.cable.connected || this.peer === null) {
       counters.unplugged++;
       freeFrame(frame);
       return;
@@ -166,6 +173,11 @@ function deliver(subject: unknown, detail: unknown): void {
   (subject as Line).arrived(detail as WireFrame);
 }
 
+/** Switching a light is told to the ports by the world, so that no machine is entered from another. */
+function announce(subject: unknown, _detail: unknown): void {
+  (subject as Cable).announce();
+}
+
 function leave(subject: unknown, detail: unknown): void {
   (subject as Line).left(detail as number);
 }
@@ -175,24 +187,34 @@ export class Cable {
   readonly name: string;
   /** False while the cable is cut. */
   connected: boolean;
+  private readonly world: World;
   private readonly lines: readonly [Line, Line];
   private readonly ports: [WirePort | null, WirePort | null];
+  /** Ports that are switched on. */
+  private readonly lit: [boolean, boolean];
+  /** What the ports were told last. */
+  private readonly told: [boolean, boolean];
 
   constructor(world: World, name: string, impairments: Partial<Impairments> = {}) {
     const checked = checkImpairments(impairments);
+    this.world = world;
     this.name = name;
     this.connected = true;
     this.ports = [null, null];
+    this.lit = [true, true];
+    this.told = [false, false];
     this.lines = [
-      new Line(world, this, world.fork(`${name}/0`), checked),
-      new Line(world, this, world.fork(`${name}/1`), checked),
+      new Line(world, this, 1, world.fork(`${name}/0`), checked),
+      new Line(world, this, 0, world.fork(`${name}/1`), checked),
     ];
+    world.nameSubject(this, name);
     for (const line of this.lines) world.nameSubject(line, name);
   }
 
   /** Plugs a port into end 0 or 1; returns what it sends through. */
   plug(end: 0 | 1, port: WirePort): WireEnd {
     this.ports[end] = port;
+    this.lit[end] = true;
     this.lines[(1 - end) as 0 | 1].peer = port;
     this.announce();
     return this.lines[end];
@@ -202,6 +224,7 @@ export class Cable {
   unplug(end: 0 | 1): void {
     this.ports[end]?.linkChanged(false);
     this.ports[end] = null;
+    this.told[end] = false;
     this.lines[(1 - end) as 0 | 1].peer = null;
     this.announce();
   }
@@ -232,8 +255,25 @@ export class Cable {
     this.lines[end].tap = listener;
   }
 
-  private announce(): void {
-    const up = this.connected && this.ports[0] !== null && this.ports[1] !== null;
-    for (const port of this.ports) port?.linkChanged(up);
+  /** True when the port at an end is switched on. */
+  isLit(end: 0 | 1): boolean {
+    return this.lit[end];
+  }
+
+  /** The port at an end switches its light; the other hears of it when the world gets there. */
+  setLight(end: 0 | 1, on: boolean): void {
+    if (this.lit[end] === on) return;
+    this.lit[end] = on;
+    this.world.at(this.world.nowNs, EVENT_FRAME, announce, this, null);
+  }
+
+  /** Tells each port whether there is light from the other, if that is news to it. */
+  announce(): void {
+    for (const end of [0, 1] as const) {
+      const { up } = this.lines[end];
+      if (this.told[end] === up) continue;
+      this.told[end] = up;
+      this.ports[end]?.linkChanged(up);
+    }
   }
 }

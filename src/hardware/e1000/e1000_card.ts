@@ -259,6 +259,7 @@ export class E1000Card implements WirePort, PciRegion {
   /** The card has been pulled out of its slot: nothing of it goes on. */
   private powerOff(): void {
     const { chip } = this;
+    chip.end?.light(false);
     chip.end = null;
     chip.carrier = false;
     hrtimerCancel(chip.linkTimer);

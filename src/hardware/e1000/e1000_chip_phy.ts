@@ -186,7 +186,7 @@ function canLink(chip: E1000Chip): boolean {
 }
 
 /** Takes the link down and negotiates anew. */
-export function renegotiate(chip: E1000Chip): void {
+function renegotiate(chip: E1000Chip): void {
   hrtimerCancel(chip.linkTimer);
   setLink(chip, false);
   updateLink(chip);
@@ -194,6 +194,7 @@ export function renegotiate(chip: E1000Chip): void {
 
 /** The cable, CTRL.SLU or the PHY's power has changed. */
 export function updateLink(chip: E1000Chip): void {
+  chip.end?.light(((chip.phy[PHY_CTRL] as number) & MII_CR_POWER_DOWN) === 0);
   if (!canLink(chip)) {
     hrtimerCancel(chip.linkTimer);
     setLink(chip, false);
