@@ -56,8 +56,10 @@ export class Iommu {
 
   /** Closes it again. All three must be what they were when it was mapped. */
   unmap(addr: number, len: number, dir: number): void {
-    this.live--;
-    if (!DEBUG) return;
+    if (!DEBUG) {
+      this.live--;
+      return;
+    }
     const found = this.at(addr).find((m) => m.addr === addr && m.len === len && m.dir === dir);
     if (found === undefined) {
       throw new KernelBug(
@@ -65,6 +67,7 @@ export class Iommu {
         `${this.owner} unmaps what it has not mapped: ${show(addr, len, dir)}`,
       );
     }
+    this.live--;
     for (let block = addr >> BLOCK_SHIFT; block <= (addr + len - 1) >> BLOCK_SHIFT; block++) {
       const list = this.at(block << BLOCK_SHIFT);
       list.splice(list.indexOf(found), 1);
