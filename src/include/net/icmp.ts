@@ -8,6 +8,16 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import {
+  ECONNREFUSED,
+  EHOSTDOWN,
+  EHOSTUNREACH,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENONET,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+} from '#uapi/errno.ts';
+import {
   ICMP_DEST_UNREACH,
   ICMP_PARAMETERPROB,
   ICMP_REDIRECT,
@@ -63,3 +73,31 @@ export function icmpIsErr(type: number): boolean {
       return false;
   }
 }
+
+/** What a code of "destination unreachable" means to a socket. @kernel icmp_err include/net/icmp.h */
+export interface IcmpErrno {
+  /** Positive errno. */
+  readonly errno: number;
+  /** Is it for good, or may the network recover? @rfc 1122#4.2.3.9 */
+  readonly fatal: boolean;
+}
+
+/** By code of ICMP_DEST_UNREACH. @kernel icmp_err_convert net/ipv4/icmp.c */
+export const icmpErrConvert: readonly IcmpErrno[] = [
+  { errno: ENETUNREACH, fatal: false },
+  { errno: EHOSTUNREACH, fatal: false },
+  { errno: ENOPROTOOPT, fatal: true },
+  { errno: ECONNREFUSED, fatal: true },
+  { errno: EMSGSIZE, fatal: false },
+  { errno: EOPNOTSUPP, fatal: false },
+  { errno: ENETUNREACH, fatal: true },
+  { errno: EHOSTDOWN, fatal: true },
+  { errno: ENONET, fatal: true },
+  { errno: ENETUNREACH, fatal: true },
+  { errno: EHOSTUNREACH, fatal: true },
+  { errno: ENETUNREACH, fatal: false },
+  { errno: EHOSTUNREACH, fatal: false },
+  { errno: EHOSTUNREACH, fatal: true },
+  { errno: EHOSTUNREACH, fatal: true },
+  { errno: EHOSTUNREACH, fatal: true },
+];

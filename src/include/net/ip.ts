@@ -3,6 +3,7 @@
  * functions that are inline in Linux. Counterpart of include/net/ip.h, include/net/inet_sock.h.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { Flowi4 } from '#include/net/flow.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
@@ -82,12 +83,17 @@ export class InetSkbParm {
   flags: number;
   /** Largest fragment of a reassembled packet; 0: it came whole. */
   fragMaxSize: number;
+  // PKTINFO_SKB_CB(skb) of a packet on a socket's queue.
+  ipiIfindex: number;
+  ipiSpecDst: number;
 
   constructor() {
     this.iif = 0;
     this.opt = new IpOptions();
     this.flags = 0;
     this.fragMaxSize = 0;
+    this.ipiIfindex = 0;
+    this.ipiSpecDst = 0;
   }
 }
 
@@ -166,6 +172,39 @@ export function ipSendmsgScope(inet: InetSock, ipc: IpcmCookie, msgFlags: number
     (msgFlags & MSG_DONTROUTE) !== 0 ||
     (ipc.opt?.isStrictroute ?? false);
   return local ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+/** The source address of a reply need not be ours. @kernel IP_REPLY_ARG_NOSRCCHECK include/net/ip.h */
+export const IP_REPLY_ARG_NOSRCCHECK = 1;
+
+/** What ip_send_unicast_reply() sends. @kernel ip_reply_arg include/net/ip.h */
+export class IpReplyArg {
+  /** The transport header and whatever follows it. */
+  iov: Uint8Array;
+  /** Sum of the pseudo header. */
+  csum: number;
+  /** Place of the checksum in units of 16 bits; -1: none. */
+  csumoffset: number;
+  flags: number;
+  boundDevIf: number;
+  tos: number;
+  uid: number;
+
+  constructor(iov: Uint8Array) {
+    this.iov = iov;
+    this.csum = 0;
+    this.csumoffset = -1;
+    this.flags = 0;
+    this.boundDevIf = 0;
+    this.tos = 0;
+    this.uid = 0;
+  }
+}
+
+/** Flow and cookie of one kind of sender, which is never entered twice at a time in a namespace. */
+export class IpSendScratch {
+  readonly fl4: Flowi4 = new Flowi4();
+  readonly ipc: IpcmCookie = new IpcmCookie();
 }
 
 // Counters. Linux has a variant of each for contexts that cannot be preempted; here they are one.

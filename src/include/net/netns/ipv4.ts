@@ -3,6 +3,7 @@ import type { InIfaddr } from '#include/linux/inetdevice.ts';
 import { IPV4_DEVCONF_SIZE } from '#include/linux/inetdevice.ts';
 import type { InetFragsNs } from '#include/net/inet_frag.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
+import { IpSendScratch } from '#include/net/ip.ts';
 import type { FibTable } from '#include/net/ip_fib.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
@@ -29,6 +30,12 @@ export class NetnsIpv4 {
   readonly rawHash: Sock[];
   readonly pingHash: Sock[];
   pingPortRover: number;
+  /** What sendmsg of datagram sockets, ICMP, and answers without a socket work with. */
+  readonly sendmsgScratch: IpSendScratch;
+  readonly icmpScratch: IpSendScratch;
+  readonly replyScratch: IpSendScratch;
+  /** Sockets that want packets with the router alert option. @kernel ra_chain include/net/netns/ipv4.h */
+  readonly raChain: Sock[];
   frags: InetFragsNs | null;
   /** Control sockets that send resets, ACKs and ICMP. */
   tcpSk: Sock | null;
@@ -181,6 +188,10 @@ export class NetnsIpv4 {
     this.rawHash = [];
     this.pingHash = [];
     this.pingPortRover = 0;
+    this.sendmsgScratch = new IpSendScratch();
+    this.icmpScratch = new IpSendScratch();
+    this.replyScratch = new IpSendScratch();
+    this.raChain = [];
     this.frags = null;
     this.tcpSk = null;
     this.icmpSk = null;
