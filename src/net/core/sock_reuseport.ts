@@ -15,6 +15,8 @@ export class SockReuseport {
   /** One member set SO_INCOMING_CPU. */
   incomingCpu = false;
   bindInany: boolean;
+  /** A member was connected: the hash alone no longer tells who receives. */
+  hasConns = false;
 
   constructor(bindInany: boolean) {
     this.bindInany = bindInany;
@@ -79,4 +81,16 @@ export function reuseportSelectSock(sk: Sock, hash: number): Sock | null {
     first ??= candidate;
   }
   return first;
+}
+
+/** @kernel reuseport_has_conns include/net/sock_reuseport.h */
+export function reuseportHasConns(sk: Sock): boolean {
+  const group = sk.skReuseportCb;
+  return group instanceof SockReuseport && group.hasConns;
+}
+
+/** @kernel reuseport_has_conns_set net/core/sock_reuseport.c */
+export function reuseportHasConnsSet(sk: Sock): void {
+  const group = sk.skReuseportCb;
+  if (group instanceof SockReuseport) group.hasConns = true;
 }
