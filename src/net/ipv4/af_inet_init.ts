@@ -44,16 +44,18 @@ import { ipRtIoctl } from '#net/ipv4/fib_frontend.ts';
 import { icmpErr, icmpInit, icmpRcv } from '#net/ipv4/icmp.ts';
 import { igmpRcv } from '#net/ipv4/igmp.ts';
 import { ipfragInit } from '#net/ipv4/ip_fragment.ts';
+import { ipInit } from '#net/ipv4/ip_init.ts';
 import { ipRcv } from '#net/ipv4/ip_input.ts';
-import { ipInit } from '#net/ipv4/ip_output.ts';
 import { pingInit, pingProt } from '#net/ipv4/ping.ts';
-import { ipv4ProcInit } from '#net/ipv4/proc.ts';
+import { ipMiscProcInit } from '#net/ipv4/proc.ts';
 import { inetAddProtocol } from '#net/ipv4/protocol.ts';
 import { rawInit, rawProt } from '#net/ipv4/raw.ts';
+import { sysctlIpv4Init } from '#net/ipv4/sysctl_net_ipv4.ts';
 import { tcpInit, tcpPoll, tcpSetRcvlowat } from '#net/ipv4/tcp.ts';
 import { tcpProt, tcpV4EarlyDemux, tcpV4Init, tcpV4Rcv } from '#net/ipv4/tcp_ipv4.ts';
 import { tcpV4Err } from '#net/ipv4/tcp_ipv4_err.ts';
-import { udpErr, udpInit, udpPoll, udpProt, udpRcv, udpV4EarlyDemux } from '#net/ipv4/udp.ts';
+import { udpInit, udpPoll, udpProt } from '#net/ipv4/udp.ts';
+import { udpErr, udpRcv, udpV4EarlyDemux } from '#net/ipv4/udp_recv.ts';
 import { EINVAL, ENOIOCTLCMD } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
@@ -279,7 +281,8 @@ export function inetInit(machine: Machine): number {
     rawInit,
     pingInit,
     icmpInit,
-    ipv4ProcInit,
+    ipMiscProcInit,
+    sysctlIpv4Init,
     ipfragInit,
   ];
   for (const init of parts) {
