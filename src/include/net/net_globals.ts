@@ -16,7 +16,7 @@ import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
-import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
+import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
@@ -119,6 +119,8 @@ export class NetGlobals {
   arpTbl: NeighTable | null = null;
   readonly protoList: Proto[] = [];
   readonly protoMemory: Map<string, ProtoMemory> = new Map();
+  /** Memory of all TCP sockets; also in `protoMemory` under TCP. */
+  readonly tcpMemory: ProtoMemory = new ProtoMemory();
   readonly tcpCongList: TcpCongestionOps[] = [];
   /** Those that everyone may choose; null: as each algorithm's flags say. */
   tcpCongAllowed: readonly string[] | null = null;

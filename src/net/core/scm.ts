@@ -158,23 +158,28 @@ function putTimestamping(msg: Msghdr, sk: Sock, skb: SkBuff): void {
   putCmsg(msg, SOL_SOCKET, isNew ? SO_TIMESTAMPING_NEW : SO_TIMESTAMPING_OLD, data);
 }
 
+/** SO_TIMESTAMP or SO_TIMESTAMPNS, whichever was asked for: the time `ns` since boot. */
+export function putRcvTimestamp(msg: Msghdr, sk: Sock, ns: number): void {
+  if ((sk.skFlags & (1 << SOCK_RCVTSTAMP)) === 0) return;
+  const t = wallTime(sk.net.machine, ns);
+  const isNew = (sk.skFlags & (1 << SOCK_TSTAMP_NEW)) !== 0;
+  const data = new Uint8Array(16);
+  const v = new DataView(data.buffer);
+  if ((sk.skFlags & (1 << SOCK_RCVTSTAMPNS)) !== 0) {
+    putTime(v, 0, t.sec, t.nsec);
+    putCmsg(msg, SOL_SOCKET, isNew ? SO_TIMESTAMPNS_NEW : SO_TIMESTAMPNS_OLD, data);
+  } else {
+    putTime(v, 0, t.sec, Math.floor(t.nsec / 1000));
+    putCmsg(msg, SOL_SOCKET, isNew ? SO_TIMESTAMP_NEW : SO_TIMESTAMP_OLD, data);
+  }
+}
+
 /** SO_TIMESTAMP, SO_TIMESTAMPNS and SO_TIMESTAMPING of a received packet. @kernel __sock_recv_timestamp net/socket.c */
 export function __sockRecvTimestamp(msg: Msghdr, sk: Sock, skb: SkBuff): void {
-  const machine = sk.net.machine;
   if ((sk.skFlags & (1 << SOCK_RCVTSTAMP)) !== 0) {
     // Packets that came before the option was set have no stamp: now is the best guess.
-    if (skb.tstamp === 0) skb.tstamp = machine.nowNs;
-    const t = wallTime(machine, skb.tstamp);
-    const isNew = (sk.skFlags & (1 << SOCK_TSTAMP_NEW)) !== 0;
-    const data = new Uint8Array(16);
-    const v = new DataView(data.buffer);
-    if ((sk.skFlags & (1 << SOCK_RCVTSTAMPNS)) !== 0) {
-      putTime(v, 0, t.sec, t.nsec);
-      putCmsg(msg, SOL_SOCKET, isNew ? SO_TIMESTAMPNS_NEW : SO_TIMESTAMPNS_OLD, data);
-    } else {
-      putTime(v, 0, t.sec, Math.floor(t.nsec / 1000));
-      putCmsg(msg, SOL_SOCKET, isNew ? SO_TIMESTAMP_NEW : SO_TIMESTAMP_OLD, data);
-    }
+    if (skb.tstamp === 0) skb.tstamp = sk.net.machine.nowNs;
+    putRcvTimestamp(msg, sk, skb.tstamp);
   }
   if (sk.skTsflags !== 0) putTimestamping(msg, sk, skb);
 }

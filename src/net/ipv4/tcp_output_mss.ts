@@ -49,7 +49,7 @@ export function tcpMtupInit(sk: Sock): void {
 }
 
 /** No segment larger than half of the largest window the peer ever had. @kernel tcp_bound_to_half_wnd include/net/tcp.h */
-function tcpBoundToHalfWnd(tp: TcpSock, pktsize: number): number {
+export function tcpBoundToHalfWnd(tp: TcpSock, pktsize: number): number {
   const cutoff = tp.maxWindow > TCP_MSS_DEFAULT ? tp.maxWindow >> 1 : tp.maxWindow;
   if (cutoff !== 0 && pktsize > cutoff) return Math.max(cutoff, 68 - tp.tcpHeaderLen);
   return pktsize;

@@ -18,6 +18,11 @@ import {
   ICSK_TIME_RETRANS,
 } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
+import {
+  SK_RST_REASON_TCP_ABORT_ON_MEMORY,
+  SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT,
+  SK_RST_REASON_TCP_STATE,
+} from '#include/net/rstreason.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD, SOCK_KEEPOPEN } from '#include/net/sock.ts';
 import {
@@ -112,11 +117,6 @@ import {
 
 /** Timeouts of a thin stream that do not back off. @kernel TCP_THIN_LINEAR_RETRIES include/net/tcp.h */
 const TCP_THIN_LINEAR_RETRIES = 6;
-
-// SK_RST_REASON_*: what tcp_send_reset reports.
-const SK_RST_REASON_TCP_ABORT_ON_MEMORY = 22;
-const SK_RST_REASON_TCP_STATE = 23;
-const SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT = 24;
 
 // ---- Giving up ---------------------------------------------------------------------------------
 
