@@ -25,6 +25,7 @@ import {
   INET_PROTOSW_REUSE,
   inetRegisterProtosw,
 } from '#net/ipv4/af_inet.ts';
+import { ipv4OffloadInit } from '#net/ipv4/af_inet_offload.ts';
 import {
   inetAccept,
   inetBind,
@@ -284,6 +285,7 @@ export function inetInit(machine: Machine): number {
     ipMiscProcInit,
     sysctlIpv4Init,
     ipfragInit,
+    ipv4OffloadInit,
   ];
   for (const init of parts) {
     const failed = init(machine);
