@@ -176,6 +176,7 @@ test('without buffers frames wait in the packet buffer, then are lost; with buff
     for (let n = 0; n < 4; n++) rig.arrive(frame(1400 + n));
     expect(rig.read(E1000_RNBC)).toBe(2);
     expect(rig.read(E1000_MPC)).toBe(1);
+    expect(rig.read(E1000_GPRC), 'what was missed is not good').toBe(3);
     expect(rig.read(E1000_ICR) & E1000_ICR_RXO).toBe(E1000_ICR_RXO);
     expect(rig.read(E1000_RDH)).toBe(1);
     // From descriptor 0 on again.

@@ -114,11 +114,14 @@ function bytesToStore(chip: E1000Chip, frame: WireFrame): number {
 /** A frame has arrived from the line. The receiver owns it now. */
 export function receive(chip: E1000Chip, frame: WireFrame): void {
   const enabled = (reg(chip, E1000_RCTL) & E1000_RCTL_EN) !== 0;
-  if (!enabled || chip.faults.rxDead || !chip.pci.mastering || !accept(chip, frame)) {
+  const works = enabled && !chip.faults.rxDead && chip.pci.mastering;
+  const kind = works ? accept(chip, frame) : NOT_FOR_US;
+  if (kind === NOT_FOR_US) {
     freeFrame(frame);
     return;
   }
   if (chip.rxFifoHead === null && hasRoom(chip, frame)) {
+    countGood(chip, frame, kind);
     store(chip, frame);
     return;
   }
@@ -130,42 +133,47 @@ export function receive(chip: E1000Chip, frame: WireFrame): void {
     return;
   }
   count(chip, E1000_RNBC);
+  countGood(chip, frame, kind);
   chip.rxFifoBytes += frame.len;
   if (chip.rxFifoTail === null) chip.rxFifoHead = frame;
   else chip.rxFifoTail.next = frame;
   chip.rxFifoTail = frame;
 }
 
-/** Counts a frame; true when it is good and meant for us. */
-function accept(chip: E1000Chip, frame: WireFrame): boolean {
+/** Looks at a frame and counts it; NOT_FOR_US when it is to be thrown away. */
+function accept(chip: E1000Chip, frame: WireFrame): number {
   const rctl = reg(chip, E1000_RCTL);
   const size = frame.len + FCS;
   count(chip, E1000_TPR);
   countOctets(chip, E1000_TORL, size);
   if (frame.badCrc) {
     count(chip, E1000_CRCERRS);
-    if ((rctl & E1000_RCTL_SBP) === 0) return false;
+    if ((rctl & E1000_RCTL_SBP) === 0) return NOT_FOR_US;
   }
   if (frame.len < MIN_FRAME) {
     count(chip, E1000_RUC);
-    return false;
+    return NOT_FOR_US;
   }
   const tagged = dmaView.getUint16(frame.addr + ADDRESSES) === (reg(chip, E1000_VET) & 0xffff);
   const limit =
     (rctl & E1000_RCTL_LPE) !== 0 ? WIRE_MAX_FRAME : tagged ? MAX_TAGGED_FRAME : MAX_FRAME;
   if (frame.len > limit) {
     count(chip, E1000_ROC);
-    return false;
+    return NOT_FOR_US;
   }
   const kind = filterAddress(chip, frame.addr);
-  if (kind === NOT_FOR_US || filterVlan(chip, frame.addr)) return false;
-  if (frame.badCrc) return true;
+  return kind === NOT_FOR_US || filterVlan(chip, frame.addr) ? NOT_FOR_US : kind;
+}
+
+/** Counts a frame that was received, and not missed. */
+function countGood(chip: E1000Chip, frame: WireFrame, kind: number): void {
+  if (frame.badCrc) return;
+  const size = frame.len + FCS;
   count(chip, E1000_GPRC);
   countOctets(chip, E1000_GORCL, size);
   countRxSize(chip, size);
   if (kind === FOR_BROADCAST) count(chip, E1000_BPRC);
   else if (kind === FOR_MULTICAST) count(chip, E1000_MPRC);
-  return true;
 }
 
 /** Takes the VLAN tag out of a frame, in place; returns it, or -1. */

@@ -3,21 +3,99 @@
  * drivers/net/ethernet/intel/e1000/e1000_main.c; transmit, receive, interrupts, configuration and the
  * watchdog are in the files beside.
  */
-import { NETIF_F_HIGHDMA, NETIF_F_HW_CSUM, NETIF_F_HW_VLAN_CTAG_RX, NETIF_F_HW_VLAN_CTAG_TX, NETIF_F_RXCSUM, NETIF_F_SG, NETIF_F_TSO } from '#include/linux/netdev_features.ts';
-import { __E1000_DOWN, __E1000_RESETTING, __E1000_TESTING, E1000_RXBUFFER_8192, E1000Adapter, E1000Hw, type E1000Params, e1000Adapter, er32, ew32, MAX_JUMBO_FRAME_SIZE } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
+
+import {
+  __E1000_DOWN,
+  __E1000_RESETTING,
+  __E1000_TESTING,
+  E1000_RXBUFFER_8192,
+  E1000Adapter,
+  E1000Hw,
+  type E1000Params,
+  e1000Adapter,
+  er32,
+  ew32,
+  MAX_JUMBO_FRAME_SIZE,
+} from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import { e1000EthtoolOps } from '#drivers/net/ethernet/intel/e1000/e1000_ethtool.ts';
-import { e1000InitHw, e1000PowerDownPhy, e1000PowerUpPhy, e1000RarSet, e1000ReadMacAddr, e1000ResetHw, e1000ValidateEepromChecksum } from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
-import { e1000Configure, e1000FreeRing, e1000RxBufferLen, e1000SetRxCsum, e1000SetRxMode, e1000SetupRxResources, e1000SetupTxResources, e1000VlanMode } from '#drivers/net/ethernet/intel/e1000/e1000_main_config.ts';
-import { e1000Clean, e1000FreeIrq, e1000IrqDisable, e1000IrqEnable, e1000RequestIrq } from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.ts';
+import {
+  e1000InitHw,
+  e1000PowerDownPhy,
+  e1000PowerUpPhy,
+  e1000RarSet,
+  e1000ReadMacAddr,
+  e1000ResetHw,
+  e1000ValidateEepromChecksum,
+} from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
+import {
+  e1000Configure,
+  e1000FreeRing,
+  e1000RxBufferLen,
+  e1000SetRxCsum,
+  e1000SetRxMode,
+  e1000SetupRxResources,
+  e1000SetupTxResources,
+  e1000VlanMode,
+} from '#drivers/net/ethernet/intel/e1000/e1000_main_config.ts';
+import {
+  e1000Clean,
+  e1000FreeIrq,
+  e1000IrqDisable,
+  e1000IrqEnable,
+  e1000RequestIrq,
+} from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.ts';
 import { e1000CleanRxRing } from '#drivers/net/ethernet/intel/e1000/e1000_main_rx.ts';
-import { e1000CleanTxRing, e1000XmitFrame } from '#drivers/net/ethernet/intel/e1000/e1000_main_tx.ts';
-import { e1000HasLink, e1000UpdateStats, e1000Watchdog } from '#drivers/net/ethernet/intel/e1000/e1000_main_watchdog.ts';
+import {
+  e1000CleanTxRing,
+  e1000XmitFrame,
+} from '#drivers/net/ethernet/intel/e1000/e1000_main_tx.ts';
+import {
+  e1000HasLink,
+  e1000UpdateStats,
+  e1000Watchdog,
+} from '#drivers/net/ethernet/intel/e1000/e1000_main_watchdog.ts';
 import { e1000CheckOptions } from '#drivers/net/ethernet/intel/e1000/e1000_param.ts';
-import { pciDisableDevice, pciEnableDeviceMem, pciIomap, pciReleaseRegions, pciRequestRegions, pciSetMaster } from '#drivers/pci/pci.ts';
+import {
+  pciDisableDevice,
+  pciEnableDeviceMem,
+  pciIomap,
+  pciReleaseRegions,
+  pciRequestRegions,
+  pciSetMaster,
+} from '#drivers/pci/pci.ts';
 import { pciRegisterDriver } from '#drivers/pci/pci-driver.ts';
-import { E1000_DEV_ID_82540EM, E1000_ICR_LSC, E1000_ICS, E1000_PBA, E1000_RCTL, E1000_RCTL_EN, E1000_TCTL, E1000_TCTL_EN, E1000_VET, E1000_WUC, PCI_VENDOR_ID_INTEL } from '#hardware/e1000/e1000_regs.ts';
+import {
+  E1000_DEV_ID_82540EM,
+  E1000_ICR_LSC,
+  E1000_ICS,
+  E1000_PBA,
+  E1000_RCTL,
+  E1000_RCTL_EN,
+  E1000_TCTL,
+  E1000_TCTL_EN,
+  E1000_VET,
+  E1000_WUC,
+  PCI_VENDOR_ID_INTEL,
+} from '#hardware/e1000/e1000_regs.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
-import { IFF_UNICAST_FLT, type NetDevice, type NetDeviceOps, netDeviceOps, netifRunning, netifStartQueue, netifTxDisable } from '#include/linux/netdevice.ts';
+import {
+  NETIF_F_HIGHDMA,
+  NETIF_F_HW_CSUM,
+  NETIF_F_HW_VLAN_CTAG_RX,
+  NETIF_F_HW_VLAN_CTAG_TX,
+  NETIF_F_RXCSUM,
+  NETIF_F_SG,
+  NETIF_F_TSO,
+} from '#include/linux/netdev_features.ts';
+import {
+  IFF_UNICAST_FLT,
+  type NetDevice,
+  type NetDeviceOps,
+  netDeviceOps,
+  netifRunning,
+  netifStartQueue,
+  netifTxDisable,
+} from '#include/linux/netdevice.ts';
 import type { PciDev, PciDeviceId, PciDriver } from '#include/linux/pci.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -28,7 +106,12 @@ import { napiDisable, napiEnable, netifNapiAdd } from '#net/core/dev_napi.ts';
 import { freeNetdev, registerNetdev, unregisterNetdev } from '#net/core/dev_register.ts';
 import { netifWakeQueue } from '#net/core/dev_tx.ts';
 import { netifCarrierOff } from '#net/core/link_watch.ts';
-import { allocEtherdev, ethHwAddrSet, ethValidateAddr, isValidEtherAddr } from '#net/ethernet/eth.ts';
+import {
+  allocEtherdev,
+  ethHwAddrSet,
+  ethValidateAddr,
+  isValidEtherAddr,
+} from '#net/ethernet/eth.ts';
 import { EADDRNOTAVAIL, EBUSY, EIO } from '#uapi/errno.ts';
 import { ETH_FCS_LEN, ETH_HLEN, ETH_P_8021Q, ETH_ZLEN } from '#uapi/if_ether.ts';
 

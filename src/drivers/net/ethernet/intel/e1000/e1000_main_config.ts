@@ -2,14 +2,81 @@
  * Setting the chip up: memory of the rings, receive and transmit units, address filters. Counterpart
  * of those parts of drivers/net/ethernet/intel/e1000/e1000_main.c.
  */
-import { NETIF_F_HW_VLAN_CTAG_RX, NETIF_F_HW_VLAN_CTAG_TX, NETIF_F_RXCSUM } from '#include/linux/netdev_features.ts';
-import { E1000_RXBUFFER_2048, type E1000Adapter, E1000RxBuffer, type E1000RxRing, E1000TxBuffer, type E1000TxRing, e1000Adapter, e1000DescUnused, er32, ew32, MAXIMUM_ETHERNET_VLAN_SIZE } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
-import { e1000ConfigCollisionDist, e1000HashMcAddr, e1000RarSet } from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
+
+import {
+  E1000_RXBUFFER_2048,
+  type E1000Adapter,
+  E1000RxBuffer,
+  type E1000RxRing,
+  E1000TxBuffer,
+  type E1000TxRing,
+  e1000Adapter,
+  e1000DescUnused,
+  er32,
+  ew32,
+  MAXIMUM_ETHERNET_VLAN_SIZE,
+} from '#drivers/net/ethernet/intel/e1000/e1000.ts';
+import {
+  e1000ConfigCollisionDist,
+  e1000HashMcAddr,
+  e1000RarSet,
+} from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
 import { e1000WriteItr } from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.ts';
 import { e1000AllocRxBuffers } from '#drivers/net/ethernet/intel/e1000/e1000_main_rx.ts';
 import { dmaAllocCoherent, dmaFreeCoherent } from '#drivers/pci/dma.ts';
-import { E1000_COLLISION_THRESHOLD, E1000_CT_SHIFT, E1000_CTRL, E1000_CTRL_VME, E1000_DESC_SIZE, E1000_MTA, E1000_NUM_MTA_REGISTERS, E1000_RADV, E1000_RAH, E1000_RAL, E1000_RAR_ENTRIES, E1000_RCTL, E1000_RCTL_BAM, E1000_RCTL_EN, E1000_RCTL_LPE, E1000_RCTL_MPE, E1000_RCTL_RDMTS_HALF, E1000_RCTL_SECRC, E1000_RCTL_SZ_2048, E1000_RCTL_UPE, E1000_RDBAH, E1000_RDBAL, E1000_RDH, E1000_RDLEN, E1000_RDT, E1000_RDTR, E1000_RXCSUM, E1000_RXCSUM_TUOFL, E1000_TADV, E1000_TCTL, E1000_TCTL_CT, E1000_TCTL_EN, E1000_TCTL_PSP, E1000_TCTL_RTLC, E1000_TDBAH, E1000_TDBAL, E1000_TDH, E1000_TDLEN, E1000_TDT, E1000_TIDV, E1000_TIPG, E1000_TXD_CMD_EOP, E1000_TXD_CMD_IDE, E1000_TXD_CMD_IFCS, E1000_TXD_CMD_RS } from '#hardware/e1000/e1000_regs.ts';
-import { type NetDevice } from '#include/linux/netdevice.ts';
+import {
+  E1000_COLLISION_THRESHOLD,
+  E1000_CT_SHIFT,
+  E1000_CTRL,
+  E1000_CTRL_VME,
+  E1000_DESC_SIZE,
+  E1000_MTA,
+  E1000_NUM_MTA_REGISTERS,
+  E1000_RADV,
+  E1000_RAH,
+  E1000_RAL,
+  E1000_RAR_ENTRIES,
+  E1000_RCTL,
+  E1000_RCTL_BAM,
+  E1000_RCTL_EN,
+  E1000_RCTL_LPE,
+  E1000_RCTL_MPE,
+  E1000_RCTL_RDMTS_HALF,
+  E1000_RCTL_SECRC,
+  E1000_RCTL_SZ_2048,
+  E1000_RCTL_UPE,
+  E1000_RDBAH,
+  E1000_RDBAL,
+  E1000_RDH,
+  E1000_RDLEN,
+  E1000_RDT,
+  E1000_RDTR,
+  E1000_RXCSUM,
+  E1000_RXCSUM_TUOFL,
+  E1000_TADV,
+  E1000_TCTL,
+  E1000_TCTL_CT,
+  E1000_TCTL_EN,
+  E1000_TCTL_PSP,
+  E1000_TCTL_RTLC,
+  E1000_TDBAH,
+  E1000_TDBAL,
+  E1000_TDH,
+  E1000_TDLEN,
+  E1000_TDT,
+  E1000_TIDV,
+  E1000_TIPG,
+  E1000_TXD_CMD_EOP,
+  E1000_TXD_CMD_IDE,
+  E1000_TXD_CMD_IFCS,
+  E1000_TXD_CMD_RS,
+} from '#hardware/e1000/e1000_regs.ts';
+import {
+  NETIF_F_HW_VLAN_CTAG_RX,
+  NETIF_F_HW_VLAN_CTAG_TX,
+  NETIF_F_RXCSUM,
+} from '#include/linux/netdev_features.ts';
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import { ENOMEM } from '#uapi/errno.ts';
 import { IFF_ALLMULTI, IFF_PROMISC } from '#uapi/if.ts';
 import { ETH_DATA_LEN } from '#uapi/if_ether.ts';

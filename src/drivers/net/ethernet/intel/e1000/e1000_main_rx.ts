@@ -6,12 +6,41 @@
  * takes its place; a short one is copied, so that the buffer can stay. Jumbo frames come in pieces of
  * a slot each, which become the fragments of one packet.
  */
-import { NETIF_F_RXCSUM } from '#include/linux/netdev_features.ts';
-import { E1000_HEADROOM, E1000_RX_BUFFER_WRITE, type E1000Adapter, type E1000RxBuffer, type E1000RxRing, e1000DescUnused, ew32 } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
+
+import {
+  E1000_HEADROOM,
+  E1000_RX_BUFFER_WRITE,
+  type E1000Adapter,
+  type E1000RxBuffer,
+  type E1000RxRing,
+  e1000DescUnused,
+  ew32,
+} from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import { dmaMapSingle, dmaUnmapSingle } from '#drivers/pci/dma.ts';
-import { E1000_DESC_SIZE, E1000_RDT, E1000_RXD_ERR_FRAME_ERR_MASK, E1000_RXD_ERR_TCPE, E1000_RXD_ERRORS, E1000_RXD_LENGTH, E1000_RXD_SPECIAL, E1000_RXD_STAT_DD, E1000_RXD_STAT_EOP, E1000_RXD_STAT_IXSM, E1000_RXD_STAT_TCPCS, E1000_RXD_STAT_VP, E1000_RXD_STATUS } from '#hardware/e1000/e1000_regs.ts';
+import {
+  E1000_DESC_SIZE,
+  E1000_RDT,
+  E1000_RXD_ERR_FRAME_ERR_MASK,
+  E1000_RXD_ERR_TCPE,
+  E1000_RXD_ERRORS,
+  E1000_RXD_LENGTH,
+  E1000_RXD_SPECIAL,
+  E1000_RXD_STAT_DD,
+  E1000_RXD_STAT_EOP,
+  E1000_RXD_STAT_IXSM,
+  E1000_RXD_STAT_TCPCS,
+  E1000_RXD_STAT_VP,
+  E1000_RXD_STATUS,
+} from '#hardware/e1000/e1000_regs.ts';
 import { DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
-import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY, type SkBuff, skbReserve, skbTailroom } from '#include/linux/skbuff.ts';
+import { NETIF_F_RXCSUM } from '#include/linux/netdev_features.ts';
+import {
+  CHECKSUM_NONE,
+  CHECKSUM_UNNECESSARY,
+  type SkBuff,
+  skbReserve,
+  skbTailroom,
+} from '#include/linux/skbuff.ts';
 import { dmaView, memops, SLOT_SIZE } from '#mm/memory.ts';
 import { kmallocData, putPage } from '#mm/page_alloc.ts';
 import { devKfreeSkbAny } from '#net/core/dev_tx.ts';
