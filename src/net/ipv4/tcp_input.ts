@@ -137,14 +137,10 @@ const TCP_HP_BITS = ~(0x0e000000 | 0x00080000);
 
 // ---- Established -------------------------------------------------------------------------------
 
-/**
- * Header prediction: the segment is what an undisturbed flow in one direction brings, either a pure
- * ACK of our data, or the next data with nothing but an ACK. False: it needs the slow path; a
- * negative answer must not have changed anything that the slow path would do again.
- * @kernel tcp_rcv_established net/ipv4/tcp_input.c
- */
+/** What the fast path made of a segment: not for it, done, or where the slow path takes over. */
 const FAST_NO = 0;
 const FAST_DONE = 1;
+/** Checked, but there is no memory at hand: go on at the ACK. */
 const FAST_STEP5 = 2;
 const FAST_CSUM = 3;
 const FAST_SHORT = 4;
@@ -186,7 +182,12 @@ function tcpReplaceTsRecentFast(tp: TcpSock): number {
   return delta > 0 ? FLAG_TS_PROGRESS : 0;
 }
 
-/** @kernel tcp_rcv_established net/ipv4/tcp_input.c */
+/**
+ * Header prediction: the segment is what an undisturbed flow in one direction brings, either a pure
+ * ACK of our data, or the next data with nothing but an ACK. FAST_*; anything but FAST_DONE must not
+ * have changed what the slow path would do again.
+ * @kernel tcp_rcv_established net/ipv4/tcp_input.c
+ */
 function tcpRcvFast(sk: Sock, skb: SkBuff, th: number): number {
   const tp = tcpSk(sk);
   const scb = skb.tcpCb;
