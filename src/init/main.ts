@@ -97,8 +97,8 @@ export function bootMachine(options: BootOptions): Machine {
 
 /** Keys of the hashes and of the sequence numbers. @kernel net_secret_init net/core/secure_seq.c */
 function fillSecrets(machine: Machine): void {
-  const { inetEhashSecret, netSecret, tsSecret } = machine.netGlobals;
-  for (const secret of [inetEhashSecret, netSecret, tsSecret]) {
+  const { inetEhashSecret, netSecret, tsSecret, syncookieSecret } = machine.netGlobals;
+  for (const secret of [inetEhashSecret, netSecret, tsSecret, ...syncookieSecret]) {
     for (let i = 0; i < secret.length; i++) secret[i] = machine.random.i32();
   }
 }

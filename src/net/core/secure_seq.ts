@@ -12,17 +12,6 @@ import { siphash2u32, siphash3u32, siphash4u32 } from '#lib/siphash.ts';
 const EPHEMERAL_PORT_SHUFFLE_PERIOD = 10 * HZ;
 
 /**
- * The keys of this machine, drawn at first use.
- * @kernel net_secret_init net/core/secure_seq.c
- */
-function netSecret(machine: Machine, key: Int32Array): Int32Array {
-  if ((key[0]! | key[1]! | key[2]! | key[3]!) === 0) {
-    for (let i = 0; i < 4; i++) key[i] = machine.random.i32();
-  }
-  return key;
-}
-
-/**
  * Advances by one each 64 ns of wall time, so that a later connection of the same four-tuple starts
  * behind an earlier one; wraps in 274 s.
  * @kernel seq_scale net/core/secure_seq.c
@@ -45,15 +34,14 @@ export function secureTcpSeq(
   sport: number,
   dport: number,
 ): number {
-  const key = netSecret(machine, machine.netGlobals.netSecret);
-  return seqScale(machine, siphash3u32(saddr, daddr, (sport << 16) | dport, key));
+  const { netSecret } = machine.netGlobals;
+  return seqScale(machine, siphash3u32(saddr, daddr, (sport << 16) | dport, netSecret));
 }
 
 /** @kernel secure_tcp_ts_off net/core/secure_seq.c */
 export function secureTcpTsOff(net: Net, saddr: number, daddr: number): number {
   if (net.ipv4.sysctlTcpTimestamps !== 1) return 0;
-  const key = netSecret(net.machine, net.machine.netGlobals.tsSecret);
-  return siphash2u32(saddr, daddr, key) | 0;
+  return siphash2u32(saddr, daddr, net.machine.netGlobals.tsSecret) | 0;
 }
 
 /** Where the search for a local port begins, u32. @kernel secure_ipv4_port_ephemeral net/core/secure_seq.c */
@@ -63,7 +51,6 @@ export function secureIpv4PortEphemeral(
   daddr: number,
   dport: number,
 ): number {
-  const key = netSecret(machine, machine.netGlobals.netSecret);
   const period = Math.trunc(machine.jiffies / EPHEMERAL_PORT_SHUFFLE_PERIOD);
-  return siphash4u32(saddr, daddr, dport, period, key) >>> 0;
+  return siphash4u32(saddr, daddr, dport, period, machine.netGlobals.netSecret) >>> 0;
 }

@@ -51,9 +51,6 @@ function cookieHash(
   c: number,
 ): number {
   const key = machine.netGlobals.syncookieSecret[c] as Int32Array;
-  if ((key[0]! | key[1]! | key[2]! | key[3]!) === 0) {
-    for (let i = 0; i < 4; i++) key[i] = machine.random.i32();
-  }
   return siphash4u32(saddr, daddr, ports, count, key) | 0;
 }
 

@@ -45,6 +45,7 @@ import {
   inetCskScheduleAck,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpInitCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpAck } from '#net/ipv4/tcp_input_ack.ts';
 import { tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';

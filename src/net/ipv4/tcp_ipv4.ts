@@ -52,6 +52,7 @@ import {
   sockOwnedByUser,
   sockPut,
 } from '#net/core/sock.ts';
+import { SK_MEM_SEND } from '#net/core/sock_mem.ts';
 import { inetCtlSockCreate, inetCtlSockDestroy, inetSkRebuildHeader } from '#net/ipv4/af_inet.ts';
 import { inetCskAccept, inetCskReqskQueueDropAndPut } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskGetPort } from '#net/ipv4/inet_connection_sock_port.ts';
@@ -67,7 +68,12 @@ import {
 } from '#net/ipv4/inet_hashtables.ts';
 import { inetPutPort } from '#net/ipv4/inet_hashtables_bind.ts';
 import { inetTwskDeschedulePut, inetTwskPurge, inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
+import { ipQueueXmit } from '#net/ipv4/ip_output.ts';
+import { ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
+import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
+import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
 import { cookieV4Check } from '#net/ipv4/syncookies_check.ts';
+import { tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpRcvEstablished, tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
 import { tcpCleanupSkb } from '#net/ipv4/tcp_input_data.ts';
@@ -91,6 +97,8 @@ import {
 import { tcpChildProcess, tcpSegsIn } from '#net/ipv4/tcp_minisocks_child.ts';
 import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpReleaseCb } from '#net/ipv4/tcp_output_release.ts';
+import { tcpRecvmsg } from '#net/ipv4/tcp_recvmsg.ts';
+import { tcpSendmsg } from '#net/ipv4/tcp_sendmsg.ts';
 import { tcpClearXmitTimers, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
 import { tcpSetKeepalive } from '#net/ipv4/tcp_timer.ts';
 import { procCreateNet, removeProcEntry } from '#net/sysctl_net.ts';

@@ -34,6 +34,10 @@ import { inetCskPrepareForcedClose } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskRouteChildSock, inetCskRouteReq } from '#net/ipv4/inet_connection_sock_route.ts';
 import { inetEhashNolisten, inetHashConnect, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
 import { __inetInheritPort } from '#net/ipv4/inet_hashtables_bind.ts';
+import { __ipOptionsEcho } from '#net/ipv4/ip_options.ts';
+import { ipBuildAndSendPkt } from '#net/ipv4/ip_output.ts';
+import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
+import { ipRouteConnect, ipRouteNewports } from '#net/ipv4/route.ts';
 import { cookieInitTimestamp } from '#net/ipv4/syncookies.ts';
 import { tcpConnRequest, tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
@@ -340,7 +344,7 @@ export function tcpV4Connect(sk: Sock, uaddr: Uint8Array): number {
     IPPROTO_TCP,
     origSport,
     dport,
-    sk,
+    tp,
   );
   if (typeof rt === 'number') {
     if (rt === -ENETUNREACH) ipIncStats(sk.net, IPSTATS_MIB_OUTNOROUTES);
@@ -361,7 +365,7 @@ export function tcpV4Connect(sk: Sock, uaddr: Uint8Array): number {
     return tcpV4ConnectFail(sk, err);
   }
   skSetTxhash(sk);
-  rt = ipRouteNewports(fl4, rt, origSport, dport, tp.inetSport, sk.skcDport, sk);
+  rt = ipRouteNewports(fl4, rt, origSport, dport, tp.inetSport, sk.skcDport, tp);
   if (typeof rt === 'number') return tcpV4ConnectFail(sk, rt);
   sk.skGsoType = SKB_GSO_TCPV4;
   skSetupCaps(sk, rt);

@@ -8,7 +8,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TCP_MTU_REDUCED_DEFERRED } from '#include/linux/tcp.ts';
 import { dstMtu } from '#include/net/dst.ts';
-import { icmpIncStats } from '#include/net/icmp.ts';
+import { icmpErrConvert, icmpIncStats } from '#include/net/icmp.ts';
 import {
   ICSK_TIME_RETRANS,
   type InetTimewaitSock,
@@ -35,6 +35,7 @@ import { inetCskUpdatePmtu } from '#net/ipv4/inet_connection_sock_route.ts';
 import { inetCskResetXmitTimer, inetCskRtoBackoff } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { __inetLookupEstablished } from '#net/ipv4/inet_hashtables.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
+import { inetIif, ipIcmpError } from '#net/ipv4/ip_sockglue_error.ts';
 import { tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpSimpleRetransmit } from '#net/ipv4/tcp_input_loss.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';

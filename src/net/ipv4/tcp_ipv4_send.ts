@@ -7,7 +7,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
-import { tcpIncStats } from '#include/net/ip.ts';
+import { IP_REPLY_ARG_NOSRCCHECK, IpReplyArg, tcpIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import {
@@ -22,6 +22,7 @@ import { tcpClockTs } from '#include/net/tcp_inlines.ts';
 import { csumTcpudpMagic, csumTcpudpNofold } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
+import { ipSendUnicastReply } from '#net/ipv4/ip_output_append.ts';
 import { tcpSynackWindow } from '#net/ipv4/tcp_minisocks_req.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
