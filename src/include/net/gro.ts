@@ -1,5 +1,7 @@
 /** Per-packet state of generic receive offload. Counterpart of include/net/gro.h. */
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
+import { view } from '#mm/memory.ts';
+import { IP_DF, iphdr } from '#uapi/ip.ts';
 
 /** @kernel napi_gro_cb include/net/gro.h */
 export class NapiGroCb {
@@ -111,4 +113,26 @@ export interface PacketOffload {
 export interface NetOffload {
   readonly callbacks: OffloadCallbacks;
   readonly flags: number;
+}
+
+/**
+ * True when the IP headers forbid to merge `skb` into the held `p`: TTL, TOS or DF differ, or the
+ * identification is not the next one. @kernel inet_gro_flush include/net/gro.h
+ */
+export function inetGroFlush(skb: SkBuff, p: SkBuff): boolean {
+  const iph = skb.data + skb.groCb.networkOffset;
+  const iph2 = p.data + p.groCb.networkOffset;
+  const df = iphdr.fragOff(view, iph) & IP_DF;
+  if (
+    iphdr.ttl(view, iph) !== iphdr.ttl(view, iph2) ||
+    iphdr.tos(view, iph) !== iphdr.tos(view, iph2) ||
+    df !== (iphdr.fragOff(view, iph2) & IP_DF)
+  ) {
+    return true;
+  }
+  const step = (iphdr.id(view, iph) - iphdr.id(view, iph2)) & 0xffff;
+  const { count } = p.groCb;
+  // The second packet of a flow decides whether its identification counts or stands still.
+  if (count === 1 && df !== 0 && step === 0) p.groCb.ipFixedid = true;
+  return step !== (p.groCb.ipFixedid ? 0 : count);
 }

@@ -9,11 +9,8 @@ import {
   NETIF_F_GSO_UDP_L4,
   NETIF_F_HW_CSUM,
   NETIF_F_SG,
-  NETIF_F_TSO,
-  NETIF_F_TSO6,
 } from '#include/linux/netdev_features.ts';
 import { GSO_LEGACY_MAX_SIZE } from '#include/linux/netdevice.ts';
-import { SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_UDP_L4 } from '#include/linux/skbuff.ts';
 import type { DstEntry } from '#include/net/dst.ts';
 import { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
 import {
@@ -23,6 +20,7 @@ import {
   SOCK_TIMESTAMPING_RX_SOFTWARE,
   type Sock,
 } from '#include/net/sock.ts';
+import { netGsoOk } from '#net/core/dev_validate.ts';
 import { skAlloc, skDstSet, sockResetFlag } from '#net/core/sock.ts';
 import { AF_INET6 } from '#uapi/socket.ts';
 
@@ -95,15 +93,6 @@ export function skCloneLock(sk: Sock): Sock | null {
   const stamps = (1 << SOCK_TIMESTAMP) | (1 << SOCK_TIMESTAMPING_RX_SOFTWARE);
   if ((newsk.skFlags & stamps) !== 0) newsk.net.machine.netGlobals.netstampNeeded++;
   return newsk;
-}
-
-/** Does a device with these features segment packets of that GSO type? @kernel net_gso_ok include/linux/netdevice.h */
-export function netGsoOk(features: number, gsoType: number): boolean {
-  let need = 0;
-  if ((gsoType & SKB_GSO_TCPV4) !== 0) need |= NETIF_F_TSO;
-  if ((gsoType & SKB_GSO_TCPV6) !== 0) need |= NETIF_F_TSO6;
-  if ((gsoType & SKB_GSO_UDP_L4) !== 0) need |= NETIF_F_GSO_UDP_L4;
-  return (features & need) === need;
 }
 
 /** @kernel sk_can_gso include/net/sock.h */

@@ -274,6 +274,7 @@ export function inetInit(machine: Machine): number {
   const err = registerProtocols(machine);
   if (err !== 0) return err;
   const parts: readonly ((machine: Machine) => number)[] = [
+    sysctlIpv4Init,
     arpInit,
     ipInit,
     tcpV4Init,

@@ -19,10 +19,11 @@ import { view } from '#mm/memory.ts';
 import { devAddOffload, skbGroHeader, skbGroLen, skbGroOffset, skbGroPull } from '#net/core/gro.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import { inetAddOffload } from '#net/ipv4/protocol.ts';
+import { tcpv4Offload } from '#net/ipv4/tcp_offload.ts';
 import { udpv4Offload } from '#net/ipv4/udp_offload.ts';
 import { EINVAL, EPROTONOSUPPORT } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
-import { IPPROTO_UDP } from '#uapi/in.ts';
+import { IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import { IP_DF, iphdr } from '#uapi/ip.ts';
 
 /** First octet of a header without options: version 4, five words. */
@@ -107,28 +108,6 @@ export function inetGroReceive(head: SkBuffHead, skb: SkBuff): SkBuff | null {
   return receive(head, skb);
 }
 
-/**
- * True when the IP headers forbid to merge `skb` into the held `p`: TTL, TOS or DF differ, or the
- * identification is not the next one. @kernel inet_gro_flush include/net/gro.h
- */
-export function inetGroFlush(skb: SkBuff, p: SkBuff): boolean {
-  const iph = skb.data + skb.groCb.networkOffset;
-  const iph2 = p.data + p.groCb.networkOffset;
-  const df = iphdr.fragOff(view, iph) & IP_DF;
-  if (
-    iphdr.ttl(view, iph) !== iphdr.ttl(view, iph2) ||
-    iphdr.tos(view, iph) !== iphdr.tos(view, iph2) ||
-    df !== (iphdr.fragOff(view, iph2) & IP_DF)
-  ) {
-    return true;
-  }
-  const step = (iphdr.id(view, iph) - iphdr.id(view, iph2)) & 0xffff;
-  const { count } = p.groCb;
-  // The second packet of a flow decides whether its identification counts or stands still.
-  if (count === 1 && df !== 0 && step === 0) p.groCb.ipFixedid = true;
-  return step !== (p.groCb.ipFixedid ? 0 : count);
-}
-
 /** Mends the header of a merged packet. @kernel inet_gro_complete net/ipv4/af_inet.c */
 export function inetGroComplete(skb: SkBuff, nhoff: number): number {
   const iph = skb.data + nhoff;
@@ -153,7 +132,9 @@ const ipPacketOffload: PacketOffload = {
 
 /** @kernel ipv4_offload_init net/ipv4/af_inet.c */
 export function ipv4OffloadInit(machine: Machine): number {
-  const err = inetAddOffload(machine, udpv4Offload, IPPROTO_UDP);
+  const err =
+    inetAddOffload(machine, tcpv4Offload, IPPROTO_TCP) ||
+    inetAddOffload(machine, udpv4Offload, IPPROTO_UDP);
   if (err !== 0) return err;
   devAddOffload(machine, ipPacketOffload);
   return 0;
