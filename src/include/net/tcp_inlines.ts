@@ -8,7 +8,6 @@
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpOptionsReceived, TcpSock } from '#include/linux/tcp.ts';
-import type { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
 import { ICSK_ACK_SCHED, inetCsk } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DONE, SOCK_URGINLINE } from '#include/net/sock.ts';
@@ -25,14 +24,7 @@ import {
 import type { Machine } from '#kernel/machine.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { RTAX_LOCK, RTAX_RTO_MIN } from '#uapi/rtnetlink.ts';
-import {
-  TCP_CA_Loss,
-  TCP_CA_Recovery,
-  TCPF_CA_CWR,
-  TCPF_CA_Recovery,
-  TCPF_SYN_RECV,
-  TCPF_SYN_SENT,
-} from '#uapi/tcp.ts';
+import { TCPF_CA_CWR, TCPF_CA_Recovery, TCPF_SYN_RECV, TCPF_SYN_SENT } from '#uapi/tcp.ts';
 
 /** Shift of TcpSock.scalingRatio. @kernel TCP_RMEM_TO_WIN_SCALE include/linux/tcp.h */
 export const TCP_RMEM_TO_WIN_SCALE = 8;
@@ -124,7 +116,10 @@ export function tcpLeftOut(tp: TcpSock): number {
   return tp.sackedOut + tp.lostOut;
 }
 
-/** @kernel tcp_packets_in_flight include/net/tcp.h @rfc 6675#4 */
+/**
+ * @kernel tcp_packets_in_flight include/net/tcp.h
+ * @rfc 6675#4
+ */
 export function tcpPacketsInFlight(tp: TcpSock): number {
   return tp.packetsOut - (tp.sackedOut + tp.lostOut) + tp.retransOut;
 }
@@ -206,11 +201,6 @@ export function tcpCaNeedsEcn(sk: Sock): boolean {
 export function tcpCaEvent(sk: Sock, event: number): void {
   const ops = inetCsk(sk).icskCaOps;
   if (ops !== null && ops.cwndEvent !== null) ops.cwndEvent(tcpSk(sk), event);
-}
-
-/** Ends a cwnd reduction or a loss state of the last window? @kernel tcp_in_recovery */
-export function tcpCaInRecoveryOrLoss(icsk: InetConnectionSock): boolean {
-  return icsk.icskCaState === TCP_CA_Recovery || icsk.icskCaState === TCP_CA_Loss;
 }
 
 // ---- Receive window ----------------------------------------------------------------------------

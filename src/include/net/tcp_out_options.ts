@@ -24,7 +24,7 @@ export class TcpOutOptions {
   fastopenCookie: Uint8Array | null = null;
   fastopenExp = false;
 
-  /** @kernel memset of struct tcp_out_options net/ipv4/tcp_output.c */
+  /** Back to no options at all. */
   clear(): void {
     this.options = 0;
     this.mss = 0;

@@ -175,7 +175,7 @@ export function __inetLookupListener(
   );
 }
 
-/** Whether a looked-up entry came with a reference. @kernel refcounted of __inet_lookup_skb include/net/inet_hashtables.h */
+/** Whether a looked-up entry came with a reference. */
 export function lookupIsRefcounted(sk: SockCommon): boolean {
   return sk.kind !== SOCK_KIND_FULL || sk.skcState !== TCP_LISTEN;
 }

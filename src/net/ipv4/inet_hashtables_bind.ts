@@ -24,7 +24,7 @@ const LHASH2_SIZE = 64;
 /** Entries for each chain before the table doubles. */
 const EHASH_LOAD = 2;
 
-/** @kernel tcp_init, inet_hashinfo2_init net/ipv4/tcp.c */
+/** @kernel inet_hashinfo2_init net/ipv4/inet_hashtables.c */
 export function inetHashinfoInit(machine: Machine): InetHashinfo {
   const hinfo = new InetHashinfo(EHASH_SIZE, BHASH_SIZE, LHASH2_SIZE);
   const { tablePerturb } = hinfo;

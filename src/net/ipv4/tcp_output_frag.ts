@@ -77,7 +77,7 @@ function tcpFragmentTstamp(skb: SkBuff, skb2: SkBuff): void {
   }
 }
 
-/** Copies what tells how a packet was sent. @kernel tcp_skb_cb.tx include/net/tcp.h */
+/** Copies what tells how a packet was sent. */
 function copyTx(to: SkBuff, from: SkBuff): void {
   const a = to.tcpCb;
   const b = from.tcpCb;

@@ -198,7 +198,7 @@ function setWindowClamp(sk: Sock, val: number): number {
   return 0;
 }
 
-/** @kernel tcp_set_congestion_control via do_tcp_setsockopt net/ipv4/tcp.c */
+/** TCP_CONGESTION: a name, with or without a final zero. */
 function setCongestion(sk: Sock, optval: Uint8Array): number {
   if (optval.length < 1) return -EINVAL;
   let name = '';
@@ -359,7 +359,10 @@ function setLocked(sk: Sock, optname: number, val: number): number {
   }
 }
 
-/** @kernel do_tcp_setsockopt net/ipv4/tcp.c @deviation repair needs a privilege that no task has. */
+/**
+ * @kernel do_tcp_setsockopt net/ipv4/tcp.c
+ * @deviation repair needs a privilege that no task has.
+ */
 function doTcpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
   if (optname === TCP_CONGESTION) return setCongestion(sk, optval);
   // No upper protocol can be stacked on TCP here.

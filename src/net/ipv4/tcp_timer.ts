@@ -538,7 +538,10 @@ function keepaliveDue(sk: Sock, elapsed: number): number {
   return keepaliveIntvlWhen(tp);
 }
 
-/** @kernel tcp_keepalive_timer net/ipv4/tcp_timer.c @rfc 9293#3.8.4 */
+/**
+ * @kernel tcp_keepalive_timer net/ipv4/tcp_timer.c
+ * @rfc 9293#3.8.4
+ */
 function keepaliveHandler(sk: Sock): void {
   const tp = tcpSk(sk);
   if (sockOwnedByUser(sk)) {
