@@ -7,6 +7,7 @@
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
+import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import {
   SK_RST_REASON_TCP_ABORT_ON_CLOSE,
@@ -15,12 +16,14 @@ import {
   SK_RST_REASON_TCP_DISCONNECT_WITH_DATA,
   SK_RST_REASON_TCP_STATE,
 } from '#include/net/rstreason.ts';
-import type { Sock } from '#include/net/sock.ts';
+import type { Sock, SockCommon } from '#include/net/sock.ts';
 import {
   SEND_SHUTDOWN,
   SHUTDOWN_MASK,
   SOCK_BINDADDR_LOCK,
   SOCK_DONE,
+  SOCK_KIND_REQUEST,
+  SOCK_KIND_TIMEWAIT,
   SOCK_LINGER,
 } from '#include/net/sock.ts';
 import {
@@ -53,9 +56,10 @@ import {
   sockPut,
   sockResetFlag,
 } from '#net/core/sock.ts';
-import { inetCskListenStop } from '#net/ipv4/inet_connection_sock.ts';
+import { inetCskListenStop, inetCskReqskQueueDrop } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection_sock_destroy.ts';
 import { inetCskClearXmitTimers, inetCskDelackInit } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { inetTwskDeschedulePut } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
 import { tcpClearRetrans } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
@@ -64,11 +68,12 @@ import { tcpEatRecvSkb } from '#net/ipv4/tcp_recvmsg.ts';
 import {
   tcpCheckOom,
   tcpClearXmitTimers,
+  tcpDoneWithError,
   tcpSetState,
   tcpWriteQueuePurge,
 } from '#net/ipv4/tcp_state.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
-import { ECONNRESET } from '#uapi/errno.ts';
+import { ECONNRESET, ENOENT } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_SOCKET_CLOSE } from '#uapi/net_dropreason.ts';
 import {
   LINUX_MIB_TCPABORTONCLOSE,
@@ -381,5 +386,37 @@ export function tcpDisconnect(sk: Sock, _flags: number): number {
   if (DEBUG) bugOn(tp.skcNum !== 0 && tp.icskBindHash === null, 'tcp-disconnect', 'port unbound');
   putFragPage(sk);
   sk.skErrorReport(sk);
+  return 0;
+}
+
+/**
+ * Ends a socket on an administrator's word (`ss -K`): the owner finds error `err`, the peer a reset.
+ * 0, or -ENOENT: it is closed already.
+ * @kernel tcp_abort net/ipv4/tcp.c
+ */
+export function tcpAbort(sk: Sock, err: number): number {
+  const entry: SockCommon = sk;
+  if (entry.kind === SOCK_KIND_REQUEST) {
+    const req = entry as RequestSock;
+    inetCskReqskQueueDrop(req.rskListener as Sock, req);
+    return 0;
+  }
+  if (entry.kind === SOCK_KIND_TIMEWAIT) {
+    const tw = entry as InetTimewaitSock;
+    tw.refcnt++;
+    inetTwskDeschedulePut(tw);
+    return 0;
+  }
+  if (sk.skcState === TCP_CLOSE) return -ENOENT;
+  lockSock(sk);
+  if (sk.skcState === TCP_LISTEN) {
+    tcpSetState(sk, TCP_CLOSE);
+    inetCskListenStop(sk);
+  }
+  localBhDisable(sk.net.machine);
+  if (tcpNeedReset(sk.skcState)) tcpSendActiveReset(sk, SK_RST_REASON_TCP_STATE);
+  tcpDoneWithError(sk, err);
+  localBhEnable(sk.net.machine);
+  releaseSock(sk);
   return 0;
 }

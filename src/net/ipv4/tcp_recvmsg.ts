@@ -37,7 +37,7 @@ import {
   inetCskAckScheduled,
   inetCskInPingpongMode,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { ipRecvError } from '#net/ipv4/ip_sockglue.ts';
+import { ipRecvError } from '#net/ipv4/ip_sockglue_error.ts';
 import { tcpRcvSpaceAdjust } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';
 import { tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
