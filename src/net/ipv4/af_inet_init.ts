@@ -40,8 +40,8 @@ import {
   inetStreamConnect,
 } from '#net/ipv4/af_inet_sock.ts';
 import { arpInit, arpIoctl } from '#net/ipv4/arp.ts';
-import { devinetIoctl } from '#net/ipv4/devinet.ts';
-import { ipRtIoctl } from '#net/ipv4/fib_frontend.ts';
+import { devinetIoctl } from '#net/ipv4/devinet_ioctl.ts';
+import { ipRtIoctl } from '#net/ipv4/fib_frontend_config.ts';
 import { icmpErr, icmpInit, icmpRcv } from '#net/ipv4/icmp.ts';
 import { igmpRcv } from '#net/ipv4/igmp.ts';
 import { ipfragInit } from '#net/ipv4/ip_fragment.ts';
