@@ -43,7 +43,8 @@ import {
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { pingErr, pingRcv } from '#net/ipv4/ping.ts';
 import { rawIcmpError, rawProt } from '#net/ipv4/raw.ts';
-import { ipRouteOutputKey, ipv4Redirect, ipv4UpdatePmtu } from '#net/ipv4/route.ts';
+import { ipRouteOutputKey } from '#net/ipv4/route.ts';
+import { ipv4Redirect, ipv4UpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import {
   ICMP_ADDRESS,
   ICMP_ADDRESSREPLY,

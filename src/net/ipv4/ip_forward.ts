@@ -23,7 +23,8 @@ import { kfreeSkb } from '#net/core/skbuff.ts';
 import { skbCow } from '#net/core/skbuff_copy.ts';
 import { ipCallRaChain } from '#net/ipv4/ip_input.ts';
 import { ipForwardOptions } from '#net/ipv4/ip_options.ts';
-import { ipRtSendRedirect, rtTos2priority } from '#net/ipv4/route.ts';
+import { rtTos2priority } from '#net/ipv4/route.ts';
+import { ipRtSendRedirect } from '#net/ipv4/route_error.ts';
 import { NF_HOOK } from '#net/netfilter/core.ts';
 import {
   ICMP_DEST_UNREACH,

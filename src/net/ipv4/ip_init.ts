@@ -6,7 +6,7 @@ import type { Machine } from '#kernel/machine.ts';
 import { ipForward } from '#net/ipv4/ip_forward.ts';
 import { ipLocalDeliver } from '#net/ipv4/ip_input.ts';
 import { ipLocalOut, ipMcOutput, ipOutput } from '#net/ipv4/ip_output.ts';
-import { ipRtInit } from '#net/ipv4/route.ts';
+import { ipRtInit } from '#net/ipv4/route_init.ts';
 
 /** Until icmp_init() has run no error can be sent. */
 function icmpSendNot(): void {}

@@ -6,7 +6,6 @@
  *     ip_local_deliver -> (ip_defrag) -> LOCAL_IN -> ip_local_deliver_finish -> protocol handler
  *     ip_forward       -> net/ipv4/ip_forward.ts
  */
-
 import type { InDevice } from '#include/linux/inetdevice.ts';
 import {
   inDevConfGet,

@@ -5,7 +5,6 @@
  * Offsets in IpOptions count from the start of the IP header. A packet's options stand in the packet;
  * those of a socket or a reply stand in `opt.data`, whose first octet has offset 20.
  */
-
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { dstRelease, skbDstDrop } from '#include/net/dst.ts';
@@ -16,7 +15,8 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { mem, view } from '#mm/memory.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
 import { fibComputeSpecDst } from '#net/ipv4/fib_frontend_source.ts';
-import { ipRouteInput, ipRtGetSource } from '#net/ipv4/route.ts';
+import { ipRouteInput } from '#net/ipv4/route.ts';
+import { ipRtGetSource } from '#net/ipv4/route_source.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { ICMP_PARAMETERPROB } from '#uapi/icmp.ts';
 import { PACKET_HOST } from '#uapi/if_packet.ts';

@@ -7,7 +7,6 @@
  *     -> ip_local_out -> LOCAL_OUT -> dst.output = ip_output | ip_mc_output
  *     -> POST_ROUTING -> ip_finish_output -> (GSO, fragments) -> ip_finish_output2 -> neighbour
  */
-
 import { NETIF_F_GSO_MASK } from '#include/linux/netdev_features.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { llReservedSpace } from '#include/linux/netdevice.ts';
@@ -43,7 +42,8 @@ import { skSetupCaps } from '#net/core/sock_clone.ts';
 import { inetSkInitFlowi4 } from '#net/ipv4/af_inet.ts';
 import { ipOptionsBuild } from '#net/ipv4/ip_options.ts';
 import { ipFragment } from '#net/ipv4/ip_output_frag.ts';
-import { __ipSelectIdent, ipRouteOutputFlow, rtDstClone } from '#net/ipv4/route.ts';
+import { ipRouteOutputFlow, rtDstClone } from '#net/ipv4/route.ts';
+import { __ipSelectIdent } from '#net/ipv4/route_ident.ts';
 import { NF_HOOK, NF_HOOK_COND, nfHook } from '#net/netfilter/core.ts';
 import { EHOSTUNREACH, ENOMEM } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';

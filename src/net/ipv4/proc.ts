@@ -2,7 +2,6 @@
  * /proc/net/{snmp,netstat,sockstat}: counters and totals, in Linux's exact layout. Counterpart of
  * net/ipv4/proc.c.
  */
-
 import { ipv4DevconfAll } from '#include/linux/inetdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';

@@ -42,7 +42,7 @@ import {
 } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
 import { rawSendmsg } from '#net/ipv4/raw_send.ts';
-import { ipv4SkRedirect, ipv4SkUpdatePmtu } from '#net/ipv4/route.ts';
+import { ipv4SkRedirect, ipv4SkUpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import { dgramSeqShow } from '#net/ipv4/udp_proc.ts';
 import { udpDisconnect } from '#net/ipv4/udp_table.ts';
 import { procCreateNet } from '#net/sysctl_net.ts';

@@ -217,15 +217,6 @@ function fragSysctls(ipv4: NetnsIpv4): CtlTable[] {
   ];
 }
 
-/** Routes' settings. @kernel ipv4_route_netns_table net/ipv4/route.c */
-function routeSysctls(ipv4: NetnsIpv4): CtlTable[] {
-  return [
-    field(ipv4, 'min_pmtu', 'sysctlMinPmtu', 68),
-    seconds(ipv4, 'mtu_expires', 'sysctlMtuExpires'),
-    field(ipv4, 'min_adv_mss', 'sysctlMinAdvmss'),
-  ];
-}
-
 /** The memory of all UDP sockets of the machine, in pages. */
 function udpMem(net: Net): CtlTable {
   const memory = (): number[] =>
@@ -250,7 +241,6 @@ export function sysctlIpv4Init(machine: Machine): number {
         udpMem(net),
         ...tcpSysctls(net),
       ]);
-      registerNetSysctl(net, 'net/ipv4/route', routeSysctls(ipv4));
       return 0;
     },
     exit: null,

@@ -2,7 +2,6 @@
  * UDP's place among the protocols: socket operations, options, /proc/net/udp. Counterpart of the
  * rest of net/ipv4/udp.c; see udp_send.ts, udp_recv.ts and udp_table.ts. RFC 768.
  */
-
 import { SOCKADDR_IN_LEN } from '#include/linux/in.ts';
 import type { Socket } from '#include/linux/net.ts';
 import { __skbDequeue } from '#include/linux/skbuff_queue.ts';

@@ -53,7 +53,7 @@ import {
   ipRecvError,
   ipv4PktinfoPrepare,
 } from '#net/ipv4/ip_sockglue_error.ts';
-import { ipv4SkRedirect, ipv4SkUpdatePmtu } from '#net/ipv4/route.ts';
+import { ipv4SkRedirect, ipv4SkUpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import {
   __udp4LibDemuxLookup,
   __udp4LibLookup,
