@@ -46,7 +46,7 @@ export function __ip4DatagramConnect(sk: Sock, uaddr: Uint8Array): number {
     oif = inet.ucIndex;
   }
   const fl4 = new Flowi4();
-  const rt = ipRouteConnect(fl4, addr, saddr, oif, sk.skProtocol, inet.inetSport, port, sk);
+  const rt = ipRouteConnect(fl4, addr, saddr, oif, sk.skProtocol, inet.inetSport, port, inet);
   if (typeof rt === 'number') {
     if (rt === -ENETUNREACH) ipIncStats(sk.net, IPSTATS_MIB_OUTNOROUTES);
     return rt;

@@ -227,11 +227,11 @@ function pingErrno(sk: Sock, skb: SkBuff, type: number, code: number, info: numb
     case ICMP_PARAMETERPROB:
       return -EPROTO;
     case ICMP_REDIRECT:
-      ipv4SkRedirect(skb, sk);
+      ipv4SkRedirect(skb, inetSk(sk));
       return EREMOTEIO;
     case ICMP_DEST_UNREACH: {
       if (code === ICMP_FRAG_NEEDED) {
-        ipv4SkUpdatePmtu(skb, sk, info);
+        ipv4SkUpdatePmtu(skb, inetSk(sk), info);
         return inetSk(sk).pmtudisc !== IP_PMTUDISC_DONT ? -EMSGSIZE : 0;
       }
       const convert = code <= NR_ICMP_UNREACH ? icmpErrConvert[code] : undefined;

@@ -183,9 +183,9 @@ function rawErr(sk: Sock, skb: SkBuff, info: number): void {
   const icmph = skb.transportHeader;
   const type = icmphdr.type(view, icmph);
   const code = icmphdr.code(view, icmph);
-  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) ipv4SkUpdatePmtu(skb, sk, info);
+  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) ipv4SkUpdatePmtu(skb, inetSk(sk), info);
   else if (type === ICMP_REDIRECT) {
-    ipv4SkRedirect(skb, sk);
+    ipv4SkRedirect(skb, inetSk(sk));
     return;
   }
   // Only those hear of it who asked, or who have just one peer.
