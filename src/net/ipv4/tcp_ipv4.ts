@@ -73,6 +73,13 @@ import { ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
 import { cookieV4Check } from '#net/ipv4/syncookies_check.ts';
+import {
+  tcpEnterMemoryPressure,
+  tcpInitSock,
+  tcpIoctl,
+  tcpLeaveMemoryPressure,
+  tcpStreamMemoryFree,
+} from '#net/ipv4/tcp.ts';
 import { tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpRcvEstablished, tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
@@ -99,6 +106,7 @@ import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpReleaseCb } from '#net/ipv4/tcp_output_release.ts';
 import { tcpRecvmsg } from '#net/ipv4/tcp_recvmsg.ts';
 import { tcpSendmsg } from '#net/ipv4/tcp_sendmsg.ts';
+import { tcpGetsockopt, tcpSetsockopt } from '#net/ipv4/tcp_sockopt.ts';
 import { tcpClearXmitTimers, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
 import { tcpSetKeepalive } from '#net/ipv4/tcp_timer.ts';
 import { procCreateNet, removeProcEntry } from '#net/sysctl_net.ts';
