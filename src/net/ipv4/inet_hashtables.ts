@@ -250,6 +250,8 @@ export function inetEhashInsert(
   let foundDup: SockCommon | null = null;
   if (osk !== null) {
     ok = ehashDel(hinfo, osk);
+    // The table's reference; the caller has one of its own.
+    if (ok) osk.refcnt--;
   } else if (lookForDup) {
     foundDup = ehashFindTwin(hinfo, sk);
     ok = foundDup === null;

@@ -6,8 +6,6 @@
  */
 import { type InetConnectionSock, InetTimewaitSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
-import type { Net } from '#include/net/net_namespace.ts';
-import { SOCK_KIND_TIMEWAIT, type SockCommon } from '#include/net/sock.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { HZ } from '#kernel/param.ts';
@@ -132,19 +130,4 @@ export function inetTwskReschedule(tw: InetTimewaitSock, timeo: number): void {
 export function inetTwskDeschedulePut(tw: InetTimewaitSock): void {
   if (tw.twTimer !== null && timerDelete(tw.twTimer)) inetTwskKill(tw);
   inetTwskPut(tw);
-}
-
-/** Ends all waits of a namespace that goes away. @kernel inet_twsk_purge net/ipv4/inet_timewait_sock.c */
-export function inetTwskPurge(net: Net): void {
-  const hashinfo = tcpGetHashinfo(net);
-  for (let i = 0; i <= hashinfo.ehashMask; i++) {
-    let next: SockCommon | null;
-    for (let sk = hashinfo.ehash[i] ?? null; sk !== null; sk = next) {
-      next = sk.skcNext;
-      if (sk.kind !== SOCK_KIND_TIMEWAIT || sk.net !== net) continue;
-      const tw = sk as InetTimewaitSock;
-      tw.refcnt++;
-      inetTwskDeschedulePut(tw);
-    }
-  }
 }

@@ -31,6 +31,7 @@ import {
 } from '#include/net/sock.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { mem, view } from '#mm/memory.ts';
@@ -66,8 +67,8 @@ import {
   sockEdemux,
   sockGenPut,
 } from '#net/ipv4/inet_hashtables.ts';
-import { inetPutPort } from '#net/ipv4/inet_hashtables_bind.ts';
-import { inetTwskDeschedulePut, inetTwskPurge, inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
+import { inetPutPort, tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
+import { inetTwskDeschedulePut, inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
 import { ipQueueXmit } from '#net/ipv4/ip_output.ts';
 import { ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
@@ -107,7 +108,7 @@ import { tcpReleaseCb } from '#net/ipv4/tcp_output_release.ts';
 import { tcpRecvmsg } from '#net/ipv4/tcp_recvmsg.ts';
 import { tcpSendmsg } from '#net/ipv4/tcp_sendmsg.ts';
 import { tcpGetsockopt, tcpSetsockopt } from '#net/ipv4/tcp_sockopt.ts';
-import { tcpClearXmitTimers, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
+import { tcpClearXmitTimers, tcpDone, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
 import { tcpSetKeepalive } from '#net/ipv4/tcp_timer.ts';
 import { procCreateNet, removeProcEntry } from '#net/sysctl_net.ts';
 import { EINVAL } from '#uapi/errno.ts';
@@ -631,6 +632,34 @@ export const tcpProt: Proto = {
     kind === SK_MEM_SEND ? net.ipv4.sysctlTcpWmem[0] : net.ipv4.sysctlTcpRmem[0],
 };
 
+/**
+ * A namespace goes away: ends what its programs left behind.
+ * @kernel inet_twsk_purge net/ipv4/inet_timewait_sock.c
+ * @deviation orphans end here too; in Linux they keep the namespace alive until they are done
+ */
+function tcpPurge(net: Net): void {
+  const hashinfo = tcpGetHashinfo(net);
+  localBhDisable(net.machine);
+  for (let slot = 0; slot < hashinfo.ehash.length; slot++) {
+    let next: SockCommon | null;
+    for (let sk = hashinfo.ehash[slot] ?? null; sk !== null; sk = next) {
+      next = sk.skcNext;
+      if (sk.net !== net) continue;
+      sk.refcnt++;
+      if (sk.kind === SOCK_KIND_TIMEWAIT) {
+        inetTwskDeschedulePut(sk as InetTimewaitSock);
+      } else if (sk.kind === SOCK_KIND_REQUEST) {
+        const req = sk as RequestSock;
+        if (req.rskListener !== null) inetCskReqskQueueDropAndPut(req.rskListener, req);
+      } else {
+        tcpDone(sk as Sock);
+        sockPut(sk as Sock);
+      }
+    }
+  }
+  localBhEnable(net.machine);
+}
+
 /** @kernel tcp_sk_ops net/ipv4/tcp_ipv4.c */
 const tcpSkOps: PernetOperations = {
   name: 'tcp',
@@ -645,7 +674,7 @@ const tcpSkOps: PernetOperations = {
     return 0;
   },
   exit(net: Net): void {
-    inetTwskPurge(net);
+    tcpPurge(net);
     inetCtlSockDestroy(net.ipv4.tcpSk);
     net.ipv4.tcpSk = null;
     removeProcEntry(net, 'tcp');
