@@ -81,7 +81,7 @@ import {
   tcpLeaveMemoryPressure,
   tcpStreamMemoryFree,
 } from '#net/ipv4/tcp.ts';
-import { tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
+import { tcpAbort, tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpRcvEstablished, tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
 import { tcpCleanupSkb } from '#net/ipv4/tcp_input_data.ts';
