@@ -1,0 +1,42 @@
+/** A softnet machine that forwards between two TAP devices, for the routing test. */
+import { bootReal, haltReal } from '#host/node/real_host.ts';
+import { TapLink } from '#host/node/tap_link.ts';
+import { makeSyscalls } from '#init/syscalls.ts';
+import { createTask } from '#kernel/sched/task.ts';
+import { Process, runProcess } from '#user/lib/process.ts';
+import { Collector } from '#user/lib/streams.ts';
+import { main as sh } from '#user/sh/sh.ts';
+
+const { machine, host } = bootReal({ name: 'router' });
+const onGone = (): void => {};
+const left = new TapLink(host, machine.initNet, {
+  name: 'softnetl',
+  hostAddress: { address: [10, 77, 0, 1], prefix: 24 },
+  ifname: 'eth0',
+  onGone,
+});
+const right = new TapLink(host, machine.initNet, { name: 'softnetr', ifname: 'eth1', onGone });
+
+const sys = makeSyscalls(createTask(machine, 'setup', machine.initNet));
+for (const line of [
+  'ip link set lo up',
+  'ip addr add 10.77.0.2/24 dev eth0',
+  'ip addr add 10.79.0.2/24 dev eth1',
+  'ip link set eth0 up',
+  'ip link set eth1 up',
+  'sysctl -q -w net.ipv4.ip_forward=1',
+]) {
+  const stderr = new Collector();
+  const fork = (name: string): typeof sys =>
+    makeSyscalls(createTask(machine, name, machine.initNet));
+  const status = await runProcess(sh, new Process({ sys, argv: ['sh', '-c', line], stderr, fork }));
+  if (status !== 0) throw new Error(`${line}: ${stderr.text()}`);
+}
+sys.exit(0);
+
+process.once('SIGTERM', () => {
+  left.close();
+  right.close();
+  haltReal(machine, host);
+});
+process.stdout.write('ready\n');
