@@ -26,7 +26,6 @@ import { cleanupNet, netNsInit } from '#net/core/net_namespace.ts';
 import { rtnetlinkInit } from '#net/core/rtnetlink.ts';
 import { rtnetlinkLinkInit } from '#net/core/rtnetlink_link.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
-import { ipv4OffloadInit } from '#net/ipv4/af_inet_offload.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
 import { packetInit } from '#net/packet/af_packet.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
@@ -62,7 +61,6 @@ const INITCALLS: readonly Initcall[] = [
   { name: 'rtnetlink_link_init', call: rtnetlinkLinkInit },
   { name: 'neigh_init', call: neighInit },
   { name: 'inet_init', call: inetInit },
-  { name: 'ipv4_offload_init', call: ipv4OffloadInit },
   { name: 'af_unix_init', call: unixInit },
   { name: 'packet_init', call: packetInit },
   { name: 'loopback_init', call: loopbackInit },
