@@ -64,7 +64,7 @@ import { HZ } from '#kernel/machine.ts';
 import { notifierToErrno } from '#kernel/notifier.ts';
 import { rcuBarrier } from '#kernel/rcu.ts';
 import { assertRtnl, rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
-import { DelayedWork, scheduleDelayedWork } from '#kernel/workqueue.ts';
+import { cancelDelayedWorkSync, DelayedWork, scheduleDelayedWork } from '#kernel/workqueue.ts';
 import {
   callNetdeviceNotifiers,
   devBaseSeqInc,
@@ -377,7 +377,10 @@ export function netdevRunTodo(machine: Machine): void {
     dev.privDestructor = null;
     if (dev.needsFreeNetdev) freeNetdev(dev);
   }
-  if (globals.netTodoList.length === 0) return;
+  if (globals.netTodoList.length === 0) {
+    if (globals.todoWork !== null) cancelDelayedWorkSync(globals.todoWork);
+    return;
+  }
   globals.todoWork ??= new DelayedWork(machine, () => remindHolders(machine));
   scheduleDelayedWork(globals.todoWork, WAIT_REFS_JIFFIES);
 }

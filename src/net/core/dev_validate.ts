@@ -5,37 +5,25 @@
 import {
   NETIF_F_CSUM_MASK,
   NETIF_F_FRAGLIST,
-  NETIF_F_GSO_FRAGLIST,
   NETIF_F_GSO_MASK,
-  NETIF_F_GSO_ROBUST,
-  NETIF_F_GSO_UDP_L4,
   NETIF_F_HW_CSUM,
   NETIF_F_HW_VLAN_CTAG_TX,
   NETIF_F_IP_CSUM,
   NETIF_F_IPV6_CSUM,
   NETIF_F_SG,
-  NETIF_F_TSO,
-  NETIF_F_TSO_ECN,
   NETIF_F_TSO_MANGLEID,
-  NETIF_F_TSO6,
 } from '#include/linux/netdev_features.ts';
 import { devCoreStatsTxDroppedInc, type NetDevice } from '#include/linux/netdevice.ts';
 import {
   __vlanHwaccelClearTag,
   CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
-  SKB_GSO_DODGY,
-  SKB_GSO_FRAGLIST,
-  SKB_GSO_TCP_ECN,
-  SKB_GSO_TCP_FIXEDID,
   SKB_GSO_TCPV4,
-  SKB_GSO_TCPV6,
-  SKB_GSO_UDP_L4,
   type SkBuff,
   skbIsGso,
 } from '#include/linux/skbuff.ts';
 import { view } from '#mm/memory.ts';
-import { canChecksumProtocol, skbGsoSegment, skbNetworkProtocol } from '#net/core/gso.ts';
+import { canChecksumProtocol, skbGsoOk, skbGsoSegment, skbNetworkProtocol } from '#net/core/gso.ts';
 import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
 import { skbChecksumHelp } from '#net/core/skbuff_checksum.ts';
 import { skbLinearize } from '#net/core/skbuff_copy.ts';
@@ -50,42 +38,6 @@ import {
 /** Offset of the checksum field in TCP's and in UDP's header. */
 const TCP_CHECK_OFFSET = 16;
 const UDP_CHECK_OFFSET = 6;
-
-/** The features that segmenting such a packet takes; -1: no device has them. */
-function gsoTypeFeatures(gsoType: number): number {
-  const known =
-    SKB_GSO_TCPV4 |
-    SKB_GSO_DODGY |
-    SKB_GSO_TCP_ECN |
-    SKB_GSO_TCP_FIXEDID |
-    SKB_GSO_TCPV6 |
-    SKB_GSO_UDP_L4 |
-    SKB_GSO_FRAGLIST;
-  if ((gsoType & ~known) !== 0) return -1;
-  let f = 0;
-  if ((gsoType & SKB_GSO_TCPV4) !== 0) f |= NETIF_F_TSO;
-  if ((gsoType & SKB_GSO_DODGY) !== 0) f |= NETIF_F_GSO_ROBUST;
-  if ((gsoType & SKB_GSO_TCP_ECN) !== 0) f |= NETIF_F_TSO_ECN;
-  if ((gsoType & SKB_GSO_TCP_FIXEDID) !== 0) f |= NETIF_F_TSO_MANGLEID;
-  if ((gsoType & SKB_GSO_TCPV6) !== 0) f |= NETIF_F_TSO6;
-  if ((gsoType & SKB_GSO_UDP_L4) !== 0) f |= NETIF_F_GSO_UDP_L4;
-  if ((gsoType & SKB_GSO_FRAGLIST) !== 0) f |= NETIF_F_GSO_FRAGLIST;
-  return f;
-}
-
-/** @kernel net_gso_ok include/linux/netdevice.h */
-export function netGsoOk(features: number, gsoType: number): boolean {
-  const needed = gsoTypeFeatures(gsoType);
-  return needed !== -1 && (features & needed) === needed;
-}
-
-/** @kernel skb_gso_ok include/linux/netdevice.h */
-export function skbGsoOk(skb: SkBuff, features: number): boolean {
-  return (
-    netGsoOk(features, skb.shinfo.gsoType) &&
-    (skb.shinfo.fragList === null || (features & NETIF_F_FRAGLIST) !== 0)
-  );
-}
 
 /** Must this GSO packet be cut in software? @kernel netif_needs_gso include/linux/netdevice.h */
 export function netifNeedsGso(skb: SkBuff, features: number): boolean {

@@ -3,15 +3,29 @@
  * will be cut. Counterpart of net/core/gso.c. Protocols register how they are cut as packet_offload.
  */
 import {
+  NETIF_F_FRAGLIST,
+  NETIF_F_GSO_FRAGLIST,
+  NETIF_F_GSO_ROBUST,
+  NETIF_F_GSO_UDP_L4,
   NETIF_F_HW_CSUM,
   NETIF_F_IP_CSUM,
   NETIF_F_IPV6_CSUM,
+  NETIF_F_TSO,
+  NETIF_F_TSO_ECN,
+  NETIF_F_TSO_MANGLEID,
+  NETIF_F_TSO6,
 } from '#include/linux/netdev_features.ts';
 import {
   __skbPush,
   CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
   CHECKSUM_UNNECESSARY,
+  SKB_GSO_DODGY,
+  SKB_GSO_FRAGLIST,
+  SKB_GSO_TCP_ECN,
+  SKB_GSO_TCP_FIXEDID,
+  SKB_GSO_TCPV4,
+  SKB_GSO_TCPV6,
   SKB_GSO_UDP_L4,
   type SkBuff,
   skbIsGsoTcp,
@@ -78,6 +92,42 @@ export function canChecksumProtocol(features: number, protocol: number): boolean
   if ((features & NETIF_F_HW_CSUM) !== 0) return true;
   if (protocol === ETH_P_IP) return (features & NETIF_F_IP_CSUM) !== 0;
   return protocol === ETH_P_IPV6 && (features & NETIF_F_IPV6_CSUM) !== 0;
+}
+
+/** The features that segmenting such a packet takes; -1: no device has them. */
+function gsoTypeFeatures(gsoType: number): number {
+  const known =
+    SKB_GSO_TCPV4 |
+    SKB_GSO_DODGY |
+    SKB_GSO_TCP_ECN |
+    SKB_GSO_TCP_FIXEDID |
+    SKB_GSO_TCPV6 |
+    SKB_GSO_UDP_L4 |
+    SKB_GSO_FRAGLIST;
+  if ((gsoType & ~known) !== 0) return -1;
+  let f = 0;
+  if ((gsoType & SKB_GSO_TCPV4) !== 0) f |= NETIF_F_TSO;
+  if ((gsoType & SKB_GSO_DODGY) !== 0) f |= NETIF_F_GSO_ROBUST;
+  if ((gsoType & SKB_GSO_TCP_ECN) !== 0) f |= NETIF_F_TSO_ECN;
+  if ((gsoType & SKB_GSO_TCP_FIXEDID) !== 0) f |= NETIF_F_TSO_MANGLEID;
+  if ((gsoType & SKB_GSO_TCPV6) !== 0) f |= NETIF_F_TSO6;
+  if ((gsoType & SKB_GSO_UDP_L4) !== 0) f |= NETIF_F_GSO_UDP_L4;
+  if ((gsoType & SKB_GSO_FRAGLIST) !== 0) f |= NETIF_F_GSO_FRAGLIST;
+  return f;
+}
+
+/** @kernel net_gso_ok include/linux/netdevice.h */
+export function netGsoOk(features: number, gsoType: number): boolean {
+  const needed = gsoTypeFeatures(gsoType);
+  return needed !== -1 && (features & needed) === needed;
+}
+
+/** @kernel skb_gso_ok include/linux/netdevice.h */
+export function skbGsoOk(skb: SkBuff, features: number): boolean {
+  return (
+    netGsoOk(features, skb.shinfo.gsoType) &&
+    (skb.shinfo.fragList === null || (features & NETIF_F_FRAGLIST) !== 0)
+  );
 }
 
 /** Segments behind the link header. @kernel skb_mac_gso_segment net/core/gso.c */

@@ -23,7 +23,12 @@ import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { timeAfter } from '#kernel/time/jiffies.ts';
-import { DelayedWork, modDelayedWork, scheduleDelayedWork } from '#kernel/workqueue.ts';
+import {
+  cancelDelayedWorkSync,
+  DelayedWork,
+  modDelayedWork,
+  scheduleDelayedWork,
+} from '#kernel/workqueue.ts';
 import { netdevStateChange } from '#net/core/dev.ts';
 import {
   IF_LINK_MODE_DORMANT,
@@ -126,10 +131,15 @@ function linkwatchDoDev(dev: NetDevice): void {
 
 /** Handles at once what is pending for a device. @kernel linkwatch_sync_dev net/core/link_watch.c */
 export function linkwatchSyncDev(dev: NetDevice): void {
-  const list = dev.net.machine.netGlobals.lweventlist;
+  const globals = dev.net.machine.netGlobals;
+  const list = globals.lweventlist;
   const at = list.indexOf(dev);
   if (at < 0) return;
   list.splice(at, 1);
+  // With nothing left to tell, the clock need not be watched.
+  if (list.length === 0 && globals.linkwatchWork !== null) {
+    cancelDelayedWorkSync(globals.linkwatchWork);
+  }
   linkwatchDoDev(dev);
 }
 
