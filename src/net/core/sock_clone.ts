@@ -2,6 +2,7 @@
  * Copies of a listener's socket for its connections, and what a route lets a socket do.
  * Counterpart of sk_clone_lock and sk_setup_caps in net/core/sock.c.
  */
+
 import {
   NETIF_F_ALL_TSO,
   NETIF_F_GSO,
@@ -20,7 +21,7 @@ import {
   SOCK_TIMESTAMPING_RX_SOFTWARE,
   type Sock,
 } from '#include/net/sock.ts';
-import { netGsoOk } from '#net/core/dev_validate.ts';
+import { netGsoOk } from '#net/core/gso.ts';
 import { skAlloc, skDstSet, sockResetFlag } from '#net/core/sock.ts';
 import { AF_INET6 } from '#uapi/socket.ts';
 

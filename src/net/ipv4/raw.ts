@@ -183,7 +183,8 @@ function rawErr(sk: Sock, skb: SkBuff, info: number): void {
   const icmph = skb.transportHeader;
   const type = icmphdr.type(view, icmph);
   const code = icmphdr.code(view, icmph);
-  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) ipv4SkUpdatePmtu(skb, inetSk(sk), info);
+  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED)
+    ipv4SkUpdatePmtu(skb, inetSk(sk), info);
   else if (type === ICMP_REDIRECT) {
     ipv4SkRedirect(skb, inetSk(sk));
     return;

@@ -5,6 +5,7 @@
  * segments that follow each other and agree in everything but length and sequence number, so that
  * forwarding them again would give the same packets.
  */
+import { NETIF_F_GSO_ROBUST } from '#include/linux/netdev_features.ts';
 import {
   __skbPull,
   CHECKSUM_PARTIAL,
@@ -18,8 +19,8 @@ import {
 import { inetGroFlush, type NetOffload } from '#include/net/gro.ts';
 import { csumAdd, csumFold, csumTcpudpNofold } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
-import { skbGsoOk } from '#net/core/dev_validate.ts';
 import { skbGroHeader, skbGroLen, skbGroOffset, skbGroPull, skbGroReceive } from '#net/core/gro.ts';
+import { skbGsoOk } from '#net/core/gso.ts';
 import { __skbIncrChecksumUnnecessary } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import { skbChecksum } from '#net/core/skbuff_data.ts';
@@ -107,7 +108,7 @@ export function tcpGsoSegment(skb: SkBuff, features: number): SkBuff | null | nu
   __skbPull(skb, thlen);
   const mss = skb.shinfo.gsoSize;
   if (skb.len <= mss) return -EINVAL;
-  if (skbGsoOk(skb, features)) {
+  if (skbGsoOk(skb, features | NETIF_F_GSO_ROBUST)) {
     // The device does it; only the number of segments was not to be trusted.
     skb.shinfo.gsoSegs = Math.ceil(skb.len / mss);
     return null;
