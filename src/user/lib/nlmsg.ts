@@ -177,26 +177,34 @@ export class NlMessage {
   }
 }
 
+/** One attribute: where its value lies in the view. */
+export interface Attr {
+  readonly type: number;
+  readonly at: number;
+  readonly length: number;
+}
+
 /** Attributes by type; of several with one type the last counts. */
 export class NlAttrs {
   readonly view: DataView;
   /** Offset of the value and its length, by type. */
-  private readonly found: Map<number, { at: number; length: number }>;
-  /** Types in the order of the message. */
-  readonly types: number[];
+  private readonly found: Map<number, Attr>;
+  /** All of them in the order of the message. */
+  readonly list: Attr[];
 
   constructor(view: DataView, begin: number, end: number) {
     this.view = view;
     this.found = new Map();
-    this.types = [];
+    this.list = [];
     const limit = Math.min(end, view.byteLength);
     let o = begin;
     while (o + NLA_HDRLEN <= limit) {
       const length = nlattr.len(view, o);
       if (length < NLA_HDRLEN || o + length > limit) break;
       const type = nlattr.type(view, o);
-      this.found.set(type, { at: o + NLA_HDRLEN, length: length - NLA_HDRLEN });
-      this.types.push(type);
+      const attr: Attr = { type, at: o + NLA_HDRLEN, length: length - NLA_HDRLEN };
+      this.found.set(type, attr);
+      this.list.push(attr);
       o += nlaAlign(length);
     }
   }
@@ -262,6 +270,17 @@ export class NlAttrs {
     if (bytes === null) return null;
     const zero = bytes.indexOf(0);
     return decodeText(zero < 0 ? bytes : bytes.subarray(0, zero));
+  }
+
+  /** Texts of all attributes of a type, in order. */
+  strings(type: number): string[] {
+    return this.list.flatMap((attr) => {
+      if (attr.type !== type) return [];
+      const { buffer, byteOffset } = this.view;
+      const bytes = new Uint8Array(buffer, byteOffset + attr.at, attr.length);
+      const zero = bytes.indexOf(0);
+      return [decodeText(zero < 0 ? bytes : bytes.subarray(0, zero))];
+    });
   }
 
   nested(type: number): NlAttrs | null {
