@@ -153,7 +153,8 @@ export class Context {
     }
   }
 
-  private refusal(error: unknown, status: number): unknown {
+  /** Prints why the kernel refused; what ends the command. */
+  refusal(error: unknown, status: number): unknown {
     if (!(error instanceof NetlinkError)) return error;
     this.complain(error);
     return new Failure(status);
@@ -196,7 +197,7 @@ export class Context {
   }
 
   /** Any other complaint. */
-  fail(text: string, status = USAGE_STATUS): Failure {
+  fail(text: string, status: number = USAGE_STATUS): Failure {
     this.p.warn(text);
     return new Failure(status);
   }

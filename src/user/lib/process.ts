@@ -26,6 +26,8 @@ export interface ProcessOptions {
    * share the descriptors of this one.
    */
   readonly fork?: (name: string) => SyscallTable;
+  /** Finds a program by name, for those that start others. */
+  readonly programs?: (name: string) => Main | null;
 }
 
 export const SIGINT = 2;
@@ -55,6 +57,7 @@ export class Process {
   readonly stderr: Output;
   readonly hosts: Readonly<Record<string, string>>;
   readonly fork: ((name: string) => SyscallTable) | null;
+  readonly programs: ((name: string) => Main | null) | null;
   private readonly children: Set<Process>;
   private readonly handlers: Map<number, () => void>;
 
@@ -68,6 +71,7 @@ export class Process {
     this.stderr = options.stderr ?? NO_OUTPUT;
     this.hosts = options.hosts ?? {};
     this.fork = options.fork ?? null;
+    this.programs = options.programs ?? null;
     this.children = new Set();
     this.handlers = new Map();
   }
@@ -123,9 +127,33 @@ export class Process {
     this.libc.interrupt(0);
   }
 
-  /** Runs another program with this one's environment; its status. */
+  /** A program by name; null when there is none. */
+  find(name: string): Main | null {
+    return this.programs?.(name.replace(/^.*\//, '')) ?? null;
+  }
+
+  /** Runs another program as a task of its own, where the machine can make one; its status. */
   async spawn(main: Main, argv: readonly string[], streams: Streams = {}): Promise<number> {
     const sys = this.fork?.(argv[0] ?? '') ?? this.sys;
+    try {
+      const status = await this.start(main, argv, sys, streams);
+      return status;
+    } finally {
+      if (sys !== this.sys) sys.exit(0);
+    }
+  }
+
+  /** Goes on as another program, with the descriptors and the namespace of this one; its status. */
+  exec(main: Main, argv: readonly string[], streams: Streams = {}): Promise<number> {
+    return this.start(main, argv, this.sys, streams);
+  }
+
+  private async start(
+    main: Main,
+    argv: readonly string[],
+    sys: SyscallTable,
+    streams: Streams,
+  ): Promise<number> {
     const child = new Process({
       sys,
       argv,
@@ -135,12 +163,11 @@ export class Process {
       stderr: streams.stderr ?? this.stderr,
       hosts: this.hosts,
       ...(this.fork === null ? {} : { fork: this.fork }),
+      ...(this.programs === null ? {} : { programs: this.programs }),
     });
     this.children.add(child);
     try {
-      const status = await runProcess(main, child);
-      if (sys !== this.sys) sys.exit(status);
-      return status;
+      return await runProcess(main, child);
     } finally {
       this.children.delete(child);
     }
