@@ -256,7 +256,7 @@ export async function showAddresses(
       ? links
       : links.filter((message) => keepLink(filter, message, all, matching));
   // On one line each address stands alone.
-  const alone = options.oneline && !linkOnly && !options.brief;
+  const alone = (options.oneline || filter.label !== null) && !linkOnly && !options.brief;
   out.openArray();
   for (const message of shown) {
     const index = ifinfomsg.index(message.view, message.payload);
@@ -266,7 +266,7 @@ export async function showAddresses(
     if (filter.family !== AF_PACKET) {
       out.openArray('addr_info');
       for (const info of matching) {
-        if (info.index === index) printAddress(context, info, alone);
+        if (info.index === index) printAddress(context, info, options.oneline);
       }
       out.closeArray();
       if (options.brief) out.words('\n');

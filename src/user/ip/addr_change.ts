@@ -200,9 +200,6 @@ export async function changeAddress(
   if (device === null) {
     throw context.fail('Not enough information: "dev" argument is required.\n', 1);
   }
-  if (label !== null && !label.startsWith(device)) {
-    throw context.fail(`"dev" (${device}) must match "label" (${label}).\n`, 1);
-  }
   const request = new NlBuilder(type, flags);
   request.header(ifaddrmsg.LEN, (v, o) => ifaddrmsg.setFamily(v, o, change.family));
   if (change.flags > 0xff) request.u32(IFA_FLAGS, change.flags);

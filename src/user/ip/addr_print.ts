@@ -21,7 +21,6 @@ import {
   IFA_FLAGS,
   IFA_LABEL,
   IFA_LOCAL,
-  IFA_PROTO,
   IFA_RT_PRIORITY,
   INFINITY_LIFE_TIME,
   ifaCacheinfo,
@@ -47,14 +46,6 @@ export const ADDRESS_FLAGS: Names = [
   [IFA_F_NOPREFIXROUTE, 'noprefixroute'],
   [IFA_F_MCAUTOJOIN, 'autojoin'],
   [IFA_F_STABLE_PRIVACY, 'stable-privacy'],
-];
-
-/** IFA_PROTO, from iproute2's rt_addrprotos. */
-const ADDRESS_PROTOCOLS: Names = [
-  [0, 'unspec'],
-  [1, 'kernel_lo'],
-  [2, 'kernel_ra'],
-  [3, 'kernel_ll'],
 ];
 
 /** An address as the kernel describes it. */
@@ -145,12 +136,12 @@ export function printAddress(context: Context, info: AddressInfo, alone: boolean
   out.string('local', local);
   if (address !== local) out.string('address', address, ` peer ${address}`);
   out.number('prefixlen', info.prefixlen, `/${info.prefixlen} `);
+  const metric = attrs.u32(IFA_RT_PRIORITY);
+  if (metric !== null) out.number('metric', metric, `metric ${metric} `);
   if (options.brief) {
     out.closeObject();
     return;
   }
-  const metric = attrs.u32(IFA_RT_PRIORITY);
-  if (metric !== null) out.number('metric', metric, `metric ${metric} `);
   const named = (attr: number, key: string, label: string): void => {
     const bytes = attrs.bytes(attr);
     if (bytes === null) return;
@@ -162,11 +153,6 @@ export function printAddress(context: Context, info: AddressInfo, alone: boolean
   const scope = nameOf(SCOPES, info.scope);
   out.string('scope', scope, `scope ${scope} `);
   printFlags(context, info);
-  const protocol = attrs.u8(IFA_PROTO) ?? 0;
-  if (protocol !== 0 && options.details > 0) {
-    const name = nameOf(ADDRESS_PROTOCOLS, protocol);
-    out.string('protocol', name, `proto ${name} `);
-  }
   if (info.label !== null) out.string('label', info.label);
   printLifetimes(context, info);
   out.words('\n');

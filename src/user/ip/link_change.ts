@@ -320,7 +320,6 @@ async function fillLink(
       throw context.fail('both "name" and "dev" cannot be used when creating devices.\n');
     }
     name = change.device;
-    if (name !== null && !validName(name)) throw context.wrong('"name" not a valid ifname', name);
     if (change.link !== null) {
       const tied = await context.linkIndex(change.link);
       if (tied === 0) throw context.noDevice(change.link);
@@ -331,6 +330,9 @@ async function fillLink(
   if (name !== null) request.string(IFLA_IFNAME, name);
   return index;
 }
+
+/** Kinds without options of their own; what stands behind them is not looked at. */
+const PLAIN_KINDS: readonly string[] = ['dummy', 'ifb', 'nlmon', 'team', 'vcan'];
 
 const VETH_USAGE =
   'Usage: ip link <options> type veth [peer <options>]\n' +
@@ -343,7 +345,10 @@ async function addVethPeer(
   words: Words,
   descriptors: number[],
 ): Promise<void> {
-  if (!words.is('peer')) throw context.fail(VETH_USAGE, 1);
+  if (!words.is('peer')) {
+    context.p.print(VETH_USAGE);
+    throw context.fail('', 1);
+  }
   words.advance();
   const peer = new LinkChange();
   await readLink(context, words, peer);
@@ -367,14 +372,11 @@ async function addKind(
 ): Promise<void> {
   const kind = change.kind as string;
   const data = new NlBuilder(0, 0);
-  if (!words.done) {
-    if (kind !== 'veth') {
-      throw context.fail(
-        `Garbage instead of arguments "${words.word} ...". Try "ip link help".\n`,
-        1,
-      );
-    }
+  if (!words.done && kind === 'veth') {
     await addVethPeer(context, data, words, change.descriptors);
+  } else if (!words.done && !PLAIN_KINDS.includes(kind)) {
+    const garbage = `Garbage instead of arguments "${words.word} ...". Try "ip link help".\n`;
+    throw context.fail(garbage, 1);
   }
   const inside = data.finish().subarray(16);
   request.nest(IFLA_LINKINFO, (b) => {

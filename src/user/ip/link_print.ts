@@ -312,6 +312,10 @@ export function printLink(context: Context, message: NlMessage, view: LinkView):
     out.line();
     out.string('ifalias', alias, `    alias ${alias}`);
   }
+  if (view.linkOnly && options.stats > 0) {
+    out.line();
+    printLinkStats(context, attrs);
+  }
   const altNames = altNamesOf(attrs);
   if (altNames.length > 0) {
     out.openArray('altnames');
@@ -320,10 +324,6 @@ export function printLink(context: Context, message: NlMessage, view: LinkView):
       out.itemString(name, `    altname ${name}`);
     }
     out.closeArray();
-  }
-  if (view.linkOnly && options.stats > 0) {
-    out.line();
-    printLinkStats(context, attrs);
   }
   out.words('\n');
 }

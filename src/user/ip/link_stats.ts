@@ -167,10 +167,12 @@ function headLine(
   widths: readonly number[],
   stats: Stats,
 ): string {
-  const cells = columns.map(({ label, counter, optional }, i) => {
+  const cells = columns.flatMap(({ label, counter, optional }, i) => {
     const width = (widths[i] as number) - (i === 0 ? title.length : 0);
     const hidden = optional === true && (stats.get(counter ?? '') ?? 0) === 0;
-    return (hidden ? '' : label).padStart(width);
+    // The place of `compressed` is kept, that of `nohandler` is not.
+    if (hidden && label === 'nohandler') return [];
+    return [(hidden ? '' : label).padStart(width)];
   });
   return `${INDENT}${title}${cells.join(' ')}`;
 }

@@ -246,16 +246,19 @@ async function runBatch(p: Process, options: Options, file: string): Promise<num
     return 1;
   }
   let status = 0;
-  // A backslash at its end joins a line with the next.
-  const lines = text.replace(/\\\n/g, '\u0000').split('\n');
-  let number = 0;
-  for (const joined of lines) {
-    number += 1 + (joined.match(/\u0000/g)?.length ?? 0);
-    const words = splitLine(joined.replace(/\u0000/g, ' '));
+  let joined = '';
+  for (const [i, line] of text.split('\n').entries()) {
+    // A backslash at its end joins a line with the next.
+    if (line.endsWith('\\')) {
+      joined += `${line.slice(0, -1)} `;
+      continue;
+    }
+    const words = splitLine(joined + line);
+    joined = '';
     if (words.length === 0) continue;
     const result = await runCommand(p, { ...options }, words);
     if (result === 0) continue;
-    p.warn(`Command failed ${file}:${number}\n`);
+    p.warn(`Command failed ${file}:${i + 1}\n`);
     status = 1;
     // A word that cannot be understood ends a batch in any case.
     if (result === 255) return 255;
