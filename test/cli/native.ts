@@ -226,6 +226,12 @@ export class NativeKernel implements SyscallTable {
   unshare(flags: number): number {
     return this.call('unshare', flags);
   }
+  mount(): number {
+    return -1;
+  }
+  umount2(): number {
+    return -1;
+  }
   exit(): void {}
 
   waitFd(

@@ -343,7 +343,7 @@ function readOptions(p: Process): Invocation | number {
     else if (abbreviates(option, '-rcvbuf')) argument();
     else if (/^-c(olor)?(=\w+)?$/.test(option)) continue;
     else if (abbreviates(option, '-help')) throw context.fail(USAGE);
-    else if (abbreviates(option, '-netns')) enterNetns(context, argument());
+    else if (abbreviates(option, '-netns')) enterNetns(context, argument(), p.sys);
     else throw context.fail(`Option "${option}" is unknown, try "ip -help".\n`);
   }
   return { options, args: args.slice(i), batch };

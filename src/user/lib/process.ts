@@ -132,20 +132,25 @@ export class Process {
     return this.programs?.(name.replace(/^.*\//, '')) ?? null;
   }
 
-  /** Runs another program as a task of its own, where the machine can make one; its status. */
-  async spawn(main: Main, argv: readonly string[], streams: Streams = {}): Promise<number> {
+  /**
+   * Runs another program as a task of its own, where the machine can make one; its status.
+   * @param before what the new task does before it becomes the program
+   */
+  async spawn(
+    main: Main,
+    argv: readonly string[],
+    streams: Streams = {},
+    before: (sys: SyscallTable) => void = () => {},
+  ): Promise<number> {
     const sys = this.fork?.(argv[0] ?? '') ?? this.sys;
+    let status = 1;
     try {
-      const status = await this.start(main, argv, sys, streams);
+      before(sys);
+      status = await this.start(main, argv, sys, streams);
       return status;
     } finally {
-      if (sys !== this.sys) sys.exit(0);
+      if (sys !== this.sys) sys.exit(status);
     }
-  }
-
-  /** Goes on as another program, with the descriptors and the namespace of this one; its status. */
-  exec(main: Main, argv: readonly string[], streams: Streams = {}): Promise<number> {
-    return this.start(main, argv, this.sys, streams);
   }
 
   private async start(
