@@ -57,7 +57,8 @@ export class Process {
   readonly stderr: Output;
   readonly hosts: Readonly<Record<string, string>>;
   readonly fork: ((name: string) => SyscallTable) | null;
-  readonly programs: ((name: string) => Main | null) | null;
+  /** Finds programs by name; whoever starts others may set it. */
+  programs: ((name: string) => Main | null) | null;
   private readonly children: Set<Process>;
   private readonly handlers: Map<number, () => void>;
 
@@ -162,7 +163,7 @@ export class Process {
     const child = new Process({
       sys,
       argv,
-      env: this.env,
+      env: streams.env ?? this.env,
       stdin: streams.stdin ?? this.stdin,
       stdout: streams.stdout ?? this.stdout,
       stderr: streams.stderr ?? this.stderr,
@@ -183,6 +184,7 @@ export interface Streams {
   readonly stdin?: Input;
   readonly stdout?: Output;
   readonly stderr?: Output;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /**
