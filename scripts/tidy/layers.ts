@@ -80,6 +80,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
 
   // Tools speak sockets, netlink and /proc, as the real ones do: one row for every tool's folder.
   user: { values: [...base, 'user/lib'] },
+  // The shell starts programs by name, so its list knows them all.
+  'user/sh': { values: [...base, 'user'] },
   cli: { values: [...base, 'trace', 'init', 'sim', 'user', 'host'], types: KERNEL_FOLDERS },
 };
 
