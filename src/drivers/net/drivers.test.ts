@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bytesOf, NetdevMachine } from '#drivers/net/testing/netdev_machine.ts';
 import {
   tunAttach,
   tunChrOpen,
@@ -53,7 +54,6 @@ import {
 import { SKB_DROP_REASON_DEV_READY, SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
 import { POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '#uapi/poll.ts';
 import { virtioNetHdr } from '#uapi/virtio_net.ts';
-import { bytesOf, NetdevMachine } from '../../../test/support/netdev_machine.ts';
 
 let m: NetdevMachine;
 let got: SkBuff[];

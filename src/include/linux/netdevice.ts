@@ -3,6 +3,7 @@
  * Counterpart of include/linux/netdevice.h. Functions are in net/core/dev.ts.
  */
 
+import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkBuffHead } from '#include/linux/skbuff.ts';
@@ -207,28 +208,6 @@ export interface HeaderOps {
   parseProtocol: ((skb: SkBuff) => number) | null;
 }
 
-/** @kernel ethtool_ops include/linux/ethtool.h */
-export interface EthtoolOps {
-  getDrvinfo: ((dev: NetDevice) => { driver: string; version: string; busInfo: string }) | null;
-  getLink: ((dev: NetDevice) => boolean) | null;
-  getLinkKsettings:
-    | ((dev: NetDevice) => { speedMbps: number; duplexFull: boolean; autoneg: boolean })
-    | null;
-  getRingparam:
-    | ((dev: NetDevice) => {
-        rxMaxPending: number;
-        txMaxPending: number;
-        rxPending: number;
-        txPending: number;
-      })
-    | null;
-  setRingparam: ((dev: NetDevice, rxPending: number, txPending: number) => number) | null;
-  getCoalesce: ((dev: NetDevice) => { rxUsecs: number; txUsecs: number }) | null;
-  setCoalesce: ((dev: NetDevice, rxUsecs: number, txUsecs: number) => number) | null;
-  getStrings: ((dev: NetDevice) => readonly string[]) | null;
-  getEthtoolStats: ((dev: NetDevice) => readonly number[]) | null;
-}
-
 export type RxHandler = (skb: SkBuff) => { skb: SkBuff | null; result: number };
 
 /** One transmit queue of a device. @kernel netdev_queue include/linux/netdevice.h */
@@ -396,7 +375,7 @@ export class SoftnetData {
   readonly toFree: SkBuffHead;
   /** Depth of nested transmissions. @kernel xmit_recursion net/core/dev.h */
   xmitRecursion: number;
-  /** More packets follow at once: the driver may delay its doorbell. @kernel netdev_xmit_more */
+  /** More packets follow at once: the driver may delay its doorbell. @kernel netdev_xmit_more include/linux/netdevice.h */
   xmitMore: boolean;
 
   constructor(cpu: Cpu) {

@@ -77,7 +77,7 @@ export const SKB_GSO_FRAGLIST: number = 1 << 18;
 
 /** What follows a packet's linear data; shared by all clones. @kernel skb_shared_info include/linux/skbuff.h */
 export class SkbSharedInfo {
-  /** Packets (clones) that share this head. @kernel skb_shared_info.dataref */
+  /** Packets (clones) that share this head. */
   dataref: number;
   /** Clones that only hold the payload: the upper half of Linux's dataref. */
   payloadRefs: number;
@@ -247,7 +247,7 @@ export class SkBuff {
   tstampType: number;
   /** Time of the last transmission in ns (monotonic), TCP only. @kernel skb_mstamp_ns include/linux/skbuff.h */
   skbMstampNs: number;
-  /** Length on the wire with the headers of all segments. @kernel qdisc_skb_cb.pkt_len include/net/sch_generic.h */
+  /** Length on the wire with the headers of all segments. Linux's qdisc_skb_cb.pkt_len. */
   pktLen: number;
 
   /** The control blocks that share cb[48] in Linux; each layer only uses its own. */

@@ -78,7 +78,7 @@ export class NetGlobals {
   readonly inetaddrChain: NotifierChain<object>;
   readonly netlinkChain: NotifierChain<object>;
   readonly neteventChain: NotifierChain<object>;
-  /** Taps on everything, and receivers by protocol. @kernel ptype_all, ptype_base net/core/dev.c */
+  /** Taps on everything, and receivers by protocol. @kernel ptype_base net/core/dev.c */
   ptypeAll: PacketType[] = [];
   readonly ptypeBase: Map<number, PacketType[]> = new Map();
   /** @kernel net_families net/socket.c */
@@ -95,14 +95,14 @@ export class NetGlobals {
   rtmsgIfinfo: ((type: number, dev: NetDevice, change: number) => void) | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */
   vlanDoReceive: ((skb: SkBuff) => SkBuff | null) | null = null;
-  /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata.offload_base net/core/gro.c */
+  /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata net/core/hotdata.c */
   readonly offloadBase: PacketOffload[] = [];
   readonly inetOffloads: (NetOffload | null)[] = new Array<NetOffload | null>(256).fill(null);
   /** Scratch of the flow dissector, which does not nest. */
   readonly flowKeys: FlowKeys = new FlowKeys();
   /** Looks again at devices that cannot be freed yet. */
   todoWork: DelayedWork | null = null;
-  /** Announces carrier changes; jiffies before which only urgent ones are. @kernel linkwatch_work, linkwatch_nextevent net/core/link_watch.c */
+  /** Announces carrier changes; jiffies before which only urgent ones are. @kernel linkwatch_work net/core/link_watch.c */
   linkwatchWork: DelayedWork | null = null;
   linkwatchNextevent = 0;
   /** Handlers by family, then message type minus RTM_BASE. @kernel rtnl_msg_handlers net/core/rtnetlink.c */

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { NETIF_F_GRO } from '#include/linux/netdev_features.ts';
+import { NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 import {
   devHold,
   devPut,
-  type NapiStruct,
   NET_RX_DROP,
   NET_RX_SUCCESS,
   NET_XMIT_DROP,
@@ -51,20 +50,12 @@ import {
 } from '#net/core/dev.ts';
 import { netifRx } from '#net/core/dev_backlog.ts';
 import {
-  napiCompleteDone,
-  napiDisable,
-  napiEnable,
-  napiSchedule,
-  netifNapiAdd,
-} from '#net/core/dev_napi.ts';
-import {
   devChangeNetNamespace,
   registerNetdevice,
   unregisterNetdevice,
 } from '#net/core/dev_register.ts';
 import { devAddPack, devRemovePack, netifReceiveSkb } from '#net/core/dev_rx.ts';
 import { devKfreeSkbAny, devQueueXmit, netifWakeQueue } from '#net/core/dev_tx.ts';
-import { napiGroReceive } from '#net/core/gro.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { copyNetNs, putNet } from '#net/core/net_namespace.ts';
 import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
@@ -94,7 +85,6 @@ import {
   SKB_DROP_REASON_RECURSION_LIMIT,
   SKB_DROP_REASON_UNHANDLED_PROTO,
 } from '#uapi/net_dropreason.ts';
-import { NetdevMachine, TestDevice } from '../../../test/support/netdev_machine.ts';
 
 let m: NetdevMachine;
 
@@ -500,179 +490,6 @@ describe('reception', () => {
     m.machine.cpu.hardirqCount--;
     t.remove();
     expect([got.length, lost]).toEqual([0, [SKB_DROP_REASON_DEV_READY]]);
-  });
-});
-
-describe('NAPI', () => {
-  /** A device with `waiting` packets in its ring. */
-  function polled(weight = 64): {
-    t: TestDevice;
-    napi: NapiStruct;
-    ring: { waiting: number };
-    polls: number[];
-  } {
-    const t = new TestDevice(m, {}, (dev) => {
-      dev.hwFeatures |= NETIF_F_GRO;
-    });
-    m.setUp(t.dev);
-    const ring = { waiting: 0 };
-    const polls: number[] = [];
-    const napi = netifNapiAdd(
-      t.dev,
-      (n, budget) => {
-        let work = 0;
-        while (work < budget && ring.waiting > 0) {
-          ring.waiting--;
-          work++;
-          napiGroReceive(n, received(t.dev, frame(t.dev)));
-        }
-        polls.push(work);
-        if (work < budget) napiCompleteDone(n, work);
-        return work;
-      },
-      weight,
-    );
-    return { t, napi, ring, polls };
-  }
-
-  it('polls until the ring is empty, a weight at a time', () => {
-    const { napi, ring, polls } = polled();
-    const { got } = receiver();
-    napiEnable(napi);
-    ring.waiting = 150;
-    napiSchedule(napi);
-    m.settle();
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    expect(polls).toEqual([64, 64, 22]);
-    expect(got).toHaveLength(150);
-    expect(napi.state & 1).toBe(0);
-    for (const skb of got) consumeSkb(skb);
-    napiDisable(napi);
-  });
-
-  it('gives a busy device one poll a soft interrupt, behind the others', () => {
-    const busy = polled();
-    const calm = polled();
-    const { got } = receiver();
-    const order: string[] = [];
-    m.machine.trace.napi.napiPoll.register((n, work) => order.push(`${n.dev.name} ${work}`));
-    busy.ring.waiting = 130;
-    calm.ring.waiting = 1;
-    for (const { napi } of [busy, calm]) {
-      napiEnable(napi);
-      napiSchedule(napi);
-    }
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    expect(order).toEqual(['eth0 64', 'eth1 1', 'eth0 64', 'eth0 2']);
-    for (const skb of got) consumeSkb(skb);
-    for (const { napi } of [busy, calm]) napiDisable(napi);
-  });
-
-  it('yields when the budget of 300 is spent, and counts that', () => {
-    const all = [0, 1, 2, 3, 4, 5, 6].map(() => polled());
-    const { got } = receiver();
-    for (const { napi, ring } of all) {
-      napiEnable(napi);
-      ring.waiting = 64;
-      napiSchedule(napi);
-    }
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    m.settle();
-    expect(got).toHaveLength(7 * 64);
-    // The fifth poll of 64 exceeds 300; the rest is for the next run.
-    expect(m.machine.netGlobals.softnetData[0]?.timeSqueeze).toBe(1);
-    for (const skb of got) consumeSkb(skb);
-    for (const { napi } of all) napiDisable(napi);
-  });
-
-  it('yields when its time is over', () => {
-    const all = [polled(), polled()];
-    const { got } = receiver();
-    for (const { napi, ring } of all) {
-      napiEnable(napi);
-      ring.waiting = 3;
-      napiSchedule(napi);
-    }
-    m.host.readCostNs = 3e6;
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    m.host.readCostNs = 0;
-    m.settle();
-    expect(m.machine.netGlobals.softnetData[0]?.timeSqueeze).toBeGreaterThan(0);
-    expect(got).toHaveLength(6);
-    for (const skb of got) consumeSkb(skb);
-    for (const { napi } of all) napiDisable(napi);
-  });
-
-  it('remembers an interrupt that came during the poll', () => {
-    const t = new TestDevice(m);
-    m.setUp(t.dev);
-    const answers: boolean[] = [];
-    let polls = 0;
-    const napi = netifNapiAdd(t.dev, (n) => {
-      if (++polls === 1) expect(napiSchedule(n)).toBe(false);
-      answers.push(napiCompleteDone(n, 0));
-      return 0;
-    });
-    napiEnable(napi);
-    expect(napiSchedule(napi)).toBe(true);
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    expect([polls, answers]).toEqual([2, [false, true]]);
-    napiDisable(napi);
-    expect(napiSchedule(napi)).toBe(false);
-    napiEnable(napi);
-    napiDisable(napi);
-  });
-
-  it('disabling runs the poll that is due', () => {
-    const { napi, ring, polls } = polled();
-    const { got } = receiver();
-    napiEnable(napi);
-    ring.waiting = 3;
-    irqEnter(m.machine);
-    napiSchedule(napi);
-    m.machine.cpu.hardirqCount--;
-    napiDisable(napi);
-    expect(polls).toEqual([3]);
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    expect(polls).toEqual([3]);
-    for (const skb of got) consumeSkb(skb);
-  });
-
-  it('is traced', () => {
-    const { napi, ring } = polled();
-    const { got } = receiver();
-    const seen: [number, number][] = [];
-    m.machine.trace.napi.napiPoll.register((_n, work, budget) => seen.push([work, budget]));
-    napiEnable(napi);
-    ring.waiting = 2;
-    napiSchedule(napi);
-    localBhDisable(m.machine);
-    localBhEnable(m.machine);
-    expect(seen).toEqual([[2, 64]]);
-    for (const skb of got) consumeSkb(skb);
-    napiDisable(napi);
-  });
-
-  it.runIf(DEBUG)('names the mistakes of drivers', () => {
-    const t = new TestDevice(m);
-    m.setUp(t.dev);
-    const lazy = netifNapiAdd(t.dev, () => 0);
-    napiEnable(lazy);
-    expect(bug(() => napiEnable(lazy))).toBe('napi-enable-twice');
-    napiSchedule(lazy);
-    localBhDisable(m.machine);
-    expect(bug(() => localBhEnable(m.machine))).toBe('napi-not-completed');
-    // Nobody will ever complete it.
-    expect(bug(() => napiDisable(lazy))).toBe('napi-disable-deadlock');
-    // A kernel does not survive these: put together by hand.
-    Object.assign(m.machine.cpu, { servingSoftirq: 0, bhDisableCount: 0, softirqPending: 0 });
-    Object.assign(m.machine.netGlobals.softnetData[0] as object, { inNetRxAction: false });
   });
 });
 

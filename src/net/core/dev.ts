@@ -609,7 +609,7 @@ export function netdevRxHandlerUnregister(dev: NetDevice): void {
   dev.rxHandlerData = null;
 }
 
-/** Is the device registered? @kernel netdev.reg_state include/linux/netdevice.h */
+/** Is the device known to its namespace? */
 export function netdevIsRegistered(dev: NetDevice): boolean {
   return dev.regState === NETREG_REGISTERED;
 }

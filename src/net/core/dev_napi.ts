@@ -42,7 +42,7 @@ const NAPIF_NPSVC: number = 1 << NAPI_STATE_NPSVC;
 const NAPIF_IN_BUSY_POLL: number = 1 << NAPI_STATE_IN_BUSY_POLL;
 const NAPIF_PREFER_BUSY_POLL: number = 1 << NAPI_STATE_PREFER_BUSY_POLL;
 
-/** The packet-path state of the CPU that runs. @kernel this_cpu_ptr(&softnet_data) */
+/** The packet-path state of the CPU that runs: this_cpu_ptr(&softnet_data). */
 export function thisSoftnetData(machine: Machine): SoftnetData {
   return machine.netGlobals.softnetData[machine.cpu.id] as SoftnetData;
 }

@@ -2,6 +2,7 @@
  * What the ethtool interface shares between drivers: tables with a slot for everything, the names of
  * the features. Counterpart of net/core/ethtool.c (now net/ethtool/common.c).
  */
+import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import {
   NETIF_F_FRAGLIST,
   NETIF_F_GRO,
@@ -34,7 +35,7 @@ import {
   NETIF_F_TSO6,
   NETIF_F_VLAN_CHALLENGED,
 } from '#include/linux/netdev_features.ts';
-import { type EthtoolOps, type NetDevice, netifCarrierOk } from '#include/linux/netdevice.ts';
+import { type NetDevice, netifCarrierOk } from '#include/linux/netdevice.ts';
 
 /** A driver's table with null in every slot it does not name: all of one shape. */
 export function ethtoolOps(ops: Partial<EthtoolOps>): EthtoolOps {

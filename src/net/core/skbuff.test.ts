@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bytesOf, NetdevMachine } from '#drivers/net/testing/netdev_machine.ts';
 import {
   __skbHeaderRelease,
   CHECKSUM_PARTIAL,
@@ -76,7 +77,6 @@ import {
 import { skbChecksum, skbCopyBits, skbStoreBits } from '#net/core/skbuff_data.ts';
 import { skbAppendPagefrags, skbShift, skbSplit, skbTryCoalesce } from '#net/core/skbuff_frags.ts';
 import { SKB_DROP_REASON_NO_SOCKET, SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
-import { bytesOf, NetdevMachine } from '../../../test/support/netdev_machine.ts';
 
 let m: NetdevMachine;
 

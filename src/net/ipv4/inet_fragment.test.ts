@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bytesOf, NetdevMachine } from '#drivers/net/testing/netdev_machine.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { InetFragsNs, IpFragQueue, SIZEOF_IPQ } from '#include/net/inet_frag.ts';
 import { rbFirst } from '#lib/rbtree.ts';
@@ -20,7 +21,6 @@ import {
   inetFragReasmPrepare,
 } from '#net/ipv4/inet_fragment.ts';
 import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
-import { bytesOf, NetdevMachine } from '../../../test/support/netdev_machine.ts';
 
 let m: NetdevMachine;
 let fqdir: InetFragsNs;

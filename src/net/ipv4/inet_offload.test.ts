@@ -39,7 +39,7 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import { IP_DF, iphdr } from '#uapi/ip.ts';
 import { tcphdr } from '#uapi/tcp.ts';
 import { udphdr } from '#uapi/udp.ts';
-import { bytesOf, NetdevMachine, TestDevice } from '../../../test/support/netdev_machine.ts';
+import { bytesOf, NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 
 let m: NetdevMachine;
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NetdevMachine } from '#drivers/net/testing/netdev_machine.ts';
 import type { NfHookOps } from '#include/linux/netfilter.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -27,7 +28,6 @@ import {
   NF_VERDICT_QBITS,
   NFPROTO_IPV4,
 } from '#uapi/netfilter.ts';
-import { NetdevMachine } from '../../../test/support/netdev_machine.ts';
 
 let m: NetdevMachine;
 let net: Net;

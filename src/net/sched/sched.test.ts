@@ -16,7 +16,7 @@ import {
   TC_PRIO_CONTROL,
   TC_PRIO_INTERACTIVE,
 } from '#uapi/pkt_sched.ts';
-import { NetdevMachine, TestDevice } from '../../../test/support/netdev_machine.ts';
+import { NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 
 let m: NetdevMachine;
 

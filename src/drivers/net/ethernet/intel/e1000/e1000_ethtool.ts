@@ -2,6 +2,7 @@
  * What ethtool asks of the driver. Counterpart of
  * drivers/net/ethernet/intel/e1000/e1000_ethtool.c. Names and order of the statistics are Linux's.
  */
+
 import {
   __E1000_DOWN,
   E1000_MAX_RXD,
@@ -19,12 +20,8 @@ import { e1000WriteItr } from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.
 import { e1000UpdateStats } from '#drivers/net/ethernet/intel/e1000/e1000_main_watchdog.ts';
 import { e1000ClampRing } from '#drivers/net/ethernet/intel/e1000/e1000_param.ts';
 import { pciName } from '#drivers/pci/pci.ts';
-import {
-  type EthtoolOps,
-  type NetDevice,
-  netifCarrierOk,
-  netifRunning,
-} from '#include/linux/netdevice.ts';
+import type { EthtoolOps } from '#include/linux/ethtool.ts';
+import { type NetDevice, netifCarrierOk, netifRunning } from '#include/linux/netdevice.ts';
 import { devClose, devOpen } from '#net/core/dev.ts';
 import { EINVAL } from '#uapi/errno.ts';
 
