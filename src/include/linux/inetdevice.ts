@@ -115,6 +115,8 @@ export class InDevice {
   mrIfcTimer: TimerList<InDevice> | null;
   mrGqRunning: boolean;
   mrIfcCount: number;
+  /** Takes the sysctls of this device away; null: there are none. */
+  sysctlUnregister: (() => void) | null;
 
   constructor(dev: NetDevice) {
     this.dev = dev;
@@ -135,6 +137,7 @@ export class InDevice {
     this.mrIfcTimer = null;
     this.mrGqRunning = false;
     this.mrIfcCount = 0;
+    this.sysctlUnregister = null;
   }
 }
 
@@ -160,17 +163,17 @@ export function ipv4DevconfAll(net: Net, attr: number): number {
 }
 
 /** Set for `all` and for the device. @kernel IN_DEV_ANDCONF include/linux/inetdevice.h */
-function andConf(inDev: InDevice, attr: number): boolean {
+export function inDevAndconf(inDev: InDevice, attr: number): boolean {
   return ipv4DevconfAll(inDev.dev.net, attr) !== 0 && inDev.cnf[attr] !== 0;
 }
 
 /** Set for `all` or for the device. @kernel IN_DEV_ORCONF include/linux/inetdevice.h */
-function orConf(inDev: InDevice, attr: number): boolean {
+export function inDevOrconf(inDev: InDevice, attr: number): boolean {
   return ipv4DevconfAll(inDev.dev.net, attr) !== 0 || inDev.cnf[attr] !== 0;
 }
 
 /** The larger of both. @kernel IN_DEV_MAXCONF include/linux/inetdevice.h */
-function maxConf(inDev: InDevice, attr: number): number {
+export function inDevMaxconf(inDev: InDevice, attr: number): number {
   return Math.max(ipv4DevconfAll(inDev.dev.net, attr), inDev.cnf[attr] as number);
 }
 
@@ -181,69 +184,69 @@ export function inDevForward(inDev: InDevice): boolean {
 
 /** @kernel IN_DEV_MFORWARD include/linux/inetdevice.h */
 export function inDevMforward(inDev: InDevice): boolean {
-  return andConf(inDev, IPV4_DEVCONF_MC_FORWARDING);
+  return inDevAndconf(inDev, IPV4_DEVCONF_MC_FORWARDING);
 }
 
 /** @kernel IN_DEV_BFORWARD include/linux/inetdevice.h */
 export function inDevBforward(inDev: InDevice): boolean {
-  return andConf(inDev, IPV4_DEVCONF_BC_FORWARDING);
+  return inDevAndconf(inDev, IPV4_DEVCONF_BC_FORWARDING);
 }
 
 /** 0 off, 1 strict, 2 loose. @kernel IN_DEV_RPFILTER include/linux/inetdevice.h */
 export function inDevRpfilter(inDev: InDevice): number {
-  return maxConf(inDev, IPV4_DEVCONF_RP_FILTER);
+  return inDevMaxconf(inDev, IPV4_DEVCONF_RP_FILTER);
 }
 
 /** @kernel IN_DEV_SRC_VMARK include/linux/inetdevice.h */
 export function inDevSrcVmark(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_SRC_VMARK);
+  return inDevOrconf(inDev, IPV4_DEVCONF_SRC_VMARK);
 }
 
 /** @kernel IN_DEV_SOURCE_ROUTE include/linux/inetdevice.h */
 export function inDevSourceRoute(inDev: InDevice): boolean {
-  return andConf(inDev, IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE);
+  return inDevAndconf(inDev, IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE);
 }
 
 /** @kernel IN_DEV_ACCEPT_LOCAL include/linux/inetdevice.h */
 export function inDevAcceptLocal(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_ACCEPT_LOCAL);
+  return inDevOrconf(inDev, IPV4_DEVCONF_ACCEPT_LOCAL);
 }
 
 /** @kernel IN_DEV_LOG_MARTIANS include/linux/inetdevice.h */
 export function inDevLogMartians(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_LOG_MARTIANS);
+  return inDevOrconf(inDev, IPV4_DEVCONF_LOG_MARTIANS);
 }
 
 /** @kernel IN_DEV_PROXY_ARP include/linux/inetdevice.h */
 export function inDevProxyArp(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_PROXY_ARP);
+  return inDevOrconf(inDev, IPV4_DEVCONF_PROXY_ARP);
 }
 
 /** @kernel IN_DEV_PROXY_ARP_PVLAN include/linux/inetdevice.h */
 export function inDevProxyArpPvlan(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_PROXY_ARP_PVLAN);
+  return inDevOrconf(inDev, IPV4_DEVCONF_PROXY_ARP_PVLAN);
 }
 
 /** @kernel IN_DEV_SHARED_MEDIA include/linux/inetdevice.h */
 export function inDevSharedMedia(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_SHARED_MEDIA);
+  return inDevOrconf(inDev, IPV4_DEVCONF_SHARED_MEDIA);
 }
 
 /** @kernel IN_DEV_TX_REDIRECTS include/linux/inetdevice.h */
 export function inDevTxRedirects(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_SEND_REDIRECTS);
+  return inDevOrconf(inDev, IPV4_DEVCONF_SEND_REDIRECTS);
 }
 
 /** @kernel IN_DEV_SEC_REDIRECTS include/linux/inetdevice.h */
 export function inDevSecRedirects(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_SECURE_REDIRECTS);
+  return inDevOrconf(inDev, IPV4_DEVCONF_SECURE_REDIRECTS);
 }
 
 /** Routers need both settings, hosts one. @kernel IN_DEV_RX_REDIRECTS include/linux/inetdevice.h */
 export function inDevRxRedirects(inDev: InDevice): boolean {
   return inDevForward(inDev)
-    ? andConf(inDev, IPV4_DEVCONF_ACCEPT_REDIRECTS)
-    : orConf(inDev, IPV4_DEVCONF_ACCEPT_REDIRECTS);
+    ? inDevAndconf(inDev, IPV4_DEVCONF_ACCEPT_REDIRECTS)
+    : inDevOrconf(inDev, IPV4_DEVCONF_ACCEPT_REDIRECTS);
 }
 
 /** @kernel IN_DEV_MEDIUM_ID include/linux/inetdevice.h */
@@ -253,12 +256,12 @@ export function inDevMediumId(inDev: InDevice): number {
 
 /** @kernel IN_DEV_PROMOTE_SECONDARIES include/linux/inetdevice.h */
 export function inDevPromoteSecondaries(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_PROMOTE_SECONDARIES);
+  return inDevOrconf(inDev, IPV4_DEVCONF_PROMOTE_SECONDARIES);
 }
 
 /** @kernel IN_DEV_ROUTE_LOCALNET include/linux/inetdevice.h */
 export function inDevRouteLocalnet(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_ROUTE_LOCALNET);
+  return inDevOrconf(inDev, IPV4_DEVCONF_ROUTE_LOCALNET);
 }
 
 /** @kernel IN_DEV_NET_ROUTE_LOCALNET include/linux/inetdevice.h */
@@ -271,47 +274,47 @@ export function inDevNetRouteLocalnet(inDev: InDevice, net: Net): boolean {
 
 /** @kernel IN_DEV_IGNORE_ROUTES_WITH_LINKDOWN include/linux/inetdevice.h */
 export function inDevIgnoreRoutesWithLinkdown(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN);
+  return inDevOrconf(inDev, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN);
 }
 
 /** @kernel IN_DEV_ARPFILTER include/linux/inetdevice.h */
 export function inDevArpfilter(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_ARPFILTER);
+  return inDevOrconf(inDev, IPV4_DEVCONF_ARPFILTER);
 }
 
 /** @kernel IN_DEV_ARP_ACCEPT include/linux/inetdevice.h */
 export function inDevArpAccept(inDev: InDevice): number {
-  return maxConf(inDev, IPV4_DEVCONF_ARP_ACCEPT);
+  return inDevMaxconf(inDev, IPV4_DEVCONF_ARP_ACCEPT);
 }
 
 /** @kernel IN_DEV_ARP_ANNOUNCE include/linux/inetdevice.h */
 export function inDevArpAnnounce(inDev: InDevice): number {
-  return maxConf(inDev, IPV4_DEVCONF_ARP_ANNOUNCE);
+  return inDevMaxconf(inDev, IPV4_DEVCONF_ARP_ANNOUNCE);
 }
 
 /** @kernel IN_DEV_ARP_IGNORE include/linux/inetdevice.h */
 export function inDevArpIgnore(inDev: InDevice): number {
-  return maxConf(inDev, IPV4_DEVCONF_ARP_IGNORE);
+  return inDevMaxconf(inDev, IPV4_DEVCONF_ARP_IGNORE);
 }
 
 /** @kernel IN_DEV_ARP_NOTIFY include/linux/inetdevice.h */
 export function inDevArpNotify(inDev: InDevice): number {
-  return maxConf(inDev, IPV4_DEVCONF_ARP_NOTIFY);
+  return inDevMaxconf(inDev, IPV4_DEVCONF_ARP_NOTIFY);
 }
 
 /** @kernel IN_DEV_ARP_EVICT_NOCARRIER include/linux/inetdevice.h */
 export function inDevArpEvictNocarrier(inDev: InDevice): boolean {
-  return andConf(inDev, IPV4_DEVCONF_ARP_EVICT_NOCARRIER);
+  return inDevAndconf(inDev, IPV4_DEVCONF_ARP_EVICT_NOCARRIER);
 }
 
 /** No IPsec policy applies: the seat of XFRM. */
 export function inDevNopolicy(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_NOPOLICY);
+  return inDevOrconf(inDev, IPV4_DEVCONF_NOPOLICY);
 }
 
 /** No IPsec transformation applies: the seat of XFRM. */
 export function inDevNoxfrm(inDev: InDevice): boolean {
-  return orConf(inDev, IPV4_DEVCONF_NOXFRM);
+  return inDevOrconf(inDev, IPV4_DEVCONF_NOXFRM);
 }
 
 /** Mask of a prefix length. @kernel inet_make_mask include/linux/inetdevice.h */

@@ -43,6 +43,8 @@ export interface DstOps {
   ): void;
   redirect(dst: DstEntry, sk: Sock | null, skb: SkBuff): void;
   neighLookup(dst: DstEntry, skb: SkBuff | null, daddr: number): Neighbour | null;
+  /** The peer has answered: its neighbour entry is good. */
+  confirmNeigh(dst: DstEntry, daddr: number): void;
 }
 
 /** @kernel dst_entry include/net/dst.h */
@@ -68,7 +70,7 @@ export class DstEntry {
   refcnt: number;
   use: number;
   lastuse: number;
-  /** Negative errno of unreachable, prohibit and blackhole routes; else 0. */
+  /** Negative errno of unreachable and prohibited destinations; else 0. */
   error: number;
   tclassid: number;
 
@@ -227,6 +229,11 @@ export function dstNeighLookup(dst: DstEntry, daddr: number): Neighbour | null {
 /** The neighbour this packet goes to. @kernel dst_neigh_lookup_skb include/net/dst.h */
 export function dstNeighLookupSkb(dst: DstEntry, skb: SkBuff): Neighbour | null {
   return dst.ops.neighLookup(dst, skb, 0);
+}
+
+/** @kernel dst_confirm_neigh include/net/dst.h */
+export function dstConfirmNeigh(dst: DstEntry, daddr: number): void {
+  dst.ops.confirmNeigh(dst, daddr);
 }
 
 /** @kernel dst_link_failure include/net/dst.h */

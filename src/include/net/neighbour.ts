@@ -204,6 +204,8 @@ export interface NeighTableOps {
   /** Name under /proc/net/stat, e.g. `arp_cache`. */
   readonly id: string;
   hash(key: number, dev: NetDevice, rnd: number): number;
+  /** Key under which entries of a device stand: where there is but one neighbour, all keys are one. */
+  mapKey(key: number, dev: NetDevice): number;
   /** Key in network order, for netlink and for link addresses of groups. */
   keyBytes(key: number): Uint8Array;
   /** The key in netlink's bytes. */

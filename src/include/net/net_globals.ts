@@ -7,6 +7,7 @@ import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevic
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
+import type { DstOps } from '#include/net/dst.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
@@ -111,6 +112,8 @@ export class NetGlobals {
   /** Character devices by their path below /dev: opens one for a task of that namespace. @kernel misc_list drivers/char/misc.c */
   readonly miscDevices: Map<string, (net: Net, flags: number) => File> = new Map();
   readonly neighTables: NeighTable[] = [];
+  /** Operations of IPv4's routes. @kernel ipv4_dst_ops net/ipv4/route.c */
+  ipv4DstOps: DstOps | null = null;
   /** Takes the place of a device that went away under its routes. @kernel blackhole_netdev drivers/net/loopback.c */
   blackholeNetdev: NetDevice | null = null;
   /** Routes that no next hop caches. @kernel rt_uncached_list net/ipv4/route.c */

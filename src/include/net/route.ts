@@ -1,6 +1,8 @@
 /** Small parts of IPv4 routing that are inline in Linux. Counterpart of include/net/route.h. */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { Rtable } from '#include/net/ip_fib.ts';
+import { Flowi4 } from '#include/net/flow.ts';
+import { FibResult, type Rtable } from '#include/net/ip_fib.ts';
+import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import { SOCK_LOCALROUTE } from '#include/net/sock.ts';
 import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTAX_HOPLIMIT } from '#uapi/rtnetlink.ts';
@@ -43,4 +45,34 @@ export function skbRtable(skb: SkBuff): Rtable {
 export function ip4DstHoplimit(rt: Rtable): number {
   const hoplimit = rt.metrics[RTAX_HOPLIMIT] as number;
   return hoplimit !== 0 ? hoplimit : rt.net.ipv4.sysctlIpDefaultTtl;
+}
+
+/** Makes every cached route fail its check. @kernel rt_cache_flush net/ipv4/route.c */
+export function rtCacheFlush(net: Net): void {
+  net.rtGenid = (net.rtGenid + 1) | 0;
+}
+
+/** What the lookups of packets work with, so that none is made per packet. */
+export class RouteScratch {
+  readonly inputFlow: Flowi4 = new Flowi4();
+  readonly inputRes: FibResult = new FibResult();
+  readonly sourceFlow: Flowi4 = new Flowi4();
+  readonly sourceRes: FibResult = new FibResult();
+  readonly outputRes: FibResult = new FibResult();
+  readonly typeFlow: Flowi4 = new Flowi4();
+  readonly typeRes: FibResult = new FibResult();
+}
+
+/** Counters of IP identifications by keyed hash of (addresses, protocol). @kernel ip_idents net/ipv4/route.c */
+export class IpIdents {
+  readonly ids: Uint32Array;
+  /** Jiffies of the last use of each. */
+  readonly tstamps: Int32Array;
+  readonly key: Int32Array;
+
+  constructor(size: number, key: Int32Array) {
+    this.ids = new Uint32Array(size);
+    this.tstamps = new Int32Array(size);
+    this.key = key;
+  }
 }

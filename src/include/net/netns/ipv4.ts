@@ -1,13 +1,17 @@
 /** IPv4 state of a namespace. Counterpart of include/net/netns/ipv4.h. Times in jiffies unless said. */
 import type { InIfaddr } from '#include/linux/inetdevice.ts';
 import { IPV4_DEVCONF_SIZE } from '#include/linux/inetdevice.ts';
+import type { FibRulesOps } from '#include/net/fib_rules.ts';
 import type { InetFragsNs } from '#include/net/inet_frag.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
+import type { InetPeerBase } from '#include/net/inetpeer.ts';
 import { IpSendScratch } from '#include/net/ip.ts';
-import type { FibTable } from '#include/net/ip_fib.ts';
+import type { FibInfoTables, FibTable } from '#include/net/ip_fib.ts';
+import type { IpIdents, RouteScratch } from '#include/net/route.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import type { UdpTable } from '#include/net/udp.ts';
+import type { AddrCheck } from '#net/ipv4/devinet_lifetime.ts';
 
 export class NetnsIpv4 {
   /** net.ipv4.conf.all and .default. */
@@ -15,14 +19,25 @@ export class NetnsIpv4 {
   readonly devconfDflt: Int32Array;
   /** Routing tables by id: RT_TABLE_LOCAL, RT_TABLE_MAIN, others. */
   readonly fibTables: Map<number, FibTable>;
+  /** The tables of lookups without custom rules. */
+  fibMain: FibTable | null;
+  fibDefault: FibTable | null;
+  /** Policy rules of this family, by ascending preference. */
+  rulesOps: FibRulesOps | null;
+  /** Changed with each address; source addresses kept in next hops follow it. */
+  devAddrGenid: number;
   fibHasCustomRules: boolean;
+  /** A user added a route of type local: our addresses are not all that is ours. */
+  fibHasCustomLocalRoutes: boolean;
   /** Changed with each change of a table. */
   fibSeq: number;
   fibInfoCnt: number;
   /** Per-namespace private data of the FIB code (fib_info hashes, exceptions). */
-  fibPriv: object | null;
+  fibPriv: FibInfoTables | null;
   /** All addresses by local address. @kernel inet_addr_lst include/net/netns/ipv4.h */
   readonly inetAddrLst: Map<number, InIfaddr[]>;
+  /** Watches the lifetimes of addresses. @kernel addr_chk_work include/net/netns/ipv4.h */
+  addrCheck: AddrCheck | null;
   tcpDeathRowTwCount: number;
   tcpHashinfo: InetHashinfo | null;
   udpTable: UdpTable | null;
@@ -41,14 +56,18 @@ export class NetnsIpv4 {
   tcpSk: Sock | null;
   icmpSk: Sock | null;
   /** inet_peer base of rate limits. */
-  peers: object | null;
+  peers: InetPeerBase | null;
   tcpCongestionControl: TcpCongestionOps | null;
   tcpFastopenCtx: object | null;
   tcpChallengeTimestamp: number;
   tcpChallengeCount: number;
   tcpMetrics: object | null;
   /** @kernel ip_idents net/ipv4/route.c */
-  ipIdents: object | null;
+  ipIdents: IpIdents | null;
+  /** Changed to make all that was learned about destinations void. */
+  fnheGenid: number;
+  /** Flow and result objects that the lookup of every packet uses again. */
+  rtScratch: RouteScratch | null;
   icmpGlobalStamp: number;
   icmpGlobalCredit: number;
 
@@ -83,6 +102,13 @@ export class NetnsIpv4 {
   sysctlIcmpMsgsPerSec = 1000;
   sysctlIcmpMsgsBurst = 50;
   sysctlMinPmtu = 552;
+  sysctlRtRedirectNumber = 9;
+  sysctlRtRedirectLoad = 20;
+  sysctlRtRedirectSilence = 20480;
+  sysctlRtErrorCost = 1000;
+  sysctlRtErrorBurst = 5000;
+  /** How long a redirect is believed. */
+  sysctlRtGcTimeout = 300000;
   sysctlMtuExpires: number = 600 * 1000;
   sysctlMinAdvmss = 256;
   sysctlIpfragHighThresh: number = 4 * 1024 * 1024;
@@ -177,11 +203,17 @@ export class NetnsIpv4 {
     this.devconfAll = new Int32Array(IPV4_DEVCONF_SIZE);
     this.devconfDflt = new Int32Array(IPV4_DEVCONF_SIZE);
     this.fibTables = new Map();
+    this.fibMain = null;
+    this.fibDefault = null;
+    this.rulesOps = null;
+    this.devAddrGenid = 0;
     this.fibHasCustomRules = false;
+    this.fibHasCustomLocalRoutes = false;
     this.fibSeq = 0;
     this.fibInfoCnt = 0;
     this.fibPriv = null;
     this.inetAddrLst = new Map();
+    this.addrCheck = null;
     this.tcpDeathRowTwCount = 0;
     this.tcpHashinfo = null;
     this.udpTable = null;
@@ -202,6 +234,8 @@ export class NetnsIpv4 {
     this.tcpChallengeCount = 0;
     this.tcpMetrics = null;
     this.ipIdents = null;
+    this.fnheGenid = 0;
+    this.rtScratch = null;
     this.icmpGlobalStamp = 0;
     this.icmpGlobalCredit = 0;
   }
