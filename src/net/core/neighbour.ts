@@ -8,6 +8,7 @@ import type { NetDevice } from '#include/linux/netdevice.ts';
 import { devHold } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
+  NEIGH_UPDATE_F_OVERRIDE,
   NEIGH_VAR_BASE_REACHABLE_TIME,
   NEIGH_VAR_GC_STALETIME,
   NEIGH_VAR_INTERVAL_PROBE_TIME_MS,
@@ -32,7 +33,7 @@ import {
   neighPurgeQueue,
   neighRelease,
 } from '#net/core/neighbour_destroy.ts';
-import { neighEventSendProbe, neighTimerHandler } from '#net/core/neighbour_nud.ts';
+import { neighEventSendProbe, neighTimerHandler, neighUpdate } from '#net/core/neighbour_nud.ts';
 import { neighParmsInit } from '#net/core/neighbour_parms.ts';
 import { pneighIfdown, pneighQueuePurge, pneighTableInit } from '#net/core/neighbour_proxy.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
@@ -45,6 +46,7 @@ import {
   NUD_NOARP,
   NUD_NONE,
   NUD_PERMANENT,
+  NUD_STALE,
   NUD_VALID,
 } from '#uapi/neighbour.ts';
 import { SKB_DROP_REASON_NEIGH_DEAD } from '#uapi/net_dropreason.ts';
@@ -109,9 +111,10 @@ function hashDel(tbl: NeighTable, neigh: Neighbour): void {
 
 /** The entry, without a reference for the caller. @kernel __neigh_lookup_noref include/net/neighbour.h */
 export function __neighLookupNoref(tbl: NeighTable, key: number, dev: NetDevice): Neighbour | null {
-  let n = tbl.buckets[bucketOf(tbl, key, dev)] as Neighbour | null;
+  const mapped = tbl.ops.mapKey(key, dev);
+  let n = tbl.buckets[bucketOf(tbl, mapped, dev)] as Neighbour | null;
   while (n !== null) {
-    if (n.key === key && n.dev === dev) return n;
+    if (n.key === mapped && n.dev === dev) return n;
     n = n.next;
   }
   return null;
@@ -189,8 +192,9 @@ function neighAlloc(
 ): Neighbour | null {
   if (!exemptFromGc && !neighHasRoom(tbl)) return null;
   const parms = tbl.parmsList[0] as NeighParms;
-  const bytes = tbl.ops.keyBytes(key);
-  const n = new Neighbour(tbl, dev, parms, NEIGH_NO_OPS, neighBlackhole, key, bytes, makeTimer);
+  const mapped = tbl.ops.mapKey(key, dev);
+  const bytes = tbl.ops.keyBytes(mapped);
+  const n = new Neighbour(tbl, dev, parms, NEIGH_NO_OPS, neighBlackhole, mapped, bytes, makeTimer);
   parms.refcnt++;
   n.nudState = NUD_NONE;
   n.flags = flags;
@@ -412,4 +416,16 @@ export function neighTableClear(tbl: NeighTable): void {
   const tables = tbl.machine.netGlobals.neighTables;
   const at = tables.indexOf(tbl);
   if (at >= 0) tables.splice(at, 1);
+}
+
+/** A sender has shown his address in asking for ours: the entry, with a reference. @kernel neigh_event_ns net/core/neighbour.c */
+export function neighEventNs(
+  tbl: NeighTable,
+  lladdr: Uint8Array | null,
+  saddr: number,
+  dev: NetDevice,
+): Neighbour | null {
+  const neigh = __neighLookup(tbl, saddr, dev, lladdr !== null || dev.addrLen === 0);
+  if (neigh !== null) neighUpdate(neigh, lladdr, NUD_STALE, NEIGH_UPDATE_F_OVERRIDE, 0);
+  return neigh;
 }

@@ -33,8 +33,8 @@ import {
   ndaCacheinfo,
   ndmsg,
 } from '#uapi/neighbour.ts';
-import { NLMSG_HDRLEN } from '#uapi/netlink.ts';
-import { RTN_UNICAST, RTNLGRP_NEIGH } from '#uapi/rtnetlink.ts';
+import { NLM_F_REQUEST, NLMSG_HDRLEN } from '#uapi/netlink.ts';
+import { RTM_GETNEIGH, RTN_UNICAST, RTNLGRP_NEIGH } from '#uapi/rtnetlink.ts';
 
 /** Netevents. @kernel netevent_notif_type include/net/netevent.h */
 export const NETEVENT_NEIGH_UPDATE = 1;
@@ -164,4 +164,9 @@ export function lladdrText(addr: Uint8Array, len: number): string {
     text += `${i === 0 ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`;
   }
   return text;
+}
+
+/** Asks a program that listens to RTNLGRP_NEIGH to resolve the address. @kernel neigh_app_ns net/core/neighbour.c */
+export function neighAppNs(neigh: Neighbour): void {
+  __neighNotify(neigh, RTM_GETNEIGH, NLM_F_REQUEST, 0);
 }

@@ -1,0 +1,35 @@
+/**
+ * Does a device listen to a group? Counterpart of ip_check_mc_rcu of net/ipv4/igmp.c; apart from the
+ * rest, since routes need it and IGMP needs routes.
+ */
+import type { IpMcList } from '#include/linux/igmp.ts';
+import type { InDevice } from '#include/linux/inetdevice.ts';
+import { IPPROTO_IGMP, MCAST_EXCLUDE, MCAST_INCLUDE } from '#uapi/in.ts';
+
+/** The membership of a device in a group. */
+export function ipMcFind(inDev: InDevice, multiaddr: number): IpMcList | null {
+  for (const im of inDev.mcList) if (im.multiaddr === multiaddr) return im;
+  return null;
+}
+
+/**
+ * True when packets of the protocol from `srcAddr` (0: anybody) to the group are for us by this
+ * device.
+ * @kernel ip_check_mc_rcu net/ipv4/igmp.c
+ */
+export function ipCheckMc(
+  inDev: InDevice,
+  multiaddr: number,
+  srcAddr: number,
+  proto: number,
+): boolean {
+  const im = ipMcFind(inDev, multiaddr);
+  if (im === null) return false;
+  if (proto === IPPROTO_IGMP) return true;
+  if (srcAddr === 0) return true;
+  const psf = im.sources.find((s) => s.sfInaddr === srcAddr);
+  if (psf === undefined) return im.sfcount[MCAST_EXCLUDE] !== 0;
+  return (
+    psf.sfCount[MCAST_INCLUDE] !== 0 || psf.sfCount[MCAST_EXCLUDE] !== im.sfcount[MCAST_EXCLUDE]
+  );
+}
