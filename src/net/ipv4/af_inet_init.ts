@@ -39,7 +39,8 @@ import {
   inetShutdown,
   inetStreamConnect,
 } from '#net/ipv4/af_inet_sock.ts';
-import { arpInit, arpIoctl } from '#net/ipv4/arp.ts';
+import { arpInit } from '#net/ipv4/arp.ts';
+import { arpIoctl } from '#net/ipv4/arp_user.ts';
 import { devinetIoctl } from '#net/ipv4/devinet_ioctl.ts';
 import { ipRtIoctl } from '#net/ipv4/fib_frontend_config.ts';
 import { icmpErr, icmpInit, icmpRcv } from '#net/ipv4/icmp.ts';

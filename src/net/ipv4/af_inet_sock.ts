@@ -36,7 +36,7 @@ import {
   inetSockDestruct,
 } from '#net/ipv4/af_inet.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
-import { ipMcDropSocket } from '#net/ipv4/igmp.ts';
+import { ipMcDropSocket } from '#net/ipv4/igmp_sock.ts';
 import { inetCskListenStart } from '#net/ipv4/inet_connection_sock.ts';
 import {
   EADDRINUSE,

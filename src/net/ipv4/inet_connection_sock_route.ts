@@ -58,7 +58,7 @@ function route(sk: Sock, fl4: Flowi4, strict: boolean): DstEntry | null {
 export function inetCskRouteReq(sk: Sock, fl4: Flowi4, req: RequestSock): DstEntry | null {
   const opt = req.iropt;
   requestFlow(sk, fl4, req, opt !== null && opt.srr !== 0 ? opt.faddr : req.irRmtAddr);
-  return route(sk, fl4, opt?.isStrictroute);
+  return route(sk, fl4, opt?.isStrictroute ?? false);
 }
 
 /** The same for the child that comes of it. @kernel inet_csk_route_child_sock net/ipv4/inet_connection_sock.c */
@@ -67,7 +67,7 @@ export function inetCskRouteChildSock(sk: Sock, newsk: Sock, req: RequestSock): 
   const fl4 = new Flowi4();
   requestFlow(sk, fl4, req, opt !== null && opt.srr !== 0 ? opt.faddr : req.irRmtAddr);
   fl4.flowi4Mark = newsk.skMark;
-  return route(sk, fl4, opt?.isStrictroute);
+  return route(sk, fl4, opt?.isStrictroute ?? false);
 }
 
 /** Looks the route of a connection up again. @kernel inet_csk_rebuild_route net/ipv4/inet_connection_sock.c */

@@ -7,7 +7,7 @@ import { inetCsk, inetSk } from '#include/net/inet_connection_sock.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import { lockSock, releaseSock, skDstReset, skErrorQueuePurge } from '#net/core/sock.ts';
 import { ipDevFind } from '#net/ipv4/devinet.ts';
-import { ipMcJoinGroup, ipMcLeaveGroup } from '#net/ipv4/igmp.ts';
+import { ipMcJoinGroup, ipMcLeaveGroup } from '#net/ipv4/igmp_sock.ts';
 import { ipOptionsGet } from '#net/ipv4/ip_options.ts';
 import {
   IP_CMSG_CHECKSUM,

@@ -31,7 +31,7 @@ import {
 import { inetAddrValidOrNonlocal } from '#net/ipv4/af_inet_sock.ts';
 import { ip4DatagramConnect, ip4DatagramReleaseCb } from '#net/ipv4/datagram.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
-import { ipMcSfAllow } from '#net/ipv4/igmp.ts';
+import { ipMcSfAllow } from '#net/ipv4/igmp_sock.ts';
 import { ipFlushPendingFrames } from '#net/ipv4/ip_output_append.ts';
 import { ipRaControl, ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import {

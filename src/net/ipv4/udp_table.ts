@@ -26,7 +26,7 @@ import {
   reuseportHasConns,
   reuseportSelectSock,
 } from '#net/core/sock_reuseport.ts';
-import { ipMcSfAllow } from '#net/ipv4/igmp.ts';
+import { ipMcSfAllow } from '#net/ipv4/igmp_sock.ts';
 import { EADDRINUSE } from '#uapi/errno.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
