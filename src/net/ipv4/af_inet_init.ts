@@ -44,7 +44,7 @@ import { arpIoctl } from '#net/ipv4/arp_user.ts';
 import { devinetIoctl } from '#net/ipv4/devinet_ioctl.ts';
 import { ipRtIoctl } from '#net/ipv4/fib_frontend_config.ts';
 import { icmpErr, icmpInit, icmpRcv } from '#net/ipv4/icmp.ts';
-import { igmpRcv } from '#net/ipv4/igmp.ts';
+import { igmpInit, igmpRcv } from '#net/ipv4/igmp.ts';
 import { ipfragInit } from '#net/ipv4/ip_fragment.ts';
 import { ipInit } from '#net/ipv4/ip_init.ts';
 import { ipRcv } from '#net/ipv4/ip_input.ts';
@@ -278,6 +278,7 @@ export function inetInit(machine: Machine): number {
     sysctlIpv4Init,
     arpInit,
     ipInit,
+    igmpInit,
     tcpV4Init,
     tcpInit,
     udpInit,

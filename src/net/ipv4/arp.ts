@@ -56,7 +56,6 @@ import {
   neighTableInit,
 } from '#net/core/neighbour.ts';
 import { neighRelease } from '#net/core/neighbour_destroy.ts';
-import { neighInit } from '#net/core/neighbour_netlink.ts';
 import { neighUpdate } from '#net/core/neighbour_nud.ts';
 import { neighSysctlRegister } from '#net/core/neighbour_parms.ts';
 import { neighStatSeqShow } from '#net/core/neighbour_proc.ts';
@@ -344,7 +343,6 @@ function arpNetdevEvent(tbl: NeighTable, event: number, dev: NetDevice): number 
 export function arpInit(machine: Machine): number {
   const tbl = neighTableInit(machine, arpTableOps(parpRedo), ARP_DEFAULTS);
   machine.netGlobals.arpTbl = tbl;
-  neighInit(machine);
   neighSysctlRegister(tbl.parmsList[0] as NeighParms, 'ipv4');
   devAddPack(machine, new PacketType(ETH_P_ARP, arpRcv));
   registerNetdeviceNotifier(machine, {

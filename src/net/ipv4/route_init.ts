@@ -28,6 +28,7 @@ import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { rtnlRegister } from '#net/core/rtnetlink.ts';
 import { pskbNetworkMayPull } from '#net/core/skbuff_copy.ts';
 import { skDstReset } from '#net/core/sock.ts';
+import { devinetInit } from '#net/ipv4/devinet_init.ts';
 import { inetDumpFib, ipFibInit } from '#net/ipv4/fib_frontend_config.ts';
 import { inetpeerInvalidateTree } from '#net/ipv4/inetpeer.ts';
 import { rtDelUncachedList, rtIsExpired } from '#net/ipv4/route_cache.ts';
@@ -222,8 +223,10 @@ function routeSysctls(net: Net): void {
 /** Brings routing up, with addresses and tables. @kernel ip_rt_init net/ipv4/route.c */
 export function ipRtInit(machine: Machine): number {
   machine.netGlobals.ipv4DstOps = ipv4DstOps;
-  const err = ipFibInit(machine);
-  if (err < 0) return err;
+  for (const init of [devinetInit, ipFibInit]) {
+    const err = init(machine);
+    if (err < 0) return err;
+  }
   rtnlRegister(machine, PF_INET, RTM_GETROUTE, inetRtmGetroute, inetDumpFib);
   return registerPernetSubsys(machine, {
     name: 'ip_rt',
