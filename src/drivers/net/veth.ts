@@ -7,6 +7,7 @@
  */
 import {
   NETIF_F_FRAGLIST,
+  NETIF_F_GRO,
   NETIF_F_GSO_SOFTWARE,
   NETIF_F_HIGHDMA,
   NETIF_F_HW_CSUM,
@@ -39,6 +40,7 @@ import { __devForwardSkb } from '#net/core/dev_forward.ts';
 import {
   allocNetdevMqs,
   freeNetdev,
+  netdevUpdateFeatures,
   registerNetdevice,
   unregisterNetdeviceMany,
 } from '#net/core/dev_register.ts';
@@ -203,6 +205,13 @@ function vethSetup(dev: NetDevice): void {
   dev.maxMtu = ETH_MAX_MTU;
 }
 
+/** GRO would need a polling instance: off until somebody turns it on. @kernel veth_disable_gro drivers/net/veth.c */
+function vethDisableGro(dev: NetDevice): void {
+  dev.features &= ~NETIF_F_GRO;
+  dev.wantedFeatures &= ~NETIF_F_GRO;
+  netdevUpdateFeatures(dev);
+}
+
 function vethAlloc(net: Net, name: string): NetDevice {
   return allocNetdevMqs(net, name, vethNetdevOps, new VethPriv(), vethSetup);
 }
@@ -248,6 +257,7 @@ function vethNewlink(
     freeNetdev(peer);
     return err;
   }
+  vethDisableGro(peer);
   netifCarrierOff(peer);
   err = rtnlConfigureLink(peer, req?.flags ?? 0, req?.change ?? 0);
   if (err === 0) {
@@ -259,6 +269,7 @@ function vethNewlink(
     unregisterNetdeviceMany([peer]);
     return err;
   }
+  vethDisableGro(dev);
   netifCarrierOff(dev);
   privOf(dev).peer = peer;
   privOf(peer).peer = dev;
@@ -321,6 +332,7 @@ export function vethCreatePair(
       unregisterNetdeviceMany(ends);
       return err;
     }
+    vethDisableGro(dev);
     netifCarrierOff(dev);
     ends.push(dev);
   }
@@ -343,6 +355,7 @@ export function vethConnectRemote(net: Net, name: string, remote: VethRemote): N
     freeNetdev(dev);
     return err;
   }
+  vethDisableGro(dev);
   netifCarrierOff(dev);
   privOf(dev).remote = remote;
   return dev;

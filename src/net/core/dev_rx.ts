@@ -26,6 +26,7 @@ import {
   skbResetMacLen,
   skbResetNetworkHeader,
   skbResetTransportHeader,
+  skbTransportHeaderWasSet,
 } from '#include/linux/skbuff.ts';
 import { __skbDequeue } from '#include/linux/skbuff_queue.ts';
 import { KernelBug } from '#kernel/bug.ts';
@@ -144,7 +145,7 @@ function __netifReceiveSkbCore(packet: SkBuff): number {
   if (tp.probe !== null) tp.probe(skb);
   const origDev = skb.dev as NetDevice;
   skbResetNetworkHeader(skb);
-  skbResetTransportHeader(skb);
+  if (!skbTransportHeaderWasSet(skb)) skbResetTransportHeader(skb);
   skbResetMacLen(skb);
   const sd = globals.softnetData[machine.cpu.id];
   let ptPrev: PacketType | null = null;
