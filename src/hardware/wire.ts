@@ -23,8 +23,9 @@ export class WireFrame {
   badCrc: boolean;
   /** Number of the packet in the sending machine, for tracing; 0: unknown. */
   origin: number;
-  /** Next frame of a queue. */
+  /** Neighbours in a queue. */
   next: WireFrame | null;
+  prev: WireFrame | null;
 
   constructor(addr: number, len: number) {
     this.addr = addr;
@@ -32,6 +33,7 @@ export class WireFrame {
     this.badCrc = false;
     this.origin = 0;
     this.next = null;
+    this.prev = null;
   }
 }
 

@@ -35,6 +35,8 @@ export interface LineCounters {
 class Line implements WireEnd {
   private readonly world: World;
   private readonly random: Prandom;
+  /** Where damage falls: drawn apart, since not every frame is damaged. */
+  private readonly damageRandom: Prandom;
   readonly cable: Cable;
   /** The end that this line leads to. */
   private readonly far: 0 | 1;
@@ -47,14 +49,18 @@ class Line implements WireEnd {
   /** Latest arrival so far: a later frame does not come before it by jitter alone. */
   private lastArrivalNs: number;
   private queuedBytes: number;
+  /** Frames that have not arrived yet. */
+  private underWay: WireFrame | null;
   /** Called with each frame as it is put on the line; for captures. */
   tap: ((frame: WireFrame) => void) | null;
 
-  constructor(world: World, cable: Cable, far: 0 | 1, random: Prandom, impairments: Impairments) {
+  constructor(world: World, cable: Cable, far: 0 | 1, impairments: Impairments) {
+    const name = `${cable.name}/${1 - far}`;
     this.world = world;
     this.cable = cable;
     this.far = far;
-    this.random = random;
+    this.random = world.fork(name);
+    this.damageRandom = world.fork(`${name}/damage`);
     this.impairments = impairments;
     this.counters = {
       sent: 0,
@@ -70,6 +76,7 @@ class Line implements WireEnd {
     this.freeAtNs = 0;
     this.lastArrivalNs = 0;
     this.queuedBytes = 0;
+    this.underWay = null;
     this.tap = null;
   }
 
@@ -96,7 +103,7 @@ class Line implements WireEnd {
     const twice = random.float() < i.duplicate;
     const overtakes = random.float() < i.reorder;
     const damaged = random.float() < i.corrupt;
-    const jitterNs = i.jitterNs === 0 ? 0 : Math.floor(random.float() * i.jitterNs);
+    const jitterNs = Math.floor(random.float() * i.jitterNs);
     if (lost) {
       counters.lost++;
       freeFrame(frame);
@@ -109,7 +116,26 @@ class Line implements WireEnd {
       : Math.max(this.freeAtNs + i.delayNs + jitterNs, this.lastArrivalNs);
     if (!overtakes) this.lastArrivalNs = arrivalNs;
     if (twice) this.duplicate(frame, arrivalNs);
-    world.at(arrivalNs, EVENT_FRAME, deliver, this, frame);
+    this.travel(frame, arrivalNs);
+  }
+
+  private travel(frame: WireFrame, arrivalNs: number): void {
+    frame.prev = null;
+    frame.next = this.underWay;
+    if (this.underWay !== null) this.underWay.prev = frame;
+    this.underWay = frame;
+    this.world.at(arrivalNs, EVENT_FRAME, deliver, this, frame);
+  }
+
+  /** Everything under way is lost. */
+  cut(): void {
+    for (let frame = this.underWay; frame !== null; ) {
+      const { next } = frame;
+      this.counters.unplugged++;
+      freeFrame(frame);
+      frame = next;
+    }
+    this.underWay = null;
   }
 
   /** Takes the time on the line that the frame needs. False: the queue is full, the frame is gone. */
@@ -142,11 +168,11 @@ class Line implements WireEnd {
     const copy = copyFrame(frame);
     if (copy === null) return;
     this.counters.duplicated++;
-    this.world.at(arrivalNs, EVENT_FRAME, deliver, this, copy);
+    this.travel(copy, arrivalNs);
   }
 
   private damage(frame: WireFrame): void {
-    const bit = this.random.below(frame.len * 8);
+    const bit = this.damageRandom.below(frame.len * 8);
     const at = frame.addr + (bit >> 3);
     mem[at] = (mem[at] ?? 0) ^ (1 << (bit & 7));
     if (!this.impairments.corruptSilently) frame.badCrc = true;
@@ -159,7 +185,14 @@ class Line implements WireEnd {
   }
 
   arrived(frame: WireFrame): void {
-    if (this.peer === null || !this.cable.connected) {
+    // Lost when the cable was cut meanwhile.
+    if (frame.addr === 0) return;
+    if (frame.prev === null) this.underWay = frame.next;
+    else frame.prev.next = frame.next;
+    if (frame.next !== null) frame.next.prev = frame.prev;
+    frame.prev = null;
+    frame.next = null;
+    if (this.peer === null) {
       this.counters.unplugged++;
       freeFrame(frame);
       return;
@@ -203,10 +236,8 @@ export class Cable {
     this.ports = [null, null];
     this.lit = [true, true];
     this.told = [false, false];
-    this.lines = [
-      new Line(world, this, 1, world.fork(`${name}/0`), checked),
-      new Line(world, this, 0, world.fork(`${name}/1`), checked),
-    ];
+    this.lines = [new Line(world, this, 1, checked), new Line(world, this, 0, checked)];
+    world.onHalt(() => this.cut());
     world.nameSubject(this, name);
     for (const line of this.lines) world.nameSubject(line, name);
   }
@@ -229,10 +260,16 @@ export class Cable {
     this.announce();
   }
 
+  /** What is under way, in both directions, is lost. */
+  private cut(): void {
+    for (const line of this.lines) line.cut();
+  }
+
   /** Cuts the cable, or mends it. */
   setConnected(connected: boolean): void {
     if (this.connected === connected) return;
     this.connected = connected;
+    if (!connected) this.cut();
     this.announce();
   }
 
@@ -271,9 +308,10 @@ export class Cable {
   announce(): void {
     for (const end of [0, 1] as const) {
       const { up } = this.lines[end];
-      if (this.told[end] === up) continue;
+      const port = this.ports[end];
+      if (port === null || this.told[end] === up) continue;
       this.told[end] = up;
-      this.ports[end]?.linkChanged(up);
+      port.linkChanged(up);
     }
   }
 }

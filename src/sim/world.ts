@@ -145,6 +145,7 @@ export class World {
   /** Wall time of the world's beginning, in seconds since the epoch. */
   readonly epochSec: number;
   private readonly names: Map<unknown, string>;
+  private readonly closers: (() => void)[];
   private stopping: boolean;
 
   constructor(options: WorldOptions) {
@@ -162,6 +163,7 @@ export class World {
     this.journal = options.journal ?? null;
     this.epochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
     this.names = new Map();
+    this.closers = [];
     this.stopping = false;
   }
 
@@ -241,7 +243,7 @@ export class World {
     this.stopping = false;
     for (let n = 0; n < maxEvents; n++) {
       if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
-      this.step();
+      if (!this.step()) return 'idle';
       if (this.stopping || options.until?.() === true) return 'stopped';
     }
     return 'events';
@@ -257,7 +259,7 @@ export class World {
     for (let n = 0; n < maxEvents; n++) {
       if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
       const before = this.wakeUps();
-      this.step();
+      if (!this.step()) return 'idle';
       if (this.wakeUps() !== before) await turn();
       if (this.stopping || options.until?.() === true) return 'stopped';
     }
@@ -288,9 +290,15 @@ export class World {
     return program;
   }
 
+  /** Has `fn` called when the world halts: what is not part of a machine gives back what it holds. */
+  onHalt(fn: () => void): void {
+    this.closers.push(fn);
+  }
+
   /** Halts all machines and says what is still alive, by machine; empty when all is well. */
   halt(): Record<string, Record<string, number>> {
     const left: Record<string, Record<string, number>> = {};
+    for (const close of this.closers.splice(0)) close();
     for (const machine of this.machines) {
       machine.enter(this.nowNs);
       haltMachine(machine);

@@ -1,0 +1,353 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  allocFrame,
+  freeFrame,
+  type WireEnd,
+  type WireFrame,
+  type WirePort,
+} from '#hardware/wire.ts';
+import { mem } from '#mm/memory.ts';
+import { livePages } from '#mm/page_alloc.ts';
+import { Cable } from '#sim/cable.ts';
+import type { Impairments } from '#sim/impairments.ts';
+import { World } from '#sim/world.ts';
+
+interface Arrival {
+  readonly atNs: number;
+  readonly bytes: Uint8Array;
+  readonly badCrc: boolean;
+}
+
+class Port implements WirePort {
+  readonly arrivals: Arrival[] = [];
+  readonly links: boolean[] = [];
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  receive(frame: WireFrame): void {
+    this.arrivals.push({
+      atNs: this.world.nowNs,
+      bytes: mem.slice(frame.addr, frame.addr + frame.len),
+      badCrc: frame.badCrc,
+    });
+    freeFrame(frame);
+  }
+
+  linkChanged(up: boolean): void {
+    this.links.push(up);
+  }
+
+  /** Numbers of the frames that have arrived, by their first two octets. */
+  get numbers(): number[] {
+    return this.arrivals.map(({ bytes }) => ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0));
+  }
+}
+
+interface Bench {
+  readonly world: World;
+  readonly cable: Cable;
+  readonly left: Port;
+  readonly right: Port;
+  readonly toRight: WireEnd;
+  readonly toLeft: WireEnd;
+}
+
+function frame(number: number, length = 100): WireFrame {
+  const made = allocFrame(length);
+  if (made === null) throw new Error('no memory');
+  mem.fill(0x55, made.addr, made.addr + length);
+  mem[made.addr] = number >> 8;
+  mem[made.addr + 1] = number;
+  return made;
+}
+
+/** Two ports and a cable; afterwards no frame may be left in memory. */
+function withCable(
+  impairments: Partial<Impairments>,
+  run: (bench: Bench) => void,
+  seed: number | string = 1,
+): void {
+  const before = livePages().units;
+  const world = new World({ seed });
+  const cable = new Cable(world, 'a--b', impairments);
+  const left = new Port(world);
+  const right = new Port(world);
+  const toRight = cable.plug(0, left);
+  const toLeft = cable.plug(1, right);
+  run({ world, cable, left, right, toRight, toLeft });
+  world.halt();
+  expect(livePages().units).toBe(before);
+}
+
+function sendAll({ world, toRight }: Bench, count: number, gapNs = 0): void {
+  for (let n = 0; n < count; n++) {
+    toRight.send(frame(n));
+    if (gapNs === 0) continue;
+    // Something must happen for time to pass.
+    world.schedule(world.nowNs + gapNs, () => {});
+    world.run({ untilNs: world.nowNs + gapNs });
+  }
+}
+
+/** Frames that were sent and have arrived neither once nor twice. */
+function missing(count: number, port: Port): number[] {
+  const seen = new Set(port.numbers);
+  return Array.from({ length: count }, (_, n) => n).filter((n) => !seen.has(n));
+}
+
+test('a plain cable delivers everything, in order, at once, both ways', () => {
+  withCable({}, (bench) => {
+    sendAll(bench, 50);
+    bench.toLeft.send(frame(7));
+    bench.world.run();
+    expect(bench.right.numbers).toEqual(Array.from({ length: 50 }, (_, n) => n));
+    expect(bench.left.numbers).toEqual([7]);
+    expect(bench.right.arrivals[0]?.atNs).toBe(0);
+    expect(bench.cable.counters(0)).toMatchObject({ sent: 50, delivered: 50, lost: 0 });
+    expect(bench.cable.counters(1)).toMatchObject({ sent: 1, delivered: 1 });
+  });
+});
+
+test('rate and delay: frames queue for the line and arrive after their last bit', () => {
+  withCable({ rateBps: 8_000_000, delayNs: 1_000_000 }, (bench) => {
+    sendAll(bench, 3);
+    bench.world.run();
+    // 124 octets on the wire at one octet a microsecond.
+    expect(bench.right.arrivals.map(({ atNs }) => atNs)).toEqual([1_124_000, 1_248_000, 1_372_000]);
+  });
+});
+
+test('a queue of so many bytes: what does not fit is lost', () => {
+  withCable({ rateBps: 8_000_000, queueBytes: 300 }, (bench) => {
+    sendAll(bench, 10);
+    bench.world.run();
+    expect(bench.right.numbers).toEqual([0, 1, 2]);
+    expect(bench.cable.counters(0)).toMatchObject({ sent: 10, delivered: 3, overflowed: 7 });
+    sendAll(bench, 3);
+    bench.world.run();
+    expect(bench.right.numbers).toHaveLength(6);
+  });
+});
+
+test('losses are those of the seed: exactly, and the same again', () => {
+  const counts = [1, 2].map(() => {
+    let lost: number[] = [];
+    withCable({ loss: 0.1 }, (bench) => {
+      sendAll(bench, 2000);
+      bench.world.run();
+      lost = missing(2000, bench.right);
+      expect(bench.cable.counters(0)).toMatchObject({ lost: lost.length, sent: 2000 });
+      // The line's own stream of chances, five for each frame, of which loss is the first.
+      const chance = bench.world.fork('a--b/0');
+      const expected: number[] = [];
+      for (let n = 0; n < 2000; n++) {
+        if (chance.float() < 0.1) expected.push(n);
+        for (let i = 0; i < 4; i++) chance.float();
+      }
+      expect(lost).toEqual(expected);
+    });
+    return lost;
+  });
+  expect(counts[0]).toEqual(counts[1]);
+  expect(counts[0]?.length).toBe(194);
+  withCable(
+    { loss: 0.1 },
+    (bench) => {
+      sendAll(bench, 2000);
+      bench.world.run();
+      expect(missing(2000, bench.right)).not.toEqual(counts[0]);
+    },
+    'another seed',
+  );
+});
+
+test('one impairment does not change the chances of another', () => {
+  const lostWith = (impairments: Partial<Impairments>): number[] => {
+    let lost: number[] = [];
+    withCable({ loss: 0.05, ...impairments }, (bench) => {
+      sendAll(bench, 1000, 1000);
+      bench.world.run();
+      lost = missing(1000, bench.right);
+    });
+    return lost;
+  };
+  const alone = lostWith({});
+  expect(alone.length).toBeGreaterThan(20);
+  expect(lostWith({ duplicate: 0.3 })).toEqual(alone);
+  expect(lostWith({ reorder: 0.3, delayNs: 10_000 })).toEqual(alone);
+  expect(lostWith({ jitterNs: 5_000 })).toEqual(alone);
+});
+
+test('the two directions, and two cables, have chances of their own', () => {
+  withCable({ loss: 0.2 }, (bench) => {
+    for (let n = 0; n < 500; n++) {
+      bench.toRight.send(frame(n));
+      bench.toLeft.send(frame(n));
+    }
+    bench.world.run();
+    expect(missing(500, bench.left)).not.toEqual(missing(500, bench.right));
+  });
+});
+
+test('a damaged frame has one bit turned over; the card is told, or not', () => {
+  for (const corruptSilently of [true, false]) {
+    withCable({ corrupt: 0.3, corruptSilently }, (bench) => {
+      sendAll(bench, 300);
+      bench.world.run();
+      let damaged = 0;
+      for (const [n, { bytes, badCrc }] of bench.right.arrivals.entries()) {
+        const clean = Uint8Array.from(bytes).fill(0x55);
+        clean[0] = n >> 8;
+        clean[1] = n;
+        const bits = [...bytes].reduce((sum, octet, i) => {
+          let different = octet ^ (clean[i] ?? 0);
+          let ones = 0;
+          for (; different !== 0; different &= different - 1) ones++;
+          return sum + ones;
+        }, 0);
+        expect(bits).toBeLessThanOrEqual(1);
+        expect(badCrc).toBe(bits === 1 && !corruptSilently);
+        damaged += bits;
+      }
+      expect(bench.cable.counters(0).corrupted).toBe(damaged);
+      expect(damaged).toBeGreaterThan(60);
+    });
+  }
+});
+
+test('a duplicate is the same frame again; a reordered one overtakes', () => {
+  withCable({ duplicate: 0.2 }, (bench) => {
+    sendAll(bench, 200);
+    bench.world.run();
+    const { duplicated, delivered } = bench.cable.counters(0);
+    expect(delivered).toBe(200 + duplicated);
+    expect(new Set(bench.right.numbers).size).toBe(200);
+    expect(duplicated).toBeGreaterThan(20);
+  });
+  withCable({ reorder: 0.1, delayNs: 50_000 }, (bench) => {
+    sendAll(bench, 200, 10_000);
+    bench.world.run();
+    const { numbers } = bench.right;
+    const overtakers = numbers.filter((number, i) =>
+      numbers.slice(i).some((later) => later < number),
+    );
+    expect(overtakers).toHaveLength(bench.cable.counters(0).reordered);
+    expect(overtakers.length).toBeGreaterThan(5);
+  });
+});
+
+test('jitter varies the delay within its bounds and keeps the order', () => {
+  withCable({ delayNs: 10_000, jitterNs: 4_000 }, (bench) => {
+    sendAll(bench, 200, 20_000);
+    bench.world.run();
+    const delays = bench.right.arrivals.map(({ atNs }, n) => atNs - n * 20_000);
+    expect(Math.min(...delays)).toBeGreaterThanOrEqual(10_000);
+    expect(Math.max(...delays)).toBeLessThan(14_000);
+    expect(new Set(delays).size).toBeGreaterThan(100);
+  });
+  withCable({ jitterNs: 1_000_000 }, (bench) => {
+    sendAll(bench, 200, 10);
+    bench.world.run();
+    expect(bench.right.numbers).toEqual(Array.from({ length: 200 }, (_, n) => n));
+  });
+});
+
+test('ports hear of plugs, cuts and lights, each once', () => {
+  withCable({}, ({ world, cable, left, right, toRight }) => {
+    expect([left.links, right.links]).toEqual([[true], [true]]);
+    expect(toRight.up).toBe(true);
+    cable.setConnected(false);
+    cable.setConnected(false);
+    expect(left.links).toEqual([true, false]);
+    cable.setConnected(true);
+    toRight.light(false);
+    expect(right.links, 'not before the world gets there').toEqual([true, false, true]);
+    world.run();
+    expect(right.links).toEqual([true, false, true, false]);
+    expect(toRight.up, 'the right end still shines').toBe(true);
+    toRight.light(true);
+    world.run();
+    expect(right.links.at(-1)).toBe(true);
+    expect(left.links).toEqual([true, false, true]);
+    cable.unplug(1);
+    expect(toRight.up).toBe(false);
+    expect(left.links.at(-1)).toBe(false);
+  });
+});
+
+test('frames under way are lost when the cable is cut or unplugged', () => {
+  withCable({ delayNs: 1000 }, ({ world, cable, right, toRight }) => {
+    toRight.send(frame(1));
+    cable.setConnected(false);
+    toRight.send(frame(2));
+    cable.setConnected(true);
+    toRight.send(frame(3));
+    world.run();
+    expect(right.numbers).toEqual([3]);
+    toRight.send(frame(4));
+    cable.unplug(1);
+    world.run();
+    expect(cable.counters(0)).toMatchObject({ sent: 4, delivered: 1, unplugged: 3 });
+  });
+});
+
+test('every frame is accounted for, and none stays in memory', () => {
+  const chance = fc.double({ min: 0, max: 0.5, noNaN: true });
+  const impairments = fc.record({
+    rateBps: fc.constantFrom(0, 10_000_000),
+    delayNs: fc.integer({ min: 0, max: 100_000 }),
+    jitterNs: fc.integer({ min: 0, max: 100_000 }),
+    loss: chance,
+    duplicate: chance,
+    reorder: chance,
+    corrupt: chance,
+    queueBytes: fc.constantFrom(0, 1000),
+  });
+  fc.assert(
+    fc.property(impairments, fc.integer(), fc.boolean(), (given, seed, cutEarly) => {
+      withCable(
+        given,
+        (bench) => {
+          sendAll(bench, 100, 7_000);
+          if (cutEarly) bench.cable.setConnected(false);
+          bench.world.run();
+          const c = bench.cable.counters(0);
+          expect(c.sent + c.duplicated).toBe(c.delivered + c.lost + c.overflowed + c.unplugged);
+          expect(bench.right.arrivals).toHaveLength(c.delivered);
+        },
+        seed,
+      );
+    }),
+    { numRuns: 100, seed: 3 },
+  );
+});
+
+test('a world that halts in the middle leaves no frame behind', () => {
+  withCable({ delayNs: 1_000_000 }, (bench) => {
+    sendAll(bench, 20, 1000);
+  });
+});
+
+test('impairments that make no sense are refused, by name', () => {
+  const world = new World({ seed: 1 });
+  expect(() => new Cable(world, 'x', { loss: 1.5 })).toThrow('loss must be');
+  expect(() => new Cable(world, 'x', { delayNs: -1 })).toThrow('delayNs must be');
+  const cable = new Cable(world, 'x');
+  expect(() => cable.impair({ duplicate: Number.NaN })).toThrow('duplicate must be');
+});
+
+test('impairments change for the frames that follow, in one direction or both', () => {
+  withCable({}, ({ world, cable, left, right, toRight, toLeft }) => {
+    cable.impair({ loss: 1 }, 0);
+    toRight.send(frame(1));
+    toLeft.send(frame(2));
+    cable.impair({ loss: 0 });
+    toRight.send(frame(3));
+    world.run();
+    expect([right.numbers, left.numbers]).toEqual([[3], [2]]);
+  });
+});
