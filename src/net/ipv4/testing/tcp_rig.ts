@@ -93,6 +93,8 @@ export interface TcpRigOptions {
   readonly mtu?: number;
   /** The peer's initial sequence number. */
   readonly peerIsn?: number;
+  /** The machine's own address; LOCAL by default. */
+  readonly address?: number;
 }
 
 export class TcpRig {
@@ -120,17 +122,17 @@ export class TcpRig {
     const tun = tunCreate(this.machine.initNet, { name: 'tun0', flags: IFF_TUN | IFF_NO_PI });
     if (typeof tun === 'number') throw new Error(`tunCreate: ${tun}`);
     this.tun = tun;
-    this.configure(options.mtu ?? 1500);
+    this.configure(options.mtu ?? 1500, options.address ?? LOCAL);
     // Past the first seconds, so that no clock is zero.
     this.advance(10_000);
   }
 
-  private configure(mtu: number): void {
+  private configure(mtu: number, address: number): void {
     const { dev } = this.tun;
     if (dev === null) throw new Error('no tun device');
     dev.mtu = mtu;
     const fd = this.sys.socket(AF_INET, SOCK_STREAM, 0);
-    this.ioctl(fd, SIOCSIFADDR, LOCAL);
+    this.ioctl(fd, SIOCSIFADDR, address);
     this.ioctl(fd, SIOCSIFNETMASK, MASK);
     const ifr = this.ifreq();
     new DataView(ifr.buffer).setInt16(16, IFF_UP, true);
@@ -180,7 +182,11 @@ export class TcpRig {
 
   /** Moves the clock by `ms`, stopping at each timer. */
   advance(ms: number): void {
-    const end = this.host.clock + ms * MS;
+    this.advanceTo(this.host.clock + ms * MS);
+  }
+
+  /** Moves the clock to `end`, in ns. */
+  advanceTo(end: number): void {
     for (;;) {
       const next = this.machine.nextExpiry();
       if (next > end) break;
@@ -394,6 +400,11 @@ export class TcpRig {
 
   accept(fd: number): number {
     return this.check('accept', this.sys.accept4(fd, null, 0));
+  }
+
+  /** A socket that is not connected. */
+  open(): number {
+    return this.check('socket', this.sys.socket(AF_INET, SOCK_STREAM, 0));
   }
 
   /** Starts to connect to the peer; the SYN is in sent(). */
