@@ -17,6 +17,7 @@ import { Rcu, rcuCore } from '#kernel/rcu.ts';
 import { Rtnl } from '#kernel/rtnl.ts';
 import { runTasks, TaskTable } from '#kernel/sched/task.ts';
 import {
+  HRTIMER_SOFTIRQ,
   irqEnter,
   irqExit,
   NR_SOFTIRQS,
@@ -29,7 +30,7 @@ import {
   taskletAction,
 } from '#kernel/softirq.ts';
 import { SysctlTable } from '#kernel/sysctl.ts';
-import { HrtimerBase, hrtimerRunQueues } from '#kernel/time/hrtimer.ts';
+import { HrtimerBase, hrtimerRunQueues, hrtimerRunSoftirq } from '#kernel/time/hrtimer.ts';
 import { NS_PER_TICK, runLocalTimers, runTimerSoftirq, TimerBase } from '#kernel/time/timer.ts';
 import { runWorks, WorkQueue } from '#kernel/workqueue.ts';
 import { Prandom } from '#lib/prandom.ts';
@@ -82,6 +83,8 @@ export class Machine {
   readonly irqs: IrqTable;
   readonly timers: TimerBase;
   readonly hrtimers: HrtimerBase;
+  /** Those whose functions run in a soft interrupt. */
+  readonly hrtimersSoft: HrtimerBase;
   readonly rcu: Rcu;
   readonly works: WorkQueue;
   readonly rtnl: Rtnl;
@@ -119,6 +122,7 @@ export class Machine {
     this.irqs = new IrqTable(cpus);
     this.timers = new TimerBase();
     this.hrtimers = new HrtimerBase();
+    this.hrtimersSoft = new HrtimerBase();
     this.rcu = new Rcu();
     this.works = new WorkQueue();
     this.rtnl = new Rtnl();
@@ -127,6 +131,7 @@ export class Machine {
     this.hostname = options.name;
     openSoftirq(this, TIMER_SOFTIRQ, runTimerSoftirq);
     openSoftirq(this, TASKLET_SOFTIRQ, taskletAction);
+    openSoftirq(this, HRTIMER_SOFTIRQ, hrtimerRunSoftirq);
     openSoftirq(this, RCU_SOFTIRQ, rcuCore);
   }
 
@@ -143,7 +148,10 @@ export class Machine {
   nextExpiry(): number {
     const tickNs = this.timers.next() * NS_PER_TICK;
     const { first } = this.hrtimers;
-    return first !== null && first.expiresNs < tickNs ? first.expiresNs : tickNs;
+    let next = first !== null && first.expiresNs < tickNs ? first.expiresNs : tickNs;
+    const soft = this.hrtimersSoft;
+    if (!soft.softirqActivated && soft.first !== null) next = Math.min(next, soft.first.expiresNs);
+    return next;
   }
 }
 

@@ -1,8 +1,10 @@
 /**
  * Timers in nanoseconds. Counterpart of kernel/time/hrtimer.c. A binary heap ordered by
- * (expiry, arming); the functions run in the timer's hard interrupt.
+ * (expiry, arming). The functions run in the timer's hard interrupt, those of soft timers in the
+ * soft interrupt that it raises.
  */
 import type { Machine } from '#kernel/machine.ts';
+import { HRTIMER_SOFTIRQ, raiseSoftirqIrqoff } from '#kernel/softirq.ts';
 
 export const HRTIMER_NORESTART = 0;
 export const HRTIMER_RESTART = 1;
@@ -13,16 +15,19 @@ export class Hrtimer<T> {
   readonly owner: T;
   /** HRTIMER_RESTART: it has set a new expiry with hrtimerForward() and goes on. */
   readonly function: (owner: T) => number;
+  /** HRTIMER_MODE_SOFT: the function may send packets. */
+  readonly soft: boolean;
   /** ns since boot. */
   expiresNs: number;
   /** Position in the heap; -1: not armed. */
   index: number;
   seq: number;
 
-  constructor(machine: Machine, owner: T, fn: (owner: T) => number) {
+  constructor(machine: Machine, owner: T, fn: (owner: T) => number, soft = false) {
     this.machine = machine;
     this.owner = owner;
     this.function = fn;
+    this.soft = soft;
     this.expiresNs = 0.5;
     this.expiresNs = 0;
     this.index = -1;
@@ -40,8 +45,11 @@ function before(a: AnyTimer, b: AnyTimer): boolean {
 export class HrtimerBase {
   private readonly heap: AnyTimer[];
   private seq: number;
+  /** The soft interrupt for these timers is raised; they want no further interrupt until it runs. */
+  softirqActivated: boolean;
 
   constructor() {
+    this.softirqActivated = false;
     this.heap = [];
     this.seq = 0;
   }
@@ -108,17 +116,23 @@ export class HrtimerBase {
 export function hrtimerStart<T>(timer: Hrtimer<T>, ns: number): void {
   const { machine } = timer;
   const any = timer as unknown as AnyTimer;
-  if (timer.index >= 0) machine.hrtimers.remove(any);
+  const base = baseOf(any);
+  if (timer.index >= 0) base.remove(any);
   else machine.live.timers++;
   timer.expiresNs = ns;
-  machine.hrtimers.insert(any);
-  if (machine.hrtimers.first === any) machine.host.timerChanged(machine);
+  base.insert(any);
+  if (base.first === any) machine.host.timerChanged(machine);
+}
+
+function baseOf(timer: AnyTimer): HrtimerBase {
+  return timer.soft ? timer.machine.hrtimersSoft : timer.machine.hrtimers;
 }
 
 /** Disarms. Returns whether it was armed. @kernel hrtimer_cancel kernel/time/hrtimer.c */
 export function hrtimerCancel<T>(timer: Hrtimer<T>): boolean {
   if (timer.index < 0) return false;
-  timer.machine.hrtimers.remove(timer as unknown as AnyTimer);
+  const any = timer as unknown as AnyTimer;
+  baseOf(any).remove(any);
   timer.machine.live.timers--;
   return true;
 }
@@ -149,7 +163,23 @@ export function hrtimerForward<T>(timer: Hrtimer<T>, nowNs: number, intervalNs: 
 
 /** Runs what is due; the caller is the timer's interrupt. @kernel hrtimer_run_queues kernel/time/hrtimer.c */
 export function hrtimerRunQueues(machine: Machine): void {
-  const base = machine.hrtimers;
+  const soft = machine.hrtimersSoft;
+  const { first } = soft;
+  if (first !== null && first.expiresNs <= machine.nowNs && !soft.softirqActivated) {
+    soft.softirqActivated = true;
+    raiseSoftirqIrqoff(machine, HRTIMER_SOFTIRQ);
+  }
+  runDue(machine, machine.hrtimers);
+}
+
+/** @kernel hrtimer_run_softirq kernel/time/hrtimer.c */
+export function hrtimerRunSoftirq(machine: Machine): void {
+  machine.hrtimersSoft.softirqActivated = false;
+  runDue(machine, machine.hrtimersSoft);
+}
+
+/** @kernel __hrtimer_run_queues kernel/time/hrtimer.c */
+function runDue(machine: Machine, base: HrtimerBase): void {
   const { nowNs } = machine;
   for (let timer = base.first; timer !== null && timer.expiresNs <= nowNs; timer = base.first) {
     base.remove(timer);

@@ -15,13 +15,7 @@ import {
   LINUX_MIB_TCPTIMEOUTS,
 } from '#uapi/snmp.ts';
 import { SOL_TCP } from '#uapi/socket.ts';
-import {
-  TCP_CA_CWR,
-  TCP_CA_Loss,
-  TCP_CA_Open,
-  TCP_CA_Recovery,
-  TCP_NODELAY,
-} from '#uapi/tcp.ts';
+import { TCP_CA_CWR, TCP_CA_Loss, TCP_CA_Open, TCP_CA_Recovery, TCP_NODELAY } from '#uapi/tcp.ts';
 
 const rigs: TcpRig[] = [];
 
@@ -63,7 +57,9 @@ function segments(r: TcpRig): number[] {
   return r
     .sent()
     .filter((s) => s.len > 0)
-    .flatMap((s) => Array.from({ length: Math.ceil(s.len / MSS) }, (_, i) => (s.seq - 1) / MSS + i));
+    .flatMap((s) =>
+      Array.from({ length: Math.ceil(s.len / MSS) }, (_, i) => (s.seq - 1) / MSS + i),
+    );
 }
 
 const ack = (n: number, sacks: readonly (readonly [number, number])[] = []) => ({
@@ -109,15 +105,32 @@ describe('fast recovery with SACK', () => {
     r.advance(RTT);
     // 0, 2 and 4 are lost.
     r.inject(ack(0, [[1, 2]]));
-    r.inject(ack(0, [[3, 4], [1, 2]]));
-    r.inject(ack(0, [[5, 6], [3, 4], [1, 2]]));
+    r.inject(
+      ack(0, [
+        [3, 4],
+        [1, 2],
+      ]),
+    );
+    r.inject(
+      ack(0, [
+        [5, 6],
+        [3, 4],
+        [1, 2],
+      ]),
+    );
     const sk = r.sock(fd);
     expect(sk.icskCaState).toBe(TCP_CA_Recovery);
     expect(sk.lostOut).toBe(3);
     expect(sk.sackedOut).toBe(3);
     const first = segments(r);
     expect(first[0]).toBe(0);
-    r.inject(ack(0, [[5, 10], [3, 4], [1, 2]]));
+    r.inject(
+      ack(0, [
+        [5, 10],
+        [3, 4],
+        [1, 2],
+      ]),
+    );
     expect([...first, ...segments(r)].slice(0, 3)).toEqual([0, 2, 4]);
     r.advance(RTT);
     r.inject(ack(10));

@@ -576,6 +576,6 @@ export function tcpInitXmitTimers(sk: Sock): void {
   const tp = tcpSk(sk);
   const { machine } = sk.net;
   inetCskInitXmitTimers(sk, tcpWriteTimer, tcpDelackTimer, tcpKeepaliveTimer);
-  tp.pacingTimer = new Hrtimer<TcpSock>(machine, tp, tcpPaceKick);
-  tp.compressedAckTimer = new Hrtimer<TcpSock>(machine, tp, tcpCompressedAckKick);
+  tp.pacingTimer = new Hrtimer<TcpSock>(machine, tp, tcpPaceKick, true);
+  tp.compressedAckTimer = new Hrtimer<TcpSock>(machine, tp, tcpCompressedAckKick, true);
 }

@@ -132,7 +132,8 @@ export class TcpWire {
     this.collect(this.b, this.a);
     let first: Flying | null = null;
     for (const f of this.flying) {
-      if (first === null || f.at < first.at || (f.at === first.at && f.order < first.order)) first = f;
+      if (first === null || f.at < first.at || (f.at === first.at && f.order < first.order))
+        first = f;
     }
     const timer = Math.min(this.a.machine.nextExpiry(), this.b.machine.nextExpiry());
     const next = Math.min(timer, first === null ? Infinity : first.at);
