@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bytesOf, NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 import {
   NETIF_F_GRO,
   NETIF_F_HW_CSUM,
@@ -39,7 +40,6 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import { IP_DF, iphdr } from '#uapi/ip.ts';
 import { tcphdr } from '#uapi/tcp.ts';
 import { udphdr } from '#uapi/udp.ts';
-import { bytesOf, NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 
 let m: NetdevMachine;
 
