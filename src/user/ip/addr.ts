@@ -39,7 +39,7 @@ import { type Address, getPrefix, samePrefix, type Words } from '#user/ip/args.t
 import type { Context } from '#user/ip/context.ts';
 import { printLink, printLinkBrief } from '#user/ip/link_print.ts';
 import { printLinkStats } from '#user/ip/link_stats.ts';
-import { GROUPS, type Names, numberOf, SCOPES } from '#user/ip/names.ts';
+import { GROUPS, type Name, type Names, numberOf, SCOPES } from '#user/ip/names.ts';
 import { errnoOf } from '#user/lib/errors.ts';
 import { type NlAttrs, NlBuilder, type NlMessage } from '#user/lib/nlmsg.ts';
 
@@ -60,7 +60,7 @@ interface Filter {
   group: number | null;
 }
 
-const FLAG_WORDS: Names = [
+const FLAG_WORDS: readonly Name[] = [
   [IFA_F_SECONDARY, 'secondary'],
   [IFA_F_SECONDARY, 'temporary'],
   [IFA_F_NODAD, 'nodad'],

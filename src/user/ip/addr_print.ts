@@ -29,11 +29,11 @@ import {
 import { AF_INET6 } from '#uapi/socket.ts';
 import { formatAddress } from '#user/ip/args.ts';
 import type { Context } from '#user/ip/context.ts';
-import { familyName, type Names, nameOf, SCOPES } from '#user/ip/names.ts';
+import { familyName, type Name, nameOf, SCOPES } from '#user/ip/names.ts';
 import type { NlMessage } from '#user/lib/nlmsg.ts';
 
 /** Flags in the order in which they are shown; `secondary` of IPv6 is called `temporary`. */
-export const ADDRESS_FLAGS: Names = [
+export const ADDRESS_FLAGS: readonly Name[] = [
   [IFA_F_SECONDARY, 'secondary'],
   [IFA_F_NODAD, 'nodad'],
   [IFA_F_OPTIMISTIC, 'optimistic'],

@@ -62,10 +62,10 @@ import { AF_INET6, AF_PACKET, AF_UNSPEC } from '#uapi/socket.ts';
 import { formatLladdr } from '#user/ip/args.ts';
 import { altNamesOf, type Context } from '#user/ip/context.ts';
 import { printLinkStats } from '#user/ip/link_stats.ts';
-import { GROUPS, isTunnelType, linkTypeName, type Names, nameOf } from '#user/ip/names.ts';
+import { GROUPS, isTunnelType, linkTypeName, type Name, nameOf } from '#user/ip/names.ts';
 import type { NlAttrs, NlMessage } from '#user/lib/nlmsg.ts';
 
-const FLAG_NAMES: Names = [
+const FLAG_NAMES: readonly Name[] = [
   [IFF_LOOPBACK, 'LOOPBACK'],
   [IFF_BROADCAST, 'BROADCAST'],
   [IFF_POINTOPOINT, 'POINTOPOINT'],

@@ -81,9 +81,9 @@ const TX_ERRORS: readonly Column[] = [
 const WIDTHS: readonly number[] = [10, 7, 6, 7, 7, 7, 10];
 
 /** Counter in JSON and its key there; the second list only with -s -s. */
-type JsonRow = readonly (readonly [key: string, counter: string, optional?: boolean])[];
+type JsonCell = readonly [key: string, counter: string, optional?: boolean];
 
-const JSON_RX: JsonRow = [
+const JSON_RX: readonly JsonCell[] = [
   ['bytes', 'rxBytes'],
   ['packets', 'rxPackets'],
   ['errors', 'rxErrors'],
@@ -93,7 +93,7 @@ const JSON_RX: JsonRow = [
   ['compressed', 'rxCompressed', true],
 ];
 
-const JSON_RX_ERRORS: JsonRow = [
+const JSON_RX_ERRORS: readonly JsonCell[] = [
   ['length_errors', 'rxLengthErrors'],
   ['crc_errors', 'rxCrcErrors'],
   ['frame_errors', 'rxFrameErrors'],
@@ -102,7 +102,7 @@ const JSON_RX_ERRORS: JsonRow = [
   ['nohandler', 'rxNohandler', true],
 ];
 
-const JSON_TX: JsonRow = [
+const JSON_TX: readonly JsonCell[] = [
   ['bytes', 'txBytes'],
   ['packets', 'txPackets'],
   ['errors', 'txErrors'],
@@ -112,7 +112,7 @@ const JSON_TX: JsonRow = [
   ['compressed', 'txCompressed', true],
 ];
 
-const JSON_TX_ERRORS: JsonRow = [
+const JSON_TX_ERRORS: readonly JsonCell[] = [
   ['aborted_errors', 'txAbortedErrors'],
   ['fifo_errors', 'txFifoErrors'],
   ['window_errors', 'txWindowErrors'],
@@ -141,7 +141,7 @@ function formatCount(context: Context, count: number): string {
 
 function printJson(context: Context, stats: Stats, wide: boolean): void {
   const { out, options } = context;
-  const row = (rows: JsonRow): void => {
+  const row = (rows: readonly JsonCell[]): void => {
     for (const [key, counter, optional] of rows) {
       const value = stats.get(counter) ?? 0;
       if (optional !== true || value !== 0) out.number(key, value, '');

@@ -74,8 +74,8 @@ const NEIGHBOUR_USAGE =
 
 type Command = (context: Context, words: Words) => Promise<void>;
 
-/** Names of commands in the order in which abbreviations are tried. */
-type Commands = readonly (readonly [name: string, command: Command])[];
+/** A command and its name; their order is that in which abbreviations are tried. */
+type Named = readonly [name: string, command: Command];
 
 const CREATE_NEW = NLM_F_CREATE | NLM_F_EXCL;
 const CREATE_OR_REPLACE = NLM_F_CREATE | NLM_F_REPLACE;
@@ -104,7 +104,7 @@ const usage =
 const showAddress: Command = (context, words) => showAddresses(context, words, false);
 const showLink: Command = (context, words) => showAddresses(context, words, true);
 
-const ADDRESS_COMMANDS: Commands = [
+const ADDRESS_COMMANDS: readonly Named[] = [
   ['add', address(RTM_NEWADDR, CREATE_NEW)],
   ['change', address(RTM_NEWADDR, NLM_F_REPLACE)],
   ['chg', address(RTM_NEWADDR, NLM_F_REPLACE)],
@@ -117,7 +117,7 @@ const ADDRESS_COMMANDS: Commands = [
   ['help', usage(ADDRESS_USAGE)],
 ];
 
-const LINK_COMMANDS: Commands = [
+const LINK_COMMANDS: readonly Named[] = [
   ['add', addLink],
   ['set', setLink],
   ['change', setLink],
@@ -129,7 +129,7 @@ const LINK_COMMANDS: Commands = [
   ['help', usage(LINK_USAGE)],
 ];
 
-const ROUTE_COMMANDS: Commands = [
+const ROUTE_COMMANDS: readonly Named[] = [
   ['list', showRoutes],
   ['show', showRoutes],
   ['lst', showRoutes],
@@ -151,7 +151,7 @@ const ROUTE_COMMANDS: Commands = [
   ],
 ];
 
-const NEIGHBOUR_COMMANDS: Commands = [
+const NEIGHBOUR_COMMANDS: readonly Named[] = [
   ['add', neighbour(RTM_NEWNEIGH, CREATE_NEW)],
   ['change', neighbour(RTM_NEWNEIGH, NLM_F_REPLACE)],
   ['chg', neighbour(RTM_NEWNEIGH, NLM_F_REPLACE)],
@@ -170,7 +170,7 @@ async function dispatch(
   context: Context,
   words: Words,
   object: string,
-  commands: Commands,
+  commands: readonly Named[],
   fallback: Command,
 ): Promise<number> {
   if (words.done) {

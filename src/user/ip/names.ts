@@ -38,9 +38,12 @@ import {
 } from '#uapi/rtnetlink.ts';
 import { AF_BRIDGE, AF_INET, AF_INET6, AF_MPLS, AF_PACKET, AF_UNSPEC } from '#uapi/socket.ts';
 
-export type Names = readonly (readonly [number: number, name: string])[];
+/** A number and its name. */
+export type Name = readonly [number: number, name: string];
 
-export const SCOPES: Names = [
+export type Names = readonly Name[];
+
+export const SCOPES: readonly Name[] = [
   [RT_SCOPE_UNIVERSE, 'global'],
   [RT_SCOPE_NOWHERE, 'nowhere'],
   [RT_SCOPE_HOST, 'host'],
@@ -48,7 +51,7 @@ export const SCOPES: Names = [
   [RT_SCOPE_SITE, 'site'],
 ];
 
-export const PROTOCOLS: Names = [
+export const PROTOCOLS: readonly Name[] = [
   [0, 'unspec'],
   [1, 'redirect'],
   [2, 'kernel'],
@@ -73,16 +76,16 @@ export const PROTOCOLS: Names = [
   [192, 'eigrp'],
 ];
 
-export const TABLES: Names = [
+export const TABLES: readonly Name[] = [
   [RT_TABLE_LOCAL, 'local'],
   [RT_TABLE_MAIN, 'main'],
   [RT_TABLE_DEFAULT, 'default'],
   [0, 'unspec'],
 ];
 
-export const GROUPS: Names = [[0, 'default']];
+export const GROUPS: readonly Name[] = [[0, 'default']];
 
-export const ROUTE_TYPES: Names = [
+export const ROUTE_TYPES: readonly Name[] = [
   [RTN_UNSPEC, 'none'],
   [RTN_UNICAST, 'unicast'],
   [RTN_LOCAL, 'local'],
@@ -97,7 +100,7 @@ export const ROUTE_TYPES: Names = [
   [RTN_XRESOLVE, 'xresolve'],
 ];
 
-const LINK_TYPES: Names = [
+const LINK_TYPES: readonly Name[] = [
   [ARPHRD_ETHER, 'ether'],
   [ARPHRD_INFINIBAND, 'infiniband'],
   [ARPHRD_PPP, 'ppp'],
@@ -110,7 +113,7 @@ const LINK_TYPES: Names = [
   [ARPHRD_VOID, 'void'],
 ];
 
-const FAMILIES: Names = [
+const FAMILIES: readonly Name[] = [
   [AF_INET, 'inet'],
   [AF_INET6, 'inet6'],
   [AF_PACKET, 'link'],

@@ -45,7 +45,7 @@ import {
 import type { Context } from '#user/ip/context.ts';
 import {
   isTunnelType,
-  type Names,
+  type Name,
   nameOf,
   numberOf,
   PROTOCOLS,
@@ -54,7 +54,7 @@ import {
 import { errnoOf } from '#user/lib/errors.ts';
 import { type NlAttrs, NlBuilder, type NlMessage } from '#user/lib/nlmsg.ts';
 
-const STATES: Names = [
+const STATES: readonly Name[] = [
   [NUD_INCOMPLETE, 'INCOMPLETE'],
   [NUD_REACHABLE, 'REACHABLE'],
   [NUD_STALE, 'STALE'],
@@ -65,7 +65,7 @@ const STATES: Names = [
   [NUD_PERMANENT, 'PERMANENT'],
 ];
 
-const FLAGS: Names = [
+const FLAGS: readonly Name[] = [
   [NTF_ROUTER, 'router'],
   [NTF_PROXY, 'proxy'],
   [NTF_EXT_LEARNED, 'extern_learn'],

@@ -60,7 +60,7 @@ import { familyBits, formatAddress } from '#user/ip/args.ts';
 import type { Context } from '#user/ip/context.ts';
 import {
   familyName,
-  type Names,
+  type Name,
   nameOf,
   PROTOCOLS,
   ROUTE_TYPES,
@@ -95,7 +95,7 @@ export const OMIT_NOTHING: Omissions = {
 };
 
 /** Metrics by number, in the words of iproute2. */
-export const METRICS: Names = [
+export const METRICS: readonly Name[] = [
   [2, 'mtu'],
   [3, 'window'],
   [4, 'rtt'],
@@ -114,7 +114,7 @@ export const METRICS: Names = [
   [17, 'fastopen_no_cookie'],
 ];
 
-const ROUTE_FLAGS: Names = [
+const ROUTE_FLAGS: readonly Name[] = [
   [RTNH_F_DEAD, 'dead'],
   [RTNH_F_ONLINK, 'onlink'],
   [RTNH_F_PERVASIVE, 'pervasive'],
@@ -128,7 +128,7 @@ const ROUTE_FLAGS: Names = [
   [RTM_F_OFFLOAD_FAILED, 'rt_offload_failed'],
 ];
 
-const CACHE_FLAGS: Names = [
+const CACHE_FLAGS: readonly Name[] = [
   [RTCF_LOCAL, 'local'],
   [RTCF_REJECT, 'reject'],
   [RTCF_MULTICAST, 'mc'],

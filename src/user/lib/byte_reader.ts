@@ -11,7 +11,6 @@ export class ProtocolError extends Error {
   }
 }
 
-const EMPTY = new Uint8Array(0);
 const LF = 10;
 const CR = 13;
 
@@ -25,7 +24,7 @@ export class ByteReader {
   constructor(stream: TcpStream, chunk = 65536) {
     this.stream = stream;
     this.chunk = chunk;
-    this.buffer = EMPTY;
+    this.buffer = new Uint8Array(0);
     this.ended = false;
   }
 
