@@ -104,5 +104,11 @@ class CheckedView extends DataView<ArrayBuffer> {
 /** Packet memory as numbers in network order: what the header accessors of uapi/ take. */
 export const view: DataView = DEBUG ? new CheckedView(memory.buffer) : new DataView(memory.buffer);
 
-/** The same memory for hardware, whose registers and descriptors are little-endian. */
-export const dmaView: DataView = new DataView(memory.buffer);
+/**
+ * The same memory for what is kept in the machine's own, little-endian order: netlink messages, and
+ * the descriptors of hardware.
+ */
+export const hostView: DataView = new DataView(memory.buffer);
+
+/** What hardware sees of it. */
+export const dmaView: DataView = hostView;

@@ -10,7 +10,7 @@ import type { Flowi4 } from '#include/net/flow.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback, NetlinkExtAck, NlattrTable } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { view } from '#mm/memory.ts';
+import { hostView } from '#mm/memory.ts';
 import {
   rtnlHasListeners,
   rtnlNotify,
@@ -409,11 +409,11 @@ function putPair(skb: SkBuff, type: number, from: number, to: number, size: 2 | 
   const at = nlaReserve(skb, type, 2 * size);
   if (at < 0) return true;
   if (size === 2) {
-    view.setUint16(at, from, true);
-    view.setUint16(at + 2, to, true);
+    hostView.setUint16(at, from, true);
+    hostView.setUint16(at + 2, to, true);
   } else {
-    view.setUint32(at, from, true);
-    view.setUint32(at + 4, to, true);
+    hostView.setUint32(at, from, true);
+    hostView.setUint32(at + 4, to, true);
   }
   return false;
 }
@@ -431,16 +431,16 @@ function fibNlFillRule(
   const nlh = nlmsgPut(skb, portid, seq, type, fibRuleHdr.LEN, flags);
   if (nlh < 0) return nlh;
   const at = nlh + NLMSG_HDRLEN;
-  fibRuleHdr.setFamily(view, at, ops.family);
-  fibRuleHdr.setDstLen(view, at, rule.dstLen);
-  fibRuleHdr.setSrcLen(view, at, rule.srcLen);
-  fibRuleHdr.setTos(view, at, rule.dscp);
-  fibRuleHdr.setTable(view, at, rule.table < 256 ? rule.table : RT_TABLE_COMPAT);
-  fibRuleHdr.setAction(view, at, rule.action);
+  fibRuleHdr.setFamily(hostView, at, ops.family);
+  fibRuleHdr.setDstLen(hostView, at, rule.dstLen);
+  fibRuleHdr.setSrcLen(hostView, at, rule.srcLen);
+  fibRuleHdr.setTos(hostView, at, rule.dscp);
+  fibRuleHdr.setTable(hostView, at, rule.table < 256 ? rule.table : RT_TABLE_COMPAT);
+  fibRuleHdr.setAction(hostView, at, rule.action);
   const detached =
     (rule.iifname !== '' && rule.iifindex === -1 ? FIB_RULE_IIF_DETACHED : 0) |
     (rule.oifname !== '' && rule.oifindex === -1 ? FIB_RULE_OIF_DETACHED : 0);
-  fibRuleHdr.setFlags(view, at, rule.flags | detached);
+  fibRuleHdr.setFlags(hostView, at, rule.flags | detached);
   const full =
     nlaPutU32(skb, FRA_TABLE, rule.table) < 0 ||
     nlaPutU32(skb, FRA_SUPPRESS_PREFIXLEN, rule.suppressPrefixlen >>> 0) < 0 ||

@@ -6,7 +6,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Neighbour, NeighTable, PneighEntry } from '#include/net/neighbour.ts';
 import { NTF_EXT_SHIFT } from '#include/net/neighbour.ts';
-import { view } from '#mm/memory.ts';
+import { hostView } from '#mm/memory.ts';
 import { rtnlHasListeners, rtnlNotify } from '#net/core/rtnetlink.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import {
@@ -55,21 +55,21 @@ function putNdmsg(
   flags: number,
   type: number,
 ): void {
-  ndmsg.setFamily(view, at, family);
-  ndmsg.setIfindex(view, at, ifindex);
-  ndmsg.setState(view, at, state);
-  ndmsg.setFlags(view, at, flags);
-  ndmsg.setType(view, at, type);
+  ndmsg.setFamily(hostView, at, family);
+  ndmsg.setIfindex(hostView, at, ifindex);
+  ndmsg.setState(hostView, at, state);
+  ndmsg.setFlags(hostView, at, flags);
+  ndmsg.setType(hostView, at, type);
 }
 
 function putCacheinfo(skb: SkBuff, neigh: Neighbour): number {
   const at = nlaReserve(skb, NDA_CACHEINFO, ndaCacheinfo.LEN);
   if (at < 0) return at;
   const now = neigh.tbl.machine.jiffies;
-  ndaCacheinfo.setUsed(view, at, toClockT((now - neigh.used) | 0));
-  ndaCacheinfo.setConfirmed(view, at, toClockT((now - neigh.confirmed) | 0));
-  ndaCacheinfo.setUpdated(view, at, toClockT((now - neigh.updated) | 0));
-  ndaCacheinfo.setRefcnt(view, at, neigh.refcnt - 1);
+  ndaCacheinfo.setUsed(hostView, at, toClockT((now - neigh.used) | 0));
+  ndaCacheinfo.setConfirmed(hostView, at, toClockT((now - neigh.confirmed) | 0));
+  ndaCacheinfo.setUpdated(hostView, at, toClockT((now - neigh.updated) | 0));
+  ndaCacheinfo.setRefcnt(hostView, at, neigh.refcnt - 1);
   return 0;
 }
 

@@ -275,7 +275,6 @@ export function inetInit(machine: Machine): number {
   const err = registerProtocols(machine);
   if (err !== 0) return err;
   const parts: readonly ((machine: Machine) => number)[] = [
-    sysctlIpv4Init,
     arpInit,
     ipInit,
     igmpInit,

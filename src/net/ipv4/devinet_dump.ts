@@ -8,7 +8,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { HZ } from '#kernel/machine.ts';
 import { INITIAL_JIFFIES } from '#kernel/param.ts';
 import { jiffiesToClockT } from '#kernel/time/jiffies.ts';
-import { view } from '#mm/memory.ts';
+import { hostView } from '#mm/memory.ts';
 import { rtnlHasListeners, rtnlNotify } from '#net/core/rtnetlink.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import {
@@ -68,10 +68,10 @@ function putCacheinfo(net: Net, skb: SkBuff, ifa: InIfaddr): number {
     preferred = remaining(preferred, age);
     valid = remaining(valid, age);
   }
-  ifaCacheinfo.setPrefered(view, at, preferred);
-  ifaCacheinfo.setValid(view, at, valid);
-  ifaCacheinfo.setCstamp(view, at, cstampDelta(ifa.ifaCstamp));
-  ifaCacheinfo.setTstamp(view, at, cstampDelta(ifa.ifaTstamp));
+  ifaCacheinfo.setPrefered(hostView, at, preferred);
+  ifaCacheinfo.setValid(hostView, at, valid);
+  ifaCacheinfo.setCstamp(hostView, at, cstampDelta(ifa.ifaCstamp));
+  ifaCacheinfo.setTstamp(hostView, at, cstampDelta(ifa.ifaTstamp));
   return 0;
 }
 
@@ -89,11 +89,11 @@ export function inetFillIfaddr(
   const dev = ifa.ifaDev?.dev;
   if (dev === undefined) return 0;
   const ifm = nlh + NLMSG_HDRLEN;
-  ifaddrmsg.setFamily(view, ifm, AF_INET);
-  ifaddrmsg.setPrefixlen(view, ifm, ifa.ifaPrefixlen);
-  ifaddrmsg.setFlags(view, ifm, ifa.ifaFlags & 0xff);
-  ifaddrmsg.setScope(view, ifm, ifa.ifaScope);
-  ifaddrmsg.setIndex(view, ifm, dev.ifindex);
+  ifaddrmsg.setFamily(hostView, ifm, AF_INET);
+  ifaddrmsg.setPrefixlen(hostView, ifm, ifa.ifaPrefixlen);
+  ifaddrmsg.setFlags(hostView, ifm, ifa.ifaFlags & 0xff);
+  ifaddrmsg.setScope(hostView, ifm, ifa.ifaScope);
+  ifaddrmsg.setIndex(hostView, ifm, dev.ifindex);
   const full =
     (ifa.ifaAddress !== 0 && nlaPutInAddr(skb, IFA_ADDRESS, ifa.ifaAddress) < 0) ||
     (ifa.ifaLocal !== 0 && nlaPutInAddr(skb, IFA_LOCAL, ifa.ifaLocal) < 0) ||

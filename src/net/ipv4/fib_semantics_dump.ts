@@ -6,7 +6,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbTailroom } from '#include/linux/skbuff.ts';
 import type { FibAlias, FibInfo, FibNh, NlInfo } from '#include/net/ip_fib.ts';
-import { view } from '#mm/memory.ts';
+import { hostView } from '#mm/memory.ts';
 import { rtnlHasListeners, rtnlNotify } from '#net/core/rtnetlink.ts';
 import { consumeSkb, skbPut } from '#net/core/skbuff.ts';
 import { ipIgnoreLinkdown } from '#net/ipv4/fib_lookup.ts';
@@ -97,12 +97,12 @@ function fibNexthopInfo(skb: SkBuff, nh: FibNh, skipOif: boolean): boolean {
 function fibAddNexthop(skb: SkBuff, nh: FibNh): boolean {
   if (skbTailroom(skb) < rtnexthop.LEN) return true;
   const at = skbPut(skb, rtnexthop.LEN);
-  rtnexthop.setHops(view, at, nh.fibNhWeight - 1);
-  rtnexthop.setIfindex(view, at, nh.fibNhDev?.ifindex ?? 0);
-  rtnexthop.setFlags(view, at, nexthopFlags(nh) & 0xff);
+  rtnexthop.setHops(hostView, at, nh.fibNhWeight - 1);
+  rtnexthop.setIfindex(hostView, at, nh.fibNhDev?.ifindex ?? 0);
+  rtnexthop.setFlags(hostView, at, nexthopFlags(nh) & 0xff);
   if (fibNexthopInfo(skb, nh, true)) return true;
   if (nh.nhTclassid !== 0 && nlaPutU32(skb, RTA_FLOW, nh.nhTclassid) < 0) return true;
-  rtnexthop.setLen(view, at, skb.tail - at);
+  rtnexthop.setLen(hostView, at, skb.tail - at);
   return false;
 }
 
@@ -126,7 +126,7 @@ function putRoute(skb: SkBuff, rtm: number, fa: FibAlias, dst: number, dstLen: n
   if (fi.fibNh.length > 1) return fibAddMultipath(skb, fi);
   const nh = fi.fibNh[0] as FibNh;
   if (fibNexthopInfo(skb, nh, false)) return true;
-  rtmsg.setFlags(view, rtm, nexthopFlags(nh));
+  rtmsg.setFlags(hostView, rtm, nexthopFlags(nh));
   return nh.nhTclassid !== 0 && nlaPutU32(skb, RTA_FLOW, nh.nhTclassid) < 0;
 }
 
@@ -145,14 +145,14 @@ export function fibDumpInfo(
   const fi = fa.faInfo;
   const rtm = nlh + NLMSG_HDRLEN;
   const dstLen = 32 - fa.faSlen;
-  rtmsg.setFamily(view, rtm, AF_INET);
-  rtmsg.setDstLen(view, rtm, dstLen);
-  rtmsg.setTos(view, rtm, fa.faDscp);
-  rtmsg.setTable(view, rtm, fa.tbId < 256 ? fa.tbId : RT_TABLE_COMPAT);
-  rtmsg.setType(view, rtm, fa.faType);
-  rtmsg.setFlags(view, rtm, fi.fibFlags);
-  rtmsg.setScope(view, rtm, fi.fibScope);
-  rtmsg.setProtocol(view, rtm, fi.fibProtocol);
+  rtmsg.setFamily(hostView, rtm, AF_INET);
+  rtmsg.setDstLen(hostView, rtm, dstLen);
+  rtmsg.setTos(hostView, rtm, fa.faDscp);
+  rtmsg.setTable(hostView, rtm, fa.tbId < 256 ? fa.tbId : RT_TABLE_COMPAT);
+  rtmsg.setType(hostView, rtm, fa.faType);
+  rtmsg.setFlags(hostView, rtm, fi.fibFlags);
+  rtmsg.setScope(hostView, rtm, fi.fibScope);
+  rtmsg.setProtocol(hostView, rtm, fi.fibProtocol);
   if (putRoute(skb, rtm, fa, dst, dstLen)) {
     nlmsgCancel(skb, nlh);
     return -EMSGSIZE;
@@ -161,7 +161,7 @@ export function fibDumpInfo(
     (fa.offload ? RTM_F_OFFLOAD : 0) |
     (fa.trap ? RTM_F_TRAP : 0) |
     (fa.offloadFailed ? RTM_F_OFFLOAD_FAILED : 0);
-  rtmsg.setFlags(view, rtm, rtmsg.flags(view, rtm) | offload);
+  rtmsg.setFlags(hostView, rtm, rtmsg.flags(hostView, rtm) | offload);
   nlmsgEnd(skb, nlh);
   return 0;
 }

@@ -18,7 +18,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { INET_DSCP_MASK } from '#include/net/route.ts';
 import type { NetlinkExtAck, NlattrTable } from '#include/net/rtnetlink.ts';
 import { jiffiesToClockT } from '#kernel/time/jiffies.ts';
-import { mem, view } from '#mm/memory.ts';
+import { hostView, mem } from '#mm/memory.ts';
 import { rtnlRequestNet, rtnlRequestPortid, rtnlUnicast } from '#net/core/rtnetlink.ts';
 import { allocSkb, consumeSkb } from '#net/core/skbuff.ts';
 import { fibProps } from '#net/ipv4/fib_lookup.ts';
@@ -171,15 +171,15 @@ function buildSkb(net: Net, req: GetRequest): SkBuff | null {
   const iph = __skbPut(skb, size);
   mem.fill(0, iph, iph + size);
   skbSetTransportHeader(skb, iphdr.LEN);
-  iphdr.setVersion(view, iph, 4);
-  iphdr.setIhl(view, iph, 5);
-  iphdr.setTos(view, iph, req.tos);
-  iphdr.setTotLen(view, iph, size);
-  iphdr.setProtocol(view, iph, req.proto);
-  iphdr.setSaddr(view, iph, req.src);
-  iphdr.setDaddr(view, iph, req.dst);
-  view.setUint16(iph + iphdr.LEN, req.sport);
-  view.setUint16(iph + iphdr.LEN + 2, req.dport);
+  iphdr.setVersion(hostView, iph, 4);
+  iphdr.setIhl(hostView, iph, 5);
+  iphdr.setTos(hostView, iph, req.tos);
+  iphdr.setTotLen(hostView, iph, size);
+  iphdr.setProtocol(hostView, iph, req.proto);
+  iphdr.setSaddr(hostView, iph, req.src);
+  iphdr.setDaddr(hostView, iph, req.dst);
+  hostView.setUint16(iph + iphdr.LEN, req.sport);
+  hostView.setUint16(iph + iphdr.LEN + 2, req.dport);
   return skb;
 }
 
@@ -217,11 +217,11 @@ function putCacheinfo(skb: SkBuff, rt: Rtable, expires: number): number {
   const at = nlaReserve(skb, RTA_CACHEINFO, rtaCacheinfo.LEN);
   if (at < 0) return at;
   const now = rt.net.machine.jiffies;
-  rtaCacheinfo.setLastuse(view, at, jiffiesToClockT((now - rt.lastuse) >>> 0));
-  rtaCacheinfo.setUsed(view, at, rt.use);
-  rtaCacheinfo.setClntref(view, at, rt.refcnt);
-  rtaCacheinfo.setExpires(view, at, jiffiesToClockT(expires));
-  rtaCacheinfo.setError(view, at, -rt.error);
+  rtaCacheinfo.setLastuse(hostView, at, jiffiesToClockT((now - rt.lastuse) >>> 0));
+  rtaCacheinfo.setUsed(hostView, at, rt.use);
+  rtaCacheinfo.setClntref(hostView, at, rt.refcnt);
+  rtaCacheinfo.setExpires(hostView, at, jiffiesToClockT(expires));
+  rtaCacheinfo.setError(hostView, at, -rt.error);
   return 0;
 }
 
@@ -248,15 +248,15 @@ function rtFillInfo(
   if (nlh < 0) return nlh;
   const rtm = nlh + NLMSG_HDRLEN;
   const notify = (rt.rtFlags & RTCF_NOTIFY) !== 0 ? RTM_F_NOTIFY : 0;
-  rtmsg.setFamily(view, rtm, AF_INET);
-  rtmsg.setDstLen(view, rtm, 32);
-  rtmsg.setSrcLen(view, rtm, req.src !== 0 ? 32 : 0);
-  rtmsg.setTos(view, rtm, req.tos);
-  rtmsg.setTable(view, rtm, tableId < 256 ? tableId : RT_TABLE_COMPAT);
-  rtmsg.setProtocol(view, rtm, RTPROT_UNSPEC);
-  rtmsg.setScope(view, rtm, RT_SCOPE_UNIVERSE);
-  rtmsg.setType(view, rtm, rt.rtType);
-  rtmsg.setFlags(view, rtm, ((rt.rtFlags & ~0xffff) | RTM_F_CLONED | notify) >>> 0);
+  rtmsg.setFamily(hostView, rtm, AF_INET);
+  rtmsg.setDstLen(hostView, rtm, 32);
+  rtmsg.setSrcLen(hostView, rtm, req.src !== 0 ? 32 : 0);
+  rtmsg.setTos(hostView, rtm, req.tos);
+  rtmsg.setTable(hostView, rtm, tableId < 256 ? tableId : RT_TABLE_COMPAT);
+  rtmsg.setProtocol(hostView, rtm, RTPROT_UNSPEC);
+  rtmsg.setScope(hostView, rtm, RT_SCOPE_UNIVERSE);
+  rtmsg.setType(hostView, rtm, rt.rtType);
+  rtmsg.setFlags(hostView, rtm, ((rt.rtFlags & ~0xffff) | RTM_F_CLONED | notify) >>> 0);
   const left = rt.expires === 0 ? 0 : Math.max((rt.expires - rt.net.machine.jiffies) | 0, 0);
   const chosen = !rt.rtIsInput && fl4.saddr !== req.src;
   const full =
