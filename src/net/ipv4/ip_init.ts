@@ -3,7 +3,6 @@
  * net/ipv4/ip_output.c; it stands apart because it knows both the input and the output path.
  */
 import type { Machine } from '#kernel/machine.ts';
-import { igmpInit } from '#net/ipv4/igmp.ts';
 import { ipForward } from '#net/ipv4/ip_forward.ts';
 import { ipLocalDeliver } from '#net/ipv4/ip_input.ts';
 import { ipLocalOut, ipMcOutput, ipOutput } from '#net/ipv4/ip_output.ts';
@@ -22,5 +21,5 @@ export function ipInit(machine: Machine): number {
     ipLocalOut,
     icmpSend: icmpSendNot,
   };
-  return ipRtInit(machine) || igmpInit(machine);
+  return ipRtInit(machine);
 }
