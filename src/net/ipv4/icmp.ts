@@ -513,7 +513,11 @@ function icmpDrop(net: Net, skb: SkBuff, reason: number): number {
   return NET_RX_DROP;
 }
 
-/** A message to this host; `data` at the ICMP header. Takes it. @kernel icmp_rcv net/ipv4/icmp.c */
+/**
+ * A message to this host; `data` at the ICMP header. Takes it.
+ * @kernel icmp_rcv net/ipv4/icmp.c
+ * @deviation a message shorter than its header is dropped as PKT_TOO_SMALL, where Linux gives no reason
+ */
 export function icmpRcv(skb: SkBuff): number {
   const rt = skbRtable(skb);
   const { net } = rt;

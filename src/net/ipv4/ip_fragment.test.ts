@@ -1,5 +1,12 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  IpMachine,
+  icmpBytes,
+  ipPacket,
+  type SeenPacket,
+  type WireDevice,
+} from '#net/ipv4/testing/ip_machine.ts';
 import { ICMP_EXC_FRAGTIME, ICMP_TIME_EXCEEDED } from '#uapi/icmp.ts';
 import { IPPROTO_ICMP } from '#uapi/in.ts';
 import { IP_DF, IP_MF } from '#uapi/ip.ts';
@@ -18,13 +25,6 @@ import {
   IPSTATS_MIB_REASMREQDS,
   IPSTATS_MIB_REASMTIMEOUT,
 } from '#uapi/snmp.ts';
-import {
-  IpMachine,
-  icmpBytes,
-  ipPacket,
-  type SeenPacket,
-  type WireDevice,
-} from '../../../test/support/ip_machine.ts';
 
 let m: IpMachine;
 let eth0: WireDevice;

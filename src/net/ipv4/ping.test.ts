@@ -1,9 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EACCES, EAGAIN, EINVAL, EPERM } from '#uapi/errno.ts';
-import { ICMP_ECHO, ICMP_ECHOREPLY, ICMP_FILTER } from '#uapi/icmp.ts';
-import { IP_HDRINCL, IPPROTO_ICMP, IPPROTO_RAW } from '#uapi/in.ts';
-import { SKB_DROP_REASON_NO_SOCKET } from '#uapi/net_dropreason.ts';
-import { AF_INET, SOCK_DGRAM, SOCK_RAW, SOL_IP, SOL_RAW } from '#uapi/socket.ts';
 import {
   IpMachine,
   icmpBytes,
@@ -13,7 +8,12 @@ import {
   readSin,
   sin,
   type WireDevice,
-} from '../../../test/support/ip_machine.ts';
+} from '#net/ipv4/testing/ip_machine.ts';
+import { EACCES, EAGAIN, EINVAL, EPERM } from '#uapi/errno.ts';
+import { ICMP_ECHO, ICMP_ECHOREPLY, ICMP_FILTER } from '#uapi/icmp.ts';
+import { IP_HDRINCL, IPPROTO_ICMP, IPPROTO_RAW } from '#uapi/in.ts';
+import { SKB_DROP_REASON_NO_SOCKET } from '#uapi/net_dropreason.ts';
+import { AF_INET, SOCK_DGRAM, SOCK_RAW, SOL_IP, SOL_RAW } from '#uapi/socket.ts';
 
 let m: IpMachine;
 let eth0: WireDevice;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { IpMachine, sin } from '#net/ipv4/testing/ip_machine.ts';
 import { EINVAL, ENOENT } from '#uapi/errno.ts';
 import { AF_INET, SOCK_DGRAM } from '#uapi/socket.ts';
-import { IpMachine, sin } from '../../../test/support/ip_machine.ts';
 
 let m: IpMachine;
 

@@ -6,7 +6,13 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { NetnsIpv4 } from '#include/net/netns/ipv4.ts';
 import type { CtlTable } from '#kernel/sysctl.ts';
 import { intEntry, intsEntry, secondsEntry, stringEntry } from '#kernel/sysctl.ts';
-import { ENOENT } from '#uapi/errno.ts';
+import {
+  tcpGetAllowedCongestionControl,
+  tcpGetAvailableCongestionControl,
+  tcpGetDefaultCongestionControl,
+  tcpSetAllowedCongestionControl,
+  tcpSetDefaultCongestionControl,
+} from '#net/ipv4/tcp_cong.ts';
 
 const INT_MAX = 0x7fffffff;
 
@@ -126,20 +132,24 @@ function tcpMem(net: Net): CtlTable {
 function congestionControl(net: Net): CtlTable {
   return stringEntry(
     'tcp_congestion_control',
-    () => net.ipv4.tcpCongestionControl?.name ?? '',
-    (text) => {
-      const ca = net.machine.netGlobals.tcpCongList.find(({ name }) => name === text);
-      if (ca === undefined) return -ENOENT;
-      net.ipv4.tcpCongestionControl = ca;
-      return 0;
-    },
+    () => tcpGetDefaultCongestionControl(net),
+    (text) => tcpSetDefaultCongestionControl(net, text),
   );
 }
 
 /** @kernel proc_tcp_available_congestion_control net/ipv4/sysctl_net_ipv4.c */
 function availableCongestionControl(net: Net): CtlTable {
-  const names = (): string => net.machine.netGlobals.tcpCongList.map(({ name }) => name).join(' ');
+  const names = (): string => tcpGetAvailableCongestionControl(net.machine);
   return stringEntry('tcp_available_congestion_control', names, null);
+}
+
+/** @kernel proc_allowed_congestion_control net/ipv4/sysctl_net_ipv4.c */
+function allowedCongestionControl(net: Net): CtlTable {
+  return stringEntry(
+    'tcp_allowed_congestion_control',
+    () => tcpGetAllowedCongestionControl(net.machine),
+    (text) => tcpSetAllowedCongestionControl(net.machine, text),
+  );
 }
 
 /** All of TCP's entries of a namespace. */
@@ -155,5 +165,6 @@ export function tcpSysctls(net: Net): CtlTable[] {
     tcpMem(net),
     congestionControl(net),
     availableCongestionControl(net),
+    allowedCongestionControl(net),
   ];
 }

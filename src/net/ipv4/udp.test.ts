@@ -1,4 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  IpMachine,
+  icmpBytes,
+  int32,
+  ipPacket,
+  readSin,
+  type SeenPacket,
+  sin,
+  udpBytes,
+  type WireDevice,
+} from '#net/ipv4/testing/ip_machine.ts';
 import { EADDRINUSE, EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, sockExtendedErr } from '#uapi/errqueue.ts';
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACH } from '#uapi/icmp.ts';
@@ -50,17 +61,6 @@ import {
 import { SIOCINQ, SIOCOUTQ } from '#uapi/sockios.ts';
 import { UDP_CORK, UDP_SEGMENT } from '#uapi/udp.ts';
 import type { UserMsghdr } from '#uapi/unistd.ts';
-import {
-  IpMachine,
-  icmpBytes,
-  int32,
-  ipPacket,
-  readSin,
-  type SeenPacket,
-  sin,
-  udpBytes,
-  type WireDevice,
-} from '../../../test/support/ip_machine.ts';
 
 let m: IpMachine;
 let eth0: WireDevice;

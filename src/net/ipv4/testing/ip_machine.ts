@@ -3,10 +3,12 @@
  * octets, and what leaves is kept as octets.
  */
 import { expect } from 'vitest';
+import { bytesOf, StillHost } from '#drivers/net/testing/netdev_machine.ts';
 import { InIfaddr } from '#include/linux/inetdevice.ts';
 import { NETDEV_TX_OK, type NetDevice, netDeviceOps } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { FibConfig, NlInfo } from '#include/net/ip_fib.ts';
+import { NEIGH_UPDATE_F_ADMIN, NEIGH_UPDATE_F_OVERRIDE } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
@@ -31,7 +33,7 @@ import { fibNewTable } from '#net/ipv4/fib_rules.ts';
 import { fibTableInsert } from '#net/ipv4/fib_trie_table.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { IPPROTO_UDP } from '#uapi/in.ts';
-import { NEIGH_UPDATE_F_ADMIN, NEIGH_UPDATE_F_OVERRIDE, NUD_PERMANENT } from '#uapi/neighbour.ts';
+import { NUD_PERMANENT } from '#uapi/neighbour.ts';
 import {
   RT_SCOPE_LINK,
   RT_SCOPE_UNIVERSE,
@@ -41,7 +43,6 @@ import {
 } from '#uapi/rtnetlink.ts';
 import { AF_INET } from '#uapi/socket.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
-import { bytesOf, StillHost } from './netdev_machine.ts';
 
 /** 10.0.0.1 as a number. */
 export function ip4(text: string): number {
@@ -235,7 +236,6 @@ export class IpMachine {
       this.dropped.push({ reason, at }),
     );
     this.up(this.net.loopbackDev as NetDevice);
-    this.address(this.net.loopbackDev as NetDevice, '127.0.0.1', 8);
   }
 
   rtnl<T>(fn: () => T): T {
