@@ -1,0 +1,184 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { inetMakeMask } from '#include/linux/inetdevice.ts';
+import { Flowi4 } from '#include/net/flow.ts';
+import { FibInfo, FibNh, FibResult, type FibTable } from '#include/net/ip_fib.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import {
+  fibAliasNew,
+  fibFindAlias,
+  fibFindNode,
+  fibInsertAlias,
+  fibRemoveAlias,
+  fibTableLookup,
+  fibTrieTable,
+  type KeyVector,
+  leafWalk,
+  type Trie,
+} from '#net/ipv4/fib_trie.ts';
+import { EAGAIN, EHOSTUNREACH } from '#uapi/errno.ts';
+import { RTN_UNICAST, RTN_UNREACHABLE } from '#uapi/rtnetlink.ts';
+
+/** As much of a namespace as a lookup looks at. */
+const net = {
+  machine: { trace: { fib: { fibTableLookup: { probe: null } } } },
+} as unknown as Net;
+
+interface Prefix {
+  readonly key: number;
+  readonly plen: number;
+}
+
+function info(id: number): FibInfo {
+  const fi = new FibInfo({} as Net);
+  fi.fibPriority = id;
+  fi.fibNh = [new FibNh()];
+  return fi;
+}
+
+function add(tb: FibTable, { key, plen }: Prefix, id: number, type = RTN_UNICAST): void {
+  const place = fibFindNode(tb.tbData, key);
+  const head = place.leaf?.leaf ?? null;
+  const before = fibFindAlias(head, 32 - plen, 0, id, tb.tbId, false);
+  fibInsertAlias(tb.tbData, place, fibAliasNew(info(id), 0, type, 32 - plen, tb.tbId), before, key);
+}
+
+function remove(tb: FibTable, { key, plen }: Prefix): boolean {
+  const place = fibFindNode(tb.tbData, key);
+  const fa = fibFindAlias(place.leaf?.leaf ?? null, 32 - plen, 0, 0, tb.tbId, true);
+  if (fa === null) return false;
+  fibRemoveAlias(tb.tbData, place, fa);
+  return true;
+}
+
+function lookup(tb: FibTable, addr: number): number {
+  const flow = new Flowi4();
+  const res = new FibResult();
+  flow.daddr = addr;
+  const err = fibTableLookup(net, tb, flow, res, 0);
+  return err === 0 ? (res.fi?.fibPriority ?? -1) : err;
+}
+
+/** Every invariant of a node and what lies below it. */
+function check(t: Trie): void {
+  const visit = (n: KeyVector, parent: KeyVector): void => {
+    expect(n.parent).toBe(parent);
+    if (n.bits === 0) {
+      let slen = 0;
+      for (let fa = n.leaf; fa !== null; fa = fa.faNext) {
+        expect(fa.faSlen).toBeGreaterThanOrEqual(slen);
+        slen = fa.faSlen;
+      }
+      expect(n.leaf).not.toBeNull();
+      expect(n.slen).toBe(slen);
+      return;
+    }
+    const children = n.tnode.filter((c) => c !== null);
+    expect(n.tnode).toHaveLength(2 ** n.bits);
+    expect(n.emptyChildren).toBe(n.tnode.length - children.length);
+    const full = children.filter((c) => c.bits > 0 && c.pos + c.bits === n.pos);
+    expect(n.fullChildren).toBe(full.length);
+    expect(children.length).toBeGreaterThan(1);
+    expect(n.slen).toBe(Math.max(n.pos, ...children.map((c) => c.slen)));
+    for (const [i, c] of n.tnode.entries()) {
+      if (c === null) continue;
+      expect(((c.key ^ n.key) >>> n.pos) >>> 0).toBe(i);
+      visit(c, n);
+    }
+  };
+  const [root] = t.kv.tnode;
+  if (root) visit(root, t.kv);
+}
+
+/** The slow way. */
+function naive(routes: ReadonlyMap<string, Prefix & { id: number }>, addr: number): number {
+  let best = -EAGAIN;
+  let plen = -1;
+  for (const r of routes.values()) {
+    if (r.plen > plen && ((addr ^ r.key) & inetMakeMask(r.plen)) === 0) {
+      best = r.id;
+      plen = r.plen;
+    }
+  }
+  return best;
+}
+
+const prefix = fc
+  .tuple(fc.nat(0xffffffff), fc.nat(32), fc.boolean())
+  .map(([bits, plen, dense]): Prefix => {
+    // Half of the prefixes are neighbours in 10.0.0.0/16, so that nodes grow and shrink.
+    const key = dense ? 0x0a000000 | (bits & 0xffff) : bits;
+    const len = dense ? 20 + (plen % 13) : plen;
+    return { key: (key & inetMakeMask(len)) >>> 0, plen: len };
+  });
+const step = fc.tuple(fc.boolean(), prefix);
+
+describe('LC-trie', () => {
+  it('finds what a search through all prefixes finds, and keeps its shape', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.array(fc.nat(0xffffffff)), (steps, ask) => {
+        const tb = fibTrieTable(254, null);
+        const routes = new Map<string, Prefix & { id: number }>();
+        let id = 1;
+        for (const [isAdd, p] of steps) {
+          const name = `${p.key}/${p.plen}`;
+          if (isAdd && !routes.has(name)) {
+            add(tb, p, id);
+            routes.set(name, { ...p, id: id++ });
+          } else if (!isAdd) {
+            expect(remove(tb, p)).toBe(routes.delete(name));
+          }
+        }
+        check(tb.tbData);
+        const near = [...routes.values()].flatMap(({ key }) => [key, key ^ 1, (key ^ 0x100) >>> 0]);
+        for (const addr of [...ask, ...near].map((a) => a >>> 0)) {
+          expect(lookup(tb, addr)).toBe(naive(routes, addr));
+        }
+        for (const r of [...routes.values()]) expect(remove(tb, r)).toBe(true);
+        expect(tb.tbData.kv.tnode[0]).toBeNull();
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('grows a node over a full subnet and lets it shrink again', () => {
+    const tb = fibTrieTable(254, null);
+    for (let i = 0; i < 1024; i++) add(tb, { key: 0x0a000000 + i, plen: 32 }, i + 1);
+    check(tb.tbData);
+    const root = tb.tbData.kv.tnode[0] as KeyVector;
+    expect(root.bits).toBeGreaterThanOrEqual(8);
+    for (let i = 0; i < 1024; i++) expect(lookup(tb, 0x0a000000 + i)).toBe(i + 1);
+    for (let i = 4; i < 1024; i++) remove(tb, { key: 0x0a000000 + i, plen: 32 });
+    check(tb.tbData);
+    expect((tb.tbData.kv.tnode[0] as KeyVector).bits).toBeLessThanOrEqual(2);
+  });
+
+  it('walks the leaves in the order of their keys', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.nat(0xffffffff), { maxLength: 50 }), (keys) => {
+        const tb = fibTrieTable(254, null);
+        for (const [i, key] of keys.entries()) add(tb, { key, plen: 32 }, i + 1);
+        const seen: number[] = [];
+        for (let l = leafWalk(tb.tbData, 0); l !== null; l = leafWalk(tb.tbData, l.key + 1)) {
+          seen.push(l.key);
+          if (l.key === 0xffffffff) break;
+        }
+        expect(seen).toEqual([...keys].sort((a, b) => a - b));
+      }),
+    );
+  });
+
+  it('stops at a route that refuses, though a shorter prefix would do', () => {
+    const tb = fibTrieTable(254, null);
+    add(tb, { key: 0, plen: 0 }, 1);
+    add(tb, { key: 0x0a000000, plen: 8 }, 2, RTN_UNREACHABLE);
+    expect(lookup(tb, 0x0a000001)).toBe(-EHOSTUNREACH);
+    expect(lookup(tb, 0x0b000001)).toBe(1);
+  });
+
+  it('prefers the smaller metric of equal prefixes', () => {
+    const tb = fibTrieTable(254, null);
+    for (const metric of [300, 100, 200]) add(tb, { key: 0x0a000000, plen: 8 }, metric);
+    expect(lookup(tb, 0x0a000001)).toBe(100);
+  });
+});
