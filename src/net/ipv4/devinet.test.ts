@@ -5,9 +5,9 @@ import {
   type Attr,
   addrBytes,
   decodeAttrs,
-  NlMachine,
   ip,
   type NlAck,
+  NlMachine,
   SEC,
 } from '#net/ipv4/testing/nl_machine.ts';
 import { EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV } from '#uapi/errno.ts';

@@ -116,27 +116,35 @@ const step = fc.tuple(fc.boolean(), prefix);
 describe('LC-trie', () => {
   it('finds what a search through all prefixes finds, and keeps its shape', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), fc.array(fc.nat(0xffffffff)), (steps, ask) => {
-        const tb = fibTrieTable(254, null);
-        const routes = new Map<string, Prefix & { id: number }>();
-        let id = 1;
-        for (const [isAdd, p] of steps) {
-          const name = `${p.key}/${p.plen}`;
-          if (isAdd && !routes.has(name)) {
-            add(tb, p, id);
-            routes.set(name, { ...p, id: id++ });
-          } else if (!isAdd) {
-            expect(remove(tb, p)).toBe(routes.delete(name));
+      fc.property(
+        fc.array(step, { maxLength: 200 }),
+        fc.array(fc.nat(0xffffffff)),
+        (steps, ask) => {
+          const tb = fibTrieTable(254, null);
+          const routes = new Map<string, Prefix & { id: number }>();
+          let id = 1;
+          for (const [isAdd, p] of steps) {
+            const name = `${p.key}/${p.plen}`;
+            if (isAdd && !routes.has(name)) {
+              add(tb, p, id);
+              routes.set(name, { ...p, id: id++ });
+            } else if (!isAdd) {
+              expect(remove(tb, p)).toBe(routes.delete(name));
+            }
           }
-        }
-        check(tb.tbData);
-        const near = [...routes.values()].flatMap(({ key }) => [key, key ^ 1, (key ^ 0x100) >>> 0]);
-        for (const addr of [...ask, ...near].map((a) => a >>> 0)) {
-          expect(lookup(tb, addr)).toBe(naive(routes, addr));
-        }
-        for (const r of [...routes.values()]) expect(remove(tb, r)).toBe(true);
-        expect(tb.tbData.kv.tnode[0]).toBeNull();
-      }),
+          check(tb.tbData);
+          const near = [...routes.values()].flatMap(({ key }) => [
+            key,
+            key ^ 1,
+            (key ^ 0x100) >>> 0,
+          ]);
+          for (const addr of [...ask, ...near].map((a) => a >>> 0)) {
+            expect(lookup(tb, addr)).toBe(naive(routes, addr));
+          }
+          for (const r of [...routes.values()]) expect(remove(tb, r)).toBe(true);
+          expect(tb.tbData.kv.tnode[0]).toBeNull();
+        },
+      ),
       { numRuns: 150 },
     );
   });
