@@ -1,0 +1,171 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
+import { EINPROGRESS } from '#uapi/errno.ts';
+import {
+  LINUX_MIB_TCPABORTONCLOSE,
+  LINUX_MIB_TCPABORTONDATA,
+  LINUX_MIB_TCPABORTONLINGER,
+} from '#uapi/snmp.ts';
+import { SO_LINGER, SOL_SOCKET, SOL_TCP } from '#uapi/socket.ts';
+import { TCP_CLOSE, TCP_FIN_WAIT1, TCP_LINGER2 } from '#uapi/tcp.ts';
+
+let rig: TcpRig;
+
+beforeEach(() => {
+  rig = new TcpRig();
+});
+
+afterEach(() => {
+  expect(rig.end()).toEqual({});
+});
+
+function connected(): number {
+  const { fd, lfd } = rig.accepted();
+  rig.close(lfd);
+  rig.sent();
+  return fd;
+}
+
+function flags(): string[] {
+  return rig.sent().map((s) => s.flags);
+}
+
+function setLinger(fd: number, onoff: number, seconds: number): void {
+  const val = new Uint8Array(8);
+  const v = new DataView(val.buffer);
+  v.setInt32(0, onoff, true);
+  v.setInt32(4, seconds, true);
+  expect(rig.sys.setsockopt(fd, SOL_SOCKET, SO_LINGER, val)).toBe(0);
+}
+
+describe('close', () => {
+  it('sends a FIN when all was read', () => {
+    const fd = connected();
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 10 });
+    rig.read(fd);
+    rig.sent();
+    rig.close(fd);
+    expect(flags()).toEqual(['F.']);
+    rig.inject({ flags: 'F.', seq: 11, ack: 2, win: 1000 });
+    expect(flags()).toEqual(['.']);
+    rig.advance(61_000);
+  });
+
+  it('resets when data was left unread', () => {
+    const fd = connected();
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 10 });
+    rig.sent();
+    rig.close(fd);
+    expect(flags()).toEqual(['R.']);
+    expect(rig.mib(LINUX_MIB_TCPABORTONCLOSE)).toBe(1);
+  });
+
+  it('does not reset when only the FIN was left unread', () => {
+    const fd = connected();
+    rig.inject({ flags: 'F.', seq: 1, ack: 1, win: 1000 });
+    rig.sent();
+    rig.close(fd);
+    expect(flags()).toEqual(['F.']);
+    rig.inject({ flags: '.', seq: 2, ack: 2, win: 1000 });
+  });
+
+  it('resets at once with a linger time of 0', () => {
+    const fd = connected();
+    rig.write(fd, 100);
+    rig.sent();
+    setLinger(fd, 1, 0);
+    rig.close(fd);
+    expect(flags()).toEqual(['R.']);
+    expect(rig.mib(LINUX_MIB_TCPABORTONDATA)).toBe(1);
+  });
+
+  it('sends what was written before the FIN, again where needed', () => {
+    const fd = connected();
+    rig.write(fd, 100);
+    rig.sent();
+    rig.close(fd);
+    expect(rig.texts()).toEqual(['F. 101:101(0) ack 1 win 502']);
+    rig.advance(1000);
+    const again = rig.sent();
+    expect(again.length).toBeGreaterThan(0);
+    rig.inject({ flags: '.', seq: 1, ack: 102, win: 1000 });
+    rig.inject({ flags: 'F.', seq: 1, ack: 102, win: 1000 });
+    rig.advance(61_000);
+  });
+});
+
+describe('an orphan', () => {
+  it('in FIN_WAIT2 is forgotten after tcp_fin_timeout', () => {
+    const fd = connected();
+    rig.close(fd);
+    rig.sent();
+    rig.inject({ flags: '.', seq: 1, ack: 2, win: 1000 });
+    expect(rig.machine.live.socks).toBeGreaterThan(0);
+    rig.advance(61_000);
+    // What comes later meets no socket.
+    rig.inject({ flags: 'F.', seq: 1, ack: 2, win: 1000 });
+    expect(flags()).toEqual(['R']);
+  });
+
+  it('is reset at once with a negative TCP_LINGER2', () => {
+    const fd = connected();
+    rig.setInt(fd, SOL_TCP, TCP_LINGER2, -1);
+    rig.sys.shutdown(fd, 1);
+    rig.settle();
+    rig.inject({ flags: '.', seq: 1, ack: 2, win: 1000 });
+    rig.sent();
+    rig.close(fd);
+    expect(flags()).toEqual(['R.']);
+    expect(rig.mib(LINUX_MIB_TCPABORTONLINGER)).toBe(1);
+  });
+
+  it('gives up on a peer that is gone', () => {
+    const fd = connected();
+    rig.close(fd);
+    expect(rig.machine.live.timers).toBeGreaterThan(0);
+    rig.advance(400_000);
+    expect(rig.machine.netGlobals.tcpMemory.orphanCount).toBe(0);
+  });
+
+  it('answers data that nobody will read with a reset', () => {
+    const fd = connected();
+    rig.close(fd);
+    rig.sent();
+    rig.inject({ flags: 'P.', seq: 1, ack: 2, win: 1000, data: 10 });
+    expect(flags()).toEqual(['R']);
+  });
+});
+
+describe('disconnect', () => {
+  it('resets and makes the socket fit for a new connection', () => {
+    const fd = connected();
+    rig.write(fd, 10);
+    rig.sent();
+    const unspec = new Uint8Array(16);
+    expect(rig.sys.connect(fd, unspec)).toBe(0);
+    rig.settle();
+    expect(flags()).toEqual(['R.']);
+    expect(rig.sock(fd).skcState).toBe(TCP_CLOSE);
+    rig.remotePort = 50_000;
+    expect(rig.sys.connect(fd, rig.sockaddr(0xc0000202, 50_000))).toBe(-EINPROGRESS);
+    rig.settle();
+    expect(flags()).toEqual(['S']);
+    rig.close(fd);
+  });
+});
+
+describe('shutdown', () => {
+  it('half closes: the other direction goes on', () => {
+    const fd = connected();
+    rig.sys.shutdown(fd, 1);
+    rig.settle();
+    expect(flags()).toEqual(['F.']);
+    expect(rig.sock(fd).skcState).toBe(TCP_FIN_WAIT1);
+    rig.inject({ flags: 'P.', seq: 1, ack: 2, win: 1000, data: 10 });
+    expect((rig.read(fd) as Uint8Array).length).toBe(10);
+    rig.inject({ flags: 'F.', seq: 11, ack: 2, win: 1000 });
+    expect((rig.read(fd) as Uint8Array).length).toBe(0);
+    rig.close(fd);
+    rig.advance(61_000);
+  });
+});
