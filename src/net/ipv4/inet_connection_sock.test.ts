@@ -16,6 +16,8 @@ let rig: TcpRig;
 
 beforeEach(() => {
   rig = new TcpRig();
+  // 127.0.0.1 without a loopback that is up.
+  rig.machine.initNet.ipv4.sysctlIpNonlocalBind = 1;
 });
 
 afterEach(() => {
@@ -36,7 +38,7 @@ function open(how: Bound, port: number): { fd: number; err: number } {
   if (how.reuse === true) rig.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (how.reuseport === true) rig.setInt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   let err = rig.sys.bind(fd, rig.sockaddr(how.addr ?? 0, port));
-  if (err === 0 && how.listen === true) err = rig.sys.listen(fd, 5);
+  if (err === 0 && how.listen === true) err = rig.sys.listen(fd, 50);
   return { fd, err };
 }
 

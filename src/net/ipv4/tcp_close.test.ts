@@ -84,7 +84,7 @@ describe('close', () => {
     rig.write(fd, 100);
     rig.sent();
     rig.close(fd);
-    expect(rig.texts()).toEqual(['F. 101:101(0) ack 1 win 502']);
+    expect(rig.texts()).toEqual(['F. 101:101(0) ack 1 win 63']);
     rig.advance(1000);
     const again = rig.sent();
     expect(again.length).toBeGreaterThan(0);

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BareMachine } from '#fs/testing/bare_machine.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { TCP_INFINITE_SSTHRESH, tcpSk } from '#include/net/tcp.ts';
-import { BareMachine } from '#fs/testing/bare_machine.ts';
-import { skAlloc, sockPut } from '#net/core/sock.ts';
-import { sockInitData } from '#net/core/sock.ts';
+import { skAlloc, sockInitData, sockPut } from '#net/core/sock.ts';
 import { tcpReno } from '#net/ipv4/tcp_cong.ts';
 import { cubicRoot, cubictcp } from '#net/ipv4/tcp_cubic.ts';
 import { tcpProt } from '#net/ipv4/tcp_ipv4.ts';

@@ -3,7 +3,6 @@ import { retransToSecs, secsToRetrans } from '#net/ipv4/tcp_sockopt.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '#uapi/errno.ts';
 import { AF_INET, SOCK_STREAM, SOL_TCP } from '#uapi/socket.ts';
-import { getTcpInfo, TCP_INFO_LEN } from '#uapi/tcp_info.ts';
 import {
   TCP_CONGESTION,
   TCP_CORK,
@@ -36,6 +35,7 @@ import {
   TCPI_OPT_TIMESTAMPS,
   TCPI_OPT_WSCALE,
 } from '#uapi/tcp.ts';
+import { getTcpInfo, TCP_INFO_LEN } from '#uapi/tcp_info.ts';
 
 let rig: TcpRig;
 
@@ -130,7 +130,9 @@ describe('TCP_CONGESTION', () => {
     const buf = new Uint8Array(16);
     expect(rig.sys.getsockopt(fd, SOL_TCP, TCP_CONGESTION, buf)).toBe(16);
     expect(new TextDecoder().decode(buf.subarray(0, 6))).toBe('cubic\0');
-    expect(rig.sys.setsockopt(fd, SOL_TCP, TCP_CONGESTION, new TextEncoder().encode('reno'))).toBe(0);
+    expect(rig.sys.setsockopt(fd, SOL_TCP, TCP_CONGESTION, new TextEncoder().encode('reno'))).toBe(
+      0,
+    );
     rig.sys.getsockopt(fd, SOL_TCP, TCP_CONGESTION, buf);
     expect(new TextDecoder().decode(buf.subarray(0, 5))).toBe('reno\0');
     const none = new TextEncoder().encode('nosuch');
@@ -141,9 +143,9 @@ describe('TCP_CONGESTION', () => {
 
 describe('TCP_DEFER_ACCEPT', () => {
   it('counts seconds in timeouts and back', () => {
-    expect([0, 1, 2, 3, 4, 7, 8, 15].map((s) => secsToRetrans(s, 1, 120))).toEqual(
-      [0, 1, 2, 2, 3, 3, 4, 4],
-    );
+    expect([0, 1, 2, 3, 4, 7, 8, 15].map((s) => secsToRetrans(s, 1, 120))).toEqual([
+      0, 1, 2, 2, 3, 3, 4, 4,
+    ]);
     expect([0, 1, 2, 3, 4].map((n) => retransToSecs(n, 1, 120))).toEqual([0, 1, 3, 7, 15]);
     expect(secsToRetrans(1e9, 1, 120)).toBe(255);
   });
@@ -172,16 +174,18 @@ describe('TCP_QUICKACK', () => {
   it('makes ACKs leave at once', () => {
     const { fd, lfd } = rig.accepted();
     rig.close(lfd);
+    // First data is acknowledged at once; after an answer the next ACK would wait.
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 10 });
     rig.write(fd, 10);
     rig.sent();
-    rig.inject({ flags: 'P.', seq: 1, ack: 11, win: 1000, data: 10 });
+    rig.inject({ flags: 'P.', seq: 11, ack: 11, win: 1000, data: 10 });
+    rig.read(fd);
     expect(rig.sent()).toEqual([]);
     expect(set(fd, TCP_QUICKACK, 1)).toBe(0);
     rig.settle();
-    expect(rig.sent().map((s) => s.ack)).toEqual([11]);
+    expect(rig.sent().map((s) => s.ack)).toEqual([21]);
     expect(get(fd, TCP_QUICKACK)).toBe(1);
-    rig.read(fd);
-    rig.inject({ flags: 'R', seq: 11 });
+    rig.inject({ flags: 'R', seq: 21 });
     rig.close(fd);
   });
 });
@@ -190,6 +194,7 @@ describe('TCP_INFO', () => {
   it('of a listener shows its accept queue', () => {
     const lfd = rig.listen(7);
     rig.inject({ flags: 'S', options: 'mss 1460' });
+    rig.sent();
     rig.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
     const i = info(lfd);
     expect([i.state, i.unacked, i.sacked]).toEqual([TCP_LISTEN, 1, 7]);

@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { ECONNRESET, ETIMEDOUT } from '#uapi/errno.ts';
-import { LINUX_MIB_TCPKEEPALIVE, LINUX_MIB_TCPWINPROBE } from '#uapi/snmp.ts';
+import {
+  LINUX_MIB_DELAYEDACKS,
+  LINUX_MIB_TCPKEEPALIVE,
+  LINUX_MIB_TCPWINPROBE,
+} from '#uapi/snmp.ts';
 import { SO_KEEPALIVE, SOL_SOCKET, SOL_TCP } from '#uapi/socket.ts';
 import {
   TCP_ESTABLISHED,
@@ -36,13 +40,6 @@ function established(rttMs: number, options = 'mss 1460,sackOK,nop,wscale 7'): n
   return fd;
 }
 
-/** Times in ms since now at which segments leave, until `ms` have passed. */
-function timesOf(ms: number): number[] {
-  const start = rig.nowMs;
-  rig.advance(ms);
-  return rig.sent().map((s) => Math.round(s.timeMs - start));
-}
-
 /** The error that the socket has pending. */
 function errorOf(fd: number): number {
   const val = new Uint8Array(4);
@@ -66,9 +63,9 @@ describe('the SYN', () => {
   it('is sent at a steady pace first, then backed off, for 131 s', () => {
     const fd = rig.connect();
     expect(rig.sent()).toHaveLength(1);
-    expect(departures(132_000, 100)).toEqual(
-      [1000, 2000, 3000, 4000, 5000, 7000, 11000, 19000, 35000, 67000],
-    );
+    expect(departures(132_000, 100)).toEqual([
+      1000, 2000, 3000, 4000, 5000, 7000, 11000, 19000, 35000, 67000,
+    ]);
     expect(errorOf(fd)).toBe(ETIMEDOUT);
     rig.close(fd);
   });
@@ -145,7 +142,7 @@ describe('a closed window', () => {
       rig.advance(50);
       for (const s of rig.sent()) {
         at.push(Math.round(rig.nowMs - start));
-        expect(s.text).toBe('. 0:0(0) ack 1 win 502');
+        expect(s.text).toBe('. 0:0(0) ack 1 win 63');
         rig.inject({ flags: '.', seq: 1, ack: 1, win: 0 });
       }
     }
@@ -154,7 +151,7 @@ describe('a closed window', () => {
     expect(rig.mib(LINUX_MIB_TCPWINPROBE)).toBe(at.length);
     // It opens: the data goes.
     rig.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
-    expect(rig.texts()).toEqual(['P. 1:501(500) ack 1 win 502']);
+    expect(rig.texts()).toEqual(['P. 1:501(500) ack 1 win 63']);
     rig.inject({ flags: 'R', seq: 1 });
     rig.close(fd);
   });
@@ -172,7 +169,8 @@ describe('keepalive', () => {
     const log: string[] = [];
     for (let i = 0; i < 200; i++) {
       rig.advance(100);
-      for (const s of rig.sent()) log.push(`${Math.round((rig.nowMs - start) / 100)} ${s.flags} ${s.seq}`);
+      for (const s of rig.sent())
+        log.push(`${Math.round((rig.nowMs - start) / 100)} ${s.flags} ${s.seq}`);
     }
     expect(log).toEqual(['100 . 0', '130 . 0', '160 R. 1']);
     expect(rig.mib(LINUX_MIB_TCPKEEPALIVE)).toBe(2);
@@ -183,6 +181,7 @@ describe('keepalive', () => {
   it('goes on quietly while the peer answers', () => {
     const fd = established(50);
     rig.setInt(fd, SOL_TCP, TCP_KEEPIDLE, 10);
+    rig.setInt(fd, SOL_TCP, TCP_KEEPINTVL, 3);
     rig.setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     rig.sent();
     let probes = 0;
@@ -193,7 +192,7 @@ describe('keepalive', () => {
         rig.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
       }
     }
-    expect(probes).toBe(9);
+    expect(probes).toBe(10);
     expect(rig.sock(fd).skcState).toBe(TCP_ESTABLISHED);
     rig.inject({ flags: 'R', seq: 1 });
     rig.close(fd);
@@ -203,13 +202,36 @@ describe('keepalive', () => {
 describe('a delayed ACK', () => {
   it('waits 40 ms when the exchange is interactive', () => {
     const fd = established(50);
+    // The first data of a connection is acknowledged at once.
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 100 });
+    rig.read(fd);
+    expect(rig.sent().map((s) => s.ack)).toEqual([101]);
+    // An answer makes it a conversation: from here on ACKs wait to ride on data.
     rig.write(fd, 100);
     rig.sent();
-    rig.inject({ flags: 'P.', seq: 1, ack: 101, win: 1000, data: 100 });
+    rig.inject({ flags: 'P.', seq: 101, ack: 101, win: 1000, data: 100 });
     rig.read(fd);
     expect(rig.sent()).toEqual([]);
-    expect(timesOf(100)).toEqual([40]);
-    rig.inject({ flags: 'R', seq: 101 });
+    expect(departures(100, 1)).toEqual([40]);
+    expect(rig.mib(LINUX_MIB_DELAYEDACKS)).toBe(1);
+    rig.inject({ flags: 'R', seq: 201 });
+    rig.close(fd);
+  });
+
+  it('rides on an answer that comes in time', () => {
+    const fd = established(50);
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 100 });
+    rig.read(fd);
+    rig.write(fd, 100);
+    rig.sent();
+    rig.inject({ flags: 'P.', seq: 101, ack: 101, win: 1000, data: 100 });
+    rig.read(fd);
+    rig.advance(20);
+    rig.write(fd, 100);
+    expect(rig.sent().map((s) => [s.len, s.ack])).toEqual([[100, 201]]);
+    rig.advance(30);
+    expect(rig.sent()).toEqual([]);
+    rig.inject({ flags: 'R', seq: 201 });
     rig.close(fd);
   });
 });
