@@ -20,7 +20,7 @@ import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
 import { __skbChecksumComplete } from '#net/core/skbuff_checksum.ts';
 import { sockError, sockFlag, sockWriteable } from '#net/core/sock.ts';
 import { EAGAIN, EFAULT, EINVAL, ENOENT } from '#uapi/errno.ts';
-import { SKB_DROP_REASON_SOCKET_FILTER } from '#uapi/net_dropreason.ts';
+import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
 import {
   POLLERR,
   POLLHUP,
@@ -130,18 +130,10 @@ export function __skQueueDropSkb(
     if (skb.list === queue) {
       __skbUnlink(skb, queue);
       destructor?.(skb);
-      kfreeSkb(skb, SKB_DROP_REASON_SOCKET_FILTER);
+      kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, '__sk_queue_drop_skb');
       err = 0;
     }
   }
-  return err;
-}
-
-/** Drops a received packet and counts it. @kernel skb_kill_datagram net/core/datagram.c */
-export function skbKillDatagram(sk: Sock, skb: SkBuff, flags: number): number {
-  const err = __skQueueDropSkb(sk, sk.skReceiveQueue, skb, flags, null);
-  sk.skDrops++;
-  kfreeSkb(skb, SKB_DROP_REASON_SOCKET_FILTER);
   return err;
 }
 

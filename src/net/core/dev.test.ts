@@ -534,7 +534,7 @@ describe('transmission', () => {
     txq.xmitLockOwner = -1;
     txq.qdisc.running = false;
     for (const skb of m.machine.netGlobals.skbuffCache.live) {
-      kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+      kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'test');
     }
   });
 

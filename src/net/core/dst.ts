@@ -23,13 +23,13 @@ import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
 
 /** Output of an entry without a route. @kernel dst_discard_out net/core/dst.c */
 export function dstDiscardOut(_net: Net, _sk: Sock | null, skb: SkBuff): number {
-  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'dst_discard_out');
   return 0;
 }
 
 /** Input of the same. @kernel dst_discard include/net/dst.h */
 export function dstDiscard(skb: SkBuff): number {
-  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'dst_discard');
   return 0;
 }
 
@@ -45,8 +45,9 @@ export function dstInit(dst: DstEntry, obsolete: number, flags: number): void {
   machine.live.dsts++;
 }
 
+/** @kernel blackhole_netdev_xmit drivers/net/loopback.c */
 function blackholeXmit(skb: SkBuff): number {
-  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'blackhole_netdev_xmit');
   return 0;
 }
 

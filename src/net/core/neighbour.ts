@@ -58,7 +58,7 @@ const FORCED_GC_SPARE: number = 5 * HZ;
 
 /** Output of an entry that is gone. @kernel neigh_blackhole net/core/neighbour.c */
 function neighBlackhole(_neigh: Neighbour, skb: SkBuff): number {
-  kfreeSkb(skb, SKB_DROP_REASON_NEIGH_DEAD);
+  kfreeSkb(skb, SKB_DROP_REASON_NEIGH_DEAD, 'neigh_blackhole');
   return -ENETDOWN;
 }
 

@@ -136,7 +136,7 @@ function neighInvalidate(neigh: Neighbour): void {
     const skb = __skbDequeue(neigh.arpQueue);
     if (skb === null) break;
     if (neigh.ops.errorReport !== null) neigh.ops.errorReport(neigh, skb);
-    else kfreeSkb(skb, SKB_DROP_REASON_NEIGH_FAILED);
+    else kfreeSkb(skb, SKB_DROP_REASON_NEIGH_FAILED, 'neigh_invalidate');
   }
   neighPurgeQueue(neigh);
 }
@@ -251,7 +251,7 @@ function queueUnresolved(neigh: Neighbour, skb: SkBuff): void {
     const old = __skbDequeue(neigh.arpQueue);
     if (old === null) break;
     neigh.arpQueueLenBytes -= old.truesize;
-    kfreeSkb(old, SKB_DROP_REASON_NEIGH_QUEUEFULL);
+    kfreeSkb(old, SKB_DROP_REASON_NEIGH_QUEUEFULL, '__neigh_event_send');
     neigh.tbl.stats.unresDiscards++;
   }
   skbDstForce(skb);
@@ -276,7 +276,7 @@ export function __neighEventSend(
   const state = neigh.nudState;
   if ((state & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) === 0) {
     if (neigh.dead && (state & NUD_STALE) === 0) {
-      if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_DEAD);
+      if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_DEAD, '__neigh_event_send');
       const dead = machine.trace.neigh.neighEventSendDead;
       if (dead.probe !== null) dead.probe(neigh, 1);
       return 1;
@@ -287,7 +287,7 @@ export function __neighEventSend(
       neighAddTimer(neigh, (now + neighVar(neigh.parms, NEIGH_VAR_DELAY_PROBE_TIME)) | 0);
     } else if (!neigh.dead && (state & NUD_INCOMPLETE) === 0) {
       if (!startResolution(neigh, immediateOk, now)) {
-        if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_FAILED);
+        if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_FAILED, '__neigh_event_send');
         return 1;
       }
       immediateProbe = immediateOk;

@@ -29,10 +29,10 @@ function hardHeader(skb: SkBuff, dev: NetDevice, daddr: Uint8Array): number {
   return ops === null ? 0 : ops.create(skb, dev, skb.protocol, daddr, null, skb.len);
 }
 
-function sendTo(neigh: Neighbour, skb: SkBuff): number {
+function sendTo(neigh: Neighbour, skb: SkBuff, location: string): number {
   pullToNetwork(skb);
   if (hardHeader(skb, neigh.dev, neigh.ha) >= 0) return devQueueXmit(skb);
-  kfreeSkb(skb, SKB_DROP_REASON_NEIGH_HH_FILLFAIL);
+  kfreeSkb(skb, SKB_DROP_REASON_NEIGH_HH_FILLFAIL, location);
   return -EINVAL;
 }
 
@@ -46,12 +46,12 @@ function neighHhInit(neigh: Neighbour): void {
 export function neighResolveOutput(neigh: Neighbour, skb: SkBuff): number {
   if (neighEventSend(neigh, skb) !== 0) return 0;
   neighHhInit(neigh);
-  return sendTo(neigh, skb);
+  return sendTo(neigh, skb, 'neigh_resolve_output');
 }
 
 /** The address is confirmed. @kernel neigh_connected_output net/core/neighbour.c */
 export function neighConnectedOutput(neigh: Neighbour, skb: SkBuff): number {
-  return sendTo(neigh, skb);
+  return sendTo(neigh, skb, 'neigh_connected_output');
 }
 
 /** The device has no link header. @kernel neigh_direct_output net/core/neighbour.c */
@@ -64,7 +64,7 @@ function neighHhOutput(neigh: Neighbour, skb: SkBuff): number {
   const len = neigh.hhLen;
   const start = skb.data - len;
   if (start < skb.head) {
-    kfreeSkb(skb, SKB_DROP_REASON_NEIGH_HH_FILLFAIL);
+    kfreeSkb(skb, SKB_DROP_REASON_NEIGH_HH_FILLFAIL, 'neigh_hh_output');
     return NET_XMIT_DROP;
   }
   const hh = neigh.hhData;

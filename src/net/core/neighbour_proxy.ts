@@ -135,7 +135,7 @@ export function pneighQueuePurge(tbl: NeighTable, net: Net | null): void {
       qlenDec(tbl, dev);
       __skbUnlink(skb, tbl.proxyQueue);
       devPut(dev);
-      kfreeSkb(skb, SKB_DROP_REASON_DEV_READY);
+      kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'pneigh_queue_purge');
     }
     skb = next;
   }
@@ -145,7 +145,7 @@ export function pneighQueuePurge(tbl: NeighTable, net: Net | null): void {
 export function pneighEnqueue(tbl: NeighTable, parms: NeighParms, skb: SkBuff): void {
   const { machine, proxyTimer } = tbl;
   if (proxyTimer === null || parms.qlen > neighVar(parms, NEIGH_VAR_PROXY_QLEN)) {
-    kfreeSkb(skb, SKB_DROP_REASON_NEIGH_QUEUEFULL);
+    kfreeSkb(skb, SKB_DROP_REASON_NEIGH_QUEUEFULL, 'pneigh_enqueue');
     return;
   }
   const delay = Math.max(neighVar(parms, NEIGH_VAR_PROXY_DELAY), 1);
@@ -174,7 +174,7 @@ function neighProxyProcess(tbl: NeighTable): void {
       qlenDec(tbl, dev);
       __skbUnlink(skb, tbl.proxyQueue);
       if (tbl.ops.proxyRedo !== null && (dev.flags & IFF_UP) !== 0) tbl.ops.proxyRedo(skb);
-      else kfreeSkb(skb, SKB_DROP_REASON_DEV_READY);
+      else kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'neigh_proxy_process');
       devPut(dev);
     } else if (schedNext === 0 || wait < schedNext) {
       schedNext = wait;

@@ -390,7 +390,7 @@ describe('the bytes of a packet, against an array', () => {
     skb.len = 200;
     skb.dataLen = 200;
     consumeSkb(skb);
-    kfreeSkb(buildSkb(m.machine, page, 32768), DROP);
+    kfreeSkb(buildSkb(m.machine, page, 32768), DROP, 'test');
   });
 });
 
@@ -411,9 +411,9 @@ describe('sharing', () => {
   it('counts holders of the struct', () => {
     const skb = m.packet([1]);
     skbGet(skb);
-    kfreeSkb(skb, DROP);
+    kfreeSkb(skb, DROP, 'test');
     expect(bytesOf(skb)).toEqual([1]);
-    kfreeSkb(skb, DROP);
+    kfreeSkb(skb, DROP, 'test');
     expect(m.machine.live.skbs).toBe(0);
   });
 
@@ -615,8 +615,8 @@ describe('queues, against an array', () => {
 describe.runIf(DEBUG)('programmer errors are named', () => {
   it('double free', () => {
     const skb = m.packet([1]);
-    kfreeSkb(skb, DROP);
-    expect(bug(() => kfreeSkb(skb, DROP))).toBe('skb-double-free');
+    kfreeSkb(skb, DROP, 'test');
+    expect(bug(() => kfreeSkb(skb, DROP, 'test'))).toBe('skb-double-free');
     expect(bug(() => skbGet(skb))).toBe('skb-use-after-free');
     expect(bug(() => skbClone(skb))).toBe('skb-use-after-free');
   });
@@ -678,7 +678,7 @@ describe.runIf(DEBUG)('programmer errors are named', () => {
 
   it('a drop without a reason', () => {
     const skb = m.packet([1]);
-    expect(bug(() => kfreeSkb(skb, 0))).toBe('skb-drop-reason');
+    expect(bug(() => kfreeSkb(skb, 0, 'test'))).toBe('skb-drop-reason');
     consumeSkb(skb);
   });
 });

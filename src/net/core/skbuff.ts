@@ -369,7 +369,7 @@ export function skbReleaseData(skb: SkBuff, reason: number): void {
     if (--uarg.refcnt === 0) uarg.complete(uarg, reason === SKB_CONSUMED);
   }
   if (shinfo.fragList !== null) {
-    kfreeSkbList(shinfo.fragList, reason);
+    kfreeSkbList(shinfo.fragList, reason, 'skb_release_data');
     shinfo.fragList = null;
   }
   skbFreeHead(skb);
@@ -473,12 +473,12 @@ export function skSkbReasonDrop(
 }
 
 /** Drops a packet, saying why. @kernel kfree_skb_reason include/linux/skbuff.h */
-export function kfreeSkb(skb: SkBuff | null, reason: number, location = ''): void {
+export function kfreeSkb(skb: SkBuff | null, reason: number, location: string): void {
   if (skb !== null) skSkbReasonDrop(null, skb, reason, location);
 }
 
 /** Drops a packet, saying why; the name it has in Linux. @kernel kfree_skb_reason include/linux/skbuff.h */
-export function kfreeSkbReason(skb: SkBuff | null, reason: number, location = ''): void {
+export function kfreeSkbReason(skb: SkBuff | null, reason: number, location: string): void {
   if (skb !== null) skSkbReasonDrop(null, skb, reason, location);
 }
 
@@ -499,7 +499,7 @@ export function __consumeStatelessSkb(skb: SkBuff, location = ''): void {
 }
 
 /** Drops a chain linked by `next`. @kernel kfree_skb_list_reason net/core/skbuff.c */
-export function kfreeSkbList(segs: SkBuff | null, reason: number, location = ''): void {
+export function kfreeSkbList(segs: SkBuff | null, reason: number, location: string): void {
   let skb = segs;
   while (skb !== null) {
     const next: SkBuff | null = skb.next;

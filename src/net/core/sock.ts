@@ -477,13 +477,13 @@ export function skErrorQueuePurge(sk: Sock): void {
 export function skReceiveSkb(sk: Sock, skb: SkBuff): number {
   const reason = skFilterReason(sk, skb);
   if (reason !== SKB_NOT_DROPPED_YET) {
-    kfreeSkb(skb, reason);
+    kfreeSkb(skb, reason, '__sk_receive_skb');
     return 1;
   }
   if (!sockOwnedByUser(sk)) return sk.skBacklogRcv(sk, skb);
   if (skAddBacklog(sk, skb, sk.skRcvbuf) !== 0) {
     sk.skDrops++;
-    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_RCVBUFF);
+    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_RCVBUFF, '__sk_receive_skb');
     return 1;
   }
   return 0;

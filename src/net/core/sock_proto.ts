@@ -8,12 +8,11 @@
 import type { Msghdr, Socket } from '#include/linux/net.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { type Proto, SK_DEFAULT_STAMP, SOCK_TIMESTAMP, type Sock } from '#include/net/sock.ts';
+import { KernelBug } from '#kernel/bug.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { putTime, wallTime } from '#net/core/scm.ts';
-import { kfreeSkb } from '#net/core/skbuff.ts';
 import { sockEnableTimestamp, sockProtInuseGet } from '#net/core/sock.ts';
 import { EINVAL, ENOENT, EOPNOTSUPP } from '#uapi/errno.ts';
-import { SKB_DROP_REASON_SOCKET_CLOSE } from '#uapi/net_dropreason.ts';
 import { SIOCGSTAMP, SIOCGSTAMP_NEW } from '#uapi/sockios.ts';
 
 /** Registers a protocol with the machine: it shows in /proc/net/protocols. @kernel proto_register net/core/sock.c */
@@ -76,9 +75,8 @@ export const protoNothing: Omit<Proto, 'name' | 'alloc'> = {
   sendmsg: null,
   recvmsg: null,
   bind: null,
-  backlogRcv: (_sk, skb) => {
-    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_CLOSE);
-    return 0;
+  backlogRcv: (sk) => {
+    throw new KernelBug('sock-no-backlog', `${sk.skProt.name} sockets have no backlog`);
   },
   releaseCb: null,
   hash: null,

@@ -51,7 +51,7 @@ function insert(q: IpFragQueue, from: number, to: number): number {
   const skb = m.packet(Array.from({ length: to - from }, (_, i) => octet(from + i)));
   const res = inetFragQueueInsert(q, skb, from, to);
   if (res === IPFRAG_OK) addFragMemLimit(fqdir, skb.truesize);
-  else kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+  else kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'test');
   return res;
 }
 

@@ -67,7 +67,7 @@ function ipForwardFinish(net: Net, sk: Sock | null, skb: SkBuff): number {
 }
 
 function drop(skb: SkBuff, reason: number): number {
-  kfreeSkb(skb, reason);
+  kfreeSkb(skb, reason, 'ip_forward');
   return NET_RX_DROP;
 }
 

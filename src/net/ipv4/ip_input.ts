@@ -55,7 +55,6 @@ import {
   SKB_DROP_REASON_IP_NOPROTO,
   SKB_DROP_REASON_IP_RPFILTER,
   SKB_DROP_REASON_NOMEM,
-  SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_OTHERHOST,
   SKB_DROP_REASON_PKT_TOO_SMALL,
   SKB_DROP_REASON_UNICAST_IN_L2_MULTICAST,
@@ -133,7 +132,7 @@ export function ipProtocolDeliverRcu(net: Net, skb: SkBuff, protocol: number): v
       }
       ipIncStats(net, IPSTATS_MIB_INUNKNOWNPROTOS);
       icmpSend(skb, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0);
-      kfreeSkb(skb, SKB_DROP_REASON_IP_NOPROTO);
+      kfreeSkb(skb, SKB_DROP_REASON_IP_NOPROTO, 'ip_protocol_deliver_rcu');
       return;
     }
     const ret = ipprot.handler(skb);
@@ -271,7 +270,7 @@ function ipRcvFinishCore(net: Net, skb: SkBuff, dev: NetDevice): number {
 function ipRcvFinish(net: Net, _sk: Sock | null, skb: SkBuff): number {
   const reason = ipRcvFinishCore(net, skb, skb.dev as NetDevice);
   if (reason !== SKB_NOT_DROPPED_YET) {
-    kfreeSkb(skb, reason);
+    kfreeSkb(skb, reason, 'ip_rcv_finish');
     return NET_RX_DROP;
   }
   return (skb.dst as Rtable).input(skb);
@@ -290,7 +289,7 @@ function iphTotlen(skb: SkBuff, iph: number): number {
 /** Frees a packet whose header is wrong. */
 function inhdrError(net: Net, skb: SkBuff, reason: number): null {
   ipIncStats(net, IPSTATS_MIB_INHDRERRORS);
-  kfreeSkb(skb, reason === SKB_DROP_REASON_NOT_SPECIFIED ? SKB_DROP_REASON_IP_INHDR : reason);
+  kfreeSkb(skb, reason, 'ip_rcv_core');
   return null;
 }
 
@@ -306,7 +305,7 @@ function ipRcvCore(skbIn: SkBuff, net: Net): SkBuff | null {
   // In promiscuous mode the card also brings frames for others: do not even look at them.
   if (skbIn.pktType === PACKET_OTHERHOST) {
     (skbIn.dev as NetDevice).coreRxOtherhostDropped++;
-    kfreeSkb(skbIn, SKB_DROP_REASON_OTHERHOST);
+    kfreeSkb(skbIn, SKB_DROP_REASON_OTHERHOST, 'ip_rcv_core');
     return null;
   }
   ipUpdPoStats(net, IPSTATS_MIB_INPKTS, IPSTATS_MIB_INOCTETS, skbIn.len);
@@ -334,14 +333,14 @@ function ipRcvCore(skbIn: SkBuff, net: Net): SkBuff | null {
   const len = iphTotlen(skb, iph);
   if (skb.len < len) {
     ipIncStats(net, IPSTATS_MIB_INTRUNCATEDPKTS);
-    kfreeSkb(skb, SKB_DROP_REASON_PKT_TOO_SMALL);
+    kfreeSkb(skb, SKB_DROP_REASON_PKT_TOO_SMALL, 'ip_rcv_core');
     return null;
   }
   if (len < hdrlen) return inhdrError(net, skb, SKB_DROP_REASON_IP_INHDR);
   // The link may have padded the frame: from here on skb.len is the datagram's length.
   if (pskbTrimRcsum(skb, len) !== 0) {
     ipIncStats(net, IPSTATS_MIB_INDISCARDS);
-    kfreeSkb(skb, SKB_DROP_REASON_NOMEM);
+    kfreeSkb(skb, SKB_DROP_REASON_NOMEM, 'ip_rcv_core');
     return null;
   }
   iph = skb.networkHeader;

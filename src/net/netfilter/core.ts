@@ -106,15 +106,15 @@ export function nfHookSlow(
           s++;
           break;
         }
-        kfreeSkb(skb, SKB_DROP_REASON_NETFILTER_DROP);
+        kfreeSkb(skb, SKB_DROP_REASON_NETFILTER_DROP, 'nf_hook_slow');
         return 0;
       case NF_DROP: {
-        kfreeSkb(skb, SKB_DROP_REASON_NETFILTER_DROP);
+        kfreeSkb(skb, SKB_DROP_REASON_NETFILTER_DROP, 'nf_hook_slow');
         const err = verdict >>> NF_VERDICT_QBITS;
         return err === 0 ? -EPERM : -err;
       }
       default:
-        kfreeSkb(skb, SKB_DROP_REASON_NETFILTER_DROP);
+        kfreeSkb(skb, SKB_DROP_REASON_NETFILTER_DROP, 'nf_hook_slow');
         return 0;
     }
   }

@@ -31,7 +31,7 @@ import {
   skbQueuePurgeReason,
 } from '#net/core/skbuff.ts';
 import { skAlloc, sockDefCallbacks, sockInitData, sockOrphan, sockPut } from '#net/core/sock.ts';
-import { protoRegister } from '#net/core/sock_proto.ts';
+import { protoNothing, protoRegister } from '#net/core/sock_proto.ts';
 import {
   NLMSG_GOODSIZE,
   nlaPutString,
@@ -186,13 +186,13 @@ function netlinkSendskb(nlk: NetlinkSock, skb: SkBuff): number {
 export function netlinkUnicast(ssk: Sock, skb: SkBuff, portid: number): number {
   const nlk = netlinkLookup(ssk.net, ssk.skProtocol, portid);
   if (nlk === null) {
-    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_CLOSE);
+    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_CLOSE, 'netlink_unicast');
     return -ECONNREFUSED;
   }
   if (nlk.netlinkRcv !== null) return netlinkUnicastKernel(nlk, skb, ssk);
   if (nlk.skRmemAlloc > nlk.skRcvbuf || nlk.congested) {
     netlinkOverrun(nlk);
-    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_RCVBUFF);
+    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_RCVBUFF, 'netlink_unicast');
     return -EAGAIN;
   }
   return netlinkSendskb(nlk, skb);
@@ -621,39 +621,7 @@ const netlinkOps: ProtoOps = {
 export const netlinkProto: Proto = {
   name: 'NETLINK',
   alloc: (net, family, prot) => new NetlinkSock(net, family, prot, sockDefCallbacks),
-  close: () => {},
-  preConnect: null,
-  connect: null,
-  disconnect: null,
-  accept: null,
-  ioctl: null,
-  init: null,
-  destroy: null,
-  shutdown: null,
-  setsockopt: null,
-  getsockopt: null,
-  keepalive: null,
-  sendmsg: null,
-  recvmsg: null,
-  bind: null,
-  backlogRcv: (_sk, skb) => {
-    kfreeSkb(skb, SKB_DROP_REASON_SOCKET_CLOSE);
-    return 0;
-  },
-  releaseCb: null,
-  hash: null,
-  unhash: null,
-  rehash: null,
-  getPort: null,
-  putPort: null,
-  streamMemoryFree: null,
-  enterMemoryPressure: null,
-  leaveMemoryPressure: null,
-  diagDestroy: null,
-  maxHeader: 0,
-  noAutobind: false,
-  memory: () => null,
-  memoryMin: () => 0,
+  ...protoNothing,
 };
 
 /** @kernel netlink_create net/netlink/af_netlink.c */

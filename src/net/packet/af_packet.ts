@@ -200,7 +200,7 @@ function packetRcv(skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevi
     if (res !== 0) {
       po.tpDrops++;
       po.skDrops++;
-      kfreeSkb(skb, SKB_DROP_REASON_PACKET_SOCK_ERROR);
+      kfreeSkb(skb, SKB_DROP_REASON_PACKET_SOCK_ERROR, 'packet_rcv');
     } else {
       consumeSkb(skb);
     }
@@ -215,7 +215,7 @@ function packetRcv(skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevi
   if (!packetQueue(po, mine, dev, origDev, Math.min(res, mine.len))) {
     po.tpDrops++;
     po.skDrops++;
-    kfreeSkb(mine, SKB_DROP_REASON_PACKET_SOCK_ERROR);
+    kfreeSkb(mine, SKB_DROP_REASON_PACKET_SOCK_ERROR, 'packet_rcv');
   }
   return 0;
 }

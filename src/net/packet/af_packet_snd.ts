@@ -107,7 +107,7 @@ export function packetSendmsg(sock: Socket, msg: Msghdr, len: number): number {
   if (typeof skb === 'number') return skb;
   const err = fill(po, skb, dest, msg, len);
   if (err !== 0) {
-    kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+    kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'packet_snd');
     return err;
   }
   skb.priority = sockc.priority;

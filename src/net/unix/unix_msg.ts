@@ -86,7 +86,7 @@ function packetOf(u: UnixSock, msg: Msghdr, len: number): SkBuff | number {
   if (typeof skb === 'number') return skb;
   const at = skbPut(skb, len);
   if (copyFromIter(at, len, msg.msgIter) !== len) {
-    kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+    kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'unix_stream_sendmsg');
     return -EFAULT;
   }
   // Who sent it: for the receiver's address, with the bytes read so far in cb1.
