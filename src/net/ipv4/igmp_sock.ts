@@ -8,6 +8,7 @@ import type { InDevice, InIfaddr } from '#include/linux/inetdevice.ts';
 import { Flowi4 } from '#include/net/flow.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
+import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { inetdevByIndex, ipDevFind } from '#net/ipv4/devinet.ts';
 import { ipMcDecGroup, ipMcIncGroup } from '#net/ipv4/igmp.ts';
 import { ipRouteOutputKey, ipRtPut } from '#net/ipv4/route.ts';
@@ -83,11 +84,14 @@ export function ipMcLeaveGroup(sk: Sock, mreq: IpMreq): number {
 /** The socket is being closed. @kernel ip_mc_drop_socket net/ipv4/igmp.c */
 export function ipMcDropSocket(sk: Sock): void {
   const inet = sk as InetSock;
-  for (let iml = inet.mcList; iml !== null; iml = inet.mcList) {
+  if (inet.mcList === null) return;
+  rtnlLock(sk.net.machine);
+  for (let iml: IpMcSocklist | null = inet.mcList; iml !== null; iml = inet.mcList) {
     inet.mcList = iml.next;
     const inDev = inetdevByIndex(sk.net, iml.ifindex);
     if (inDev !== null) ipMcDecGroup(inDev, iml.multiaddr);
   }
+  rtnlUnlock(sk.net.machine);
 }
 
 /** May a packet from `rmtAddr` to the group `locAddr`, come in by device `dif`, reach the socket? @kernel ip_mc_sf_allow net/ipv4/igmp.c */

@@ -5,9 +5,10 @@
 import { saFamily, sinAddr } from '#include/linux/in.ts';
 import { inetCsk, inetSk } from '#include/net/inet_connection_sock.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
+import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { lockSock, releaseSock, skDstReset, skErrorQueuePurge } from '#net/core/sock.ts';
 import { ipDevFind } from '#net/ipv4/devinet.ts';
-import { ipMcJoinGroup, ipMcLeaveGroup } from '#net/ipv4/igmp_sock.ts';
+import { type IpMreq, ipMcJoinGroup, ipMcLeaveGroup } from '#net/ipv4/igmp_sock.ts';
 import { ipOptionsGet } from '#net/ipv4/ip_options.ts';
 import {
   IP_CMSG_CHECKSUM,
@@ -62,13 +63,6 @@ import {
 } from '#uapi/in.ts';
 import { INET_ECN_MASK, MAX_IPOPTLEN } from '#uapi/ip.ts';
 import { AF_INET, SOCK_RAW, SOCK_STREAM, SOL_IP } from '#uapi/socket.ts';
-
-/** Group, interface address and index, of any of the three structs that name a membership. */
-export interface IpMreq {
-  multiaddr: number;
-  address: number;
-  ifindex: number;
-}
 
 /** sizeof(struct group_req): index, padding, sockaddr_storage. */
 const GROUP_REQ_LEN = 136;
@@ -333,11 +327,29 @@ function doIpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
   }
 }
 
+/** Memberships change devices. @kernel setsockopt_needs_rtnl net/ipv4/ip_sockglue.c */
+function setsockoptNeedsRtnl(optname: number): boolean {
+  switch (optname) {
+    case IP_ADD_MEMBERSHIP:
+    case IP_DROP_MEMBERSHIP:
+    case MCAST_JOIN_GROUP:
+    case MCAST_LEAVE_GROUP:
+    case IP_ROUTER_ALERT:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /** @kernel ip_setsockopt net/ipv4/ip_sockglue.c */
 export function ipSetsockopt(sk: Sock, level: number, optname: number, optval: Uint8Array): number {
   if (level !== SOL_IP) return -ENOPROTOOPT;
+  const { machine } = sk.net;
+  const needsRtnl = setsockoptNeedsRtnl(optname);
+  if (needsRtnl) rtnlLock(machine);
   lockSock(sk);
   const err = doIpSetsockopt(sk, optname, optval);
   releaseSock(sk);
+  if (needsRtnl) rtnlUnlock(machine);
   return err;
 }

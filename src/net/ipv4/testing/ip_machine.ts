@@ -34,6 +34,7 @@ import { fibTableInsert } from '#net/ipv4/fib_trie_table.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { IPPROTO_UDP } from '#uapi/in.ts';
 import { NUD_PERMANENT } from '#uapi/neighbour.ts';
+import { NLM_F_CREATE, NLM_F_EXCL } from '#uapi/netlink.ts';
 import {
   RT_SCOPE_LINK,
   RT_SCOPE_UNIVERSE,
@@ -290,6 +291,7 @@ export class IpMachine {
 
   route(dst: string, prefixlen: number, via: string | null, wire: WireDevice): void {
     const cfg = new FibConfig(new NlInfo(this.net));
+    cfg.fcNlflags = NLM_F_CREATE | NLM_F_EXCL;
     cfg.fcDst = ip4(dst);
     cfg.fcDstLen = prefixlen;
     cfg.fcProtocol = RTPROT_STATIC;
