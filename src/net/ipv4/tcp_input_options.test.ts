@@ -44,7 +44,7 @@ function parse(
   skb.tcpCb.sacked = 0;
   tcpParseOptions(net, skb, opt, estab);
   const result = { opt, sack: skb.tcpCb.sacked, mss: tcpParseMssOption(th, opt.userMss) };
-  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+  kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'test');
   return result;
 }
 
