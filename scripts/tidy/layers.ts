@@ -14,7 +14,8 @@ export interface Layer {
 const base = ['uapi', 'lib'] as const;
 const machine = [...base, 'kernel', 'mm'] as const;
 const structs = [...machine, 'include', 'trace'] as const;
-const core = [...structs, 'net/core'] as const;
+// In Linux too, each of these two calls the other: rtnetlink stands on netlink sockets, and those on skbs.
+const core = [...structs, 'net/core', 'net/netlink'] as const;
 const socket = [...core, 'net/.'] as const;
 const family = [...socket, 'net/ethernet', 'net/netfilter', 'net/netlink', 'net/sched'] as const;
 
@@ -44,7 +45,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   'include/trace': { values: [...base, 'kernel/tracepoint'], types: KERNEL_FOLDERS },
   trace: { values: [...machine, 'include'], types: KERNEL_FOLDERS },
 
-  'net/core': { values: structs, types: KERNEL_FOLDERS },
+  'net/core': { values: [...structs, 'net/netlink'], types: KERNEL_FOLDERS },
   // The system call layer.
   'net/.': { values: core, types: ['fs', 'net'] },
   'net/ethernet': { values: socket },

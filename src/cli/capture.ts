@@ -1,13 +1,7 @@
 /** Captures of worlds, written to files. */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { mem } from '#mm/memory.ts';
 import type { Cable } from '#sim/cable.ts';
-import {
-  DIRECTION_INBOUND,
-  DIRECTION_OUTBOUND,
-  LINKTYPE_ETHERNET,
-  PcapngWriter,
-} from '#sim/pcapng.ts';
+import { captureCable } from '#sim/capture.ts';
 import type { World } from '#sim/world.ts';
 
 export interface Capture {
@@ -50,32 +44,17 @@ class FileSink {
   }
 }
 
-/** Captures what is put on a cable, at both ends, seen from end 0: out is what end 0 sends. */
-export function captureCable(world: World, cable: Cable, path: string): Capture {
-  const sink = new FileSink(path);
-  const writer = new PcapngWriter((bytes) => sink.write(bytes));
-  const interfaceId = writer.addInterface({ name: cable.name, linktype: LINKTYPE_ETHERNET });
-  let packets = 0;
-  for (const end of [0, 1] as const) {
-    cable.tap(end, (frame) => {
-      packets++;
-      const epochSec = Math.floor(world.epochSec + world.nowNs / 1e9);
-      writer.packet({
-        interfaceId,
-        sec: epochSec,
-        nsec: world.nowNs % 1e9,
-        bytes: mem.subarray(frame.addr, frame.addr + frame.len),
-        direction: end === 0 ? DIRECTION_OUTBOUND : DIRECTION_INBOUND,
-      });
-    });
-  }
+/** Captures a cable into a file. */
+export function captureToFile(world: World, cable: Cable, path: string): Capture {
+  const file = new FileSink(path);
+  const capture = captureCable(world, cable, (bytes) => file.write(bytes));
   return {
     get packets(): number {
-      return packets;
+      return capture.packets;
     },
     close: () => {
-      for (const end of [0, 1] as const) cable.tap(end, null);
-      sink.close();
+      capture.stop();
+      file.close();
     },
   };
 }

@@ -1,11 +1,11 @@
 /** `softnet demo`: a client downloads a file from a server through a router and lossy cables. */
 import Table from 'cli-table3';
-import { captureCable } from '#cli/capture.ts';
+import { captureToFile } from '#cli/capture.ts';
 import { UserError } from '#cli/errors.ts';
 import { Lab } from '#cli/lab.ts';
 import { progressBar } from '#cli/progress.ts';
-import { Story, tellStory } from '#cli/story.ts';
 import { turn } from '#cli/turn.ts';
+import { Story, tellStory } from '#sim/story.ts';
 import { parseTopology } from '#sim/topology.ts';
 import { formatTimeNs } from '#sim/units.ts';
 import { dropReasonName } from '#uapi/net_dropreason.ts';
@@ -105,7 +105,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   await lab.setUp();
   // Servers first: their sockets listen before the client asks.
   await world.runPrograms({ untilNs: world.nowNs + 1e6 });
-  const capture = options.pcap === false ? null : captureCable(world, cable, options.pcap);
+  const capture = options.pcap === false ? null : captureToFile(world, cable, options.pcap);
   const bar = progressBar('download', options.size, options.json === true);
   const result = { bytes: 0, sha256: '', expectedSha256: '' };
   const status = await lab.run(

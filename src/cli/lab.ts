@@ -1,11 +1,9 @@
 /**
  * A world made from a description: machines with network cards, cables between them, and programs.
  */
-import { e1000Plug } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
-import { makeSyscalls } from '#init/syscalls.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { createTask, type Task } from '#kernel/sched/task.ts';
 import { Cable } from '#sim/cable.ts';
+import { plugNic } from '#sim/nic.ts';
 import type { NodeSpec, TopologySpec } from '#sim/topology.ts';
 import { type Program, type RunOptions, World, type WorldOptions } from '#sim/world.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
@@ -80,8 +78,8 @@ export class Lab {
   start(node: string, main: Main, argv: readonly string[], streams: Streams = {}): LabProgram {
     const machine = this.machine(node);
     let process: Process | null = null;
-    const program = this.world.spawn(machine, argv[0] ?? 'program', (sys, task) => {
-      process = this.process(machine, task, sys, argv, streams);
+    const program = this.world.spawn(machine, argv[0] ?? 'program', (sys, fork) => {
+      process = this.process(machine, sys, fork, argv, streams);
       return runProcess(main, process);
     });
     return {
@@ -163,8 +161,8 @@ export class Lab {
 
   private process(
     machine: Machine,
-    task: Task,
     sys: SyscallTable,
+    fork: (name: string) => SyscallTable,
     argv: readonly string[],
     streams: Streams,
   ): Process {
@@ -173,7 +171,7 @@ export class Lab {
       argv,
       env: { HOSTNAME: machine.name },
       hosts: this.hosts,
-      fork: (name) => makeSyscalls(createTask(machine, name, task.net)),
+      fork,
       ...streams,
     });
   }
@@ -182,10 +180,6 @@ export class Lab {
     const machine = this.machine(node);
     const index = this.spec.nodes.findIndex((spec) => spec.name === node);
     const port = machine.initNet.devBaseHead.length;
-    e1000Plug(machine, machine.initNet, {
-      name: ifname,
-      mac: macAddress(index + 1, port),
-      end: (wirePort) => cable.plug(end, wirePort),
-    });
+    plugNic(machine, cable, end, { name: ifname, mac: macAddress(index + 1, port) });
   }
 }

@@ -1,7 +1,7 @@
 /** `softnet run` and `softnet exec`: topologies from files. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { captureCable } from '#cli/capture.ts';
+import { captureToFile } from '#cli/capture.ts';
 import { fail } from '#cli/errors.ts';
 import { Lab } from '#cli/lab.ts';
 import { readTopology } from '#cli/topology_file.ts';
@@ -47,7 +47,7 @@ export async function runTopology(path: string, options: RunCommandOptions): Pro
       : lab.cables.map((cable) => {
           mkdirSync(options.pcap as string, { recursive: true });
           const name = cable.name.replaceAll(/[^A-Za-z0-9_.-]+/g, '_');
-          return captureCable(lab.world, cable, join(options.pcap as string, `${name}.pcapng`));
+          return captureToFile(lab.world, cable, join(options.pcap as string, `${name}.pcapng`));
         });
   const startMs = performance.now();
   await lab.setUp({ stdout, stderr });

@@ -1,11 +1,8 @@
 /** `softnet tap`: a machine in the network of the real kernel. */
 import { UserError } from '#cli/errors.ts';
-import { bootReal, haltReal, type RealHost, realSyscalls } from '#host/node/real_host.ts';
+import { bootReal, forkReal, haltReal, type RealHost } from '#host/node/real_host.ts';
 import { TapLink } from '#host/node/tap_link.ts';
-import { makeSyscalls } from '#init/syscalls.ts';
-import { liveReport } from '#kernel/live.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { createTask } from '#kernel/sched/task.ts';
 import { formatPrefix4, inNtop4, type Prefix4 } from '#lib/parse_addr.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { type Main, Process, runProcess } from '#user/lib/process.ts';
@@ -41,8 +38,7 @@ class RealPrograms {
   private readonly fork: (name: string) => SyscallTable;
 
   constructor(machine: Machine, host: RealHost) {
-    this.fork = (name) =>
-      realSyscalls(host, makeSyscalls(createTask(machine, name, machine.initNet)));
+    this.fork = (name) => forkReal(machine, host, name);
   }
 
   async run(main: Main, argv: readonly string[], stdout: Output, stderr: Output): Promise<number> {
@@ -87,8 +83,7 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
     if (stopped) return;
     stopped = true;
     link.close();
-    haltReal(machine, host);
-    const left = liveReport(machine);
+    const left = haltReal(machine, host);
     if (Object.keys(left).length > 0) {
       process.stderr.write(`softnet: something was lost at the end: ${JSON.stringify(left)}\n`);
       process.exitCode = 1;

@@ -123,8 +123,6 @@ function block(
   return bytes;
 }
 
-const NO_BYTES = new Uint8Array(0);
-
 /** Turns packets into the bytes of a capture, handed to `sink` block by block. */
 export class PcapngWriter {
   private readonly sink: (bytes: Uint8Array) => void;
@@ -140,7 +138,9 @@ export class PcapngWriter {
     // Length of the section: unknown.
     v.setUint32(8, 0xffffffff, true);
     v.setUint32(12, 0xffffffff, true);
-    sink(block(BLOCK_SECTION_HEADER, fixed, NO_BYTES, [[SHB_USERAPPL, utf8(application)]]));
+    sink(
+      block(BLOCK_SECTION_HEADER, fixed, new Uint8Array(0), [[SHB_USERAPPL, utf8(application)]]),
+    );
   }
 
   /** Describes an interface; returns its number for the packets. */
@@ -157,7 +157,7 @@ export class PcapngWriter {
     if (description.macAddress !== undefined) options.push([IF_MACADDR, description.macAddress]);
     // Times count units of 10^-9 s.
     options.push([IF_TSRESOL, Uint8Array.of(9)]);
-    this.sink(block(BLOCK_INTERFACE, fixed, NO_BYTES, options));
+    this.sink(block(BLOCK_INTERFACE, fixed, new Uint8Array(0), options));
     this.snaplens.push(snaplen);
     return this.snaplens.length - 1;
   }

@@ -129,7 +129,7 @@ function endpointSpec(value: unknown, where: string, nodes: ReadonlySet<string>)
   return { node, ifname };
 }
 
-const IMPAIRMENT_KEYS = [
+const IMPAIRMENT_KEYS: readonly string[] = [
   'delay',
   'jitter',
   'loss',

@@ -61,6 +61,15 @@ export interface JournalEntry {
   readonly digest: string;
 }
 
+/**
+ * What a program does with its system calls; its result is the exit status. `fork` makes the system
+ * calls of a further task on the same machine, for programs that this one starts.
+ */
+export type ProgramBody = (
+  sys: SyscallTable,
+  fork: (name: string) => SyscallTable,
+) => Promise<number>;
+
 /** A program in a world. */
 export interface Program {
   readonly task: Task;
@@ -267,11 +276,7 @@ export class World {
   }
 
   /** Starts a program on a machine; it first runs when the world does. */
-  spawn(
-    machine: Machine,
-    name: string,
-    body: (sys: SyscallTable, task: Task) => Promise<number>,
-  ): Program {
+  spawn(machine: Machine, name: string, body: ProgramBody): Program {
     const task = createTask(machine, name, machine.initNet);
     const program: Program = { task, name, status: null, error: null };
     this.programs.push(program);
@@ -282,7 +287,9 @@ export class World {
     };
     // By a timer of the machine, so that the start has its place among the events.
     sys.nanosleep(0, () => {
-      body(sys, task).then(end, (error: unknown) => {
+      const fork = (child: string): SyscallTable =>
+        makeSyscalls(createTask(machine, child, task.net));
+      body(sys, fork).then(end, (error: unknown) => {
         program.error = error;
         end(1);
       });

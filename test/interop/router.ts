@@ -1,8 +1,6 @@
 /** A softnet machine that forwards between two TAP devices, for the routing test. */
-import { bootReal, haltReal } from '#host/node/real_host.ts';
+import { bootReal, forkReal, haltReal } from '#host/node/real_host.ts';
 import { TapLink } from '#host/node/tap_link.ts';
-import { makeSyscalls } from '#init/syscalls.ts';
-import { createTask } from '#kernel/sched/task.ts';
 import { Process, runProcess } from '#user/lib/process.ts';
 import { Collector } from '#user/lib/streams.ts';
 import { main as sh } from '#user/sh/sh.ts';
@@ -17,7 +15,8 @@ const left = new TapLink(host, machine.initNet, {
 });
 const right = new TapLink(host, machine.initNet, { name: 'softnetr', ifname: 'eth1', onGone });
 
-const sys = makeSyscalls(createTask(machine, 'setup', machine.initNet));
+const fork = (name: string): ReturnType<typeof forkReal> => forkReal(machine, host, name);
+const sys = fork('setup');
 for (const line of [
   'ip link set lo up',
   'ip addr add 10.77.0.2/24 dev eth0',
@@ -27,8 +26,6 @@ for (const line of [
   'sysctl -q -w net.ipv4.ip_forward=1',
 ]) {
   const stderr = new Collector();
-  const fork = (name: string): typeof sys =>
-    makeSyscalls(createTask(machine, name, machine.initNet));
   const status = await runProcess(sh, new Process({ sys, argv: ['sh', '-c', line], stderr, fork }));
   if (status !== 0) throw new Error(`${line}: ${stderr.text()}`);
 }

@@ -7,7 +7,10 @@
  */
 import { performance } from 'node:perf_hooks';
 import { type BootOptions, bootMachine, haltMachine } from '#init/main.ts';
+import { makeSyscalls } from '#init/syscalls.ts';
+import { liveReport } from '#kernel/live.ts';
 import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import { createTask } from '#kernel/sched/task.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 
 /** What a real machine needs beyond its name; the rest has good defaults. */
@@ -104,15 +107,21 @@ export function bootReal(options: RealBootOptions): { machine: Machine; host: Re
   return { machine, host };
 }
 
-/** Halts a machine in real time and stops its host. */
-export function haltReal(machine: Machine, host: RealHost): void {
+/** Halts a machine in real time and stops its host. What is still alive then, by name: nothing. */
+export function haltReal(machine: Machine, host: RealHost): Record<string, number> {
   machine.enter(host.readClock());
   haltMachine(machine);
   host.stop();
+  return liveReport(machine);
+}
+
+/** The system calls of a new task on a machine in real time. */
+export function forkReal(machine: Machine, host: RealHost, name: string): SyscallTable {
+  return realSyscalls(host, makeSyscalls(createTask(machine, name, machine.initNet)));
 }
 
 /** The system calls of a task for programs in real time: what a call sends leaves at once. */
-export function realSyscalls(host: RealHost, sys: SyscallTable): SyscallTable {
+function realSyscalls(host: RealHost, sys: SyscallTable): SyscallTable {
   const wrapped: Record<string, unknown> = {};
   for (const [name, call] of Object.entries(sys) as [string, (...args: unknown[]) => unknown][]) {
     wrapped[name] = (...args: unknown[]): unknown => {

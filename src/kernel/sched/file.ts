@@ -83,7 +83,7 @@ export function fput(file: File): void {
   file.fOp.release(file);
 }
 
-/** Descriptors a process may have unless it asks for more. @kernel RLIMIT_NOFILE */
+/** Descriptors a process may have unless it asks for more. @kernel RLIMIT_NOFILE include/uapi/asm-generic/resource.h */
 export const RLIMIT_NOFILE_DEFAULT = 1024;
 
 /** The descriptors of a task. @kernel files_struct include/linux/fdtable.h */

@@ -322,27 +322,27 @@ export function nlmsgParse(
 
 // The message header, read from plain bytes.
 
-/** @kernel nlmsghdr.nlmsg_len */
+/** @kernel nlmsg_len include/uapi/linux/netlink.h */
 export function nlmsgLen(msg: Uint8Array): number {
   return nlaGetU32(msg);
 }
 
-/** @kernel nlmsghdr.nlmsg_type */
+/** @kernel nlmsg_type include/uapi/linux/netlink.h */
 export function nlmsgType(msg: Uint8Array): number {
   return nlaGetU16(msg.subarray(4));
 }
 
-/** @kernel nlmsghdr.nlmsg_flags */
+/** @kernel nlmsg_flags include/uapi/linux/netlink.h */
 export function nlmsgFlags(msg: Uint8Array): number {
   return nlaGetU16(msg.subarray(6));
 }
 
-/** @kernel nlmsghdr.nlmsg_seq */
+/** @kernel nlmsg_seq include/uapi/linux/netlink.h */
 export function nlmsgSeq(msg: Uint8Array): number {
   return nlaGetU32(msg.subarray(8));
 }
 
-/** @kernel nlmsghdr.nlmsg_pid */
+/** @kernel nlmsg_pid include/uapi/linux/netlink.h */
 export function nlmsgPid(msg: Uint8Array): number {
   return nlaGetU32(msg.subarray(12));
 }

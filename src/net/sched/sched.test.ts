@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 import { type NetDevice, netdevGetTxQueue, netifStopQueue } from '#include/linux/netdevice.ts';
 import type { Qdisc } from '#include/net/sch_generic.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
@@ -16,7 +17,6 @@ import {
   TC_PRIO_CONTROL,
   TC_PRIO_INTERACTIVE,
 } from '#uapi/pkt_sched.ts';
-import { NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 
 let m: NetdevMachine;
 

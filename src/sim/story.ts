@@ -5,7 +5,9 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { inHardirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { mem } from '#mm/memory.ts';
+import type { Tracepoint } from '#kernel/tracepoint.ts';
+// The plain view: sights are taken of packets of every age.
+import { hostView as bytes } from '#mm/memory.ts';
 import { formatTimeNs } from '#sim/units.ts';
 import type { World } from '#sim/world.ts';
 import { arphdr } from '#uapi/if_arp.ts';
@@ -45,9 +47,6 @@ interface Sight {
   readonly key: string;
   readonly words: string;
 }
-
-/** Plain view of packet memory: sights are taken of packets of every age. */
-const bytes = new DataView(mem.buffer);
 
 function look(skb: SkBuff): Sight | null {
   const nh = skb.networkHeader;
@@ -91,38 +90,54 @@ function lookTcp(nh: number, skb: SkBuff): Sight | null {
   return { stage: 'an acknowledgement', key, words: `ACK ${words}` };
 }
 
-/** Follows the first packet of each stage. */
+/** Follows the first packet of each stage, until each has had its say. */
 export class Story {
   readonly stages: Stage[];
   private readonly world: World;
   private readonly byStage: Map<string, Stage>;
+  private readonly undo: (() => void)[];
 
   constructor(world: World) {
     this.world = world;
     this.stages = [];
     this.byStage = new Map();
+    this.undo = [];
   }
 
   /** Watches a machine. */
   follow(machine: Machine): void {
     const { net, skb: ends } = machine.trace;
-    const see = (where: string, what = ''): ((skb: SkBuff) => void) => {
-      return (skb) => this.see(machine, skb, where, what, where === '__dev_queue_xmit');
-    };
-    net.netDevQueue.register(see('__dev_queue_xmit'));
-    net.netDevStartXmit.register((skb, dev) =>
-      this.see(machine, skb, 'dev_hard_start_xmit', `${dev.name} takes it`),
+    const see =
+      (where: string, opens: boolean) =>
+      (skb: SkBuff): void =>
+        this.see(machine, skb, where, skb.dev?.name ?? '', opens);
+    this.watch(net.netDevQueue, see('__dev_queue_xmit', true));
+    this.watch(net.netDevStartXmit, see('dev_hard_start_xmit', false));
+    this.watch(net.napiGroReceiveEntry, see('napi_gro_receive', false));
+    this.watch(net.netifRx, see('netif_rx', false));
+    this.watch(net.netifReceiveSkb, see('__netif_receive_skb_core', false));
+    this.watch(ends.consumeSkb, (skb, location) =>
+      this.see(machine, skb, location === '' ? 'consume_skb' : location, 'consumed', false),
     );
-    net.napiGroReceiveEntry.register(see('napi_gro_receive'));
-    net.netifRx.register(see('netif_rx'));
-    net.netifReceiveSkb.register(see('__netif_receive_skb_core'));
-    ends.consumeSkb.register((skb, location) => this.see(machine, skb, location, 'consumed'));
-    ends.kfreeSkb.register((skb, location, reason) =>
-      this.see(machine, skb, location, `dropped: ${dropReasonName(reason)}`),
+    this.watch(ends.kfreeSkb, (skb, location, reason) =>
+      this.see(machine, skb, location, `dropped: ${dropReasonName(reason)}`, false),
     );
   }
 
-  private see(machine: Machine, skb: SkBuff, where: string, what: string, opens = false): void {
+  /** Stops watching. */
+  stop(): void {
+    for (const undo of this.undo.splice(0)) undo();
+  }
+
+  private watch<Args extends unknown[]>(
+    tp: Tracepoint<Args>,
+    probe: (...args: Args) => void,
+  ): void {
+    tp.register(probe);
+    this.undo.push(() => tp.unregister(probe));
+  }
+
+  private see(machine: Machine, skb: SkBuff, where: string, what: string, opens: boolean): void {
     const sight = look(skb);
     if (sight === null) return;
     let stage = this.byStage.get(sight.stage);
@@ -138,7 +153,7 @@ export class Story {
       machine: machine.name,
       context: contextOf(machine),
       where,
-      what: what === '' ? (skb.dev?.name ?? '') : what,
+      what,
     });
     if (stage.lines.length >= MAX_LINES) stage.done = true;
   }
