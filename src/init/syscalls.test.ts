@@ -17,12 +17,21 @@ import {
   EINVAL,
   EISCONN,
   ENETUNREACH,
+  ENOENT,
   ENOTCONN,
   EOPNOTSUPP,
   EPIPE,
   EPROTONOSUPPORT,
   ESOCKTNOSUPPORT,
 } from '#uapi/errno.ts';
+import {
+  EPOLL_CTL_ADD,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+} from '#uapi/eventpoll.ts';
 import { IFF_RUNNING, IFF_UP, ifreq } from '#uapi/if.ts';
 import { IPPROTO_ICMP, IPPROTO_UDP, sockaddrIn } from '#uapi/in.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP } from '#uapi/poll.ts';
@@ -33,6 +42,7 @@ import {
   SO_ERROR,
   SO_LINGER,
   SO_REUSEADDR,
+  SO_TIMESTAMPNS,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_RAW,
@@ -40,8 +50,8 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from '#uapi/socket.ts';
-import { SIOCSIFFLAGS } from '#uapi/sockios.ts';
-import type { SyscallTable } from '#uapi/unistd.ts';
+import { SIOCGSTAMPNS, SIOCSIFFLAGS } from '#uapi/sockios.ts';
+import { CLONE_NEWNET, type SyscallTable } from '#uapi/unistd.ts';
 
 const LO = 0x7f000001;
 
@@ -393,5 +403,122 @@ describe('datagrams', () => {
     expect(sys.recvfrom(b, buf, 0, from)).toBe(5);
     expect(from.subarray(0, 8)).toEqual(inet(LO, 1000).subarray(0, 8));
     expect(sys.recvfrom(b, buf, 0, from)).toBe(-EAGAIN);
+  });
+});
+
+describe('time stamps', () => {
+  it('tell when a packet came, in a control message and by SIOCGSTAMPNS', () => {
+    const a = dgram();
+    const b = dgram();
+    sys.bind(b, inet(LO, 2000));
+    const stamp = new Uint8Array(16);
+    expect(sys.ioctl(b, SIOCGSTAMPNS, stamp)).toBe(-ENOENT);
+    sys.setsockopt(b, SOL_SOCKET, SO_TIMESTAMPNS, Uint8Array.of(1, 0, 0, 0));
+    host.clock += 2_500_000_000;
+    sys.sendto(a, bytes('x'), 0, inet(LO, 2000));
+    run(1e9);
+    const msg = {
+      name: null,
+      namelen: 0,
+      iov: [new Uint8Array(10)],
+      control: new Uint8Array(64),
+      controllen: 64,
+      flags: 0,
+    };
+    expect(sys.recvmsg(b, msg, 0)).toBe(1);
+    const v = new DataView(msg.control.buffer);
+    expect([v.getUint32(0, true), v.getInt32(8, true), v.getInt32(12, true)]).toEqual([
+      32,
+      SOL_SOCKET,
+      SO_TIMESTAMPNS,
+    ]);
+    // The machine booted at 1,000,000,000.
+    const sec = v.getUint32(16, true);
+    const nsec = v.getUint32(24, true);
+    expect((sec - 1_000_000_000) * 1e9 + nsec).toBe(2_500_000_000);
+    sys.setsockopt(b, SOL_SOCKET, SO_TIMESTAMPNS, new Uint8Array(4));
+    sys.sendto(a, bytes('y'), 0, inet(LO, 2000));
+    run(1e9);
+    read(b);
+    expect(sys.ioctl(b, SIOCGSTAMPNS, stamp)).toBe(0);
+    expect(new DataView(stamp.buffer).getUint32(0, true)).toBe(1_000_000_003);
+  });
+});
+
+describe('epoll on connections', () => {
+  it('tells connections, data, room and the end, each when it is so', () => {
+    const l = listener(80);
+    const ep = sys.epollCreate1(0);
+    const watch = (fd: number, events: number): number =>
+      sys.epollCtl(ep, EPOLL_CTL_ADD, fd, { events, data: fd });
+    const ready = (): [number, number][] => {
+      const events = Array.from({ length: 8 }, () => ({ events: 0, data: 0 }));
+      const n = sys.epollWait(ep, events);
+      return events.slice(0, n).map((e) => [e.data, e.events]);
+    };
+    watch(l, EPOLLIN);
+    const c = stream();
+    watch(c, EPOLLOUT | EPOLLIN | EPOLLRDHUP | EPOLLET);
+    // Not connecting yet: Linux says OUT and HUP.
+    expect(ready()).toEqual([[c, EPOLLOUT | EPOLLHUP]]);
+    sys.connect(c, inet(LO, 80));
+    run(1e6);
+    expect(ready().sort((x, y) => x[0] - y[0])).toEqual([
+      [l, EPOLLIN],
+      [c, EPOLLOUT],
+    ]);
+    const s = sys.accept4(l, null, 0);
+    expect(ready()).toEqual([]);
+    sys.write(s, bytes('data'));
+    run(1e6);
+    expect(ready()).toEqual([[c, EPOLLIN | EPOLLOUT]]);
+    expect(ready()).toEqual([]);
+    sys.shutdown(s, SHUT_WR);
+    run(1e6);
+    expect(ready()).toEqual([[c, EPOLLIN | EPOLLOUT | EPOLLRDHUP]]);
+    sys.close(c);
+    expect(ready()).toEqual([]);
+  });
+});
+
+describe('namespaces', () => {
+  it('have a loopback, ports and settings of their own', () => {
+    const l = listener(80);
+    expect(sys.unshare(CLONE_NEWNET)).toBe(0);
+    const c = stream();
+    expect(sys.connect(c, inet(LO, 80))).toBe(-ENETUNREACH);
+    upLoopback();
+    const here = listener(80);
+    expect(sys.connect(c, inet(LO, 80))).toBe(-EINPROGRESS);
+    run(1e6);
+    expect(sys.accept4(l, null, 0)).toBe(-EAGAIN);
+    expect(sys.accept4(here, null, 0)).toBeGreaterThan(0);
+    const fd = sys.open('/proc/sys/net/ipv4/ip_forward', 2);
+    expect(sys.write(fd, bytes('1'))).toBe(1);
+    sys.setns('init_net');
+    const other = sys.open('/proc/sys/net/ipv4/ip_forward', 0);
+    expect(read(other)).toBe('0\n');
+  });
+});
+
+describe('every file of /proc and /sys', () => {
+  it('can be read while the machine is busy', () => {
+    connected();
+    dgram();
+    sys.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+    const walk = (path: string): string[] => {
+      const names = sys.readdir(path === '' ? '/' : path);
+      return typeof names === 'number' ? [path] : names.flatMap((n) => walk(`${path}/${n}`));
+    };
+    const files = walk('').filter((path) => !path.startsWith('/dev/'));
+    expect(files.length).toBeGreaterThan(200);
+    for (const path of files) {
+      const fd = sys.open(path, 0);
+      expect(fd, path).toBeGreaterThanOrEqual(0);
+      const text = read(fd, 1 << 18);
+      expect(typeof text, path).toBe('string');
+      expect(text, path).not.toMatch(/undefined|NaN|\[object/);
+      sys.close(fd);
+    }
   });
 });

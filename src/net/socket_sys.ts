@@ -47,19 +47,31 @@ function moveAddrToUser(name: Uint8Array, len: number, addr: Uint8Array): void {
   addr.set(name.subarray(0, Math.min(len, addr.length)));
 }
 
+/** A socket of a program. */
+function sockCreateFor(
+  task: Task,
+  family: number,
+  type: number,
+  protocol: number,
+): Socket | number {
+  const sock = sockCreate(task.net, family, type, protocol, false);
+  if (typeof sock !== 'number' && sock.sk !== null) sock.sk.skPid = task.pid;
+  return sock;
+}
+
 /** socket(): SOCK_CLOEXEC and SOCK_NONBLOCK may be or-ed to the type. @kernel __sys_socket net/socket.c */
 export function sysSocket(task: Task, family: number, type: number, protocol: number): number {
   const flags = type & ~SOCK_TYPE_MASK;
   if ((flags & ~SOCKET_FLAGS) !== 0) return -EINVAL;
-  const sock = sockCreate(task.net, family, type & SOCK_TYPE_MASK, protocol, false);
+  const sock = sockCreateFor(task, family, type & SOCK_TYPE_MASK, protocol);
   if (typeof sock === 'number') return sock;
   return sockMapFd(task, sock, flags & (O_CLOEXEC | O_NONBLOCK));
 }
 
 function pairOf(task: Task, family: number, type: number, protocol: number): Socket[] | number {
-  const sock1 = sockCreate(task.net, family, type, protocol, false);
+  const sock1 = sockCreateFor(task, family, type, protocol);
   if (typeof sock1 === 'number') return sock1;
-  const sock2 = sockCreate(task.net, family, type, protocol, false);
+  const sock2 = sockCreateFor(task, family, type, protocol);
   if (typeof sock2 === 'number') {
     sockRelease(sock1);
     return sock2;

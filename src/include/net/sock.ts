@@ -225,6 +225,8 @@ export class Sock extends SockCommon {
   skUserData: object | null;
   /** Who was at the other end when it connected (AF_UNIX); -1: nobody. */
   skPeerPid: number;
+  /** Who made the socket; 0: the kernel. */
+  skPid: number;
   skPeerUid: number;
   /** SOCK_TXREHASH_* */
   skTxrehash: number;
@@ -317,6 +319,7 @@ export class Sock extends SockCommon {
     this.skIno = 0;
     this.skUserData = null;
     this.skPeerPid = -1;
+    this.skPid = 0;
     this.skPeerUid = -1;
     this.skTxrehash = 1;
     this.skClockid = 0;

@@ -33,6 +33,7 @@ import {
   SHUT_WR,
   SO_ERROR,
   SO_PEEK_OFF,
+  SO_PEERCRED,
   SO_SNDBUF,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
@@ -95,6 +96,14 @@ describe('socketpair', () => {
     const [a, b] = pair(SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
     expect(sys.fcntl(a, F_GETFL, 0)).toBe(O_RDWR | O_NONBLOCK);
     expect(sys.fcntl(b, F_GETFD, 0)).toBe(FD_CLOEXEC);
+  });
+
+  it('knows who is at the other end', () => {
+    const [a] = pair(SOCK_DGRAM);
+    const cred = new Uint8Array(12);
+    expect(sys.getsockopt(a, SOL_SOCKET, SO_PEERCRED, cred)).toBe(12);
+    const v = new DataView(cred.buffer);
+    expect([0, 4, 8].map((o) => v.getInt32(o, true))).toEqual([sys.getpid(), 0, 0]);
   });
 
   it('refuses as Linux does', () => {

@@ -193,10 +193,10 @@ function marry(a: UnixSock, b: UnixSock): void {
   sockHold(b);
   a.peer = b;
   b.peer = a;
-  for (const u of [a, b]) {
-    u.skPeerPid = 0;
-    u.skPeerUid = 0;
-  }
+  a.skPeerPid = b.skPid;
+  b.skPeerPid = a.skPid;
+  a.skPeerUid = b.skUid;
+  b.skPeerUid = a.skUid;
 }
 
 /** @kernel unix_dgram_connect net/unix/af_unix.c */
@@ -235,6 +235,7 @@ function unixStreamConnect(sock: Socket, addr: Uint8Array): number {
   if (u.skcState !== TCP_CLOSE) return -EINVAL;
   const child = unixCreate1(u.net, null, u.skType, !u.skNetRefcnt);
   child.addr = other.addr;
+  child.skPid = other.skPid;
   child.skcState = TCP_ESTABLISHED;
   marry(u, child);
   sock.state = SS_CONNECTED;
