@@ -131,7 +131,7 @@ export class Story {
 
   private watch<Args extends unknown[]>(
     tp: Tracepoint<Args>,
-    probe: (...args: Args) => void,
+    probe: (...args: NoInfer<Args>) => void,
   ): void {
     tp.register(probe);
     this.undo.push(() => tp.unregister(probe));
