@@ -103,49 +103,75 @@ function naive(routes: ReadonlyMap<string, Prefix & { id: number }>, addr: numbe
   return best;
 }
 
-const prefix = fc
-  .tuple(fc.nat(0xffffffff), fc.nat(32), fc.boolean())
-  .map(([bits, plen, dense]): Prefix => {
-    // Half of the prefixes are neighbours in 10.0.0.0/16, so that nodes grow and shrink.
-    const key = dense ? 0x0a000000 | (bits & 0xffff) : bits;
-    const len = dense ? 20 + (plen % 13) : plen;
-    return { key: (key & inetMakeMask(len)) >>> 0, plen: len };
-  });
+const cut = (key: number, plen: number): Prefix => ({
+  key: (key & inetMakeMask(plen)) >>> 0,
+  plen,
+});
+const prefix: fc.Arbitrary<Prefix> = fc.oneof(
+  // Neighbours in 10.0.0.0/16, so that nodes grow and shrink.
+  fc
+    .tuple(fc.nat(0xffff), fc.integer({ min: 20, max: 32 }))
+    .map(([k, l]) => cut(0x0a000000 | k, l)),
+  // Few bits set, so that prefixes nest and paths are deep.
+  fc
+    .tuple(fc.array(fc.nat(15), { maxLength: 2 }), fc.integer({ min: 8, max: 32 }))
+    .map(([bits, l]) =>
+      cut(
+        bits.reduce((key, bit) => key | (1 << bit), 0),
+        l,
+      ),
+    ),
+  fc.tuple(fc.nat(0xffffffff), fc.nat(32)).map(([k, l]) => cut(k, l)),
+);
 const step = fc.tuple(fc.boolean(), prefix);
+
+/** Short ways into a wrong suffix length: one that a parent did not learn of, one that it kept. */
+const TURNS: [[boolean, Prefix][], number[]][] = [
+  [
+    [
+      [true, cut(0x0a000000, 20)],
+      [true, cut(0x1000, 20)],
+      [true, cut(0x80000000, 1)],
+      [true, cut(0, 0)],
+    ],
+    [],
+  ],
+  [
+    [
+      [true, cut(0, 1)],
+      [true, cut(0x80000000, 2)],
+      [true, cut(0x0a000000, 20)],
+      [false, cut(0, 1)],
+    ],
+    [],
+  ],
+];
 
 describe('LC-trie', () => {
   it('finds what a search through all prefixes finds, and keeps its shape', () => {
     fc.assert(
-      fc.property(
-        fc.array(step, { maxLength: 200 }),
-        fc.array(fc.nat(0xffffffff)),
-        (steps, ask) => {
-          const tb = fibTrieTable(254, null);
-          const routes = new Map<string, Prefix & { id: number }>();
-          let id = 1;
-          for (const [isAdd, p] of steps) {
-            const name = `${p.key}/${p.plen}`;
-            if (isAdd && !routes.has(name)) {
-              add(tb, p, id);
-              routes.set(name, { ...p, id: id++ });
-            } else if (!isAdd) {
-              expect(remove(tb, p)).toBe(routes.delete(name));
-            }
+      fc.property(fc.array(step, { maxLength: 80 }), fc.array(fc.nat(0xffffffff)), (steps, ask) => {
+        const tb = fibTrieTable(254, null);
+        const routes = new Map<string, Prefix & { id: number }>();
+        let id = 1;
+        for (const [isAdd, p] of steps) {
+          const name = `${p.key}/${p.plen}`;
+          if (isAdd && !routes.has(name)) {
+            add(tb, p, id);
+            routes.set(name, { ...p, id: id++ });
+          } else if (!isAdd) {
+            expect(remove(tb, p)).toBe(routes.delete(name));
           }
-          check(tb.tbData);
-          const near = [...routes.values()].flatMap(({ key }) => [
-            key,
-            key ^ 1,
-            (key ^ 0x100) >>> 0,
-          ]);
-          for (const addr of [...ask, ...near].map((a) => a >>> 0)) {
-            expect(lookup(tb, addr)).toBe(naive(routes, addr));
-          }
-          for (const r of [...routes.values()]) expect(remove(tb, r)).toBe(true);
-          expect(tb.tbData.kv.tnode[0]).toBeNull();
-        },
-      ),
-      { numRuns: 150 },
+        }
+        check(tb.tbData);
+        const near = [...routes.values()].flatMap(({ key }) => [key, key ^ 1, (key ^ 0x100) >>> 0]);
+        for (const addr of [...ask, ...near].map((a) => a >>> 0)) {
+          expect(lookup(tb, addr)).toBe(naive(routes, addr));
+        }
+        for (const r of [...routes.values()]) expect(remove(tb, r)).toBe(true);
+        expect(tb.tbData.kv.tnode[0]).toBeNull();
+      }),
+      { numRuns: 500, examples: TURNS },
     );
   });
 
