@@ -370,7 +370,8 @@ function neighPeriodicWork(tbl: NeighTable): void {
  */
 function neighGcArm(tbl: NeighTable): void {
   const timer = tbl.gcTimer;
-  if (timer === null || timerPending(timer) || tbl.entries < tbl.gcThresh1) return;
+  if (timer === null || timerPending(timer)) return;
+  if (tbl.entries === 0 || tbl.entries < tbl.gcThresh1) return;
   const base = neighVar(tbl.parmsList[0] as NeighParms, NEIGH_VAR_BASE_REACHABLE_TIME);
   modTimer(timer, (tbl.machine.jiffies + Math.max(base >> 1, 1)) | 0);
 }

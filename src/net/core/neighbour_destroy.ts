@@ -36,6 +36,8 @@ function neighDestroy(neigh: Neighbour): void {
   neighParmsPut(neigh.parms);
   tbl.entries--;
   tbl.machine.live.neighs--;
+  // Nothing is left to look after.
+  if (tbl.entries === 0 && tbl.gcTimer !== null) timerDelete(tbl.gcTimer);
 }
 
 /** @kernel neigh_release include/net/neighbour.h */
@@ -85,8 +87,10 @@ export function neighMarkDead(neigh: Neighbour): void {
   neigh.dead = true;
   neighGcListDel(neigh);
   if (neigh.managed) {
+    const { managedList, managedTimer } = neigh.tbl;
     neigh.managed = false;
-    neigh.tbl.managedList.delete(neigh);
+    managedList.delete(neigh);
+    if (managedList.size === 0 && managedTimer !== null) timerDelete(managedTimer);
   }
 }
 

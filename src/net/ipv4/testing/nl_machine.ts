@@ -12,6 +12,7 @@ import { liveReport } from '#kernel/live.ts';
 import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { createTask, type Task } from '#kernel/sched/task.ts';
+import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { inPton4 } from '#lib/parse_addr.ts';
 import { mem } from '#mm/memory.ts';
 import { devChangeFlags } from '#net/core/dev.ts';
@@ -139,7 +140,9 @@ export class WireDevice {
     if (skb === null) throw new Error('out of packet memory');
     mem.set(frame, skbPut(skb, frame.length));
     skb.protocol = ethTypeTrans(skb, this.dev);
+    localBhDisable(machine);
     netifReceiveSkb(skb);
+    localBhEnable(machine);
     runPending(machine);
   }
 
