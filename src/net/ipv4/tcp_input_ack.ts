@@ -469,8 +469,8 @@ function tcpEcnRcvEcnEcho(tp: TcpSock, th: number): boolean {
 }
 
 /**
- * The sender has reduced its window: we need not echo its mark any longer. Should it come with data,
- * the next mark is to be reported at once.
+ * The sender has reduced its window, so its mark need not be echoed any longer. Data that says so is
+ * acknowledged at once: the window may be a single packet.
  * @kernel tcp_ecn_accept_cwr net/ipv4/tcp_input.c
  */
 function tcpEcnAcceptCwr(tp: TcpSock, skb: SkBuff): void {

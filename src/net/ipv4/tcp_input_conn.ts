@@ -61,7 +61,8 @@ function tcpOpenreqInit(req: RequestSock, rxOpt: TcpOptionsReceived, skb: SkBuff
   req.irNum = tcphdr.dest(view, th);
   req.skcDport = req.irRmtPort;
   req.skcNum = req.irNum;
-  req.irMark = skb.mark !== 0 && sk.net.ipv4.sysctlTcpFwmarkAccept !== 0 ? skb.mark : sk.skMark;
+  const accept = sk.skMark === 0 && sk.net.ipv4.sysctlTcpFwmarkAccept !== 0;
+  req.irMark = accept ? skb.mark : sk.skMark;
 }
 
 /**

@@ -113,6 +113,24 @@ describe('ICMP errors', () => {
   });
 });
 
+describe('a path MTU learned while a task owns the socket', () => {
+  it('counts as soon as the task lets go', () => {
+    const r = rig();
+    const { fd } = r.accepted();
+    r.write(fd, 1460);
+    r.sent();
+    const sk = r.sock(fd);
+    lockSock(sk);
+    icmp(r, 3, 4, 1, 1000);
+    expect(sk.mssCache).toBe(1460);
+    releaseSock(sk);
+    r.settle();
+    expect(sk.mssCache).toBe(960);
+    expect(r.sent().map((s) => s.len)).toEqual([960, 500]);
+    r.inject({ flags: '.', seq: 1, ack: 1461, win: 1000 });
+  });
+});
+
 describe('SYN cookies', () => {
   it('keep no request and still establish, with window scale and SACK', () => {
     const r = rig();
@@ -185,19 +203,19 @@ describe('receive memory', () => {
     const sk = r.sock(fd);
     // Every second byte, so that no two can be joined. What would be last is not taken once the
     // buffer is full; for what comes before, the last gives way.
-    const before = (): number => r.mib(LINUX_MIB_OFOPRUNED);
+    const pruned = (): number => r.mib(LINUX_MIB_OFOPRUNED);
     for (let i = 100; i < 200; i++) {
       r.inject({ flags: '.', seq: 3 + 2 * i, ack: 1, win: 1000, data: bytes('x') });
       expect(sk.skRmemAlloc).toBeLessThanOrEqual(sk.skRcvbuf + 4096);
     }
     expect(r.mib(LINUX_MIB_PRUNECALLED)).toBeGreaterThan(0);
     expect(r.mib(LINUX_MIB_RCVPRUNED)).toBeGreaterThan(0);
-    expect(before()).toBe(0);
+    expect(pruned()).toBe(0);
     for (let i = 99; i >= 0; i--) {
       r.inject({ flags: '.', seq: 3 + 2 * i, ack: 1, win: 1000, data: bytes('x') });
       expect(sk.skRmemAlloc).toBeLessThanOrEqual(sk.skRcvbuf + 4096);
     }
-    expect(before()).toBeGreaterThan(0);
+    expect(pruned()).toBeGreaterThan(0);
     // What is in order is always taken.
     r.inject({ flags: '.', seq: 1, ack: 1, win: 1000, data: bytes('ab') });
     expect((r.read(fd) as Uint8Array).length).toBeGreaterThanOrEqual(2);

@@ -30,6 +30,7 @@ import {
   type SockCommon,
 } from '#include/net/sock.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
+import { KernelBug } from '#kernel/bug.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
@@ -382,7 +383,7 @@ function tcpV4DropCsum(net: Net, skb: SkBuff): number {
 }
 
 /**
- * A segment for a request: the end of the handshake, as a rule. `sk` null: look up again.
+ * A segment for a request: the end of the handshake, as a rule.
  * @kernel tcp_v4_rcv net/ipv4/tcp_ipv4.c
  */
 function tcpV4RcvRequest(net: Net, skb: SkBuff, req: RequestSock): number {
@@ -391,10 +392,10 @@ function tcpV4RcvRequest(net: Net, skb: SkBuff, req: RequestSock): number {
     reqskPut(req);
     return tcpV4DropCsum(net, skb);
   }
-  if (sk === null || sk.skcState !== TCP_LISTEN) {
+  if (sk === null) throw new KernelBug('tcp-request', 'a request in the table has no listener');
+  if (sk.skcState !== TCP_LISTEN) {
     // The listener has closed since.
-    if (sk !== null) inetCskReqskQueueDropAndPut(sk, req);
-    else reqskPut(req);
+    inetCskReqskQueueDropAndPut(sk, req);
     return tcpV4RcvLookup(net, skb);
   }
   sockHold(sk);

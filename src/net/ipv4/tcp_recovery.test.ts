@@ -295,6 +295,29 @@ describe('timeouts', () => {
     r.inject(ack(14));
   });
 
+  it('sends new data to tell, and recovers when duplicates come back', () => {
+    const { r, fd } = sender();
+    r.write(fd, 10 * MSS);
+    r.write(fd, 4 * MSS);
+    segments(r);
+    const sk = r.sock(fd);
+    r.advance(700);
+    expect(sk.icskCaState).toBe(TCP_CA_Loss);
+    segments(r);
+    // The retransmitted head arrives: two new segments go out instead of further old ones.
+    r.inject(ack(1));
+    expect(sk.frto).toBe(true);
+    expect(segments(r)).toEqual([11, 12]); // 10 was the loss probe
+    r.advance(RTT);
+    // They arrive and 1 to 9 are still missing: the loss was real.
+    r.inject(ack(1, [[11, 12]]));
+    expect(sk.frto).toBe(false);
+    expect(sk.icskCaState).toBe(TCP_CA_Loss);
+    expect(segments(r)).toContain(1);
+    expect(r.mib(LINUX_MIB_TCPSPURIOUSRTOS)).toBe(0);
+    r.inject(ack(13));
+  });
+
   it('forgets SACKs of a peer that reneges', () => {
     const { r, fd } = sender();
     r.write(fd, 10 * MSS);
