@@ -112,14 +112,15 @@ export class Story {
       (skb: SkBuff): void =>
         this.see(machine, skb, where, skb.dev?.name ?? '', opens);
     this.watch(net.netDevQueue, see('__dev_queue_xmit', true));
-    this.watch(net.netDevStartXmit, see('dev_hard_start_xmit', false));
+    const start = see('dev_hard_start_xmit', false);
+    this.watch(net.netDevStartXmit, (skb, _dev) => start(skb));
     this.watch(net.napiGroReceiveEntry, see('napi_gro_receive', false));
     this.watch(net.netifRx, see('netif_rx', false));
     this.watch(net.netifReceiveSkb, see('__netif_receive_skb_core', false));
     this.watch(ends.consumeSkb, (skb, location) =>
       this.see(machine, skb, location === '' ? 'consume_skb' : location, 'consumed', false),
     );
-    this.watch(ends.kfreeSkb, (skb, location, reason) =>
+    this.watch(ends.kfreeSkb, (skb, location, reason, _rxSk) =>
       this.see(machine, skb, location, `dropped: ${dropReasonName(reason)}`, false),
     );
   }
@@ -131,7 +132,7 @@ export class Story {
 
   private watch<Args extends unknown[]>(
     tp: Tracepoint<Args>,
-    probe: (...args: NoInfer<Args>) => void,
+    probe: (...args: Args) => void,
   ): void {
     tp.register(probe);
     this.undo.push(() => tp.unregister(probe));
