@@ -17,11 +17,11 @@ import { csumFold, csumPartial, csumTcpudpMagic } from '#lib/checksum.ts';
 import { mem, view } from '#mm/memory.ts';
 import { allocPages, putPage } from '#mm/page_alloc.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
-import { devAddPack } from '#net/core/dev_rx.ts';
+import { devAddPack, devRemovePack } from '#net/core/dev_rx.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
 import { allocSkb, allocSkbWithFrags, consumeSkb, skbPut } from '#net/core/skbuff.ts';
 import { skbStoreBits } from '#net/core/skbuff_data.ts';
-import { ETH_P_IP } from '#uapi/if_ether.ts';
+import { ETH_P_8021Q, ETH_P_ALL, ETH_P_IP } from '#uapi/if_ether.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { tcphdr } from '#uapi/tcp.ts';
 
@@ -205,6 +205,30 @@ test('received checksums are checked by the chip when asked for, else by the sta
     expect(summed).toEqual([CHECKSUM_NONE, CHECKSUM_UNNECESSARY, CHECKSUM_NONE]);
     const adapter = e1000Adapter(nicB.dev);
     expect([adapter.hwCsumGood, adapter.hwCsumErr]).toEqual([1, 1]);
+  });
+});
+
+test('VLAN tags are put in and taken out by the chip', () => {
+  withPair(({ lan, b, nicA, frames }) => {
+    const seen: [boolean, number, number][] = [];
+    const tap = new PacketType(ETH_P_ALL, (skb) => {
+      seen.push([skb.vlanPresent, skb.vlanProto, skb.vlanTci]);
+      consumeSkb(skb);
+      return 0;
+    });
+    devAddPack(b.machine, tap);
+    const skb = segment(nicA, bytes(300), 0, false);
+    skb.vlanPresent = true;
+    skb.vlanProto = ETH_P_8021Q;
+    skb.vlanTci = 0x2007;
+    devQueueXmit(skb);
+    lan.pass(MS);
+    devRemovePack(b.machine, tap);
+    const [frame = new Uint8Array()] = frames;
+    expect([...frame.subarray(12, 18)]).toEqual([0x81, 0, 0x20, 7, 8, 0]);
+    const plain = Uint8Array.of(...frame.subarray(0, 12), ...frame.subarray(16));
+    expect([...payloadOf(plain)]).toEqual([...bytes(300)]);
+    expect(seen).toEqual([[true, ETH_P_8021Q, 0x2007]]);
   });
 });
 
