@@ -165,12 +165,13 @@ function __netifReceiveSkbCore(packet: SkBuff): number {
     if (dev.ptypeAll.length !== 0) {
       ptPrev = deliverList(skb, ptPrev, origDev, dev.ptypeAll, ETH_P_ALL);
     }
-    if (skb.vlanPresent && globals.vlanDoReceive !== null) {
+    if (skb.vlanPresent) {
+      // Taps see the tag, whatever becomes of it.
       if (ptPrev !== null) {
         deliverSkb(skb, ptPrev, origDev);
         ptPrev = null;
       }
-      const inner = globals.vlanDoReceive(skb);
+      const inner = globals.vlanDoReceive === null ? skb : globals.vlanDoReceive(skb);
       if (inner === null) return NET_RX_SUCCESS;
       if (inner.dev !== dev) {
         skb = inner;
