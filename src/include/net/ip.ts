@@ -2,6 +2,7 @@
  * IP's per-packet control block, the cookie of a datagram being sent, counters, and the small
  * functions that are inline in Linux. Counterpart of include/net/ip.h, include/net/inet_sock.h.
  */
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { Flowi4 } from '#include/net/flow.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
@@ -201,8 +202,22 @@ export class IpReplyArg {
   }
 }
 
+/** The numbers that stay the same while __ip_append_data() runs; in Linux its local variables. */
+export class IpAppendPlan {
+  dev: NetDevice | null = null;
+  mtu = 0;
+  /** Data go to pages, not to the head. */
+  paged = false;
+  hhLen = 0;
+  fragheaderlen = 0;
+  maxfraglen = 0;
+  /** MSG_* */
+  flags = 0;
+}
+
 /** Flow and cookie of one kind of sender, which is never entered twice at a time in a namespace. */
 export class IpSendScratch {
+  readonly plan: IpAppendPlan = new IpAppendPlan();
   readonly fl4: Flowi4 = new Flowi4();
   readonly ipc: IpcmCookie = new IpcmCookie();
 }

@@ -109,7 +109,7 @@ export function skbRecvDatagram(sk: Sock, flags: number): SkBuff | number {
 
 /** @kernel skb_free_datagram net/core/datagram.c */
 export function skbFreeDatagram(_sk: Sock, skb: SkBuff): void {
-  consumeSkb(skb);
+  consumeSkb(skb, 'skb_free_datagram');
 }
 
 /**

@@ -34,7 +34,7 @@ import { dstMtu, dstRelease, skbDstSet } from '#include/net/dst.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
 import { FLOWI_FLAG_ANYSRC, FLOWI_FLAG_KNOWN_NH, flowi4InitOutput } from '#include/net/flow.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
-import type { IpcmCookie, IpReplyArg } from '#include/net/ip.ts';
+import type { IpAppendPlan, IpcmCookie, IpReplyArg } from '#include/net/ip.ts';
 import {
   IP_MAX_MTU,
   IP_REPLY_ARG_NOSRCCHECK,
@@ -114,24 +114,12 @@ export function ipGenericGetfrag(
   return 0;
 }
 
-/** The numbers that stay the same while one call appends. */
-interface AppendPlan {
-  readonly rt: Rtable;
-  readonly dev: NetDevice;
-  readonly mtu: number;
-  readonly paged: boolean;
-  readonly hhLen: number;
-  readonly fragheaderlen: number;
-  readonly maxfraglen: number;
-  readonly flags: number;
-}
-
 /** Head room beyond the data for the link header's alignment. */
 const ALLOC_SLACK = 15;
 
 /** Does a new packet of `fraglen` octets keep its data in its head, and not in pages? */
-function isLinear(plan: AppendPlan, fraglen: number): boolean {
-  if ((plan.dev.features & NETIF_F_SG) === 0) return true;
+function isLinear(plan: IpAppendPlan, fraglen: number): boolean {
+  if (((plan.dev as NetDevice).features & NETIF_F_SG) === 0) return true;
   return !plan.paged && fraglen + plan.hhLen + ALLOC_SLACK < SKB_MAX_ALLOC;
 }
 
@@ -152,7 +140,7 @@ function allocFragment(sk: Sock, size: number, first: boolean): SkBuff | number 
 function appendNewSkb<T>(
   sk: Sock,
   queue: SkBuffHead,
-  plan: AppendPlan,
+  plan: IpAppendPlan,
   prev: SkBuff | null,
   getfrag: GetFrag<T>,
   from: T,
@@ -169,7 +157,8 @@ function appendNewSkb<T>(
   const fraglen = datalen + fragheaderlen;
   const pagedlen = isLinear(plan, fraglen) ? 0 : datalen - transhdrlen - fraggap;
   // Without scatter-gather whatever follows has to find room behind it.
-  const room = (plan.flags & MSG_MORE) !== 0 && (plan.dev.features & NETIF_F_SG) === 0;
+  const room =
+    (plan.flags & MSG_MORE) !== 0 && ((plan.dev as NetDevice).features & NETIF_F_SG) === 0;
   const alloclen = room ? mtu : fraglen - pagedlen;
   const skb = allocFragment(sk, alloclen + plan.hhLen + ALLOC_SLACK, transhdrlen !== 0);
   if (typeof skb === 'number') return skb;
@@ -226,14 +215,14 @@ function appendPages<T>(
 /** Adds `copy` octets to the last packet. Octets added, or a negative errno. */
 function appendToTail<T>(
   sk: Sock,
-  plan: AppendPlan,
+  plan: IpAppendPlan,
   skb: SkBuff,
   getfrag: GetFrag<T>,
   from: T,
   offset: number,
   copy: number,
 ): number {
-  if ((plan.dev.features & NETIF_F_SG) === 0 && skbTailroom(skb) >= copy) {
+  if (((plan.dev as NetDevice).features & NETIF_F_SG) === 0 && skbTailroom(skb) >= copy) {
     const off = skb.len;
     if (getfrag(from, skbPut(skb, copy), offset, copy, off, skb) < 0) {
       __skbTrim(skb, off);
@@ -245,12 +234,13 @@ function appendToTail<T>(
 }
 
 /** May the device compute the transport checksum of this datagram? */
-function csumModeFor(plan: AppendPlan, length: number, transhdrlen: number, gso: number): number {
-  const { dev, flags } = plan;
+function csumModeFor(plan: IpAppendPlan, length: number, transhdrlen: number, gso: number): number {
+  const { flags } = plan;
+  const { features } = plan.dev as NetDevice;
   const ok =
     transhdrlen !== 0 &&
     length + plan.fragheaderlen <= plan.mtu &&
-    (dev.features & (NETIF_F_HW_CSUM | NETIF_F_IP_CSUM)) !== 0 &&
+    (features & (NETIF_F_HW_CSUM | NETIF_F_IP_CSUM)) !== 0 &&
     ((flags & MSG_MORE) === 0 || gso !== 0);
   return ok ? CHECKSUM_PARTIAL : CHECKSUM_NONE;
 }
@@ -284,9 +274,14 @@ function __ipAppendData<T>(
     ipLocalError(sk, EMSGSIZE, fl4.daddr, inet.skcDport, mtu - optlen);
     return -EMSGSIZE;
   }
-  const hhLen = llReservedSpace(dev);
-  const paged = cork.gsoSize !== 0;
-  const plan = { rt, dev, mtu, paged, hhLen, fragheaderlen, maxfraglen, flags };
+  const { plan } = sk.net.ipv4.sendmsgScratch;
+  plan.dev = dev;
+  plan.mtu = mtu;
+  plan.paged = cork.gsoSize !== 0;
+  plan.hhLen = llReservedSpace(dev);
+  plan.fragheaderlen = fragheaderlen;
+  plan.maxfraglen = maxfraglen;
+  plan.flags = flags;
   let csummode = csumModeFor(plan, lengthIn, transhdrlenIn, cork.gsoSize);
   let length = lengthIn;
   let transhdrlen = transhdrlenIn;
