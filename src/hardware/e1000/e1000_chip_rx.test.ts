@@ -296,3 +296,16 @@ test('what waits is given back when the card is pulled out', () => {
     expect(rig.card.chip.rxFifoBytes).toBe(9000);
   });
 });
+
+test('a deaf receiver takes nothing, and a disabled one neither', () => {
+  withRig((rig) => {
+    rig.giveBuffers(4, ON);
+    rig.card.chip.faults.rxDead = true;
+    rig.arrive(frame(60));
+    rig.card.chip.faults.rxDead = false;
+    rig.giveBuffers(4, ON & ~E1000_RCTL_EN);
+    rig.arrive(frame(60));
+    expect(rig.read(E1000_TPR)).toBe(0);
+    expect(rig.read(E1000_RDH)).toBe(0);
+  });
+});
