@@ -23,6 +23,7 @@ import {
   SKB_DROP_REASON_IP_INVALID_SOURCE,
   SKB_DROP_REASON_IP_NOPROTO,
   SKB_DROP_REASON_NETFILTER_DROP,
+  SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_OTHERHOST,
   SKB_DROP_REASON_PKT_TOO_BIG,
   SKB_DROP_REASON_PKT_TOO_SMALL,
@@ -169,7 +170,7 @@ describe('options', () => {
   it('does not follow source routes unless told to', () => {
     const options = opts(131, 7, 4, 10, 1, 0, 2);
     m.rx(eth0, ipPacket({ ...good, options }));
-    expect(m.drops()).toEqual([SKB_DROP_REASON_IP_INHDR]);
+    expect(m.drops()).toEqual([SKB_DROP_REASON_NOT_SPECIFIED]);
     expect(eth1.take()).toEqual([]);
   });
 });

@@ -55,6 +55,7 @@ import {
   SKB_DROP_REASON_IP_NOPROTO,
   SKB_DROP_REASON_IP_RPFILTER,
   SKB_DROP_REASON_NOMEM,
+  SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_OTHERHOST,
   SKB_DROP_REASON_PKT_TOO_SMALL,
   SKB_DROP_REASON_UNICAST_IN_L2_MULTICAST,
@@ -167,7 +168,6 @@ export function ipLocalDeliver(skbIn: SkBuff): number {
 /**
  * Parses the options of a received packet. 0, or the reason to drop it.
  * @kernel ip_rcv_options net/ipv4/ip_input.c
- * @deviation the reason is IP_INHDR or NOMEM where Linux leaves it unspecified
  */
 function ipRcvOptions(skb: SkBuff, dev: NetDevice): number {
   const { net } = dev;
@@ -185,9 +185,9 @@ function ipRcvOptions(skb: SkBuff, dev: NetDevice): number {
   if (opt.srr !== 0) {
     const inDev = dev.ipPtr;
     if (inDev !== null && !inDevSourceRoute(inDev)) {
-      return SKB_DROP_REASON_IP_INHDR;
+      return SKB_DROP_REASON_NOT_SPECIFIED;
     }
-    if (ipOptionsRcvSrr(skb, dev) !== 0) return SKB_DROP_REASON_IP_INHDR;
+    if (ipOptionsRcvSrr(skb, dev) !== 0) return SKB_DROP_REASON_NOT_SPECIFIED;
   }
   return SKB_NOT_DROPPED_YET;
 }

@@ -20,8 +20,8 @@ import { inetSk } from '#include/net/inet_connection_sock.ts';
 import { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { csumSub } from '#lib/checksum.ts';
-import { mem, view } from '#mm/memory.ts';
+import { csumFold, csumSub } from '#lib/checksum.ts';
+import { mem, memops, view } from '#mm/memory.ts';
 import { skbCopyDatagramMsg } from '#net/core/datagram.ts';
 import { putCmsg, putCmsgInt, sockRecvTimestamp } from '#net/core/scm.ts';
 import { allocSkb, consumeSkb, kfreeSkb, skbClone, skbPull, skbPut } from '#net/core/skbuff.ts';
@@ -30,8 +30,20 @@ import { sockDequeueErrSkb, sockQueueErrSkb } from '#net/core/sock.ts';
 import { fibComputeSpecDst } from '#net/ipv4/fib_frontend_source.ts';
 import { ipOptionsEcho, ipOptionsUndo } from '#net/ipv4/ip_options.ts';
 import { EAGAIN } from '#uapi/errno.ts';
-import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, sockExtendedErr } from '#uapi/errqueue.ts';
-import { icmphdr } from '#uapi/icmp.ts';
+import {
+  SO_EE_ORIGIN_ICMP,
+  SO_EE_ORIGIN_LOCAL,
+  SO_EE_RFC4884_FLAG_INVALID,
+  sockExtendedErr,
+} from '#uapi/errqueue.ts';
+import {
+  ICMP_DEST_UNREACH,
+  ICMP_EXT_ORIG_DGRAM_MIN_LEN,
+  ICMP_EXT_VERSION,
+  ICMP_PARAMETERPROB,
+  ICMP_TIME_EXCEEDED,
+  icmphdr,
+} from '#uapi/icmp.ts';
 import {
   IP_CHECKSUM,
   IP_ORIGDSTADDR,
@@ -51,6 +63,9 @@ import {
   SKB_DROP_REASON_SOCKET_RCVBUFF,
 } from '#uapi/net_dropreason.ts';
 import { MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC, SOL_IP } from '#uapi/socket.ts';
+
+/** sizeof(struct icmp_ext_hdr), and of struct icmp_extobj_hdr. */
+const ICMP_EXT_HDR_LEN = 4;
 
 // Bits of InetSock.cmsgFlags: what a receiver wants to be told. @kernel IP_CMSG_PKTINFO include/net/inet_sock.h
 export const IP_CMSG_PKTINFO: number = 1 << 0;
@@ -170,6 +185,46 @@ export function ipCmsgRecv(msg: Msghdr, sk: Sock, skb: SkBuff): void {
 }
 
 /**
+ * Do the objects of an ICMP extension at `at` fill `len` octets, its checksum being right?
+ * @kernel ip_icmp_error_rfc4884_validate net/ipv4/icmp.c
+ * @rfc 4884#7
+ */
+function icmpExtensionValid(at: number, len: number): boolean {
+  if ((mem[at] as number) >> 4 !== ICMP_EXT_VERSION) return false;
+  const check = view.getUint16(at + 2);
+  if (check !== 0 && csumFold(memops.csumPartial(at, len, 0)) !== 0) return false;
+  for (let off = ICMP_EXT_HDR_LEN; off < len; ) {
+    if (off + ICMP_EXT_HDR_LEN > len) return false;
+    const objlen = view.getUint16(at + off);
+    if (objlen < ICMP_EXT_HDR_LEN || off + objlen > len) return false;
+    off += objlen;
+  }
+  return true;
+}
+
+/**
+ * Where, from `data` on, an extension follows the quoted datagram, as ee_data tells users: length in
+ * the low half, a flag above when it is not valid. 0: there is none.
+ * @kernel ip_icmp_error_rfc4884 net/ipv4/icmp.c
+ * @rfc 4884#5
+ */
+function icmpErrorRfc4884(skb: SkBuff, icmph: number): number {
+  if (!icmpExtendable(icmphdr.type(view, icmph))) return 0;
+  const headers = skb.data - (icmph + icmphdr.LEN);
+  const length = icmphdr.length(view, icmph) << 2;
+  if (length < ICMP_EXT_ORIG_DGRAM_MIN_LEN || length < headers) return 0;
+  const off = length - headers;
+  if (off + ICMP_EXT_HDR_LEN > skb.len || skb.dataLen !== 0) return 0;
+  const valid = icmpExtensionValid(skb.data + off, skb.len - off);
+  return off | (valid ? 0 : SO_EE_RFC4884_FLAG_INVALID << 16);
+}
+
+/** Types whose second word holds the length of the quoted datagram. */
+function icmpExtendable(type: number): boolean {
+  return type === ICMP_DEST_UNREACH || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB;
+}
+
+/**
  * Queues an ICMP error to the socket that sent the offending packet. `skb` is the ICMP message, its
  * `data` at the quoted IP header, `payload` the address of the quoted user data.
  * @kernel ip_icmp_error net/ipv4/ip_sockglue.c
@@ -195,6 +250,7 @@ export function ipIcmpError(
   ext.port = port;
   skbSetExtErr(skb, ext);
   if (payload - skb.data <= skb.len && skbPull(skb, payload - skb.data) !== 0) {
+    if (inetSk(sk).recverrRfc4884) ext.eeData = icmpErrorRfc4884(skb, icmph);
     skbResetTransportHeader(skb);
     if (sockQueueErrSkb(sk, skb) === 0) return;
     kfreeSkb(skb, SKB_DROP_REASON_SOCKET_RCVBUFF, 'ip_icmp_error');

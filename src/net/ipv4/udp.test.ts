@@ -19,6 +19,7 @@ import {
   IP_PKTINFO,
   IP_PMTUDISC_DO,
   IP_RECVERR,
+  IP_RECVERR_RFC4884,
   IP_RECVTOS,
   IP_RECVTTL,
   IP_TOS,
@@ -483,6 +484,29 @@ describe('errors from the network', () => {
     expect(sockExtendedErr.origin(v, 0)).toBe(SO_EE_ORIGIN_ICMP);
     expect(readSin(Uint8Array.from(data).subarray(16))).toBe('10.0.0.3:0');
     expect(m.sys.recvmsg(fd, msghdr([new Uint8Array(1)], 200), MSG_ERRQUEUE)).toBe(-EAGAIN);
+  });
+
+  it('tell where an extension begins (RFC 4884)', () => {
+    const fd = udp(7000);
+    opt(fd, SOL_IP, IP_RECVERR, 1);
+    opt(fd, SOL_IP, IP_RECVERR_RFC4884, 1);
+    const ask = (extension: number[]): number => {
+      m.sys.sendto(fd, new Uint8Array(200), 0, sin(PEER, 9));
+      const [sent] = eth0.take();
+      const quote = [...(sent as SeenPacket).bytes.subarray(0, 128), ...extension];
+      // 32 words of the datagram are quoted.
+      const payload = icmpBytes(ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 32 << 16, quote);
+      m.rx(eth0, ipPacket({ src: PEER, dst: HERE, proto: IPPROTO_ICMP, payload }));
+      recv(fd);
+      const msg = msghdr([new Uint8Array(300)], 200);
+      expect(m.sys.recvmsg(fd, msg, MSG_ERRQUEUE)).toBe(quote.length - 28);
+      const [[, , data] = [0, 0, []]] = cmsgs(msg);
+      return sockExtendedErr.data(new DataView(Uint8Array.from(data).buffer), 0);
+    };
+    const good = [0x20, 0, 0, 0, 0, 8, 1, 1, 9, 9, 9, 9];
+    expect(ask(good)).toBe(100);
+    expect(ask([...good.slice(0, 5), 9, ...good.slice(6)])).toBe(100 | (1 << 16));
+    expect(ask([])).toBe(0);
   });
 
   it('teach a connected socket the MTU of the path', () => {
