@@ -1,0 +1,38 @@
+/** Connect, one byte there, one back, close; the server closes first. Argument: the link. */
+import { EAGAIN } from '#uapi/errno.ts';
+import { SO_LINGER, SOL_SOCKET } from '#uapi/socket.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
+import { measure, report } from '../measure.ts';
+import { connect, type Link, listen, makeRig, must, step } from '../rig.ts';
+
+const rig = await makeRig(process.argv[2] as Link);
+const listener = listen(rig, 5003);
+const byte = Uint8Array.of(1);
+// Time-wait would use up the ports within a few seconds of processor time: the client resets.
+const noLinger = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
+
+function receive(sys: SyscallTable, fd: number): void {
+  let n = sys.recvfrom(fd, byte, 0, null);
+  while (n === -EAGAIN) {
+    step(rig.world);
+    n = sys.recvfrom(fd, byte, 0, null);
+  }
+  must(n, 'recv');
+}
+
+report(
+  measure('connections', () => {
+    for (let i = 0; i < 20; i++) {
+      const [client, server] = connect(rig, listener, 5003);
+      must(rig.client.sendto(client, byte, 0, null), 'send');
+      receive(rig.server, server);
+      must(rig.server.sendto(server, byte, 0, null), 'send');
+      receive(rig.client, client);
+      must(rig.client.setsockopt(client, SOL_SOCKET, SO_LINGER, noLinger), 'linger');
+      must(rig.client.close(client), 'close');
+      must(rig.server.close(server), 'close');
+    }
+    return 20;
+  }),
+);
+rig.end();

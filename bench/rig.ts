@@ -1,0 +1,124 @@
+/**
+ * Two ends of a softnet link for the cases: system calls of a task at each, and the world between.
+ * Everything is in virtual time; what a case measures is the processor time that the work took.
+ */
+import { Lab } from '#cli/lab.ts';
+import { turn } from '#cli/turn.ts';
+import { parseTopology } from '#sim/topology.ts';
+import type { World } from '#sim/world.ts';
+import { EAGAIN, EINPROGRESS } from '#uapi/errno.ts';
+import { AF_INET, SOCK_NONBLOCK, SOCK_STREAM } from '#uapi/socket.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
+import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
+
+export type Link = 'lo' | 'veth' | 'e1000';
+export const LINKS: readonly Link[] = ['lo', 'veth', 'e1000'];
+
+export interface Rig {
+  readonly world: World;
+  readonly client: SyscallTable;
+  readonly server: SyscallTable;
+  /** Address of the server as a number. */
+  readonly address: number;
+  /** Halts the machines. Throws when something is left. */
+  end(): void;
+}
+
+const NODES = {
+  lo: { a: {} },
+  veth: {
+    a: {
+      exec: [
+        'ip netns add b',
+        'ip link add v0 type veth peer name v1',
+        'ip link set v1 netns b',
+        'ip addr add 10.0.0.1/24 dev v0',
+        'ip link set v0 up',
+        'ip netns exec b ip addr add 10.0.0.2/24 dev v1',
+        'ip netns exec b ip link set v1 up',
+      ],
+    },
+  },
+  e1000: {
+    a: { exec: ['ip addr add 10.0.0.1/24 dev eth0', 'ip link set eth0 up'] },
+    b: { exec: ['ip addr add 10.0.0.2/24 dev eth0', 'ip link set eth0 up'] },
+  },
+} as const;
+
+/** Builds one of the links. */
+export async function makeRig(link: Link): Promise<Rig> {
+  const links =
+    link === 'e1000' ? [{ endpoints: ['a:eth0', 'b:eth0'], impairments: { delay: '1us' } }] : [];
+  const lab = new Lab(parseTopology({ topology: { nodes: NODES[link], links } }), {
+    seed: 'bench',
+    turn,
+  });
+  const { world } = lab;
+  await lab.setUp();
+  await world.runPrograms({ untilNs: world.nowNs + 3e9 });
+  const client = await taskOn(lab, 'a');
+  const server = await taskOn(lab, link === 'e1000' ? 'b' : 'a');
+  if (link === 'veth') must(server.setns('b'), 'setns');
+  return {
+    world,
+    client,
+    server,
+    address: link === 'lo' ? 0x7f000001 : 0x0a000002,
+    end: () => {
+      const left = world.halt();
+      if (Object.keys(left).length > 0) throw new Error(`left alive: ${JSON.stringify(left)}`);
+    },
+  };
+}
+
+/** The system calls of a task that lives as long as the world. */
+async function taskOn(lab: Lab, node: string): Promise<SyscallTable> {
+  let calls: SyscallTable | null = null;
+  lab.start(
+    node,
+    (p) => {
+      calls = p.sys;
+      return new Promise<number>(() => {});
+    },
+    ['bench'],
+  );
+  await lab.world.runPrograms({ untilNs: lab.world.nowNs + 1e6 });
+  if (calls === null) throw new Error('the task did not start');
+  return calls;
+}
+
+export function must(result: number, what: string): number {
+  if (result < 0) throw new Error(`${what}: errno ${-result}`);
+  return result;
+}
+
+/** Lets the next event happen; throws when there is none, since the case would never go on. */
+export function step(world: World): void {
+  if (!world.step()) throw new Error('the world has come to rest in the middle of a case');
+}
+
+export function listen(rig: Rig, port: number): number {
+  const fd = must(rig.server.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), 'socket');
+  must(rig.server.bind(fd, encodeSockaddr4(0, port)), 'bind');
+  must(rig.server.listen(fd, 4096), 'listen');
+  return fd;
+}
+
+/** Connects and accepts: both descriptors. */
+export function connect(
+  rig: Rig,
+  listener: number,
+  port: number,
+): [client: number, server: number] {
+  const fd = must(rig.client.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), 'socket');
+  const addr = encodeSockaddr4(rig.address, port);
+  let err = rig.client.connect(fd, addr);
+  let accepted = rig.server.accept4(listener, null, SOCK_NONBLOCK);
+  while (accepted === -EAGAIN) {
+    step(rig.world);
+    accepted = rig.server.accept4(listener, null, SOCK_NONBLOCK);
+  }
+  if (err === -EINPROGRESS) err = rig.client.connect(fd, addr);
+  must(err, 'connect');
+  return [fd, must(accepted, 'accept')];
+}
