@@ -12,8 +12,8 @@ export interface Figure {
 }
 
 /** Seconds that a case is measured; `SOFTNET_BENCH_SECONDS` overrides. */
-export const MEASURE_SECONDS: number = Number(process.env['SOFTNET_BENCH_SECONDS'] ?? '1.5');
-export const WARMUP_SECONDS: number = Math.min(0.5, MEASURE_SECONDS / 2);
+export const MEASURE_SECONDS: number = Number(process.env['SOFTNET_BENCH_SECONDS'] ?? '2');
+export const WARMUP_SECONDS: number = MEASURE_SECONDS * 0.75;
 
 /** Runs `work` (which returns how much it did) again and again: first to warm up, then measured. */
 export function measure(

@@ -3,12 +3,14 @@
  *
  * Counterpart of fs/nsfs.c and kernel/nsproxy.c. A task holds its namespace, and so does a name.
  */
-import { type DirectoryNode, readOnly } from '#fs/namei.ts';
+import type { DirectoryNode } from '#fs/namei.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { File, type FileOperations } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import { copyNetNs, getNet, INIT_NET_NAME, putNet } from '#net/core/net_namespace.ts';
-import { EBUSY, EINVAL, ENOENT, EPERM } from '#uapi/errno.ts';
+import { EBUSY, EINVAL, ENOENT, ENOTTY, EPERM } from '#uapi/errno.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '#uapi/poll.ts';
 import { CLONE_NEWNET, MNT_DETACH, MS_BIND } from '#uapi/unistd.ts';
 
 /** Where `ip netns` keeps its names. /var/run is /run. */
@@ -26,6 +28,20 @@ export function nsText(net: Net): string {
   return `net:[${PROC_NET_INIT_INO + net.nsid}]`;
 }
 
+/** A namespace as an open file. It has no content; whoever is given the descriptor asks for the namespace. */
+const nsFops: FileOperations = {
+  read: () => -EINVAL,
+  write: () => -EINVAL,
+  poll: () => POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM,
+  ioctl: () => -ENOTTY,
+  release: (file) => putNet(file.privateData as Net),
+};
+
+/** @kernel open_related_ns fs/nsfs.c */
+function nsOpen(net: Net, flags: number): File {
+  return new File(net.machine, nsFops, flags, getNet(net));
+}
+
 /** /run/netns. */
 export function netnsDirectory(machine: Machine): DirectoryNode {
   const names = machine.netGlobals.netnsNames;
@@ -34,7 +50,7 @@ export function netnsDirectory(machine: Machine): DirectoryNode {
     list: () => [...names.keys()].sort(),
     lookup: (name) => {
       const net = names.get(name);
-      return net === undefined ? null : readOnly(() => `${nsText(net)}\n`);
+      return net === undefined ? null : { kind: 'device', open: (flags) => nsOpen(net, flags) };
     },
   };
 }

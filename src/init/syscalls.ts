@@ -185,6 +185,7 @@ export function makeSyscalls(task: Task): SyscallTable {
   const { host } = machine;
   const enter = (): Task => {
     machine.enter(host.readClock());
+    machine.tasks.current = task;
     return task;
   };
   getNet(task.net);

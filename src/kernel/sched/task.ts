@@ -38,6 +38,8 @@ export class TaskTable {
   private nextPid: number;
   /** Callbacks of woken tasks, in order. */
   readonly runQueue: (() => void)[];
+  /** The task whose system call runs. @kernel current include/asm-generic/current.h */
+  current: Task | null;
   /** Callbacks run since boot: the host sees by it whether programs have work to do. */
   wakeUps: number;
 
@@ -45,6 +47,7 @@ export class TaskTable {
     this.tasks = new Map();
     this.nextPid = 1;
     this.runQueue = [];
+    this.current = null;
     this.wakeUps = 0;
   }
 

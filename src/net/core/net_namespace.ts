@@ -149,6 +149,15 @@ export function getNetNsById(machine: Machine, nsid: number): Net | null {
   return machine.netGlobals.netnsList.find((net) => net.nsid === nsid) ?? null;
 }
 
+/**
+ * The namespace that a descriptor of the calling task stands for; null: it stands for none.
+ * @kernel get_net_ns_by_fd net/core/net_namespace.c
+ */
+export function getNetNsByFd(machine: Machine, fd: number): Net | null {
+  const target = machine.tasks.current?.files.get(fd)?.privateData;
+  return target instanceof Net ? target : null;
+}
+
 /** @kernel net_eq include/net/net_namespace.h */
 export function netEq(a: Net, b: Net): boolean {
   return a === b;

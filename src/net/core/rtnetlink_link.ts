@@ -44,7 +44,7 @@ import {
   registerNetdeviceNotifier,
 } from '#net/core/dev.ts';
 import { devChangeNetNamespace, freeNetdev, registerNetdevice } from '#net/core/dev_register.ts';
-import { getNetNsById } from '#net/core/net_namespace.ts';
+import { getNetNsByFd, getNetNsById } from '#net/core/net_namespace.ts';
 import {
   rtnlHasListeners,
   rtnlLinkOpsGet,
@@ -437,7 +437,9 @@ function setOperstate(dev: NetDevice, transition: number): void {
 
 /** The namespace a request moves the device to; undefined: it stays; null: there is none such. */
 function targetNet(net: Net, tb: NlattrTable): Net | null | undefined {
-  const id = tb[IFLA_TARGET_NETNSID] ?? tb[IFLA_NET_NS_FD];
+  const fd = tb[IFLA_NET_NS_FD];
+  if (fd !== undefined) return getNetNsByFd(net.machine, nlaGetU32(fd));
+  const id = tb[IFLA_TARGET_NETNSID];
   if (id !== undefined) return getNetNsById(net.machine, nlaGetU32(id));
   const pid = tb[IFLA_NET_NS_PID];
   if (pid === undefined) return undefined;
