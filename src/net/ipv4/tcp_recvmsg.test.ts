@@ -195,3 +195,24 @@ describe('TCP_INQ', () => {
     reset(fd, 7);
   });
 });
+
+describe('a window without scaling', () => {
+  it('moves in whole segments', () => {
+    rig.machine.initNet.ipv4.sysctlTcpWindowScaling = 0;
+    const fd = connected();
+    const mss = 1000;
+    let seq = 1;
+    const windows: number[] = [];
+    for (let i = 0; i < 30; i++) {
+      rig.inject({ flags: 'P.', seq, ack: 1, win: 1000, data: mss });
+      seq += mss;
+      if (i % 3 === 2) rig.read(fd);
+      for (const s of rig.sent()) windows.push(s.win);
+    }
+    // First the window of the SYN-ACK runs down; what is offered anew is whole segments.
+    expect(windows.length).toBeGreaterThan(15);
+    expect(windows.slice(-8).map((win) => win % mss)).toEqual(new Array(8).fill(0));
+    rig.inject({ flags: 'R', seq });
+    rig.close(fd);
+  });
+});
