@@ -27,6 +27,7 @@ import {
   tcpInitWl,
   tcpJiffies32,
   tcpPawsReject,
+  tcpReceiveWindow,
   tcpRtoMax,
   tcpSndCwndSet,
   tcpTimeStampTs,
@@ -150,6 +151,8 @@ const FAST_SHORT = 4;
 function tcpRcvFastData(sk: Sock, skb: SkBuff, headerLen: number, hasTstamp: boolean): number {
   const tp = tcpSk(sk);
   if (tcpChecksumComplete(skb)) return FAST_CSUM;
+  // Reaches beyond what was offered: the full check decides.
+  if (after(skb.tcpCb.endSeq, (tp.rcvNxt + tcpReceiveWindow(tp)) | 0)) return FAST_NO;
   if (skb.truesize > sk.skForwardAlloc) return FAST_STEP5;
   let flag = 0;
   if (hasTstamp && tp.rcvNxt === tp.rcvWup) flag = tcpReplaceTsRecentFast(tp);
