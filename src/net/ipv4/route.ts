@@ -424,18 +424,10 @@ export function ipRouteInput(
 
 // Output.
 
-/** May the route be kept, and where is the one that is? Null: make one. */
-function cachedOutput(
-  nhc: FibNh,
-  fnhe: FibNhException | null,
-  fl4: Flowi4,
-): { doCache: boolean; rt: Rtable | null } {
-  if (fnhe !== null) return { doCache: true, rt: fnhe.fnheRthOutput };
-  const viaGateway = nhc.fibNhGwFamily !== 0 && nhc.fibNhScope === RT_SCOPE_LINK;
-  if ((fl4.flowi4Flags & FLOWI_FLAG_KNOWN_NH) !== 0 && !viaGateway) {
-    return { doCache: false, rt: null };
-  }
-  return { doCache: true, rt: nhc.rthOutput };
+/** May the route of this flow be kept with its hop? Not one that goes by a hop of the user's own. */
+function mayKeep(nhc: FibNh, fnhe: FibNhException | null, fl4: Flowi4): boolean {
+  if (fnhe !== null || (fl4.flowi4Flags & FLOWI_FLAG_KNOWN_NH) === 0) return true;
+  return nhc.fibNhGwFamily !== 0 && nhc.fibNhScope === RT_SCOPE_LINK;
 }
 
 /** @kernel __mkroute_output net/ipv4/route.c */
@@ -496,10 +488,10 @@ function outputRoute(
   if (fi !== null) {
     const nhc = res.nhc as FibNh;
     fnhe = findException(net, nhc, fl4.daddr);
+    doCache &&= mayKeep(nhc, fnhe, fl4);
     if (doCache) {
-      const cached = cachedOutput(nhc, fnhe, fl4);
-      doCache = cached.doCache;
-      if (rtCacheValid(cached.rt) && dstHoldSafe(cached.rt)) return cached.rt;
+      const rt = fnhe !== null ? fnhe.fnheRthOutput : nhc.rthOutput;
+      if (rtCacheValid(rt) && dstHoldSafe(rt)) return rt;
     }
   }
   const rth = rtDstAlloc(devOut, flags, type, inDevNoxfrm(inDev));
