@@ -115,6 +115,10 @@ export class InDevice {
   mrIfcTimer: TimerList<InDevice> | null;
   mrGqRunning: boolean;
   mrIfcCount: number;
+  /** The device's MTU before its last change, for path MTUs that were learned from it. */
+  oldMtu: number;
+  /** IFF_NOARP as ARP last saw it. */
+  noarp: boolean;
   /** Takes the sysctls of this device away; null: there are none. */
   sysctlUnregister: (() => void) | null;
 
@@ -137,6 +141,8 @@ export class InDevice {
     this.mrIfcTimer = null;
     this.mrGqRunning = false;
     this.mrIfcCount = 0;
+    this.oldMtu = 0;
+    this.noarp = false;
     this.sysctlUnregister = null;
   }
 }

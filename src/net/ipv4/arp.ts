@@ -333,6 +333,11 @@ function arpNetdevEvent(tbl: NeighTable, event: number, dev: NetDevice): number 
     neighChangeaddr(tbl, dev);
     rtCacheFlush(dev.net);
   } else if (event === NETDEV_CHANGE) {
+    const noarp = (dev.flags & IFF_NOARP) !== 0;
+    if (dev.ipPtr !== null && dev.ipPtr.noarp !== noarp) {
+      dev.ipPtr.noarp = noarp;
+      neighChangeaddr(tbl, dev);
+    }
     const evict = dev.ipPtr === null || inDevArpEvictNocarrier(dev.ipPtr);
     if (evict && !netifCarrierOk(dev)) neighCarrierDown(tbl, dev);
   }

@@ -18,7 +18,7 @@ import { devinetSysctlRegister, devinetSysctlUnregister } from '#net/ipv4/devine
 import { fibAddIfaddr, fibDelIfaddr } from '#net/ipv4/fib_frontend_ifaddr.ts';
 import { ipMcDestroyDev, ipMcInitDev, ipMcUp } from '#net/ipv4/igmp.ts';
 import { EEXIST, EINVAL } from '#uapi/errno.ts';
-import { IFF_UP } from '#uapi/if.ts';
+import { IFF_NOARP, IFF_UP } from '#uapi/if.ts';
 import {
   IFA_F_DADFAILED,
   IFA_F_HOMEADDRESS,
@@ -144,6 +144,7 @@ export function inetdevInit(dev: NetDevice): InDevice {
   const { net } = dev;
   const inDev = new InDevice(dev);
   inDev.cnf.set(net.ipv4.devconfDflt);
+  inDev.noarp = (dev.flags & IFF_NOARP) !== 0;
   const tbl = net.machine.netGlobals.arpTbl;
   if (tbl !== null) inDev.arpParms = neighParmsAlloc(dev, tbl);
   inDevHoldDev(inDev);

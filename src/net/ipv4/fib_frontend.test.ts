@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { inNtop4 } from '#lib/parse_addr.ts';
+import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
 import {
   type Attr,
@@ -200,6 +201,23 @@ describe('routes of addresses', () => {
     expect(inetAddrType(m.net, ip('10.0.0.1'))).toBe(RTN_LOCAL);
     m.setUp(eth0, true);
     expect(show()).toContain('10.0.0.0/24 dev eth0 src 10.0.0.1');
+  });
+
+  it('are marked while the carrier is gone, and unused when told so', () => {
+    add('192.0.2.0/24', { via: '10.0.0.9' });
+    const carrier = (on: boolean): void => {
+      if (on) netifCarrierOn(eth0);
+      else netifCarrierOff(eth0);
+      m.run(2e9);
+    };
+    carrier(false);
+    expect(show()[0]).toBe('10.0.0.0/24 dev eth0 src 10.0.0.1 linkdown');
+    expect(get('192.0.2.1')).toBe('192.0.2.1/32 via 10.0.0.9 dev eth0 src 10.0.0.1');
+    m.net.sysctl.write('net/ipv4/conf/eth0/ignore_routes_with_linkdown', '1');
+    expect(show()[0]).toBe('10.0.0.0/24 dev eth0 src 10.0.0.1 dead linkdown');
+    expect(get('192.0.2.1')).toBe(-ENETUNREACH);
+    carrier(true);
+    expect(get('192.0.2.1')).toBe('192.0.2.1/32 via 10.0.0.9 dev eth0 src 10.0.0.1');
   });
 
   it('tell what an address is', () => {

@@ -11,6 +11,7 @@ import {
   NETDEV_CHANGEMTU,
   NETDEV_CHANGEUPPER,
   NETDEV_DOWN,
+  NETDEV_PRECHANGEMTU,
   NETDEV_UNREGISTER,
   NETDEV_UP,
   type NetDevice,
@@ -433,8 +434,11 @@ function fibNetdevEvent(event: number, dev: NetDevice): number {
       else fibSyncDownDev(dev, event, false);
       rtCacheFlush(net);
       break;
+    case NETDEV_PRECHANGEMTU:
+      inDev.oldMtu = dev.mtu;
+      break;
     case NETDEV_CHANGEMTU:
-      fibSyncMtu(dev, 0);
+      fibSyncMtu(dev, inDev.oldMtu);
       rtCacheFlush(net);
       break;
     case NETDEV_CHANGEUPPER:

@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { csumFold, csumPartial } from '#lib/checksum.ts';
 import { addrBytes, MS, NlMachine, SEC, type WireDevice } from '#net/ipv4/testing/nl_machine.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENODEV } from '#uapi/errno.ts';
-import { IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP } from '#uapi/in.ts';
+import {
+  IP_ADD_MEMBERSHIP,
+  IP_ADD_SOURCE_MEMBERSHIP,
+  IP_BLOCK_SOURCE,
+  IP_DROP_MEMBERSHIP,
+  IP_DROP_SOURCE_MEMBERSHIP,
+  IP_UNBLOCK_SOURCE,
+} from '#uapi/in.ts';
 import { NLM_F_CREATE } from '#uapi/netlink.ts';
 import { RTM_NEWADDR } from '#uapi/rtnetlink.ts';
 import { AF_INET, SOCK_DGRAM } from '#uapi/socket.ts';
@@ -97,6 +104,42 @@ describe('memberships of sockets', () => {
     m.sys.close(fd);
     expect(groups()).toEqual(before);
     fd = m.sys.socket(AF_INET, SOCK_DGRAM, 0);
+  });
+
+  it('let in the sources that they name, or keep them out', () => {
+    const source = (option: number, from: string): number =>
+      m.sys.setsockopt(
+        fd,
+        0,
+        option,
+        Uint8Array.from([...addrBytes('239.1.2.3'), ...addrBytes('10.0.0.1'), ...addrBytes(from)]),
+      );
+    const port = new Uint8Array(16);
+    port.set([2, 0, 0x12, 0x34]);
+    expect(m.sys.bind(fd, port)).toBe(0);
+    const arrives = (from: string): boolean => {
+      const udp = [0x10, 0, 0x12, 0x34, 0, 9, 0, 0, 65];
+      const header = [0x45, 0, 0, 29, 0, 0, 0, 0, 9, 17, 0, 0];
+      const packet = Uint8Array.from([...header, ...addrBytes(from), ...addrBytes('239.1.2.3')]);
+      const check = csumFold(csumPartial(packet, 0, 20, 0));
+      packet[10] = check >> 8;
+      packet[11] = check & 255;
+      const link = [1, 0, 0x5e, 1, 2, 3, 2, 0, 0, 0, 0, 0x99, 8, 0];
+      wire.receive(Uint8Array.from([...link, ...packet, ...udp]));
+      return m.sys.recvfrom(fd, new Uint8Array(10), 0x40, null) === 1;
+    };
+    expect(source(IP_BLOCK_SOURCE, '10.0.0.2')).toBe(-EINVAL);
+    expect(source(IP_ADD_SOURCE_MEMBERSHIP, '10.0.0.2')).toBe(0);
+    expect(source(IP_ADD_SOURCE_MEMBERSHIP, '10.0.0.2')).toBe(-EADDRNOTAVAIL);
+    expect([arrives('10.0.0.2'), arrives('10.0.0.3')]).toEqual([true, false]);
+    expect(source(IP_BLOCK_SOURCE, '10.0.0.3')).toBe(-EINVAL);
+    expect(source(IP_DROP_SOURCE_MEMBERSHIP, '10.0.0.2')).toBe(0);
+    expect(leave('239.1.2.3')).toBe(-EADDRNOTAVAIL);
+    expect(join('239.1.2.3')).toBe(0);
+    expect(source(IP_BLOCK_SOURCE, '10.0.0.2')).toBe(0);
+    expect([arrives('10.0.0.2'), arrives('10.0.0.3')]).toEqual([false, true]);
+    expect(source(IP_UNBLOCK_SOURCE, '10.0.0.2')).toBe(0);
+    expect(arrives('10.0.0.2')).toBe(true);
   });
 
   it('show under /proc/net', () => {

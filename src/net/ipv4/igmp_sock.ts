@@ -13,7 +13,14 @@ import { inetdevByIndex, ipDevFind } from '#net/ipv4/devinet.ts';
 import { ipMcDecGroup, ipMcIncGroup } from '#net/ipv4/igmp.ts';
 import { ipRouteOutputKey, ipRtPut } from '#net/ipv4/route.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENODEV } from '#uapi/errno.ts';
-import { ipv4IsMulticast, MCAST_EXCLUDE, MCAST_INCLUDE } from '#uapi/in.ts';
+import {
+  IP_ADD_SOURCE_MEMBERSHIP,
+  IP_BLOCK_SOURCE,
+  IP_DROP_SOURCE_MEMBERSHIP,
+  ipv4IsMulticast,
+  MCAST_EXCLUDE,
+  MCAST_INCLUDE,
+} from '#uapi/in.ts';
 
 /** A group, and the device by index or by one of its addresses. @kernel ip_mreqn include/uapi/linux/in.h */
 export interface IpMreq {
@@ -37,6 +44,11 @@ function ipMcFindDev(net: Net, mreq: IpMreq): InDevice | null {
 
 /** 0, -ENODEV, -EADDRINUSE when the socket has joined before, -ENOBUFS at the limit. @kernel ip_mc_join_group net/ipv4/igmp.c */
 export function ipMcJoinGroup(sk: Sock, mreq: IpMreq): number {
+  return joinGroup(sk, mreq, MCAST_EXCLUDE);
+}
+
+/** @kernel __ip_mc_join_group net/ipv4/igmp.c */
+function joinGroup(sk: Sock, mreq: IpMreq, mode: number): number {
   const inet = sk as InetSock;
   const { net } = sk;
   const { multiaddr } = mreq;
@@ -50,7 +62,7 @@ export function ipMcJoinGroup(sk: Sock, mreq: IpMreq): number {
     count++;
   }
   if (count >= net.ipv4.sysctlIgmpMaxMemberships) return -ENOBUFS;
-  const iml = new IpMcSocklist(multiaddr, ifindex, mreq.address, MCAST_EXCLUDE);
+  const iml = new IpMcSocklist(multiaddr, ifindex, mreq.address, mode);
   iml.next = inet.mcList;
   inet.mcList = iml;
   ipMcIncGroup(inDev, multiaddr);
@@ -79,6 +91,54 @@ export function ipMcLeaveGroup(sk: Sock, mreq: IpMreq): number {
     return 0;
   }
   return -EADDRNOTAVAIL;
+}
+
+/** Adds a source to the list of a membership, or takes it out. */
+function changeSources(
+  sk: Sock,
+  mreq: IpMreq,
+  pmc: IpMcSocklist,
+  source: number,
+  add: boolean,
+): number {
+  const at = pmc.sflist.indexOf(source);
+  if (add) {
+    if (pmc.sflist.length >= sk.net.ipv4.sysctlIgmpMaxMsf) return -ENOBUFS;
+    if (at >= 0) return -EADDRNOTAVAIL;
+    pmc.sflist.push(source);
+    return 0;
+  }
+  if (at < 0) return -EADDRNOTAVAIL;
+  // Nobody left to listen to: that is leaving the group.
+  if (pmc.sfmode === MCAST_INCLUDE && pmc.sflist.length === 1) return ipMcLeaveGroup(sk, mreq);
+  pmc.sflist.splice(at, 1);
+  return 0;
+}
+
+/**
+ * Lets one source in or keeps it out, by IP_ADD_SOURCE_MEMBERSHIP, IP_BLOCK_SOURCE and their
+ * opposites. The socket must have joined, and its filter must be of the same mode or empty.
+ * @kernel ip_mc_source net/ipv4/igmp.c
+ */
+export function ipMcSource(sk: Sock, optname: number, mreq: IpMreq, source: number): number {
+  const include = optname === IP_ADD_SOURCE_MEMBERSHIP || optname === IP_DROP_SOURCE_MEMBERSHIP;
+  const omode = include ? MCAST_INCLUDE : MCAST_EXCLUDE;
+  if (!ipv4IsMulticast(mreq.multiaddr)) return -EINVAL;
+  if (optname === IP_ADD_SOURCE_MEMBERSHIP) {
+    const err = joinGroup(sk, mreq, MCAST_INCLUDE);
+    if (err !== 0 && err !== -EADDRINUSE) return err;
+  }
+  const inDev = ipMcFindDev(sk.net, mreq);
+  if (inDev === null) return -ENODEV;
+  let pmc = (sk as InetSock).mcList;
+  while (pmc !== null && !fits(pmc, mreq, inDev.dev.ifindex)) pmc = pmc.next;
+  if (pmc === null) return -EINVAL;
+  if (pmc.sfmode !== omode) {
+    if (pmc.sflist.length > 0) return -EINVAL;
+    pmc.sfmode = omode;
+  }
+  const add = optname === IP_ADD_SOURCE_MEMBERSHIP || optname === IP_BLOCK_SOURCE;
+  return changeSources(sk, mreq, pmc, source, add);
 }
 
 /** The socket is being closed. @kernel ip_mc_drop_socket net/ipv4/igmp.c */

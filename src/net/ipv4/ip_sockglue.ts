@@ -8,7 +8,7 @@ import type { InetSock, Sock } from '#include/net/sock.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { lockSock, releaseSock, skDstReset, skErrorQueuePurge } from '#net/core/sock.ts';
 import { ipDevFind } from '#net/ipv4/devinet.ts';
-import { type IpMreq, ipMcJoinGroup, ipMcLeaveGroup } from '#net/ipv4/igmp_sock.ts';
+import { type IpMreq, ipMcJoinGroup, ipMcLeaveGroup, ipMcSource } from '#net/ipv4/igmp_sock.ts';
 import { ipOptionsGet } from '#net/ipv4/ip_options.ts';
 import {
   IP_CMSG_CHECKSUM,
@@ -25,9 +25,12 @@ import { rtTos2priority } from '#net/ipv4/route.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOENT, ENOPROTOOPT, EPROTO } from '#uapi/errno.ts';
 import {
   IP_ADD_MEMBERSHIP,
+  IP_ADD_SOURCE_MEMBERSHIP,
   IP_BIND_ADDRESS_NO_PORT,
+  IP_BLOCK_SOURCE,
   IP_CHECKSUM,
   IP_DROP_MEMBERSHIP,
+  IP_DROP_SOURCE_MEMBERSHIP,
   IP_FREEBIND,
   IP_HDRINCL,
   IP_LOCAL_PORT_RANGE,
@@ -55,6 +58,7 @@ import {
   IP_TOS,
   IP_TRANSPARENT,
   IP_TTL,
+  IP_UNBLOCK_SOURCE,
   IP_UNICAST_IF,
   IPPROTO_RAW,
   ipMreqn,
@@ -63,6 +67,9 @@ import {
 } from '#uapi/in.ts';
 import { INET_ECN_MASK, MAX_IPOPTLEN } from '#uapi/ip.ts';
 import { AF_INET, SOCK_RAW, SOCK_STREAM, SOL_IP } from '#uapi/socket.ts';
+
+/** sizeof(struct ip_mreq_source): group, address of the device, source. */
+const IP_MREQ_SOURCE_LEN = 12;
 
 /** sizeof(struct group_req): index, padding, sockaddr_storage. */
 const GROUP_REQ_LEN = 136;
@@ -181,6 +188,14 @@ function setMembership(sk: Sock, optname: number, optval: Uint8Array): number {
   const mreq = mreqOf(optval);
   if (mreq === null) return -EINVAL;
   return optname === IP_ADD_MEMBERSHIP ? ipMcJoinGroup(sk, mreq) : ipMcLeaveGroup(sk, mreq);
+}
+
+/** One source of a group, by struct ip_mreq_source. */
+function setSource(sk: Sock, optname: number, optval: Uint8Array): number {
+  if (optval.length !== IP_MREQ_SOURCE_LEN) return -EINVAL;
+  const v = new DataView(optval.buffer, optval.byteOffset, optval.byteLength);
+  const mreq: IpMreq = { multiaddr: v.getUint32(0), address: v.getUint32(4), ifindex: 0 };
+  return ipMcSource(sk, optname, mreq, v.getUint32(8));
 }
 
 /** The same by struct group_req. @kernel ip_mcast_join_leave net/ipv4/ip_sockglue.c */
@@ -317,6 +332,11 @@ function doIpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
     case IP_ADD_MEMBERSHIP:
     case IP_DROP_MEMBERSHIP:
       return setMembership(sk, optname, optval);
+    case IP_BLOCK_SOURCE:
+    case IP_UNBLOCK_SOURCE:
+    case IP_ADD_SOURCE_MEMBERSHIP:
+    case IP_DROP_SOURCE_MEMBERSHIP:
+      return setSource(sk, optname, optval);
     case MCAST_JOIN_GROUP:
     case MCAST_LEAVE_GROUP:
       return setGroup(sk, optname, optval);
@@ -332,6 +352,10 @@ function setsockoptNeedsRtnl(optname: number): boolean {
   switch (optname) {
     case IP_ADD_MEMBERSHIP:
     case IP_DROP_MEMBERSHIP:
+    case IP_BLOCK_SOURCE:
+    case IP_UNBLOCK_SOURCE:
+    case IP_ADD_SOURCE_MEMBERSHIP:
+    case IP_DROP_SOURCE_MEMBERSHIP:
     case MCAST_JOIN_GROUP:
     case MCAST_LEAVE_GROUP:
     case IP_ROUTER_ALERT:
