@@ -1,17 +1,21 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { LOCAL, REMOTE, TcpRig, type TcpRigOptions } from '#net/ipv4/testing/tcp_rig.ts';
 import { ECONNREFUSED, ECONNRESET, EPIPE } from '#uapi/errno.ts';
+import { IP_MINTTL } from '#uapi/in.ts';
 import {
+  LINUX_MIB_BEYOND_WINDOW,
+  LINUX_MIB_PAWSACTIVEREJECTED,
   LINUX_MIB_PAWSESTABREJECTED,
   LINUX_MIB_TCPACKSKIPPEDSEQ,
   LINUX_MIB_TCPCHALLENGEACK,
   LINUX_MIB_TCPHPACKS,
   LINUX_MIB_TCPHPHITS,
+  LINUX_MIB_TCPMINTTLDROP,
   LINUX_MIB_TCPPUREACKS,
   LINUX_MIB_TCPSYNCHALLENGE,
   LINUX_MIB_TIMEWAITED,
 } from '#uapi/snmp.ts';
-import { MSG_OOB } from '#uapi/socket.ts';
+import { MSG_OOB, SO_RCVBUF, SOL_IP, SOL_SOCKET } from '#uapi/socket.ts';
 import {
   TCP_CLOSE,
   TCP_CLOSE_WAIT,
@@ -161,6 +165,33 @@ describe('connect', () => {
     expect(r.sock(fd).skcState).toBe(TCP_ESTABLISHED);
   });
 
+  it('resets a SYN-ACK that echoes a time before the SYN', () => {
+    const r = rig();
+    const fd = r.connect();
+    const tsval = r.sent()[0]?.tsval ?? 0;
+    const answer = (tsecr: number): void =>
+      r.inject({ flags: 'S.', ack: 1, win: 1000, options: `mss 1460,sackOK,TS 5:${tsecr >>> 0}` });
+    answer(tsval - 1);
+    expect(r.mib(LINUX_MIB_PAWSACTIVEREJECTED)).toBe(1);
+    expect(r.sent()[0]?.flags).toBe('R');
+    answer(tsval);
+    expect(r.sock(fd).skcState).toBe(TCP_ESTABLISHED);
+  });
+
+  it('starts with one segment when the SYN was lost twice, with ten when once', () => {
+    for (const [wait, cwnd] of [
+      [1100, 10],
+      [3300, 1],
+    ] as const) {
+      const r = rig();
+      const fd = r.connect();
+      r.advance(wait);
+      r.sent();
+      r.inject({ flags: 'S.', ack: 1, win: 1000, options: 'mss 1460' });
+      expect(r.sock(fd).sndCwnd).toBe(cwnd);
+    }
+  });
+
   it('opens from both sides at once', () => {
     const r = rig();
     const fd = r.connect();
@@ -259,6 +290,40 @@ describe('data', () => {
     expect(r.sent().at(-1)?.options).toBe('nop,nop,sack 20:23 20:23');
   });
 
+  it('reports no duplicates when tcp_dsack is off', () => {
+    const r = rig();
+    r.machine.initNet.ipv4.sysctlTcpDsack = 0;
+    r.accepted();
+    r.inject({ flags: '.', seq: 1, ack: 1, win: 1000, data: bytes('hello') });
+    r.inject({ flags: '.', seq: 1, ack: 1, win: 1000, data: bytes('hello') });
+    expect(r.sent().at(-1)?.options).toBe('');
+  });
+
+  it('learns the RTT from the echo of its ACKs, and lets the buffer grow with the reader', () => {
+    const r = rig();
+    const { fd } = r.accepted('mss 1460,sackOK,TS 100:0,nop,wscale 7');
+    const sk = r.sock(fd);
+    const rcvbuf = sk.skRcvbuf;
+    let seq = 1;
+    let tsecr = 0;
+    let burst = 10;
+    for (let round = 0; round < 12; round++) {
+      for (let i = 0; i < burst; i++) {
+        const options = `nop,nop,TS ${200 + round}:${tsecr}`;
+        r.inject({ flags: '.', seq, ack: 1, win: 1000, data: 1448, options });
+        seq += 1448;
+        // A reader who keeps up; data that waits would count against it.
+        r.read(fd);
+      }
+      tsecr = r.sent().at(-1)?.tsval ?? 0;
+      r.advance(40);
+      burst = Math.min(burst * 2, Math.floor(sk.rcvWnd / 1448));
+    }
+    expect(sk.rcvRttEstRttUs / 8).toBeGreaterThan(38_000);
+    expect(sk.rcvRttEstRttUs / 8).toBeLessThan(42_000);
+    expect(sk.skRcvbuf).toBeGreaterThan(4 * rcvbuf);
+  });
+
   it('joins overlapping segments to the bytes first received', () => {
     const r = rig();
     const { fd } = r.accepted();
@@ -302,6 +367,49 @@ describe('what is not acceptable', () => {
     r.inject({ flags: 'R', seq: 1 });
     expect(r.read(fd)).toBe(-ECONNRESET);
     expect(r.sock(fd).skcState).toBe(TCP_CLOSE);
+  });
+
+  it('believes a RST at the end of what was SACKed', () => {
+    const r = rig();
+    const { fd } = r.accepted();
+    r.inject({ flags: '.', seq: 11, ack: 1, win: 1000, data: 10 });
+    r.inject({ flags: 'R', seq: 20 });
+    expect(r.sock(fd).skcState).toBe(TCP_ESTABLISHED);
+    r.inject({ flags: 'R', seq: 21 });
+    expect(r.sock(fd).skcState).toBe(TCP_CLOSE);
+  });
+
+  it('drops segments that came too far, with IP_MINTTL', () => {
+    const r = rig();
+    const { fd } = r.accepted();
+    r.setInt(fd, SOL_IP, IP_MINTTL, 255);
+    r.inject({ flags: '.', seq: 1, ack: 1, win: 1000, data: 5 });
+    expect(r.mib(LINUX_MIB_TCPMINTTLDROP)).toBe(1);
+    r.inject({ flags: '.', seq: 1, ack: 1, win: 1000, data: 5, ttl: 255 });
+    expect((r.read(fd) as Uint8Array).length).toBe(5);
+  });
+
+  it('drops data into a closed window, acknowledging it', () => {
+    const r = rig();
+    const lfd = r.listen();
+    r.setInt(lfd, SOL_SOCKET, SO_RCVBUF, 5000);
+    r.inject({ flags: 'S', options: 'mss 1460' });
+    r.sent();
+    r.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
+    const fd = r.accept(lfd);
+    let seq = 1;
+    for (let i = 0; i < 40 && r.mib(LINUX_MIB_BEYOND_WINDOW) === 0; i++) {
+      const last = r.sent().at(-1);
+      const room = last === undefined ? 1000 : last.ack + last.win - seq;
+      const len = Math.max(1, Math.min(1000, room));
+      r.inject({ flags: '.', seq, ack: 1, win: 1000, data: len });
+      seq = ((r.sock(fd).rcvNxt - r.peerIsn) | 0) >>> 0;
+      r.advance(50);
+    }
+    expect(r.mib(LINUX_MIB_BEYOND_WINDOW)).toBe(1);
+    const answer = r.sent().at(-1);
+    expect([answer?.ack, answer?.win]).toEqual([seq, 0]);
+    expect((r.read(fd) as Uint8Array).length).toBe(seq - 1);
   });
 
   it('challenges a SYN, and no more than two a second', () => {

@@ -7,6 +7,7 @@ import { LOCAL, REMOTE, TcpRig, type TcpRigOptions } from '#net/ipv4/testing/tcp
 import { EALREADY, ECONNREFUSED, EHOSTUNREACH } from '#uapi/errno.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import {
+  LINUX_MIB_LISTENDROPS,
   LINUX_MIB_OFOPRUNED,
   LINUX_MIB_OUTOFWINDOWICMPS,
   LINUX_MIB_PRUNECALLED,
@@ -84,6 +85,20 @@ describe('ICMP errors', () => {
     expect(r.mib(LINUX_MIB_OUTOFWINDOWICMPS)).toBe(1);
     expect(r.sock(fd).skcState).toBe(TCP_SYN_SENT);
     expect(r.sys.connect(fd, r.sockaddr(REMOTE, r.remotePort))).toBe(-EALREADY);
+  });
+
+  it('end a request whose SYN-ACK cannot be delivered', () => {
+    const r = rig();
+    r.listen();
+    r.inject({ flags: 'S', options: 'mss 1460' });
+    r.sent();
+    icmp(r, 3, 1, 700);
+    expect(r.machine.live.requests).toBe(1);
+    icmp(r, 3, 3, 0); // the port is unreachable: that may be forged, the peer will reset
+    expect(r.machine.live.requests).toBe(1);
+    icmp(r, 3, 1, 0);
+    expect(r.machine.live.requests).toBe(0);
+    expect(r.mib(LINUX_MIB_LISTENDROPS)).toBe(1);
   });
 
   it('do not end an open connection', () => {

@@ -7,6 +7,7 @@ import {
   LINUX_MIB_TCPFULLUNDO,
   LINUX_MIB_TCPLOSSPROBES,
   LINUX_MIB_TCPLOSSUNDO,
+  LINUX_MIB_TCPPARTIALUNDO,
   LINUX_MIB_TCPRENORECOVERY,
   LINUX_MIB_TCPSACKRECOVERY,
   LINUX_MIB_TCPSACKRENEGING,
@@ -214,6 +215,43 @@ describe('fast recovery with SACK', () => {
     expect(r.mib(LINUX_MIB_TCPFULLUNDO)).toBe(1);
     expect(sk.sndCwnd).toBeGreaterThanOrEqual(10);
     expect(sk.icskCaState).toBe(TCP_CA_Open);
+  });
+});
+
+describe('undo in the middle of recovery', () => {
+  it('by a partial ACK that echoes the original', () => {
+    const { r, fd } = sender({ syn: 'mss 1012,sackOK,TS 100:0,nop,wscale 7' });
+    r.write(fd, 10 * MSS);
+    const original = r.sent().find((s) => s.len > 0)?.tsval ?? 0;
+    r.advance(RTT);
+    const opt = `nop,nop,TS 300:${original}`;
+    r.inject({ ...ack(0), options: `${opt},nop,nop,sack 1001:4001` });
+    const sk = r.sock(fd);
+    expect(sk.icskCaState).toBe(TCP_CA_Recovery);
+    expect(segments(r)).toContain(0);
+    // 0 arrived late, as its timestamp shows; 4 to 9 are still out.
+    r.inject({ ...ack(4), options: opt });
+    expect(r.mib(LINUX_MIB_TCPPARTIALUNDO)).toBe(1);
+    expect([sk.lostOut, sk.undoMarker, sk.icskCaState]).toEqual([0, 0, TCP_CA_Open]);
+    expect(sk.sndCwnd).toBeGreaterThanOrEqual(10);
+    r.inject({ ...ack(10), options: opt });
+  });
+});
+
+describe('acknowledgments inside a segment', () => {
+  it('keep the segment until all of it is acknowledged', () => {
+    const { r, fd } = sender();
+    r.write(fd, 500);
+    r.write(fd, MSS);
+    r.sent();
+    const sk = r.sock(fd);
+    r.inject({ ...ack(0), ack: 1 + 700 });
+    expect([sk.packetsOut, (sk.sndUna - r.isn) | 0]).toEqual([1, 701]);
+    r.advance(2000);
+    // Only what is missing goes out again.
+    expect(r.sent().map((s) => [s.seq, s.len])[0]).toEqual([701, 800]);
+    r.inject({ ...ack(0), ack: 1 + 1500 });
+    expect(sk.packetsOut).toBe(0);
   });
 });
 
