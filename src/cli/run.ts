@@ -17,8 +17,8 @@ interface RunCommandOptions {
   readonly json?: boolean;
 }
 
-/** Virtual time after which a world that has not come to rest is stopped, when nobody said how long. */
-const DEFAULT_UNTIL_NS = 3600e9;
+/** Virtual time after which a world whose programs go on is stopped, when nobody said how long. */
+const DEFAULT_UNTIL_NS = 60e9;
 
 function runOptions(options: { readonly until?: number }): RunOptions {
   return { untilNs: options.until ?? DEFAULT_UNTIL_NS };
@@ -51,7 +51,10 @@ export async function runTopology(path: string, options: RunCommandOptions): Pro
         });
   const startMs = performance.now();
   await lab.setUp({ stdout, stderr });
-  const end = await lab.world.runPrograms(runOptions(options));
+  const end = await lab.world.runPrograms({
+    ...runOptions(options),
+    until: () => lab.world.programs.every((program) => program.status !== null),
+  });
   for (const capture of captures) capture.close();
   const { world } = lab;
   const failed = world.programs.filter(
