@@ -77,7 +77,7 @@ function send(type: number, flags: number, body: readonly number[]): boolean {
   m.sys.sendto(fd, msg, 0, null);
   const [ack] = m.read(fd).filter((answer) => answer.type === 2);
   m.sys.close(fd);
-  return ack !== undefined && ack.body.subarray(0, 4).every((octet) => octet === 0);
+  return ack?.body.subarray(0, 4).every((octet) => octet === 0) ?? false;
 }
 
 describe('requests of an enemy', () => {
