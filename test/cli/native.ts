@@ -16,8 +16,6 @@ type CFunction = (...args: unknown[]) => number;
 interface Koffi {
   load(path: string): { func(declaration: string): CFunction };
   errno(): number;
-  address(value: unknown): bigint;
-  as(value: unknown, type: string): unknown;
 }
 
 const CLONE_NEWNET = 0x40000000;
@@ -266,8 +264,9 @@ export class NativeKernel implements SyscallTable {
 
   /** struct msghdr with pointers into the given arrays, which must stay referenced meanwhile. */
   private msghdr(msg: UserMsghdr): { header: Uint8Array; view: DataView } {
+    // memcpy of nothing gives back the address of its target.
     const address = (bytes: Uint8Array): bigint =>
-      bytes.length === 0 ? 0n : BigInt(this.koffi.address(this.koffi.as(bytes, 'uint8_t *')));
+      bytes.length === 0 ? 0n : BigInt(this.call('memcpy', bytes, bytes, 0));
     const iov = new Uint8Array(Math.max(1, msg.iov.length) * 16);
     const iovView = new DataView(iov.buffer);
     msg.iov.forEach((part, i) => {
@@ -324,6 +323,7 @@ const DECLARATIONS: Readonly<Record<string, string>> = {
   epoll_ctl: 'int epoll_ctl(int, int, int, _Inout_ uint8_t *)',
   epoll_wait: 'int epoll_wait(int, _Inout_ uint8_t *, int, int)',
   getrandom: 'int64_t getrandom(_Inout_ uint8_t *, size_t, unsigned int)',
+  memcpy: 'uint64_t memcpy(_Inout_ uint8_t *, const uint8_t *, size_t)',
   setns: 'int setns(int, int)',
   unshare: 'int unshare(int)',
 };

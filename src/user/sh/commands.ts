@@ -7,6 +7,7 @@ import { main as discardd } from '#user/inetd/discardd.ts';
 import { main as echod } from '#user/inetd/echod.ts';
 import { main as ip } from '#user/ip/main.ts';
 import type { Main } from '#user/lib/process.ts';
+import { main as ping } from '#user/ping/ping.ts';
 import { main as sysctl } from '#user/sysctl/sysctl.ts';
 
 export const COMMANDS: Readonly<Record<string, Main>> = {
@@ -15,5 +16,6 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   echod,
   httpd,
   ip,
+  ping,
   sysctl,
 };
