@@ -8,6 +8,7 @@ import { main as echod } from '#user/inetd/echod.ts';
 import { main as ip } from '#user/ip/main.ts';
 import type { Main } from '#user/lib/process.ts';
 import { main as ping } from '#user/ping/ping.ts';
+import { main as ss } from '#user/ss/ss.ts';
 import { main as sysctl } from '#user/sysctl/sysctl.ts';
 
 export const COMMANDS: Readonly<Record<string, Main>> = {
@@ -17,5 +18,6 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   httpd,
   ip,
   ping,
+  ss,
   sysctl,
 };

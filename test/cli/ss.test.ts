@@ -1,0 +1,163 @@
+/**
+ * `ss` of softnet beside the real one, on one and the same kernel, with sockets in every state that can be had
+ * at once.
+ */
+import { describe, expect, test } from 'vitest';
+import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
+import { main } from '#user/ss/ss.ts';
+import {
+  inNamespace,
+  type NativeKernel,
+  type Outcome,
+  runReal,
+  runTool,
+  whyNotNative,
+} from './native.ts';
+
+const why = whyNotNative('ss', 'ip');
+const golden = describe.skipIf(why !== null);
+const reason = why === null ? '' : ` (skipped: ${why})`;
+
+const LOOPBACK = 0x7f000001;
+
+/** Listening, established with data on both sides, half closed, in time-wait, UDP of two kinds, raw. */
+async function makeSockets(kernel: NativeKernel): Promise<number[]> {
+  const fds: number[] = [];
+  const keep = (fd: number): number => {
+    expect(fd).toBeGreaterThanOrEqual(0);
+    fds.push(fd);
+    return fd;
+  };
+  const tcp = (): number => keep(kernel.socket(2, 1, 0));
+  const listen = (addr: number, port: number, backlog: number): number => {
+    const fd = tcp();
+    kernel.setsockopt(fd, 1, 2, Uint8Array.of(1, 0, 0, 0));
+    expect(kernel.bind(fd, encodeSockaddr4(addr, port))).toBe(0);
+    expect(kernel.listen(fd, backlog)).toBe(0);
+    return fd;
+  };
+  const pair = (listener: number, port: number): readonly [number, number] => {
+    const client = tcp();
+    kernel.connect(client, encodeSockaddr4(LOOPBACK, port));
+    const server = keep(kernel.accept4(listener, null, 0));
+    return [client, server];
+  };
+  const web = listen(LOOPBACK, 8080, 5);
+  const ssh = listen(0, 22, 128);
+  const [c1, s1] = pair(web, 8080);
+  kernel.sendto(c1, new Uint8Array(1000), 0, null);
+  kernel.sendto(s1, new Uint8Array(5), 0, null);
+  const [, s2] = pair(ssh, 22);
+  kernel.close(s2);
+  const [c3, s3] = pair(ssh, 22);
+  kernel.close(c3);
+  kernel.close(s3);
+  const udp = (): number => keep(kernel.socket(2, 2, 0));
+  const dns = udp();
+  kernel.bind(dns, encodeSockaddr4(LOOPBACK, 53));
+  const query = udp();
+  kernel.connect(query, encodeSockaddr4(LOOPBACK, 53));
+  kernel.sendto(query, new Uint8Array(3), 0, null);
+  const dhcp = udp();
+  kernel.bind(dhcp, encodeSockaddr4(0, 68));
+  keep(kernel.socket(2, 3, 1));
+  // The last delayed acknowledgement.
+  await new Promise((resolve) => {
+    setTimeout(resolve, 100);
+  });
+  return fds.filter((fd) => ![s2, c3, s3].includes(fd));
+}
+
+const LINES = [
+  '-tan',
+  '-tn',
+  '-tln',
+  '-uan',
+  '-tuan',
+  '-ta',
+  '-tua',
+  '-wan',
+  '-wa',
+  '-tuawn -4',
+  '-tano',
+  '-tanm',
+  '-tanmO',
+  '-tanH',
+  '-tuanH',
+  '-s',
+  '-t state time-wait',
+  '-tan state established',
+  '-tan state established state listening',
+  '-tan exclude listening',
+  '-tan sport = :22',
+  '-tan sport = :ssh',
+  '-tan sport 22',
+  '-tan dst 127.0.0.1:8080',
+  '-tan dst 127.0.0.0/8',
+  '-tan src 127.0.0.1',
+  '-tan dport gt 1000',
+  '-tan dport != :22',
+  '-tan ( sport = :22 or dport = :8080 )',
+  '-tan not sport = :22',
+  '-tan sport = :22 dst 127.0.0.1',
+  '-tan -f inet',
+  '-tan state foo',
+  '-tan foo',
+  '-uln',
+  '-tl --no-header',
+  '-6tan',
+];
+
+function steady({ status, stdout, stderr }: Outcome): Outcome {
+  return {
+    status,
+    stdout: stdout.replace(/timewait,\d+sec/g, 'timewait,Nsec').replace(/^Total: \d+/, 'Total: N'),
+    stderr,
+  };
+}
+
+const split = (line: string): string[] => line.split(' ');
+
+golden(`ss prints what the real ss prints${reason}`, () => {
+  test('every view and filter', async () => {
+    await inNamespace(async (kernel) => {
+      runReal(['ip', 'link', 'set', 'lo', 'up']);
+      const fds = await makeSockets(kernel);
+      try {
+        for (const line of LINES) {
+          const real = steady(runReal(['ss', ...split(line)]));
+          const own = steady(await runTool(kernel, main, ['ss', ...split(line)]));
+          expect.soft({ line, ...own }).toEqual({ line, ...real });
+        }
+      } finally {
+        for (const fd of fds) kernel.close(fd);
+      }
+    });
+  });
+
+  test('the inner state of TCP, but for what names a congestion control of its own', async () => {
+    await inNamespace(async (kernel) => {
+      runReal(['ip', 'link', 'set', 'lo', 'up']);
+      runReal(['sysctl', '-w', 'net.ipv4.tcp_congestion_control=reno']);
+      const fds = await makeSockets(kernel);
+      // Counters of time since something happened, and of the group a process is in, which we have not.
+      const text = ({ stdout }: Outcome): string =>
+        stdout
+          .replace(/ (lastsnd|lastrcv|lastack):\d+/g, '')
+          .replace(/ cgroup:\S+/g, '')
+          .replace(/timewait,\d+sec/g, 'timewait,Nsec')
+          .replace(/ +$/gm, '')
+          .replace(/Process/g, '');
+      try {
+        for (const line of ['-tani', '-tanei', '-tanoemi', '-tane', '-tanOi']) {
+          const real = text(runReal(['ss', line]));
+          const own = text(await runTool(kernel, main, ['ss', line]));
+          expect.soft({ line, own }).toEqual({ line, own: real });
+          if (line.includes('i')) expect(real).toContain('reno');
+        }
+      } finally {
+        for (const fd of fds) kernel.close(fd);
+      }
+    });
+  });
+});
