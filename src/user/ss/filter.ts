@@ -4,8 +4,8 @@
  */
 import { inPton4, inPton6 } from '#lib/parse_addr.ts';
 import { AF_INET } from '#uapi/socket.ts';
+import { servicePort } from '#user/lib/services.ts';
 import type { Endpoint, SocketRecord } from '#user/ss/record.ts';
-import { servicePort } from '#user/ss/services.ts';
 
 export type Predicate = (record: SocketRecord) => boolean;
 

@@ -6,6 +6,7 @@ import { AF_INET, AF_INET6 } from '#uapi/socket.ts';
 import { TCP_SYN_RECV, TCP_TIME_WAIT } from '#uapi/tcp.ts';
 import { getopt } from '#user/lib/getopt.ts';
 import type { Main, Process } from '#user/lib/process.ts';
+import { serviceName } from '#user/lib/services.ts';
 import { encodeText } from '#user/lib/streams.ts';
 import { NETID, type Row, renderRows, STATE } from '#user/ss/columns.ts';
 import { extendedText, infoText, memoryText, timerText } from '#user/ss/details.ts';
@@ -22,7 +23,6 @@ import {
   STATE_NAMES,
   STATE_WORDS,
 } from '#user/ss/record.ts';
-import { serviceName } from '#user/ss/services.ts';
 import { summaryText } from '#user/ss/summary.ts';
 
 const USAGE =

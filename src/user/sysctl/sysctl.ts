@@ -152,7 +152,9 @@ async function set(p: Process, options: Options, text: string, where: string): P
   try {
     if (!options.dryRun) await writeText(p.libc, ROOT + path, `${value}\n`);
   } catch (error) {
-    return complain(p, { ...options, ignore: options.ignore || ignore }, name, error, 'setting');
+    const status = complain(p, options, name, error, 'setting');
+    // A line that starts with `-` may fail.
+    return ignore ? 0 : status;
   }
   if (!options.quiet) p.print(format(options, name, `${value}\n`));
   return 0;
