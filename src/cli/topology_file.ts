@@ -32,11 +32,33 @@ function readYaml(path: string): unknown {
 }
 
 async function importTopology(path: string): Promise<unknown> {
-  const module = (await import(pathToFileURL(resolve(path)).href)) as Record<string, unknown>;
+  const module = await importModule(path);
   const exported = module['topology'] ?? module['default'];
   if (exported === undefined) throw new UserError(`${path}: exports no \`topology\``);
   const value: unknown = typeof exported === 'function' ? (exported as () => unknown)() : exported;
-  return typeof value === 'object' && value !== null && !('topology' in value)
-    ? { topology: value }
-    : value;
+  const whole = typeof value === 'object' && value !== null && 'topology' in value;
+  return whole ? value : { topology: value };
+}
+
+/** Node before 22.18 cannot read TypeScript; the package tsx can, where it is installed. */
+async function importModule(path: string): Promise<Record<string, unknown>> {
+  const url = pathToFileURL(resolve(path)).href;
+  try {
+    return (await import(url)) as Record<string, unknown>;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
+  }
+  // Not a dependency of the package, so the name must not be resolved when it is built.
+  const loader = 'tsx/esm/api';
+  try {
+    const { tsImport } = (await import(loader)) as {
+      tsImport(url: string, parent: string): Promise<Record<string, unknown>>;
+    };
+    return await tsImport(url, import.meta.url);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new UserError(
+      `${path}: this Node reads no TypeScript; use Node 22.18 or newer, or install tsx`,
+    );
+  }
 }
