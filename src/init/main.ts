@@ -14,6 +14,7 @@ import { pciInit, pciShutdown } from '#drivers/pci/probe.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
 import { Machine, type MachineHost, runPending } from '#kernel/machine.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { rcuBarrier } from '#kernel/rcu.ts';
@@ -21,10 +22,12 @@ import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { exitTask } from '#kernel/sched/task.ts';
 import { doSoftirq } from '#kernel/softirq.ts';
 import { netDevInit } from '#net/core/dev_init.ts';
+import { netdevCheckTodo } from '#net/core/dev_register.ts';
 import { neighInit } from '#net/core/neighbour_netlink.ts';
 import { cleanupNet, netNsInit } from '#net/core/net_namespace.ts';
 import { rtnetlinkInit } from '#net/core/rtnetlink.ts';
 import { rtnetlinkLinkInit } from '#net/core/rtnetlink_link.ts';
+import { skbCheckLeaks } from '#net/core/skbuff.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
 import { packetInit } from '#net/packet/af_packet.ts';
@@ -105,7 +108,8 @@ function fillSecrets(machine: Machine): void {
 
 /**
  * Halts a machine: its programs end, its sockets and devices go, its timers stop. Afterwards the
- * live counters say what somebody has lost. @kernel kernel_power_off kernel/reboot.c
+ * live counters say what somebody has lost; in debug builds a lost packet or device is a KernelBug
+ * that says whose. @kernel kernel_power_off kernel/reboot.c
  */
 export function haltMachine(machine: Machine): void {
   for (const task of machine.tasks.list()) exitTask(task, 0);
@@ -119,6 +123,10 @@ export function haltMachine(machine: Machine): void {
   rtnlLock(machine);
   rtnlUnlock(machine);
   drain(machine);
+  if (DEBUG) {
+    netdevCheckTodo(machine);
+    skbCheckLeaks(machine);
+  }
 }
 
 /** Lets everything that is pending happen, without time passing. */

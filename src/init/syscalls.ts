@@ -14,6 +14,8 @@ import { procRoot } from '#fs/proc/proc.ts';
 import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
 import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
 import { sysRoot } from '#fs/sysfs/net_sysfs.ts';
+import { DEBUG } from '#kernel/config.ts';
+import { lockdepSysExit } from '#kernel/lockdep.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { exitTask, type Task } from '#kernel/sched/task.ts';
 import { UTS_RELEASE, UTS_SYSNAME } from '#kernel/utsname.ts';
@@ -184,6 +186,7 @@ export function makeSyscalls(task: Task): SyscallTable {
   const { machine } = task;
   const { host } = machine;
   const enter = (): Task => {
+    if (DEBUG) lockdepSysExit(machine);
     machine.enter(host.readClock());
     machine.tasks.current = task;
     return task;

@@ -24,6 +24,16 @@ export function lockRelease(machine: Machine, lockClass: string): void {
   heldLocks.splice(at, 1);
 }
 
+/**
+ * A lock that has to be taken first, if at all: `inner` must not be held yet. The other order could
+ * meet a task that does it right, and both would wait for ever.
+ */
+export function lockOrder(machine: Machine, lockClass: string, inner: string): void {
+  if (lockIsHeld(machine, inner)) {
+    throw new KernelBug('lock-order', `${lockClass} taken with ${inner} held`);
+  }
+}
+
 /** Is a lock of this class held here? @kernel lockdep_is_held include/linux/lockdep.h */
 export function lockIsHeld(machine: Machine, lockClass: string): boolean {
   return machine.cpu.heldLocks.includes(lockClass);
@@ -33,6 +43,18 @@ export function lockIsHeld(machine: Machine, lockClass: string): boolean {
 export function lockdepAssertHeld(machine: Machine, lockClass: string): void {
   if (!lockIsHeld(machine, lockClass)) {
     throw new KernelBug('lock-not-held', `${lockClass} must be held here`);
+  }
+}
+
+/** A system call is over, or the next begins: nothing may be held. @kernel lockdep_sys_exit kernel/locking/lockdep.c */
+export function lockdepSysExit(machine: Machine): void {
+  const { cpu } = machine;
+  const held = [...cpu.heldLocks];
+  if (machine.rtnl.held) held.push('rtnl_lock');
+  if (cpu.bhDisableCount > 0) held.push('local_bh_disable');
+  if (cpu.rcuReadCount > 0) held.push('rcu_read_lock');
+  if (held.length > 0) {
+    throw new KernelBug('lock-leak', `returned to user space with ${held.join(', ')} held`);
   }
 }
 

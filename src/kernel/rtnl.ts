@@ -4,7 +4,7 @@
  */
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
-import { mightSleep } from '#kernel/lockdep.ts';
+import { lockOrder, mightSleep } from '#kernel/lockdep.ts';
 import type { Machine } from '#kernel/machine.ts';
 
 export class Rtnl {
@@ -20,7 +20,10 @@ export class Rtnl {
 
 /** @kernel rtnl_lock net/core/rtnetlink.c */
 export function rtnlLock(machine: Machine): void {
-  if (DEBUG) mightSleep(machine, 'rtnl_lock');
+  if (DEBUG) {
+    mightSleep(machine, 'rtnl_lock');
+    lockOrder(machine, 'rtnl_lock', 'sk_lock');
+  }
   if (machine.rtnl.held) throw new KernelBug('rtnl-recursion', 'rtnl_lock: held already');
   machine.rtnl.held = true;
 }

@@ -11,7 +11,6 @@ import type { Neighbour, NeighParms } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { RtnlLinkOps } from '#include/net/rtnetlink.ts';
 import type { Qdisc } from '#include/net/sch_generic.ts';
-import { KernelBug } from '#kernel/bug.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
@@ -475,6 +474,8 @@ export class NetDevice {
   coreRxOtherhostDropped: number;
   /** Holders: dev_hold()/dev_put(). */
   refcnt: number;
+  /** Debug builds: who holds how many of them, by the name given to netdevHold(). */
+  readonly holders: Map<string, number>;
   promiscuity: number;
   allmulti: number;
   readonly mc: NetdevHwAddr[];
@@ -561,6 +562,7 @@ export class NetDevice {
     this.coreRxNohandler = 0;
     this.coreRxOtherhostDropped = 0;
     this.refcnt = 1;
+    this.holders = new Map();
     this.promiscuity = 0;
     this.allmulti = 0;
     this.mc = [];
@@ -587,21 +589,6 @@ export class NetDevice {
     this.ifalias = '';
     this.neighParms = [];
   }
-}
-
-/** Takes a reference: the device cannot go away before it is given back. @kernel dev_hold include/linux/netdevice.h */
-export function devHold(dev: NetDevice | null): void {
-  if (dev === null) return;
-  dev.refcnt++;
-  dev.net.machine.live.devRefs++;
-}
-
-/** @kernel dev_put include/linux/netdevice.h */
-export function devPut(dev: NetDevice | null): void {
-  if (dev === null) return;
-  if (dev.refcnt <= 0) throw new KernelBug('dev-put-underflow', `device ${dev.name} has no holder`);
-  dev.refcnt--;
-  dev.net.machine.live.devRefs--;
 }
 
 // Transmit queues.

@@ -380,8 +380,8 @@ export class SkbuffCache {
   freeShinfo: SkbSharedInfo | null = null;
   /** The next packet's `id`. */
   nextId = 1;
-  /** Debug builds: every packet in use, so that a leak can be described. */
-  readonly live: Set<SkBuff> = new Set();
+  /** Debug builds: every packet in use and who allocated it, so that a leak can be described. */
+  readonly live: Map<SkBuff, Error> = new Map();
 }
 
 // Geometry.

@@ -1,6 +1,6 @@
 /** Destination entries: where a packet goes next. Counterpart of include/net/dst.h and dst_ops.h. */
 import type { NetDevice } from '#include/linux/netdevice.ts';
-import { devPut } from '#include/linux/netdevice.ts';
+import { netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Neighbour } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -137,7 +137,7 @@ function dstDestroy(dst: DstEntry): void {
   if (dst.ops.destroy !== null) dst.ops.destroy(dst);
   const dev = dst.dev;
   dst.dev = null;
-  if (dev !== null) devPut(dev);
+  if (dev !== null) netdevPut(dev, 'dst');
   dst.net.machine.live.dsts--;
 }
 

@@ -164,6 +164,8 @@ export class NetGlobals {
   skbFragCount = 0;
   /** Devices being unregistered. */
   netTodoList: NetDevice[] = [];
+  /** Jiffies when that list last began to wait. */
+  netTodoSince = 0;
   /** Devices whose carrier changed. @kernel lweventlist net/core/link_watch.c */
   lweventlist: NetDevice[] = [];
   /** Sockets that TCP small queues stopped and that may send again, linked by TcpSock.tsqNext. */

@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NetdevMachine, TestDevice } from '#drivers/net/testing/netdev_machine.ts';
 import {
-  devHold,
-  devPut,
   NET_RX_DROP,
   NET_RX_SUCCESS,
   NET_XMIT_DROP,
@@ -30,6 +28,7 @@ import {
   netifQueueStopped,
   PacketType,
 } from '#include/linux/netdevice.ts';
+import { devHold, devPut } from '#include/linux/netdevice_ref.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
@@ -533,7 +532,7 @@ describe('transmission', () => {
     const txq = netdevGetTxQueue(t.dev, 0);
     txq.xmitLockOwner = -1;
     txq.qdisc.running = false;
-    for (const skb of m.machine.netGlobals.skbuffCache.live) {
+    for (const skb of m.machine.netGlobals.skbuffCache.live.keys()) {
       kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'test');
     }
   });

@@ -10,7 +10,6 @@
 import {
   __LINK_STATE_PRESENT,
   __LINK_STATE_START,
-  devHold,
   IFF_NO_QUEUE,
   IFF_UNICAST_FLT,
   NET_ADDR_SET,
@@ -38,6 +37,7 @@ import {
   netifTxStopAllQueues,
   RtnlLinkStats64,
 } from '#include/linux/netdevice.ts';
+import { devHold } from '#include/linux/netdevice_ref.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkExtAck } from '#include/net/rtnetlink.ts';
 import type { SchedOps } from '#include/net/sch_generic.ts';

@@ -35,8 +35,6 @@ import {
 import {
   __LINK_STATE_PRESENT,
   DEFAULT_TX_QUEUE_LEN,
-  devHold,
-  devPut,
   IFF_NO_QUEUE,
   IFF_XMIT_DST_RELEASE,
   IFF_XMIT_DST_RELEASE_PERM,
@@ -55,10 +53,12 @@ import {
   type NetDeviceOps,
   NetdevQueue,
 } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevHoldersText, netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import { __skbUnlink } from '#include/linux/skbuff_queue.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/machine.ts';
 import { notifierToErrno } from '#kernel/notifier.ts';
@@ -83,6 +83,8 @@ import { RTM_DELLINK, RTM_NEWLINK } from '#uapi/rtnetlink.ts';
 
 /** How long to wait for references before looking again. @kernel WAIT_REFS_MIN_MSECS net/core/dev.c */
 const WAIT_REFS_JIFFIES: number = HZ / 4;
+/** After this many jiffies a device that is still held is a bug of its holder's. @kernel netdev_unregister_timeout_secs net/core/dev.c */
+const UNREGISTER_TIMEOUT: number = 10 * HZ;
 
 // Allocation.
 
@@ -243,7 +245,7 @@ export function registerNetdevice(dev: NetDevice): number {
   dev.state |= 1 << __LINK_STATE_PRESENT;
   linkwatchInitDev(dev);
   globals.schedOps?.devInitScheduler(dev);
-  devHold(dev);
+  netdevHold(dev, 'registration');
   listNetdevice(dev);
   if (dev.addrAssignType === NET_ADDR_PERM) dev.permAddr.set(dev.devAddr);
   const err = notifierToErrno(callNetdeviceNotifiers(NETDEV_REGISTER, dev));
@@ -316,8 +318,11 @@ export function unregisterNetdeviceMany(list: readonly NetDevice[]): void {
   for (const dev of devs) flushAllBacklogs(dev.net.machine);
   for (const dev of devs) rollbackRegistered(dev);
   for (const dev of devs) {
-    devPut(dev);
-    dev.net.machine.netGlobals.netTodoList.push(dev);
+    netdevPut(dev, 'registration');
+    const { machine } = dev.net;
+    const todo = machine.netGlobals.netTodoList;
+    if (todo.length === 0) machine.netGlobals.netTodoSince = machine.jiffies;
+    todo.push(dev);
   }
 }
 
@@ -387,19 +392,27 @@ export function netdevRunTodo(machine: Machine): void {
 
 /** Tells the holders of dying devices again. @kernel netdev_wait_allrefs_any net/core/dev.c */
 function remindHolders(machine: Machine): void {
+  const { netTodoList, netTodoSince } = machine.netGlobals;
+  if (DEBUG && ((machine.jiffies - netTodoSince) | 0) >= UNREGISTER_TIMEOUT) {
+    netdevCheckTodo(machine);
+  }
   rtnlLock(machine);
-  for (const dev of machine.netGlobals.netTodoList) {
+  for (const dev of netTodoList) {
     if (dev.refcnt > 1) callNetdeviceNotifiers(NETDEV_UNREGISTER, dev);
   }
   rtnlUnlock(machine);
 }
 
-/** Devices that were unregistered while somebody still holds them: `name` and its usage count. */
-export function netdevTodoReport(machine: Machine): string[] {
-  return machine.netGlobals.netTodoList.map(
+/** Throws when a device was unregistered and somebody still holds it. For debug builds. */
+export function netdevCheckTodo(machine: Machine): void {
+  const waiting = machine.netGlobals.netTodoList.map(
     (dev) =>
-      `unregister_netdevice: waiting for ${dev.name} to become free. Usage count = ${dev.refcnt}`,
+      `waiting for ${dev.name} to become free: dev_hold() without dev_put(), ` +
+      `usage count ${netdevHoldersText(dev)}`,
   );
+  if (waiting.length > 0) {
+    throw new KernelBug('dev-ref-leak', `unregister_netdevice: ${waiting.join('; ')}`);
+  }
 }
 
 // Namespaces.

@@ -6,12 +6,11 @@
 import {
   __LINK_STATE_PRESENT,
   __LINK_STATE_START,
-  devHold,
-  devPut,
   NETREG_DUMMY,
   NetDevice,
   type NetDeviceOps,
 } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { DST_DEFAULT_METRICS, DST_OBSOLETE_DEAD, type DstEntry } from '#include/net/dst.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -36,7 +35,7 @@ export function dstDiscard(skb: SkBuff): number {
 /** A fresh entry's common part: counted, holding its device. @kernel dst_init net/core/dst.c */
 export function dstInit(dst: DstEntry, obsolete: number, flags: number): void {
   const { machine } = dst.net;
-  devHold(dst.dev);
+  netdevHold(dst.dev, 'dst');
   dst.metrics = DST_DEFAULT_METRICS;
   dst.metricsOwned = false;
   dst.obsolete = obsolete;
@@ -94,9 +93,9 @@ export function blackholeNetdev(machine: Machine): NetDevice {
 /** Puts another device into the entry, with its reference. */
 export function dstReplaceDev(dst: DstEntry, dev: NetDevice): void {
   const old = dst.dev;
-  devHold(dev);
+  netdevHold(dev, 'dst');
   dst.dev = dev;
-  devPut(old);
+  netdevPut(old, 'dst');
 }
 
 /**

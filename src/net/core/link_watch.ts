@@ -10,8 +10,6 @@ import {
   __LINK_STATE_DORMANT,
   __LINK_STATE_LINKWATCH_PENDING,
   __LINK_STATE_NOCARRIER,
-  devHold,
-  devPut,
   NETREG_UNINITIALIZED,
   type NetDevice,
   netifCarrierOk,
@@ -19,6 +17,7 @@ import {
   netifDormant,
   netifRunning,
 } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
@@ -126,7 +125,7 @@ function linkwatchDoDev(dev: NetDevice): void {
     else ops?.devDeactivate(dev);
     netdevStateChange(dev);
   }
-  devPut(dev);
+  netdevPut(dev, 'linkwatch');
 }
 
 /** Handles at once what is pending for a device. @kernel linkwatch_sync_dev net/core/link_watch.c */
@@ -150,7 +149,7 @@ export function linkwatchFireEvent(dev: NetDevice): void {
   const bit = 1 << __LINK_STATE_LINKWATCH_PENDING;
   if ((dev.state & bit) === 0) {
     dev.state |= bit;
-    devHold(dev);
+    netdevHold(dev, 'linkwatch');
     machine.netGlobals.lweventlist.push(dev);
   } else if (!urgent) {
     return;

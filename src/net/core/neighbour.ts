@@ -5,7 +5,7 @@
  * what happens when a device goes. The states of an entry are in neighbour_nud.ts.
  */
 import type { NetDevice } from '#include/linux/netdevice.ts';
-import { devHold } from '#include/linux/netdevice.ts';
+import { netdevHold } from '#include/linux/netdevice_ref.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   NEIGH_UPDATE_F_OVERRIDE,
@@ -201,7 +201,7 @@ function neighAlloc(
   n.dead = true;
   n.updated = tbl.machine.jiffies;
   n.used = n.updated;
-  devHold(dev);
+  netdevHold(dev, 'neighbour');
   tbl.stats.allocs++;
   tbl.entries++;
   tbl.machine.live.neighs++;

@@ -5,7 +5,7 @@
  * table, one from its running timer, and one from each user.
  */
 
-import { devPut } from '#include/linux/netdevice.ts';
+import { netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { Neighbour, NeighParms } from '#include/net/neighbour.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { timerDelete } from '#kernel/time/timer.ts';
@@ -32,7 +32,7 @@ function neighDestroy(neigh: Neighbour): void {
   tbl.stats.destroys++;
   if (!neigh.dead) throw new KernelBug('neigh-destroy-alive', `neighbour ${neigh.key} is in use`);
   neighPurgeQueue(neigh);
-  devPut(neigh.dev);
+  netdevPut(neigh.dev, 'neighbour');
   neighParmsPut(neigh.parms);
   tbl.entries--;
   tbl.machine.live.neighs--;

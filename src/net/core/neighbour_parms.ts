@@ -5,7 +5,7 @@
  * jiffies of one millisecond; each sysctl has the unit that Linux gives it.
  */
 import type { NetDevice } from '#include/linux/netdevice.ts';
-import { devHold, devPut } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import { SIZEOF_SK_BUFF, SIZEOF_SKB_SHARED_INFO } from '#include/linux/skbuff.ts';
 import {
   NEIGH_VAR_ANYCAST_DELAY,
@@ -53,7 +53,7 @@ export function neighParmsAlloc(dev: NetDevice, tbl: NeighTable): NeighParms {
   const parms = new NeighParms(dev.net, dev, tbl);
   parms.data.set(ref.data);
   parms.reachableTime = neighRandReachTime(parms);
-  devHold(dev);
+  netdevHold(dev, 'neigh_parms');
   tbl.parmsList.push(parms);
   dev.neighParms.push(parms);
   return parms;
@@ -68,7 +68,7 @@ export function neighParmsRelease(tbl: NeighTable, parms: NeighParms): void {
   const { dev } = parms;
   if (dev !== null) {
     dev.neighParms.splice(dev.neighParms.indexOf(parms), 1);
-    devPut(dev);
+    netdevPut(dev, 'neigh_parms');
   }
   parms.refcnt--;
 }

@@ -5,7 +5,7 @@
  * Counterpart of the pneigh parts of net/core/neighbour.c. RFC 1027, RFC 4861#7.2.8.
  */
 import type { NetDevice } from '#include/linux/netdevice.ts';
-import { devHold, devPut } from '#include/linux/netdevice.ts';
+import { devHold, devPut, netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { __skbQueueTail, __skbUnlink } from '#include/linux/skbuff_queue.ts';
 import { skbDstDrop } from '#include/net/dst.ts';
@@ -74,10 +74,10 @@ export function pneighCreate(
   let entry = pneighLookup(tbl, net, key, dev);
   if (entry === null) {
     entry = { net, dev, key, flags, protocol, permanent };
-    devHold(dev);
+    netdevHold(dev, 'pneigh');
     const err = tbl.ops.pconstructor?.(entry) ?? 0;
     if (err < 0) {
-      devPut(dev);
+      netdevPut(dev, 'pneigh');
       return err;
     }
     chain(tbl, key).unshift(entry);
@@ -90,7 +90,7 @@ export function pneighCreate(
 
 function pneighFree(tbl: NeighTable, entry: PneighEntry): void {
   tbl.ops.pdestructor?.(entry);
-  devPut(entry.dev);
+  netdevPut(entry.dev, 'pneigh');
 }
 
 /** @kernel pneigh_delete net/core/neighbour.c */

@@ -39,6 +39,7 @@ import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { inHardirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { stackTracePrint, stackTraceSave } from '#kernel/stacktrace.ts';
 import { mem } from '#mm/memory.ts';
 import { allocPages, getPage, kmallocData, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import {
@@ -151,7 +152,7 @@ function allocSkbStruct(machine: Machine, shinfo: SkbSharedInfo): SkBuff {
   skb.origin = skb.id;
   skb.allocCpu = machine.cpu.id;
   machine.live.skbs++;
-  if (DEBUG) cache.live.add(skb);
+  if (DEBUG) cache.live.set(skb, stackTraceSave());
   return skb;
 }
 
@@ -654,8 +655,9 @@ export function skbSetMachine(skb: SkBuff, machine: Machine): void {
   from.live.skbs--;
   machine.live.skbs++;
   if (DEBUG) {
-    from.netGlobals.skbuffCache.live.delete(skb);
-    machine.netGlobals.skbuffCache.live.add(skb);
+    const { live } = from.netGlobals.skbuffCache;
+    machine.netGlobals.skbuffCache.live.set(skb, live.get(skb) ?? stackTraceSave());
+    live.delete(skb);
   }
   skb.machine = machine;
   skb.id = machine.netGlobals.skbuffCache.nextId++;
@@ -663,14 +665,22 @@ export function skbSetMachine(skb: SkBuff, machine: Machine): void {
   for (let f = skb.shinfo.fragList; f !== null; f = f.next) skbSetMachine(f, machine);
 }
 
-/** Debug builds: one line for each packet that still lives. */
+/** Debug builds: one line for each packet that still lives, with the calls that allocated it. */
 export function skbLeakReport(machine: Machine): string[] {
   const lines: string[] = [];
-  for (const skb of machine.netGlobals.skbuffCache.live) {
+  for (const [skb, trace] of machine.netGlobals.skbuffCache.live) {
     const clone = skb.origin === skb.id ? '' : ` (clone or copy of ${skb.origin})`;
-    lines.push(`leaked packet${clone}: ${skbGeometry(skb)} users:${skb.users}`);
+    // Not the two innermost calls: the trace's own and the allocator's.
+    const by = stackTracePrint(trace, 2);
+    lines.push(`leaked packet${clone}: ${skbGeometry(skb)} users:${skb.users} from ${by}`);
   }
   return lines;
+}
+
+/** Throws when packets are left that nobody will free. For the end of machines in debug builds. */
+export function skbCheckLeaks(machine: Machine): void {
+  const leaks = skbLeakReport(machine);
+  if (leaks.length > 0) throw new KernelBug('skb-leak', leaks.join('\n'));
 }
 
 // Moving the ends.

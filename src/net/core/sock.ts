@@ -7,6 +7,7 @@
  * Context rules, as in Linux: a task takes the lock with lockSock(), which sets `skLockOwned`. A
  * soft interrupt that finds it set puts its packet on the backlog, and releaseSock() works it off.
  */
+
 import { skbExtErr } from '#include/linux/errqueue.ts';
 import { SOCK_NOSPACE, SOCKWQ_ASYNC_WAITDATA, type Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -27,6 +28,7 @@ import {
 } from '#include/net/sock.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
+import { inInterrupt } from '#kernel/cpu.ts';
 import { lockAcquire, lockRelease, mightSleep } from '#kernel/lockdep.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
@@ -287,6 +289,26 @@ export function skCommonRelease(sk: Sock): void {
 /** @kernel sock_owned_by_user include/net/sock.h */
 export function sockOwnedByUser(sk: Sock): boolean {
   return sk.skLockOwned;
+}
+
+/**
+ * The caller is about to change the socket, so it must be his: a task has to hold its lock, and a soft
+ * interrupt must leave it alone while one does. For debug builds.
+ * @kernel sock_owned_by_me include/net/sock.h
+ */
+export function sockOwnedByMe(sk: Sock, where: string): void {
+  const { cpu } = sk.net.machine;
+  const name = sk.skProt.name;
+  if (cpu.servingSoftirq > 0) {
+    if (sk.skLockOwned) {
+      throw new KernelBug(
+        'sock-lock',
+        `${where}: a task holds the ${name} socket; use the backlog`,
+      );
+    }
+  } else if (!sk.skLockOwned && !inInterrupt(cpu)) {
+    throw new KernelBug('sock-lock', `${where}: the ${name} socket is not locked`);
+  }
 }
 
 /**

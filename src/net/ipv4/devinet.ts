@@ -7,7 +7,7 @@
 import type { InDevice, InIfaddr } from '#include/linux/inetdevice.ts';
 import { inDevRouteLocalnet, inetIfaMatch } from '#include/linux/inetdevice.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
-import { devHold, devPut } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import { Flowi4 } from '#include/net/flow.ts';
 import { FIB_LOOKUP_NOREF, FibResult } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -147,12 +147,12 @@ export function inDevHold(inDev: InDevice): void {
 
 /** @kernel in_dev_put include/linux/inetdevice.h */
 export function inDevPut(inDev: InDevice): void {
-  if (--inDev.refcnt === 0) devPut(inDev.dev);
+  if (--inDev.refcnt === 0) netdevPut(inDev.dev, 'in_device');
 }
 
 /** The device's state holds the device as long as it is there. */
 export function inDevHoldDev(inDev: InDevice): void {
-  devHold(inDev.dev);
+  netdevHold(inDev.dev, 'in_device');
 }
 
 /** @kernel inet_hash_insert net/ipv4/devinet.c */

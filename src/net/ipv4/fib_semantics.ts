@@ -5,7 +5,7 @@
  * a path in fib_semantics_select.ts, messages in fib_semantics_dump.ts, device events in
  * fib_semantics_sync.ts.
  */
-import { devHold, devPut } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import { dstRelease } from '#include/net/dst.ts';
 import {
   type FibConfig,
@@ -75,7 +75,7 @@ function freeNhExceptions(nhc: FibNh): void {
 
 /** @kernel fib_nh_common_release net/ipv4/fib_semantics.c */
 function fibNhRelease(nhc: FibNh): void {
-  devPut(nhc.fibNhDev);
+  netdevPut(nhc.fibNhDev, 'fib_nh');
   rtFibinfoFree(nhc.rthOutput);
   rtFibinfoFree(nhc.rthInput);
   nhc.rthOutput = null;
@@ -243,7 +243,7 @@ function checkHostScope(fi: FibInfo, extack: FibExtAck): number {
   }
   nh.fibNhScope = RT_SCOPE_NOWHERE;
   nh.fibNhDev = fi.net.devIndexHead.get(nh.fibNhOif) ?? null;
-  devHold(nh.fibNhDev);
+  netdevHold(nh.fibNhDev, 'fib_nh');
   return nh.fibNhDev === null ? -ENODEV : 0;
 }
 

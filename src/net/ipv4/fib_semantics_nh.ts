@@ -1,7 +1,8 @@
 /**
  * Is a next hop one that can work? Counterpart of fib_check_nh of net/ipv4/fib_semantics.c.
  */
-import { devHold, netifCarrierOk } from '#include/linux/netdevice.ts';
+import { netifCarrierOk } from '#include/linux/netdevice.ts';
+import { netdevHold } from '#include/linux/netdevice_ref.ts';
 import { Flowi4, LOOPBACK_IFINDEX } from '#include/net/flow.ts';
 import {
   FIB_LOOKUP_IGNORE_LINKSTATE,
@@ -44,7 +45,7 @@ function checkOnlink(net: Net, nh: FibNh, scope: number, extack: FibExtAck): num
   }
   if (!netifCarrierOk(dev)) nh.fibNhFlags |= RTNH_F_LINKDOWN;
   nh.fibNhDev = dev;
-  devHold(dev);
+  netdevHold(dev, 'fib_nh');
   nh.fibNhScope = RT_SCOPE_LINK;
   return 0;
 }
@@ -82,7 +83,7 @@ function fibCheckNhV4Gw(
   nh.fibNhOif = res.nhc?.fibNhOif ?? 0;
   if (dev === null) return fail(extack, -EINVAL, 'No egress device for nexthop gateway');
   nh.fibNhDev = dev;
-  devHold(dev);
+  netdevHold(dev, 'fib_nh');
   if (!netifCarrierOk(dev)) nh.fibNhFlags |= RTNH_F_LINKDOWN;
   return (dev.flags & IFF_UP) !== 0 ? 0 : -ENETDOWN;
 }
@@ -97,7 +98,7 @@ function fibCheckNhNongw(net: Net, nh: FibNh, extack: FibExtAck): number {
   if (dev === null || dev.ipPtr === null) return -ENODEV;
   if ((dev.flags & IFF_UP) === 0) return fail(extack, -ENETDOWN, 'Device for nexthop is not up');
   nh.fibNhDev = dev;
-  devHold(dev);
+  netdevHold(dev, 'fib_nh');
   nh.fibNhScope = RT_SCOPE_HOST;
   if (!netifCarrierOk(dev)) nh.fibNhFlags |= RTNH_F_LINKDOWN;
   return 0;

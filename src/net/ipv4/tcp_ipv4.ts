@@ -4,6 +4,7 @@
  * Counterpart: net/ipv4/tcp_ipv4.c; opening is in tcp_ipv4_conn.ts, ICMP in tcp_ipv4_err.ts, resets
  * and bare ACKs in tcp_ipv4_send.ts, /proc/net/tcp in tcp_ipv4_proc.ts. RFC 9293#3.10.7.
  */
+
 import { __skbPull, __skbPush, type SkBuff, skbTransportOffset } from '#include/linux/skbuff.ts';
 import { TcpSock } from '#include/linux/tcp.ts';
 import { dstCheck, dstRelease, skbDstSetNoref } from '#include/net/dst.ts';
@@ -31,6 +32,7 @@ import {
 } from '#include/net/sock.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { KernelBug } from '#kernel/bug.ts';
+import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
@@ -51,6 +53,7 @@ import {
   skAddBacklog,
   sockDefCallbacks,
   sockHold,
+  sockOwnedByMe,
   sockOwnedByUser,
   sockPut,
 } from '#net/core/sock.ts';
@@ -201,6 +204,7 @@ function tcpV4ResetAndDrop(rsk: Sock, skb: SkBuff, reason: number): void {
  * @kernel tcp_v4_do_rcv net/ipv4/tcp_ipv4.c
  */
 export function tcpV4DoRcv(sk: Sock, skb: SkBuff): number {
+  if (DEBUG) sockOwnedByMe(sk, 'tcp_v4_do_rcv');
   if (sk.skcState === TCP_ESTABLISHED) {
     const dst = sk.skRxDst;
     sk.skNapiId = skb.napiId;

@@ -31,6 +31,7 @@ import {
   skSetWaitdata,
   sockError,
   sockFlag,
+  sockOwnedByMe,
   sockRcvlowat,
 } from '#net/core/sock.ts';
 import {
@@ -270,6 +271,7 @@ function tcpRecvmsgLocked(
   st: RecvState,
 ): number {
   const tp = tcpSk(sk);
+  if (DEBUG) sockOwnedByMe(sk, 'tcp_recvmsg_locked');
   if (sk.skcState === TCP_LISTEN) return -ENOTCONN;
   if ((flags & MSG_OOB) !== 0) return tcpRecvUrg(sk, msg, len, flags);
   st.seq = tp.copiedSeq;

@@ -5,6 +5,7 @@
  * copied once, into the page the socket is filling; packets only refer to pieces of such pages, so
  * that segmentation and retransmission copy nothing.
  */
+
 import type { IovIter, Msghdr } from '#include/linux/net.ts';
 import { SOCKWQ_ASYNC_NOSPACE } from '#include/linux/net.ts';
 import {
@@ -34,9 +35,16 @@ import {
   tcpWriteQueueEmpty,
   tcpWriteQueueTail,
 } from '#include/net/tcp_queue.ts';
+import { DEBUG } from '#kernel/config.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
-import { lockSock, releaseSock, skFlushBacklog, skSetNospace } from '#net/core/sock.ts';
+import {
+  lockSock,
+  releaseSock,
+  skFlushBacklog,
+  skSetNospace,
+  sockOwnedByMe,
+} from '#net/core/sock.ts';
 import { sockCmsgSend, sockcmInit } from '#net/core/sock_alloc.ts';
 import {
   skForcedMemSchedule,
@@ -264,6 +272,7 @@ export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   const flags = msg.msgFlags;
   const iter = msg.msgIter;
   const trace = sk.net.machine.trace.tcp.tcpSendmsgLocked;
+  if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
   let err = prepare(sk, msg);
   if (err !== 0) return sendError(sk, flags, err);
   let copied = 0;

@@ -20,9 +20,10 @@ import {
 } from '#include/net/sock.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { skbRbFirst, tcpRtxQueueUnlink, tcpTsortedUnlink } from '#include/net/tcp_queue.ts';
+import { DEBUG } from '#kernel/config.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { __kfreeSkb, allocSkbFclone, skbTruesize } from '#net/core/skbuff.ts';
-import { __sockPut, sockFlag } from '#net/core/sock.ts';
+import { __sockPut, sockFlag, sockOwnedByMe } from '#net/core/sock.ts';
 import {
   skForcedMemSchedule,
   skMemUncharge,
@@ -54,6 +55,7 @@ export function inetSkStateStore(sk: Sock, newstate: number): void {
 
 /** @kernel tcp_set_state net/ipv4/tcp.c */
 export function tcpSetState(sk: Sock, state: number): void {
+  if (DEBUG) sockOwnedByMe(sk, 'tcp_set_state');
   const oldstate = sk.skcState;
   const established = oldstate === TCP_ESTABLISHED || oldstate === TCP_CLOSE_WAIT;
   if (state === TCP_ESTABLISHED) {

@@ -6,8 +6,6 @@
 import {
   __QUEUE_STATE_FROZEN,
   devCoreStatsTxDroppedInc,
-  devHold,
-  devPut,
   IFF_NO_QUEUE,
   NET_XMIT_CN,
   NETDEV_TX_OK,
@@ -24,6 +22,7 @@ import {
   type SoftnetData,
   skbGetTxQueue,
 } from '#include/linux/netdevice.ts';
+import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import { type SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import {
   __skbDequeue,
@@ -225,7 +224,7 @@ export function qdiscCreateDflt(
   if (ops === pfifoFastOps) sch.flags |= TCQ_F_NOLOCK | TCQ_F_CPUSTATS;
   const tp = dev.net.machine.trace.qdisc.qdiscCreate;
   if (tp.probe !== null) tp.probe(ops, dev, parentid);
-  devHold(dev);
+  netdevHold(dev, 'qdisc');
   if (ops.init !== null && ops.init(sch, null) !== 0) {
     qdiscPut(sch);
     return null;
@@ -258,7 +257,7 @@ export function qdiscPut(q: Qdisc): void {
   if (tp.probe !== null) tp.probe(q);
   // Nothing may run a destroyed qdisc.
   q.state |= DEACTIVATED;
-  devPut(dev);
+  netdevPut(dev, 'qdisc');
 }
 
 /** Puts another qdisc in the place of a queue's; returns the old one. @kernel dev_graft_qdisc net/sched/sch_generic.c */
@@ -368,12 +367,13 @@ export function netdevWatchdogUp(dev: NetDevice): void {
   if (dev.watchdogTimeo <= 0) dev.watchdogTimeo = DEFAULT_WATCHDOG_TIMEO;
   const { machine } = dev.net;
   dev.watchdogTimer ??= new TimerList(machine, dev, devWatchdog);
-  if (!modTimer(dev.watchdogTimer, (machine.jiffies + dev.watchdogTimeo) | 0)) devHold(dev);
+  if (!modTimer(dev.watchdogTimer, (machine.jiffies + dev.watchdogTimeo) | 0))
+    netdevHold(dev, 'watchdog');
 }
 
 /** @kernel dev_watchdog_down net/sched/sch_generic.c */
 function devWatchdogDown(dev: NetDevice): void {
-  if (dev.watchdogTimer !== null && timerDelete(dev.watchdogTimer)) devPut(dev);
+  if (dev.watchdogTimer !== null && timerDelete(dev.watchdogTimer)) netdevPut(dev, 'watchdog');
 }
 
 /** Tells the driver of a queue that has been stopped for too long. @kernel dev_watchdog net/sched/sch_generic.c */
@@ -381,7 +381,7 @@ function devWatchdog(dev: NetDevice): void {
   const { machine } = dev.net;
   const idle = dev.tx.every((txq) => txq.qdisc === noopOf(dev));
   if (idle || !netifDevicePresent(dev) || !netifRunning(dev) || !netifCarrierOk(dev)) {
-    devPut(dev);
+    netdevPut(dev, 'watchdog');
     return;
   }
   let oldest = machine.jiffies;
