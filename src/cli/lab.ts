@@ -10,7 +10,7 @@ import type { SyscallTable } from '#uapi/unistd.ts';
 import { type Main, Process, runProcess, type Streams } from '#user/lib/process.ts';
 import { Collector, decodeText } from '#user/lib/streams.ts';
 import { COMMANDS } from '#user/sh/commands.ts';
-import { main as sh } from '#user/sh/sh.ts';
+import { findProgram, main as sh } from '#user/sh/sh.ts';
 
 /** A command of a description failed. */
 export class ExecError extends Error {
@@ -172,6 +172,7 @@ export class Lab {
       env: { HOSTNAME: machine.name },
       hosts: this.hosts,
       fork,
+      programs: findProgram,
       ...streams,
     });
   }

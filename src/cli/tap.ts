@@ -8,7 +8,7 @@ import type { SyscallTable } from '#uapi/unistd.ts';
 import { type Main, Process, runProcess } from '#user/lib/process.ts';
 import { Collector, type Output } from '#user/lib/streams.ts';
 import { COMMANDS } from '#user/sh/commands.ts';
-import { main as sh } from '#user/sh/sh.ts';
+import { findProgram, main as sh } from '#user/sh/sh.ts';
 
 export interface TapCommandOptions {
   readonly name: string;
@@ -45,7 +45,7 @@ class RealPrograms {
     const sys = this.fork(argv[0] ?? '');
     const status = await runProcess(
       main,
-      new Process({ sys, argv, fork: this.fork, stdout, stderr }),
+      new Process({ sys, argv, fork: this.fork, programs: findProgram, stdout, stderr }),
     );
     sys.exit(status);
     return status;

@@ -16,6 +16,7 @@ import {
   NETIF_F_VLAN_CHALLENGED,
 } from '#include/linux/netdev_features.ts';
 import {
+  GSO_MAX_SIZE,
   IFF_LIVE_ADDR_CHANGE,
   IFF_NO_QUEUE,
   NET_RX_SUCCESS,
@@ -90,6 +91,7 @@ function loopbackSetup(dev: NetDevice): void {
   dev.hardHeaderLen = ETH_HLEN;
   dev.addrLen = ETH_ALEN;
   dev.type = ARPHRD_LOOPBACK;
+  dev.tsoMaxSize = GSO_MAX_SIZE;
   dev.flags = IFF_LOOPBACK;
   dev.privFlags |= IFF_LIVE_ADDR_CHANGE | IFF_NO_QUEUE;
   netifKeepDst(dev);

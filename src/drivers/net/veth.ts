@@ -21,6 +21,7 @@ import {
 import {
   devSwNetstatsRxAdd,
   devSwNetstatsTxAdd,
+  GSO_MAX_SIZE,
   IFF_LIVE_ADDR_CHANGE,
   IFF_NO_QUEUE,
   IFF_TX_SKB_SHARING,
@@ -203,6 +204,7 @@ function vethSetup(dev: NetDevice): void {
   dev.hwEncFeatures = features;
   dev.needsFreeNetdev = true;
   dev.maxMtu = ETH_MAX_MTU;
+  dev.tsoMaxSize = GSO_MAX_SIZE;
 }
 
 /** GRO would need a polling instance: off until somebody turns it on. @kernel veth_disable_gro drivers/net/veth.c */

@@ -103,6 +103,7 @@ export const LL_MAX_HEADER = 128;
 export const MAX_HEADER: number = LL_MAX_HEADER + 48;
 export const GSO_MAX_SEGS = 65535;
 export const GSO_LEGACY_MAX_SIZE = 65536;
+export const GSO_MAX_SIZE: number = 8 * GSO_MAX_SEGS;
 export const NAPI_POLL_WEIGHT = 64;
 export const GRO_HASH_BUCKETS = 8;
 
@@ -444,6 +445,9 @@ export class NetDevice {
   hwEncFeatures: number;
   gsoMaxSize: number;
   gsoMaxSegs: number;
+  /** What the driver can cut at most: `gsoMax*` may be lowered, these not. */
+  tsoMaxSize: number;
+  tsoMaxSegs: number;
   groMaxSize: number;
   netdevOps: NetDeviceOps;
   ethtoolOps: EthtoolOps | null;
@@ -537,6 +541,8 @@ export class NetDevice {
     this.hwEncFeatures = 0;
     this.gsoMaxSize = GSO_LEGACY_MAX_SIZE;
     this.gsoMaxSegs = GSO_MAX_SEGS;
+    this.tsoMaxSize = GSO_LEGACY_MAX_SIZE;
+    this.tsoMaxSegs = GSO_MAX_SEGS;
     this.groMaxSize = GSO_LEGACY_MAX_SIZE;
     this.netdevOps = netdevOps;
     this.ethtoolOps = null;

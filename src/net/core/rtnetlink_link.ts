@@ -80,6 +80,7 @@ import { EEXIST, EINVAL, EMSGSIZE, ENOBUFS, ENODEV, EOPNOTSUPP } from '#uapi/err
 import { IF_OPER_DORMANT, IF_OPER_DOWN, IF_OPER_UP, IFF_UP, IFNAMSIZ } from '#uapi/if.ts';
 import {
   IFLA_ADDRESS,
+  IFLA_ALLMULTI,
   IFLA_BROADCAST,
   IFLA_CARRIER,
   IFLA_CARRIER_CHANGES,
@@ -116,6 +117,8 @@ import {
   IFLA_STATS,
   IFLA_STATS64,
   IFLA_TARGET_NETNSID,
+  IFLA_TSO_MAX_SEGS,
+  IFLA_TSO_MAX_SIZE,
   IFLA_TXQLEN,
 } from '#uapi/if_link.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
@@ -250,11 +253,14 @@ function putNumbers(skb: SkBuff, dev: NetDevice): boolean {
     nlaPutU32(skb, IFLA_MAX_MTU, dev.maxMtu) === 0 &&
     nlaPutU32(skb, IFLA_GROUP, dev.group) === 0 &&
     nlaPutU32(skb, IFLA_PROMISCUITY, dev.promiscuity) === 0 &&
+    nlaPutU32(skb, IFLA_ALLMULTI, dev.allmulti) === 0 &&
     nlaPutU32(skb, IFLA_NUM_TX_QUEUES, dev.numTxQueues) === 0 &&
     nlaPutU32(skb, IFLA_NUM_RX_QUEUES, dev.numRxQueues) === 0 &&
     nlaPutU32(skb, IFLA_GSO_MAX_SEGS, dev.gsoMaxSegs) === 0 &&
     nlaPutU32(skb, IFLA_GSO_MAX_SIZE, dev.gsoMaxSize) === 0 &&
     nlaPutU32(skb, IFLA_GRO_MAX_SIZE, dev.groMaxSize) === 0 &&
+    nlaPutU32(skb, IFLA_TSO_MAX_SIZE, dev.tsoMaxSize) === 0 &&
+    nlaPutU32(skb, IFLA_TSO_MAX_SEGS, dev.tsoMaxSegs) === 0 &&
     (iflink === dev.ifindex || nlaPutU32(skb, IFLA_LINK, iflink) === 0) &&
     (dev.master === null || nlaPutU32(skb, IFLA_MASTER, dev.master.ifindex) === 0) &&
     nlaPutU8(skb, IFLA_CARRIER, netifCarrierOk(dev) ? 1 : 0) === 0 &&
