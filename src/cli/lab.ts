@@ -12,6 +12,9 @@ import { Collector, decodeText } from '#user/lib/streams.ts';
 import { COMMANDS } from '#user/sh/commands.ts';
 import { findProgram, main as sh } from '#user/sh/sh.ts';
 
+/** Commands of a description follow each other at a person's pace: links have come up in between. */
+const COMMAND_GAP_NS = 10e6;
+
 /** A command of a description failed. */
 export class ExecError extends Error {
   override readonly name = 'ExecError';
@@ -146,6 +149,7 @@ export class Lab {
     const stderr = new Collector();
     const status = await this.run(node, sh, ['sh', '-c', command], { ...streams, stderr });
     if (status !== 0) throw new ExecError(node, command, status, decodeText(stderr.bytes()));
+    await this.world.runPrograms({ untilNs: this.world.nowNs + COMMAND_GAP_NS });
   }
 
   private applySysctls(node: NodeSpec): void {

@@ -106,4 +106,10 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
+// Whoever reads us may stop in the middle, as head(1) does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 program().parseAsync().catch(fail);

@@ -102,12 +102,6 @@ describe.skipIf(missing !== null)(
       setTimeout(() => process.exit(3), 3000).unref();`;
       const udp = await ns.run(process.execPath, '-e', script);
       expect(udp.stdout.trim()).toBe('ECONNREFUSED');
-      const nc = await ns.run(
-        'sh',
-        '-c',
-        '(echo a; sleep 0.3; echo b; sleep 0.3) | nc -u -w 1 10.77.0.2 9999',
-      );
-      expect(nc.status).not.toBe(0);
     });
 
     it('takes the interface away when it is told to stop', { timeout: 20_000 }, async () => {
