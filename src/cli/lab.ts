@@ -171,7 +171,6 @@ export class Lab {
     streams: Streams,
   ): Process {
     return new Process({
-      programs: (name) => COMMANDS[name] ?? null,
       sys,
       argv,
       env: { HOSTNAME: machine.name },
