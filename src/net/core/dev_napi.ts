@@ -98,7 +98,10 @@ export function napiSchedulePrep(n: NapiStruct): boolean {
 export function __napiSchedule(n: NapiStruct): void {
   const { machine } = n.dev.net;
   if (DEBUG && n.pollList !== null) {
-    throw new KernelBug('napi-double-schedule', `NAPI ${n.napiId} of ${n.dev.name}`);
+    throw new KernelBug(
+      'napi-double-schedule',
+      `NAPI ${n.napiId} of ${n.dev.name} is on a poll list already; ask napi_schedule_prep() first`,
+    );
   }
   const sd = thisSoftnetData(machine);
   listAddTail(sd.pollList, n);
@@ -254,7 +257,9 @@ function __napiPoll(n: NapiStruct): number {
 
 function checkPollResult(n: NapiStruct, work: number, weight: number): void {
   const who = `NAPI ${n.napiId} of ${n.dev.name}`;
-  if (work > weight) throw new KernelBug('napi-budget', `${who}: ${work} of ${weight}`);
+  if (work > weight) {
+    throw new KernelBug('napi-budget', `${who} took ${work} packets, its budget is ${weight}`);
+  }
   const kept = (n.state & NAPIF_SCHED) !== 0 && n.pollList === null;
   if (work < weight && kept && (n.state & (NAPIF_NPSVC | NAPIF_DISABLE)) === 0) {
     throw new KernelBug('napi-not-completed', `${who} returned ${work} without napi_complete_done`);
