@@ -9,7 +9,6 @@ import { type Program, type RunOptions, World, type WorldOptions } from '#sim/wo
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { type Main, Process, runProcess, type Streams } from '#user/lib/process.ts';
 import { Collector, decodeText } from '#user/lib/streams.ts';
-import { COMMANDS } from '#user/sh/commands.ts';
 import { findProgram, main as sh } from '#user/sh/sh.ts';
 
 /** Commands of a description follow each other at a person's pace: links have come up in between. */
@@ -115,8 +114,8 @@ export class Lab {
     options: RunOptions = {},
   ): Promise<number | null> {
     const [name = ''] = argv;
-    const main = COMMANDS[name];
-    if (main === undefined) {
+    const main = findProgram(name);
+    if (main === null) {
       streams.stderr?.write(new TextEncoder().encode(`${name}: command not found\n`));
       return 127;
     }

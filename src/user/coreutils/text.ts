@@ -55,6 +55,27 @@ function splitLines(text: string): string[] {
   return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 }
 
+/** The first lines of standard input, without waiting for more than them. */
+async function headOfInput(p: Process, count: number): Promise<void> {
+  let left = count;
+  while (left > 0) {
+    const bytes = await p.stdin.read();
+    if (bytes === null) return;
+    let end = 0;
+    while (left > 0 && end < bytes.length) {
+      const at = bytes.indexOf(10, end);
+      end = at < 0 ? bytes.length : at + 1;
+      if (at >= 0) left--;
+    }
+    await p.pour(bytes.subarray(0, end));
+  }
+  p.stdin.close();
+}
+
+function firstLines(lines: readonly string[], count: number): readonly string[] {
+  return lines.slice(0, count);
+}
+
 /** `head` and `tail`: the first or last lines. */
 const slicer =
   (take: (lines: readonly string[], count: number, from: boolean) => readonly string[]): Main =>
@@ -68,6 +89,10 @@ const slicer =
     const names = words.length === 0 ? ['-'] : words;
     let status = 0;
     for (const [i, name] of names.entries()) {
+      if (name === '-' && names.length === 1 && take === firstLines) {
+        await headOfInput(p, Number(text));
+        continue;
+      }
       const bytes = await readNamed(p, name);
       if (bytes === null) {
         status = 1;
@@ -80,7 +105,7 @@ const slicer =
     return status;
   };
 
-export const head: Main = slicer((lines, count) => lines.slice(0, count));
+export const head: Main = slicer(firstLines);
 
 export const tail: Main = slicer((lines, count, from) => {
   if (from) return lines.slice(Math.max(0, count - 1));

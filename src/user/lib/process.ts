@@ -116,9 +116,13 @@ export class Process {
     this.handlers.set(signal, handler);
   }
 
-  /** Sends a signal to the program and what it started. */
+  /** Sends a signal to the program and what it started. It arrives as an event of the machine. */
   kill(signal: number): void {
-    for (const child of this.children) child.kill(signal);
+    this.sys.nanosleep(0, () => this.deliver(signal));
+  }
+
+  private deliver(signal: number): void {
+    for (const child of this.children) child.deliver(signal);
     const handler = this.handlers.get(signal);
     if (handler === undefined || signal === SIGKILL) {
       this.libc.interrupt(signal);

@@ -2,13 +2,15 @@
  * `nc`: connects standard input and output to a socket. Counterpart of OpenBSD's nc.
  */
 import { inNtop4 } from '#lib/parse_addr.ts';
-import { ECONNREFUSED, EINTR } from '#uapi/errno.ts';
+import { EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR } from '#uapi/errno.ts';
 import { INADDR_ANY } from '#uapi/in.ts';
 import {
   AF_INET,
   SHUT_WR,
   SO_KEEPALIVE,
+  SO_RCVTIMEO,
   SO_REUSEADDR,
+  SO_SNDTIMEO,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -120,59 +122,49 @@ function addressOf(p: Process, host: string): number {
 
 const protocol = (options: Options): string => (options.udp ? 'udp' : 'tcp');
 
-/** Runs `body` so that what it waits for ends after `-w`. */
-async function within<T>(p: Process, options: Options, body: () => Promise<T>): Promise<T> {
-  if (options.timeout === 0) return body();
-  const cancel = p.sys.nanosleep(options.timeout * 1e9, () => p.libc.interrupt(0));
-  try {
-    return await body();
-  } finally {
-    cancel();
+/** Sends what standard input has. */
+async function sendInput(p: Process, fd: number, options: Options): Promise<void> {
+  const { libc } = p;
+  for (;;) {
+    const bytes = options.noInput ? null : await p.stdin.read();
+    if (bytes === null) break;
+    for (let sent = 0; sent < bytes.length; ) {
+      // A datagram has its bounds.
+      const end = options.udp ? sent + CHUNK : bytes.length;
+      sent += await libc.send(fd, bytes.subarray(sent, end));
+    }
+  }
+  if (options.shutdown && !options.udp) libc.sys.shutdown(fd, SHUT_WR);
+  if (options.quit < 0) return;
+  await libc.sleep(options.quit * 1000);
+  // Whatever is still waited for ends now.
+  libc.interrupt(0);
+}
+
+/** Prints what comes, until its end or until nothing has come for the time of `-w`. */
+async function printOutput(p: Process, fd: number, options: Options): Promise<void> {
+  const buf = new Uint8Array(options.udp ? 65536 : CHUNK);
+  for (;;) {
+    const length = await p.libc.recv(fd, buf);
+    if (length === 0 && !options.udp) return;
+    await p.pour(buf.slice(0, length));
   }
 }
 
-/** Carries bytes both ways until one side ends. */
+/** Carries bytes both ways: a server until the client has said all, a client until both have. */
 async function pump(p: Process, fd: number, options: Options): Promise<void> {
-  const { libc } = p;
-  let inputOver = false;
-  const outgoing = async (): Promise<void> => {
-    for (;;) {
-      const bytes = options.noInput ? null : await p.stdin.read();
-      if (bytes === null) break;
-      for (let sent = 0; sent < bytes.length; ) {
-        const piece = bytes.subarray(sent, options.udp ? sent + CHUNK : undefined);
-        sent += await libc.send(fd, piece);
-      }
-    }
-    inputOver = true;
-    if (options.shutdown && !options.udp) libc.sys.shutdown(fd, SHUT_WR);
-    if (options.quit >= 0) {
-      await libc.sleep(options.quit * 1000);
-      // Nobody reads any more: what is waited for ends.
-      libc.interrupt(0);
-    }
-  };
-  const incoming = async (): Promise<void> => {
-    const buf = new Uint8Array(options.udp ? 65536 : CHUNK);
-    for (;;) {
-      const length = await within(p, options, () => libc.recv(fd, buf));
-      if (length === 0 && !options.udp) return;
-      await p.pour(buf.slice(0, length));
-    }
-  };
-  // Writing may go on for as long as it likes; the end is when the peer has said all.
-  const writing = outgoing().catch((error: unknown) => {
-    if (error instanceof Killed) throw error;
-  });
+  if (options.timeout > 0) p.libc.setTimeout(fd, SO_RCVTIMEO, options.timeout * 1000);
+  const sending = sendInput(p, fd, options);
+  // Its failure is met where it is waited for, or does not matter any more.
+  sending.catch(() => {});
   try {
-    await incoming();
+    await printOutput(p, fd, options);
+    if (!options.listen) await sending;
   } catch (error) {
-    if (error instanceof Killed) throw error;
-    if (!(error instanceof SystemError)) throw error;
-    // EINTR is the end of a wait that was asked for.
-    if (error.code !== 'EINTR') throw error;
+    // EAGAIN: nothing came for so long; EINTR: the time of -q is over.
+    const over = [EAGAIN, EINTR].includes(errnoOf(error));
+    if (!over) throw error;
   }
-  if (inputOver) await writing;
 }
 
 async function connectOne(
@@ -189,7 +181,9 @@ async function connectOne(
       libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
       libc.bind(fd, encodeSockaddr4(options.source, options.sourcePort));
     }
-    await within(p, options, () => libc.connect(fd, { addr, port }));
+    if (options.timeout > 0) libc.setTimeout(fd, SO_SNDTIMEO, options.timeout * 1000);
+    await libc.connect(fd, { addr, port });
+    if (options.timeout > 0) libc.setTimeout(fd, SO_SNDTIMEO, 0);
     return fd;
   } catch (error) {
     libc.sys.close(fd);
@@ -226,8 +220,8 @@ async function client(
     } catch (error) {
       if (error instanceof Killed) throw error;
       if (options.verbose) {
-        const late = errnoOf(error) === EINTR;
-        const why = late ? 'timed out: Operation now in progress' : `failed: ${reasonOf(error)}`;
+        const verb = errnoOf(error) === EINPROGRESS ? 'timed out' : 'failed';
+        const why = `${verb}: ${reasonOf(error)}`;
         p.warn(`nc: connect to ${host} port ${port} (${protocol(options)}) ${why}\n`);
       }
       status = 1;
