@@ -175,11 +175,6 @@ export function tcpTsortedMoveTail(tp: TcpSock, skb: SkBuff): void {
   tcpTsortedAddTail(tp, skb);
 }
 
-/** True while the packet is on the retransmit side. @kernel tcp_skb_tsorted_anchor_cleanup include/linux/skbuff.h */
-export function tcpSkbTsortedAnchorCleanup(tp: TcpSock, skb: SkBuff): void {
-  tcpTsortedUnlink(tp, skb);
-}
-
 // ---- Segments of a packet ----------------------------------------------------------------------
 
 /** @kernel tcp_skb_pcount include/net/tcp.h */

@@ -4,7 +4,7 @@
  * Counterpart of net/ipv4/metrics.c and of fib_metrics_match and fib_gw_from_via.
  */
 import type { FibConfig, FibExtAck, FibInfo } from '#include/net/ip_fib.ts';
-import type { Machine } from '#kernel/machine.ts';
+import { tcpCaGetKeyByName } from '#net/ipv4/tcp_cong.ts';
 import { nlaGetInAddr, nlaGetString, nlaGetU32 } from '#net/netlink/nlattr.ts';
 import { EAFNOSUPPORT, EINVAL } from '#uapi/errno.ts';
 import { NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign, nlattr } from '#uapi/netlink.ts';
@@ -46,11 +46,6 @@ function metricAttrs(mx: Uint8Array): MetricAttr[] {
   return list;
 }
 
-/** 1 when the machine has a congestion control of that name, else 0. @kernel tcp_ca_get_key_by_name net/ipv4/tcp_cong.c */
-function tcpCaKnown(machine: Machine, name: string): boolean {
-  return machine.netGlobals.tcpCongList.some((ca) => ca.name === name);
-}
-
 /** Limits of what a metric may be. */
 function clampMetric(type: number, value: number): number {
   if (type === RTAX_ADVMSS) return Math.min(value, 65535 - 40);
@@ -67,11 +62,10 @@ export function ipFibMetricsInit(fi: FibInfo, mx: Uint8Array | null, extack: Fib
     if (type > RTAX_MAX) return fail(extack, -EINVAL, 'Invalid metric type');
     if (type === RTAX_CC_ALGO) {
       const name = nlaGetString(payload);
-      if (!tcpCaKnown(fi.net.machine, name)) {
-        return fail(extack, -EINVAL, 'Unknown tcp congestion algorithm');
-      }
+      const key = tcpCaGetKeyByName(fi.net.machine, name);
+      if (key === 0) return fail(extack, -EINVAL, 'Unknown tcp congestion algorithm');
       fi.fibCongctl = name;
-      fi.fibMetrics[type] = 1;
+      fi.fibMetrics[type] = key;
       fi.fibHasMetrics = true;
       continue;
     }

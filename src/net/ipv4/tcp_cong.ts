@@ -40,11 +40,6 @@ export function tcpCaGetKeyByName(machine: Machine, name: string): number {
   return machine.netGlobals.tcpCongList.findIndex((ca) => ca.name === name) + 1;
 }
 
-/** @kernel tcp_ca_get_name_by_key net/ipv4/tcp_cong.c */
-export function tcpCaGetNameByKey(machine: Machine, key: number): string {
-  return machine.netGlobals.tcpCongList[key - 1]?.name ?? '';
-}
-
 /** 0, -EEXIST or -EINVAL. @kernel tcp_register_congestion_control net/ipv4/tcp_cong.c */
 export function tcpRegisterCongestionControl(machine: Machine, ca: TcpCongestionOps): number {
   if (ca.congAvoid === null && ca.congControl === null) return -EINVAL;
