@@ -118,7 +118,8 @@ export class TcpWire {
         continue;
       }
       if (this.chance(this.options.corrupt)) {
-        const at = this.random.u32() % packet.length;
+        // Not the version: a tun device refuses what is no IP packet.
+        const at = 1 + (this.random.u32() % (packet.length - 1));
         packet[at] = (packet[at] ?? 0) ^ (1 << (this.random.u32() % 8));
       }
       this.launch(to, packet);
