@@ -356,6 +356,21 @@ describe('data', () => {
   });
 });
 
+describe('a second urgent mark', () => {
+  it('leaves the first byte, read aside, out of the stream for good', () => {
+    const r = rig();
+    const { fd } = r.accepted();
+    const oob = new Uint8Array(1);
+    r.inject({ flags: 'U.', seq: 1, ack: 1, win: 1000, urg: 1, data: bytes('A') });
+    expect(r.sys.recvfrom(fd, oob, MSG_OOB, null)).toBe(1);
+    expect(text(oob)).toBe('A');
+    r.inject({ flags: 'U.', seq: 2, ack: 1, win: 1000, urg: 3, data: bytes('bcD') });
+    expect(r.sys.recvfrom(fd, oob, MSG_OOB, null)).toBe(1);
+    expect(text(oob)).toBe('D');
+    expect(text(r.read(fd))).toBe('bc');
+  });
+});
+
 describe('what is not acceptable', () => {
   it('challenges a RST in the window and believes one at its edge', () => {
     const r = rig();
@@ -442,6 +457,21 @@ describe('what is not acceptable', () => {
     expect(r.sent().at(-1)?.ack).toBe(6);
     r.inject({ flags: '.', seq: 6, ack: 1, win: 1000, data: 5, options: 'nop,nop,TS 201:0' });
     expect((r.read(fd) as Uint8Array).length).toBe(10);
+  });
+
+  it('challenges ACKs older than anything we sent, and takes data with late ones', () => {
+    const r = rig();
+    const { fd } = r.accepted();
+    r.write(fd, 3000);
+    r.inject({ flags: '.', seq: 1, ack: 3001, win: 1000 });
+    r.sent();
+    const before = r.mib(LINUX_MIB_TCPCHALLENGEACK);
+    r.inject({ flags: '.', seq: 1, ack: -10, win: 1000, data: 5 });
+    expect(r.mib(LINUX_MIB_TCPCHALLENGEACK) - before).toBe(1);
+    expect(r.read(fd)).toBeLessThan(0);
+    r.inject({ flags: '.', seq: 1, ack: 1000, win: 1000, data: 5 });
+    expect((r.read(fd) as Uint8Array).length).toBe(5);
+    expect(r.mib(LINUX_MIB_TCPCHALLENGEACK) - before).toBe(1);
   });
 
   it('drops ACKs of what was never sent', () => {
