@@ -38,7 +38,7 @@ import {
   SKF_AD_PROTOCOL,
   SKF_NET_OFF,
   sockFilter,
-} from '#uapi/bpf_common.ts';
+} from '#uapi/filter.ts';
 
 type Insn = readonly [code: number, jt: number, jf: number, k: number];
 

@@ -9,6 +9,7 @@ import { HEADER_UNSET, type SkBuff, skbHeadlen } from '#include/linux/skbuff.ts'
 import { type SkFilter, SOCK_FILTER_LOCKED, type Sock } from '#include/net/sock.ts';
 import { mem } from '#mm/memory.ts';
 import { pskbTrim } from '#net/core/skbuff_copy.ts';
+import { EINVAL, ENOENT, ENOMEM, EPERM } from '#uapi/errno.ts';
 import {
   BPF_A,
   BPF_ABS,
@@ -69,8 +70,7 @@ import {
   SKF_LL_OFF,
   SKF_NET_OFF,
   sockFilter,
-} from '#uapi/bpf_common.ts';
-import { EINVAL, ENOENT, ENOMEM, EPERM } from '#uapi/errno.ts';
+} from '#uapi/filter.ts';
 import { SKB_DROP_REASON_SOCKET_FILTER, SKB_NOT_DROPPED_YET } from '#uapi/net_dropreason.ts';
 
 /** Fixed cost of a filter in option memory. */

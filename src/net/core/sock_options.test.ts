@@ -3,7 +3,6 @@ import { BareMachine } from '#fs/testing/bare_machine.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { sockInit } from '#net/socket.ts';
 import { unixInit } from '#net/unix/af_unix.ts';
-import { BPF_K, BPF_RET, sockFilter } from '#uapi/bpf_common.ts';
 import {
   EDOM,
   EINVAL,
@@ -14,6 +13,7 @@ import {
   EOPNOTSUPP,
   EPERM,
 } from '#uapi/errno.ts';
+import { BPF_K, BPF_RET, sockFilter } from '#uapi/filter.ts';
 import {
   AF_UNIX,
   SO_ACCEPTCONN,

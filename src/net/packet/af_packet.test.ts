@@ -9,7 +9,6 @@ import { cleanupNet } from '#net/core/net_namespace.ts';
 import { packetInit } from '#net/packet/af_packet.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
 import { sockInit } from '#net/socket.ts';
-import { BPF_K, BPF_RET, sockFilter } from '#uapi/bpf_common.ts';
 import {
   EAGAIN,
   EINVAL,
@@ -21,6 +20,7 @@ import {
   EOPNOTSUPP,
   ESOCKTNOSUPPORT,
 } from '#uapi/errno.ts';
+import { BPF_K, BPF_RET, sockFilter } from '#uapi/filter.ts';
 import { ifreq } from '#uapi/if.ts';
 import { ETH_P_ALL, ETH_P_ARP, ETH_P_IP } from '#uapi/if_ether.ts';
 import {
