@@ -1,6 +1,6 @@
 /*
  * Classic BPF: the instructions of socket filters and what tcpdump compiles to.
- * Kernel counterparts: include/uapi/linux/bpf_common.h, include/uapi/linux/filter.h, include/uapi/linux/bpf_common.h. McCanne and Jacobson,
+ * Kernel counterparts: include/uapi/linux/bpf_common.h, include/uapi/linux/filter.h. McCanne and Jacobson,
  * "The BSD Packet Filter".
  */
 
