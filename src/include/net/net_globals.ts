@@ -121,6 +121,8 @@ export class NetGlobals {
   /** @kernel arp_tbl net/ipv4/arp.c */
   arpTbl: NeighTable | null = null;
   readonly protoList: Proto[] = [];
+  /** Fields that a listener's children take over, by protocol. */
+  readonly sockCopyKeys: Map<Proto, readonly string[]> = new Map();
   readonly protoMemory: Map<string, ProtoMemory> = new Map();
   /** Memory of all TCP sockets; also in `protoMemory` under TCP. */
   readonly tcpMemory: ProtoMemory = new ProtoMemory();

@@ -29,7 +29,7 @@ import { AF_INET6 } from '#uapi/socket.ts';
 const MAX_TCP_HEADER = 320;
 
 /** What a copy starts afresh: identity, chains, lock, queues' sums. @kernel sk_dontcopy_begin include/net/sock.h */
-const DONTCOPY: readonly string[] = [
+const DONTCOPY: ReadonlySet<string> = new Set([
   'kind',
   'refcnt',
   'hashed',
@@ -53,7 +53,7 @@ const DONTCOPY: readonly string[] = [
   'skErr',
   'skErrSoft',
   'skPriority',
-];
+]);
 
 /**
  * Copies every plain value of `osk`: numbers, flags, callbacks. In Linux this is a memcpy of the
@@ -63,15 +63,26 @@ const DONTCOPY: readonly string[] = [
 function sockCopy(nsk: Sock, osk: Sock): void {
   const from = osk as unknown as Readonly<Record<string, unknown>>;
   const to = nsk as unknown as Record<string, unknown>;
-  for (const key of Object.keys(from)) {
+  for (const key of copiedKeys(osk)) {
     const value = from[key];
-    if (value === null || typeof value === 'object' || DONTCOPY.includes(key)) continue;
-    to[key] = value;
+    // What may be an object, or null in its place, belongs to one socket.
+    if (typeof value !== 'object') to[key] = value;
   }
   if (nsk instanceof InetConnectionSock && osk instanceof InetConnectionSock) {
     nsk.icskAfOps = osk.icskAfOps;
     nsk.icskCaOps = osk.icskCaOps;
   }
+}
+
+/** Names of the fields that a copy of such a socket takes over, worked out once a protocol. */
+function copiedKeys(sk: Sock): readonly string[] {
+  const known = sk.net.machine.netGlobals.sockCopyKeys;
+  let keys = known.get(sk.skProt);
+  if (keys === undefined) {
+    keys = Object.keys(sk).filter((key) => !DONTCOPY.has(key));
+    known.set(sk.skProt, keys);
+  }
+  return keys;
 }
 
 /**
