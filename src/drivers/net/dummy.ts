@@ -24,6 +24,7 @@ import { ethtoolOps } from '#net/core/ethtool.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { rtnlLinkRegister } from '#net/core/rtnetlink.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
+import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import {
   etherSetup,
   ethHwAddrRandom,
@@ -39,6 +40,7 @@ import { IFLA_ADDRESS } from '#uapi/if_link.ts';
 /** @kernel dummy_xmit drivers/net/dummy.c */
 function dummyXmit(skb: SkBuff, dev: NetDevice): number {
   devSwNetstatsTxAdd(dev, 1, skb.len);
+  skbTxTimestamp(skb);
   consumeSkb(skb, 'dummy_xmit');
   return NETDEV_TX_OK;
 }

@@ -41,6 +41,7 @@ import {
 } from '#net/core/dev_register.ts';
 import { ethtoolOps } from '#net/core/ethtool.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
+import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { ethHeaderOps, ethMacAddr, ethTypeTrans } from '#net/ethernet/eth.ts';
 import { IFF_LOOPBACK } from '#uapi/if.ts';
 import { ARPHRD_LOOPBACK } from '#uapi/if_arp.ts';
@@ -50,6 +51,7 @@ const LOOPBACK_MTU: number = 64 * 1024;
 
 /** The higher layers take this packet back. @kernel loopback_xmit drivers/net/loopback.c */
 function loopbackXmit(skb: SkBuff, dev: NetDevice): number {
+  skbTxTimestamp(skb);
   // A departure time must not be taken for a time of arrival.
   skbClearTstamp(skb);
   skbOrphan(skb);

@@ -36,6 +36,7 @@ import { allocSkb, allocSkbWithFrags, consumeSkb, kfreeSkb } from '#net/core/skb
 import { skbPartialCsumSet } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import { skbCopyBits, skbStoreBits } from '#net/core/skbuff_data.ts';
+import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { ethTypeTrans } from '#net/ethernet/eth.ts';
 import { EAGAIN, EBADFD, EINVAL, EIO, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
@@ -115,6 +116,7 @@ export function tunNetXmit(skb: SkBuff, dev: NetDevice): number {
   if (tfile !== null) {
     const ring = tfile.txRing;
     if (ring.qlen < dev.txQueueLen) {
+      skbTxTimestamp(skb);
       // It may wait for long: the sender must not be charged for it.
       skbOrphan(skb);
       nfReset(skb);

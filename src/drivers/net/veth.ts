@@ -55,6 +55,7 @@ import {
 } from '#net/core/rtnetlink_link.ts';
 import { kfreeSkb, skbSetMachine } from '#net/core/skbuff.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
+import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import {
   etherSetup,
   ethHwAddrRandom,
@@ -100,6 +101,7 @@ function vethXmit(skb: SkBuff, dev: NetDevice): number {
   const priv = privOf(dev);
   const { len } = skb;
   const rcv = priv.peer;
+  skbTxTimestamp(skb);
   if (rcv !== null && pskbMayPull(skb, ETH_HLEN)) {
     const up = __devForwardSkb(rcv, skb, ethTypeTrans) === NET_RX_SUCCESS;
     if (up && __netifRx(skb) === NET_RX_SUCCESS) {

@@ -62,8 +62,11 @@ export const SKB_CLOCK_TAI = 2;
 export const SKBTX_HW_TSTAMP: number = 1 << 0;
 export const SKBTX_SW_TSTAMP: number = 1 << 1;
 export const SKBTX_IN_PROGRESS: number = 1 << 2;
+export const SKBTX_COMPLETION_TSTAMP: number = 1 << 3;
 export const SKBTX_SCHED_TSTAMP: number = 1 << 6;
-export const SKBTX_ANY_TSTAMP: number = SKBTX_HW_TSTAMP | SKBTX_SW_TSTAMP | SKBTX_SCHED_TSTAMP;
+export const SKBTX_ANY_SW_TSTAMP: number =
+  SKBTX_SW_TSTAMP | SKBTX_SCHED_TSTAMP | SKBTX_COMPLETION_TSTAMP;
+export const SKBTX_ANY_TSTAMP: number = SKBTX_HW_TSTAMP | SKBTX_ANY_SW_TSTAMP;
 
 export const SKB_GSO_TCPV4: number = 1 << 0;
 export const SKB_GSO_DODGY: number = 1 << 1;

@@ -119,6 +119,8 @@ export class IpcmCookie {
   /** ns, of SCM_TXTIME; 0: at once. */
   transmitTime: number;
   tsflags: number;
+  /** Key of the transmit timestamp, of SCM_TS_OPT_ID. */
+  tsOptId: number;
 
   constructor() {
     this.addr = 0;
@@ -132,6 +134,7 @@ export class IpcmCookie {
     this.priority = 0;
     this.transmitTime = 0;
     this.tsflags = 0;
+    this.tsOptId = 0;
   }
 }
 
@@ -148,6 +151,7 @@ export function ipcmInit(ipc: IpcmCookie): void {
   ipc.priority = 0;
   ipc.transmitTime = 0;
   ipc.tsflags = 0;
+  ipc.tsOptId = 0;
 }
 
 /** @kernel ipcm_init_sk include/net/ip.h */

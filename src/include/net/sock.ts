@@ -18,6 +18,8 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { File, PollTable } from '#kernel/sched/file.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import type { WaitQueueHead } from '#kernel/wait.ts';
+import { IPPROTO_TCP } from '#uapi/in.ts';
+import { AF_INET, AF_INET6, SOCK_STREAM } from '#uapi/socket.ts';
 import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 // Bits of sk_flags. @kernel sock_flags include/net/sock.h
@@ -478,6 +480,16 @@ export class InetSock extends Sock {
     this.isIcsk = false;
     this.cork = new InetCork();
   }
+}
+
+/** @kernel sk_is_inet include/net/sock.h */
+export function skIsInet(sk: Sock): boolean {
+  return sk.skcFamily === AF_INET || sk.skcFamily === AF_INET6;
+}
+
+/** @kernel sk_is_tcp include/net/sock.h */
+export function skIsTcp(sk: Sock): boolean {
+  return skIsInet(sk) && sk.skType === SOCK_STREAM && sk.skProtocol === IPPROTO_TCP;
 }
 
 /** @kernel inet_cork include/net/inet_sock.h */

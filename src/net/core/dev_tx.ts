@@ -31,6 +31,7 @@ import {
 import {
   CHECKSUM_NONE,
   CHECKSUM_UNNECESSARY,
+  SKBTX_SCHED_TSTAMP,
   type SkBuff,
   skbCheckLive,
   skbIsGso,
@@ -69,7 +70,9 @@ import { __netTimestamp } from '#net/core/dev_rx.ts';
 import { validateXmitSkb } from '#net/core/dev_validate.ts';
 import { skbGetHash } from '#net/core/flow_dissector.ts';
 import { __kfreeSkb, kfreeSkb, kfreeSkbList, skbClone, skbUnref } from '#net/core/skbuff.ts';
+import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
 import { ENETDOWN } from '#uapi/errno.ts';
+import { SCM_TSTAMP_SCHED } from '#uapi/errqueue.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { PACKET_LOOPBACK, PACKET_OUTGOING } from '#uapi/if_packet.ts';
 import {
@@ -423,6 +426,9 @@ export function devQueueXmit(skb: SkBuff): number {
   const dev = skb.dev as NetDevice;
   if (DEBUG) checkXmit(skb);
   skbResetMacHeader(skb);
+  if ((skb.shinfo.txFlags & SKBTX_SCHED_TSTAMP) !== 0) {
+    __skbTstampTx(skb, 0, skb.sk, SCM_TSTAMP_SCHED);
+  }
   // Leaving the section below runs what the transmission has raised: loopback delivers there.
   localBhDisable(machine);
   qdiscPktLenInit(skb);

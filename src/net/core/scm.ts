@@ -24,7 +24,13 @@ import {
   type Sock,
 } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { SOF_TIMESTAMPING_RAW_HARDWARE, SOF_TIMESTAMPING_SOFTWARE } from '#uapi/net_tstamp.ts';
+import { PACKET_OUTGOING } from '#uapi/if_packet.ts';
+import {
+  SOF_TIMESTAMPING_OPT_RX_FILTER,
+  SOF_TIMESTAMPING_RAW_HARDWARE,
+  SOF_TIMESTAMPING_RX_SOFTWARE,
+  SOF_TIMESTAMPING_SOFTWARE,
+} from '#uapi/net_tstamp.ts';
 import {
   MSG_CTRUNC,
   SO_MARK,
@@ -138,24 +144,48 @@ export function putTime(v: DataView, o: number, sec: number, sub: number): void 
   v.setUint32(o + 12, 0, true);
 }
 
-function putTimestamping(msg: Msghdr, sk: Sock, skb: SkBuff): void {
+/** SCM_TIMESTAMPING of two stamps in ns since boot, 0: not known or not wanted. @kernel put_cmsg_scm_timestamping net/core/scm.c */
+function putScmTimestamping(msg: Msghdr, sk: Sock, soft: number, hard: number): void {
+  if (soft === 0 && hard === 0) return;
   const machine = sk.net.machine;
-  const soft = (sk.skTsflags & SOF_TIMESTAMPING_SOFTWARE) !== 0 && skb.tstamp !== 0;
-  const hard = (sk.skTsflags & SOF_TIMESTAMPING_RAW_HARDWARE) !== 0 && skb.shinfo.hwtstamp !== 0;
-  if (!soft && !hard) return;
   // struct scm_timestamping: software, (deprecated), raw hardware.
   const data = new Uint8Array(48);
   const v = new DataView(data.buffer);
-  if (soft) {
-    const t = wallTime(machine, skb.tstamp);
+  if (soft !== 0) {
+    const t = wallTime(machine, soft);
     putTime(v, 0, t.sec, t.nsec);
   }
-  if (hard) {
-    const t = wallTime(machine, skb.shinfo.hwtstamp);
+  if (hard !== 0) {
+    const t = wallTime(machine, hard);
     putTime(v, 32, t.sec, t.nsec);
   }
   const isNew = (sk.skFlags & (1 << SOCK_TSTAMP_NEW)) !== 0;
   putCmsg(msg, SOL_SOCKET, isNew ? SO_TIMESTAMPING_NEW : SO_TIMESTAMPING_OLD, data);
+}
+
+/** Does the socket want to see software stamps of what it receives? With OPT_RX_FILTER not those that others asked for. */
+function wantsRxSoftware(tsflags: number): boolean {
+  return (
+    (tsflags & SOF_TIMESTAMPING_SOFTWARE) !== 0 &&
+    ((tsflags & SOF_TIMESTAMPING_RX_SOFTWARE) !== 0 ||
+      (tsflags & SOF_TIMESTAMPING_OPT_RX_FILTER) === 0)
+  );
+}
+
+function putTimestamping(msg: Msghdr, sk: Sock, skb: SkBuff): void {
+  const { skTsflags } = sk;
+  // An entry of the error queue is a stamp that was asked for.
+  const soft =
+    wantsRxSoftware(skTsflags) ||
+    (skb.pktType === PACKET_OUTGOING && (skTsflags & SOF_TIMESTAMPING_SOFTWARE) !== 0);
+  const hard = (skTsflags & SOF_TIMESTAMPING_RAW_HARDWARE) !== 0;
+  putScmTimestamping(msg, sk, soft ? skb.tstamp : 0, hard ? skb.shinfo.hwtstamp : 0);
+}
+
+/** Stamps of the last segment that a read of a stream took from, in ns since boot. @kernel tcp_recv_timestamp net/ipv4/tcp.c */
+export function putStreamTimestamp(msg: Msghdr, sk: Sock, ns: number): void {
+  putRcvTimestamp(msg, sk, ns);
+  if (wantsRxSoftware(sk.skTsflags)) putScmTimestamping(msg, sk, ns, 0);
 }
 
 /** SO_TIMESTAMP or SO_TIMESTAMPNS, whichever was asked for: the time `ns` since boot. */

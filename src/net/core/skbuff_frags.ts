@@ -6,7 +6,6 @@ import {
   CHECKSUM_PARTIAL,
   MAX_SKB_FRAGS,
   SIZEOF_SK_BUFF,
-  SKBTX_ANY_TSTAMP,
   type SkBuff,
   type SkbSharedInfo,
   skbCanCoalesce,
@@ -124,7 +123,6 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
  */
 export function skbSplit(skb: SkBuff, skb1: SkBuff, len: number): void {
   const pos = skbHeadlen(skb);
-  skb1.shinfo.txFlags |= skb.shinfo.txFlags & SKBTX_ANY_TSTAMP;
   const uarg = skb.shinfo.destructorArg;
   if (uarg !== null && skb1.shinfo.destructorArg === null) {
     uarg.refcnt++;

@@ -41,6 +41,7 @@ import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import { skMemCharge, skMemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
 import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';
+import { PACKET_OUTGOING } from '#uapi/if_packet.ts';
 import {
   SKB_DROP_REASON_PROTO_MEM,
   SKB_DROP_REASON_SOCKET_FILTER,
@@ -449,6 +450,8 @@ export function sockQueueErrSkb(sk: Sock, skb: SkBuff): number {
   skb.sk = sk;
   skb.destructor = sockRmemFree;
   sk.skRmemAlloc += skb.truesize;
+  // Marks entries of the error queue for those who read the stamps. @kernel skb_set_err_queue
+  skb.pktType = PACKET_OUTGOING;
   skbDstForce(skb);
   __skbQueueTail(sk.skErrorQueue, skb);
   if (!sockFlag(sk, SOCK_DEAD)) skErrorReport(sk);

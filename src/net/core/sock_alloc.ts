@@ -4,13 +4,14 @@
  */
 import type { Msghdr } from '#include/linux/net.ts';
 import { SIZEOF_SK_BUFF, SIZEOF_SKB_SHARED_INFO, type SkBuff } from '#include/linux/skbuff.ts';
-import { SEND_SHUTDOWN, SOCK_TXTIME, type Sock } from '#include/net/sock.ts';
+import { SEND_SHUTDOWN, SOCK_TXTIME, type Sock, skIsTcp } from '#include/net/sock.ts';
 import { nextCmsg } from '#net/core/scm.ts';
 import { allocSkb } from '#net/core/skbuff.ts';
 import { skbSetOwnerW, skSetNospace, skWmemAllocGet, sockError, sockFlag } from '#net/core/sock.ts';
 import { sockKfreeS } from '#net/core/sock_mem.ts';
 import { EAGAIN, EINVAL, ENOBUFS, EPIPE } from '#uapi/errno.ts';
 import {
+  SOF_TIMESTAMPING_OPT_ID,
   SOF_TIMESTAMPING_TX_ACK,
   SOF_TIMESTAMPING_TX_COMPLETION,
   SOF_TIMESTAMPING_TX_HARDWARE,
@@ -20,6 +21,7 @@ import {
 import {
   SCM_CREDENTIALS,
   SCM_RIGHTS,
+  SCM_TS_OPT_ID,
   SCM_TXTIME,
   SO_MARK,
   SO_PRIORITY,
@@ -28,7 +30,10 @@ import {
   SOL_SOCKET,
 } from '#uapi/socket.ts';
 
-const SOF_TIMESTAMPING_TX_RECORD_MASK =
+/** Among the tsflags of a cookie: the sender gave the key. @kernel SOCKCM_FLAG_TS_OPT_ID include/net/sock.h */
+export const SOCKCM_FLAG_TS_OPT_ID: number = 1 << 31;
+
+export const SOF_TIMESTAMPING_TX_RECORD_MASK: number =
   SOF_TIMESTAMPING_TX_HARDWARE |
   SOF_TIMESTAMPING_TX_SOFTWARE |
   SOF_TIMESTAMPING_TX_SCHED |
@@ -86,6 +91,8 @@ export interface SockcmCookie {
   mark: number;
   /** SOF_TIMESTAMPING_* */
   tsflags: number;
+  /** Key of the transmit timestamp, of SCM_TS_OPT_ID. */
+  tsOptId: number;
   priority: number;
 }
 
@@ -94,6 +101,7 @@ export function sockcmInit(sockc: SockcmCookie, sk: Sock): void {
   sockc.transmitTime = 0;
   sockc.mark = sk.skMark;
   sockc.tsflags = sk.skTsflags;
+  sockc.tsOptId = 0;
   sockc.priority = sk.skPriority;
 }
 
@@ -127,6 +135,13 @@ export function __sockCmsgSend(
       sockc.transmitTime = v.getUint32(4, true) * 0x1_0000_0000 + v.getUint32(0, true);
       return 0;
     }
+    case SCM_TS_OPT_ID:
+      // A stream counts bytes: it needs no keys.
+      if (skIsTcp(sk) || (sk.skTsflags & SOF_TIMESTAMPING_OPT_ID) === 0) return -EINVAL;
+      if (data.length !== 4) return -EINVAL;
+      sockc.tsOptId = u32Of(data);
+      sockc.tsflags |= SOCKCM_FLAG_TS_OPT_ID;
+      return 0;
     case SO_PRIORITY:
       if (data.length !== 4) return -EINVAL;
       sockc.priority = u32Of(data);

@@ -5,6 +5,7 @@
  * capability is allowed.
  */
 import type { Socket } from '#include/linux/net.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
 import {
   MAX_SCHEDULE_TIMEOUT,
   SK_CAN_REUSE,
@@ -32,6 +33,8 @@ import {
   SOCK_WIFI_STATUS,
   SOCK_ZEROCOPY,
   type Sock,
+  skIsInet,
+  skIsTcp,
 } from '#include/net/sock.ts';
 import { HZ } from '#kernel/machine.ts';
 import { __devGetByName } from '#net/core/dev.ts';
@@ -61,8 +64,6 @@ import {
   SOF_TXTIME_FLAGS_MASK,
 } from '#uapi/net_tstamp.ts';
 import {
-  AF_INET,
-  AF_INET6,
   AF_NETLINK,
   AF_UNIX,
   SO_ATTACH_BPF,
@@ -134,15 +135,11 @@ import {
   SOCK_TXREHASH_DEFAULT,
   SOCK_TXREHASH_ENABLED,
 } from '#uapi/socket.ts';
+import { TCPF_CLOSE, TCPF_LISTEN } from '#uapi/tcp.ts';
 
 const INT_MAX = 0x7fffffff;
 /** `sock.flags` bit of SO_PASSCRED. */
 const SOCK_PASSCRED_BIT = 1 << 3;
-
-/** @kernel sk_is_inet include/net/sock.h */
-export function skIsInet(sk: Sock): boolean {
-  return sk.skcFamily === AF_INET || sk.skcFamily === AF_INET6;
-}
 
 /** Who may receive credentials and descriptors. @kernel sk_may_scm_recv include/net/sock.h */
 export function skMayScmRecv(sk: Sock): boolean {
@@ -162,6 +159,19 @@ function sockSetTimestamp(sk: Sock, optname: number, on: boolean): number {
   return 0;
 }
 
+/**
+ * From where SOF_TIMESTAMPING_OPT_ID counts: a datagram socket's calls from 0, a stream's bytes from
+ * the next to be acknowledged, or with OPT_ID_TCP from the next to be written.
+ */
+function startTskey(sk: Sock, flags: number): number {
+  sk.skTskey = 0;
+  if (!skIsTcp(sk)) return 0;
+  if (((1 << sk.skcState) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0) return -EINVAL;
+  const tp = sk as TcpSock;
+  sk.skTskey = (flags & SOF_TIMESTAMPING_OPT_ID_TCP) !== 0 ? tp.writeSeq : tp.sndUna;
+  return 0;
+}
+
 /** @kernel sock_set_timestamping net/core/sock.c */
 function sockSetTimestamping(sk: Sock, optname: number, optval: Uint8Array): number {
   const flags = int32(optval, 0);
@@ -170,7 +180,8 @@ function sockSetTimestamping(sk: Sock, optname: number, optval: Uint8Array): num
     return -EINVAL;
   }
   if ((flags & SOF_TIMESTAMPING_OPT_ID) !== 0 && (sk.skTsflags & SOF_TIMESTAMPING_OPT_ID) === 0) {
-    sk.skTskey = 0;
+    const err = startTskey(sk, flags);
+    if (err !== 0) return err;
   }
   if ((flags & SOF_TIMESTAMPING_OPT_STATS) !== 0 && (flags & SOF_TIMESTAMPING_OPT_TSONLY) === 0) {
     return -EINVAL;

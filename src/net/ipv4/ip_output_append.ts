@@ -56,8 +56,9 @@ import { copyFromIterFull, csumAndCopyFromIter } from '#net/core/iov_iter.ts';
 import { __skbTrim, allocSkb, kfreeSkb, skbPut } from '#net/core/skbuff.ts';
 import { pskbTrim } from '#net/core/skbuff_copy.ts';
 import { skbCopyAndCsumBits } from '#net/core/skbuff_data.ts';
+import { sockTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { skbSetOwnerW } from '#net/core/sock.ts';
-import { sockAllocSendSkb } from '#net/core/sock_alloc.ts';
+import { SOCKCM_FLAG_TS_OPT_ID, sockAllocSendSkb } from '#net/core/sock_alloc.ts';
 import { skPageFragRefill } from '#net/core/sock_mem.ts';
 import { icmpOutCount } from '#net/ipv4/icmp_count.ts';
 import { __ipOptionsEcho, ipOptionsBuild } from '#net/ipv4/ip_options.ts';
@@ -72,6 +73,7 @@ import {
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_SKB_UCOPY_FAULT,
 } from '#uapi/net_dropreason.ts';
+import { SOF_TIMESTAMPING_OPT_ID } from '#uapi/net_tstamp.ts';
 import { RT_SCOPE_UNIVERSE, RTN_MULTICAST } from '#uapi/rtnetlink.ts';
 import { IPSTATS_MIB_OUTDISCARDS } from '#uapi/snmp.ts';
 import { MSG_CONFIRM, MSG_DONTWAIT, MSG_MORE, MSG_PROBE, SOCK_RAW } from '#uapi/socket.ts';
@@ -79,6 +81,8 @@ import { tcphdr } from '#uapi/tcp.ts';
 
 /** The cork holds options of its own. @kernel IPCORK_OPT include/net/inet_sock.h */
 export const IPCORK_OPT = 1;
+/** The sender gave the key of the timestamp. @kernel IPCORK_TS_OPT_ID include/net/inet_sock.h */
+const IPCORK_TS_OPT_ID = 2;
 
 /** Largest linear packet to be asked for. @kernel SKB_MAX_ALLOC include/linux/skbuff.h */
 const SKB_MAX_ALLOC: number = 16384 - SIZEOF_SKB_SHARED_INFO;
@@ -245,6 +249,20 @@ function csumModeFor(plan: IpAppendPlan, length: number, transhdrlen: number, gs
   return ok ? CHECKSUM_PARTIAL : CHECKSUM_NONE;
 }
 
+/** Only the first fragment of a datagram is time-stamped, and each datagram has a key. */
+function stampFirst(sk: Sock, skb: SkBuff, cork: InetCork): void {
+  const { shinfo } = skb;
+  shinfo.txFlags = cork.txFlags;
+  cork.txFlags = 0;
+  if ((sk.skTsflags & SOF_TIMESTAMPING_OPT_ID) === 0) return;
+  if ((cork.flags & IPCORK_TS_OPT_ID) !== 0) {
+    shinfo.tskey = cork.tsOptId;
+    return;
+  }
+  shinfo.tskey = sk.skTskey;
+  sk.skTskey = (sk.skTskey + 1) | 0;
+}
+
 /**
  * Appends user data to the datagram in `queue`, as packets that are fragments ready for a header:
  * nothing needs cutting later. `length` includes `transhdrlen`, room for the transport header in the
@@ -286,6 +304,7 @@ function __ipAppendData<T>(
   let length = lengthIn;
   let transhdrlen = transhdrlenIn;
   let offset = 0;
+  const tskey = sk.skTskey;
   let fresh = queue.prev === null;
   cork.length += length;
   while (length > 0 || fresh) {
@@ -295,6 +314,7 @@ function __ipAppendData<T>(
     let n: number;
     if (skb === null || copy <= 0) {
       n = appendNewSkb(sk, queue, plan, skb, getfrag, from, offset, length, transhdrlen, csummode);
+      if (n >= 0 && cork.txFlags !== 0) stampFirst(sk, queue.prev as SkBuff, cork);
       if (n >= 0) length -= transhdrlen;
       if (n >= 0) transhdrlen = 0;
       csummode = CHECKSUM_NONE;
@@ -304,6 +324,7 @@ function __ipAppendData<T>(
     }
     if (n < 0) {
       cork.length -= length;
+      sk.skTskey = tskey;
       ipIncStats(sk.net, IPSTATS_MIB_OUTDISCARDS);
       return n;
     }
@@ -340,13 +361,17 @@ function ipSetupCork(sk: Sock, cork: InetCork, ipc: IpcmCookie, rt: Rtable): num
   cork.mark = ipc.mark;
   cork.priority = ipc.priority;
   cork.transmitTime = ipc.transmitTime;
-  cork.txFlags = 0;
+  cork.txFlags = sockTxTimestamp(ipc.tsflags);
+  if ((ipc.tsflags & SOCKCM_FLAG_TS_OPT_ID) !== 0) {
+    cork.flags |= IPCORK_TS_OPT_ID;
+    cork.tsOptId = ipc.tsOptId;
+  }
   return 0;
 }
 
 /** @kernel ip_cork_release net/ipv4/ip_output.c */
 function ipCorkRelease(cork: InetCork): void {
-  cork.flags &= ~IPCORK_OPT;
+  cork.flags &= ~(IPCORK_OPT | IPCORK_TS_OPT_ID);
   cork.opt = null;
   dstRelease(cork.dst);
   cork.dst = null;

@@ -62,6 +62,7 @@ import {
   SKB_DROP_REASON_SKB_UCOPY_FAULT,
   SKB_DROP_REASON_SOCKET_RCVBUFF,
 } from '#uapi/net_dropreason.ts';
+import { SOF_TIMESTAMPING_OPT_CMSG } from '#uapi/net_tstamp.ts';
 import { MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC, SOL_IP } from '#uapi/socket.ts';
 
 /** sizeof(struct icmp_ext_hdr), and of struct icmp_extobj_hdr. */
@@ -291,6 +292,19 @@ export function ipLocalError(
   }
 }
 
+/**
+ * May control messages be made of an entry? Of an ICMP error always; of a time-stamped packet, to
+ * tell where it left, when asked for and when the packet is there.
+ * @kernel ipv4_datagram_support_cmsg net/ipv4/ip_sockglue.c
+ */
+function supportsCmsg(sk: Sock, skb: SkBuff, ext: SockExterrSkb): boolean {
+  if (ext.eeOrigin === SO_EE_ORIGIN_ICMP) return true;
+  if (ext.eeOrigin === SO_EE_ORIGIN_LOCAL) return false;
+  if ((sk.skTsflags & SOF_TIMESTAMPING_OPT_CMSG) === 0 || skb.ipCb.ipiIfindex === 0) return false;
+  skb.ipCb.ipiSpecDst = iphdr.saddr(view, skb.networkHeader);
+  return true;
+}
+
 /** struct sock_extended_err with the offender's address behind it. */
 function errhdrOf(skb: SkBuff, ext: SockExterrSkb): Uint8Array {
   const data = new Uint8Array(sockExtendedErr.LEN + SOCKADDR_IN_LEN);
@@ -333,7 +347,7 @@ export function ipRecvError(sk: Sock, msg: Msghdr, len: number): number {
     const daddr = view.getUint32(skb.networkHeader + ext.addrOffset);
     msg.msgNamelen = putSockaddrIn(msg.msgName, daddr, ext.port);
   }
-  if (icmp && inetSk(sk).cmsgFlags !== 0) ipCmsgRecv(msg, sk, skb);
+  if (supportsCmsg(sk, skb, ext) && inetSk(sk).cmsgFlags !== 0) ipCmsgRecv(msg, sk, skb);
   putCmsg(msg, SOL_IP, IP_RECVERR, errhdrOf(skb, ext));
   msg.msgFlags |= MSG_ERRQUEUE;
   consumeSkb(skb);

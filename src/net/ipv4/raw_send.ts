@@ -2,6 +2,7 @@
  * Sending through raw sockets, with the user's IP header (IP_HDRINCL) or ours. Counterpart of the
  * sending part of net/ipv4/raw.c.
  */
+
 import { SOCKADDR_IN_LEN, saFamily, sinAddr } from '#include/linux/in.ts';
 import type { Msghdr } from '#include/linux/net.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
@@ -27,6 +28,7 @@ import { ipFastCsum } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
 import { copyBytesFromIter, copyFromIterFull, iovIterRevert } from '#net/core/iov_iter.ts';
 import { kfreeSkb, skbPut } from '#net/core/skbuff.ts';
+import { skbSetupTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { lockSock, releaseSock, sockFlag } from '#net/core/sock.ts';
 import { sockAllocSendSkb } from '#net/core/sock_alloc.ts';
 import { icmpOutCount } from '#net/ipv4/icmp_count.ts';
@@ -129,6 +131,7 @@ function rawSendHdrinc(
   skb.priority = ipc.priority;
   skb.mark = ipc.mark;
   skbSetDeliveryTime(skb, ipc.transmitTime, SKB_CLOCK_MONOTONIC);
+  skbSetupTxTimestamp(skb, sk, ipc);
   skbDstSet(skb, rt);
   skbResetNetworkHeader(skb);
   skbPut(skb, length);

@@ -53,6 +53,7 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { after, before, between } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
+import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
 import { skDstConfirm } from '#net/core/sock.ts';
 import { inetCskClearXmitTimer, tcpResetXmitTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
@@ -113,6 +114,7 @@ import { __tcpPushPendingFrames, tcpSlowStartAfterIdleCheck } from '#net/ipv4/tc
 import { tcpRateGen, tcpRateSkbDelivered } from '#net/ipv4/tcp_rate.ts';
 import { tcpRackAdvance, tcpRackUpdateReoWnd } from '#net/ipv4/tcp_recovery.ts';
 import { tcpRtxQueueUnlinkAndFree } from '#net/ipv4/tcp_state.ts';
+import { SCM_TSTAMP_ACK } from '#uapi/errqueue.ts';
 import {
   SKB_DROP_REASON_TCP_ACK_UNSENT_DATA,
   SKB_DROP_REASON_TCP_TOO_OLD_ACK,
@@ -250,6 +252,15 @@ function tcpCleanRtxSkb(
   return flag | FLAG_SYN_ACKED;
 }
 
+/** Tells a sender who asked that the byte `tskey` has been acknowledged. @kernel tcp_ack_tstamp net/ipv4/tcp_input.c */
+function tcpAckTstamp(sk: Sock, skb: SkBuff, priorSndUna: number): void {
+  if (!skb.tcpCb.txstampAck) return;
+  const { tskey } = skb.shinfo;
+  if (!before(tskey, priorSndUna) && before(tskey, tcpSk(sk).sndUna)) {
+    __skbTstampTx(skb, 0, sk, SCM_TSTAMP_ACK);
+  }
+}
+
 /**
  * Frees all packets below snd_una. Returns FLAG_*; the first packet that stays goes to
  * `state.rtxHead`.
@@ -279,6 +290,7 @@ function tcpCleanRtxWalk(
     }
     flag |= tcpCleanRtxSkb(sk, skb, ackedPcount, eceAck, state);
     if (!state.fullyAcked) break;
+    tcpAckTstamp(sk, skb, priorSndUna);
     const next: SkBuff | null = skbRbNext(skb);
     if (skb === tp.retransmitSkbHint) tp.retransmitSkbHint = null;
     tcpHighestSackReplace(sk, skb, next);
@@ -286,7 +298,10 @@ function tcpCleanRtxWalk(
     skb = next;
   }
   if (skb === null) tcpChronoStop(sk, TCP_CHRONO_BUSY);
-  else if ((skb.tcpCb.sacked & TCPCB_SACKED_ACKED) !== 0) flag |= FLAG_SACK_RENEGING;
+  else tcpAckTstamp(sk, skb, priorSndUna);
+  if (skb !== null && (skb.tcpCb.sacked & TCPCB_SACKED_ACKED) !== 0) {
+    flag |= FLAG_SACK_RENEGING;
+  }
   if (between(tp.sndUp, priorSndUna, tp.sndUna)) tp.sndUp = tp.sndUna;
   state.rtxHead = skb;
   return flag;

@@ -5,6 +5,7 @@
  * segments that follow each other and agree in everything but length and sequence number, so that
  * forwarding them again would give the same packets.
  */
+
 import { NETIF_F_GSO_ROBUST } from '#include/linux/netdev_features.ts';
 import {
   __skbPull,
@@ -12,12 +13,16 @@ import {
   SKB_GSO_TCP_ECN,
   SKB_GSO_TCP_FIXEDID,
   SKB_GSO_TCPV4,
+  SKBTX_ANY_SW_TSTAMP,
+  SKBTX_ANY_TSTAMP,
   type SkBuff,
   type SkBuffHead,
+  type SkbSharedInfo,
   skbIsGso,
 } from '#include/linux/skbuff.ts';
 import { inetGroFlush, type NetOffload } from '#include/net/gro.ts';
 import { csumAdd, csumFold, csumTcpudpNofold } from '#lib/checksum.ts';
+import { before } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { skbGroHeader, skbGroLen, skbGroOffset, skbGroPull, skbGroReceive } from '#net/core/gro.ts';
 import { skbGsoOk } from '#net/core/gso.ts';
@@ -78,6 +83,20 @@ function chargeSegments(gso: SkBuff, segs: SkBuff): void {
   gso.destructor = null;
 }
 
+/** The request for a stamp goes with the segment that has the byte `tskey`. @kernel tcp_gso_tstamp net/ipv4/tcp_offload.c */
+function tcpGsoTstamp(segs: SkBuff, gso: SkbSharedInfo, first: number, mss: number): void {
+  const { tskey } = gso;
+  let end = (first + mss) | 0;
+  for (let seg: SkBuff | null = segs; seg !== null; seg = seg.next) {
+    if (before(tskey, end)) {
+      seg.shinfo.txFlags |= gso.txFlags & SKBTX_ANY_TSTAMP;
+      seg.shinfo.tskey = tskey;
+      return;
+    }
+    end = (end + mss) | 0;
+  }
+}
+
 function segment(gso: SkBuff, features: number): SkBuff | number {
   const iph = gso.networkHeader;
   const mss = gso.shinfo.gsoSize;
@@ -85,6 +104,7 @@ function segment(gso: SkBuff, features: number): SkBuff | number {
   const segs = skbSegment(gso, features);
   if (typeof segs === 'number') return segs;
   let seq = tcphdr.seq(view, segs.transportHeader);
+  if ((gso.shinfo.txFlags & SKBTX_ANY_SW_TSTAMP) !== 0) tcpGsoTstamp(segs, gso.shinfo, seq, mss);
   for (let seg: SkBuff | null = segs; seg !== null; seg = seg.next) {
     const th = seg.transportHeader;
     tcphdr.setSeq(view, th, seq);

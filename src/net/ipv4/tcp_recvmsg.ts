@@ -22,7 +22,7 @@ import {
   skPeekOffsetFwd,
 } from '#net/core/datagram.ts';
 import { copyBytesToIter } from '#net/core/iov_iter.ts';
-import { putCmsgInt, putRcvTimestamp } from '#net/core/scm.ts';
+import { putCmsgInt, putStreamTimestamp } from '#net/core/scm.ts';
 import { __kfreeSkb } from '#net/core/skbuff.ts';
 import {
   __releaseSock,
@@ -309,7 +309,7 @@ export function tcpRecvmsg(sk: Sock, msg: Msghdr, len: number, flags: number): n
   const ret = tcpRecvmsgLocked(sk, msg, len, flags, st);
   releaseSock(sk);
   if (ret < 0) return ret;
-  if (st.tstamp >= 0) putRcvTimestamp(msg, sk, st.tstamp);
+  if (st.tstamp >= 0) putStreamTimestamp(msg, sk, st.tstamp);
   if (tcpSk(sk).recvmsgInq) putCmsgInt(msg, SOL_TCP, TCP_CM_INQ, tcpInqHint(sk));
   return ret;
 }

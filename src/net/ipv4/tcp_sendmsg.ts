@@ -27,6 +27,7 @@ import type { Sock } from '#include/net/sock.ts';
 import { SEND_SHUTDOWN } from '#include/net/sock.ts';
 import { TCP_NAGLE_CORK, TCP_NAGLE_PUSH, TCPHDR_ACK, TCPHDR_PSH, tcpSk } from '#include/net/tcp.ts';
 import {
+  skbRbLast,
   tcpRtxAndWriteQueuesEmpty,
   tcpRtxQueueEmpty,
   tcpSendHead,
@@ -38,6 +39,7 @@ import {
 import { DEBUG } from '#kernel/config.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
+import { sockTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import {
   lockSock,
   releaseSock,
@@ -45,7 +47,12 @@ import {
   skSetNospace,
   sockOwnedByMe,
 } from '#net/core/sock.ts';
-import { sockCmsgSend, sockcmInit } from '#net/core/sock_alloc.ts';
+import {
+  SOF_TIMESTAMPING_TX_RECORD_MASK,
+  type SockcmCookie,
+  sockCmsgSend,
+  sockcmInit,
+} from '#net/core/sock_alloc.ts';
 import {
   skForcedMemSchedule,
   skMemCharge,
@@ -72,6 +79,7 @@ import {
 import { tcpRateCheckAppLimited } from '#net/ipv4/tcp_rate.ts';
 import { tcpStreamAllocSkb, tcpWmemFreeSkb } from '#net/ipv4/tcp_state.ts';
 import { EAGAIN, EFAULT, ENOBUFS, EOPNOTSUPP, EPIPE } from '#uapi/errno.ts';
+import { SOF_TIMESTAMPING_TX_ACK } from '#uapi/net_tstamp.ts';
 import { LINUX_MIB_TCPAUTOCORKING } from '#uapi/snmp.ts';
 import { MSG_EOR, MSG_FASTOPEN, MSG_MORE, MSG_OOB } from '#uapi/socket.ts';
 import { TCPF_CLOSE_WAIT, TCPF_ESTABLISHED } from '#uapi/tcp.ts';
@@ -88,6 +96,19 @@ const FAULT = -2;
 function tcpMarkPush(tp: TcpSock, skb: SkBuff): void {
   skb.tcpCb.tcpFlags |= TCPHDR_PSH;
   tp.pushedSeq = tp.writeSeq;
+}
+
+/** Asks for stamps of the last byte written. @kernel tcp_tx_timestamp net/ipv4/tcp.c */
+function tcpTxTimestamp(sk: Sock, tsflags: number): void {
+  if (tsflags === 0) return;
+  const skb = tcpWriteQueueTail(sk) ?? skbRbLast(tcpSk(sk).rtxQueue);
+  if (skb === null) return;
+  const { shinfo, tcpCb } = skb;
+  shinfo.txFlags |= sockTxTimestamp(tsflags);
+  if ((tsflags & SOF_TIMESTAMPING_TX_ACK) !== 0) tcpCb.txstampAck = true;
+  if ((tsflags & SOF_TIMESTAMPING_TX_RECORD_MASK) !== 0) {
+    shinfo.tskey = (tcpCb.seq + skb.len - 1) | 0;
+  }
 }
 
 /** More than half of the peer's window is written and not pushed. @kernel forced_push net/ipv4/tcp.c */
@@ -209,15 +230,14 @@ function newSegment(sk: Sock): SkBuff | null {
 }
 
 /** Is the connection in a state to write? 0 or a negative errno. */
-function prepare(sk: Sock, msg: Msghdr): number {
+function prepare(sk: Sock, msg: Msghdr, sockc: SockcmCookie | null): number {
   if ((msg.msgFlags & MSG_FASTOPEN) !== 0) return -EOPNOTSUPP;
   tcpRateCheckAppLimited(sk);
   if (((1 << sk.skcState) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
     const err = skStreamWaitConnect(sk);
     if (err !== 0) return err;
   }
-  if (msg.msgControllen !== 0) {
-    const sockc = { transmitTime: 0, mark: 0, tsflags: 0, priority: 0 };
+  if (sockc !== null) {
     sockcmInit(sockc, sk);
     const err = sockCmsgSend(sk, msg, sockc);
     if (err !== 0) return err;
@@ -273,7 +293,11 @@ export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   const iter = msg.msgIter;
   const trace = sk.net.machine.trace.tcp.tcpSendmsgLocked;
   if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
-  let err = prepare(sk, msg);
+  const sockc =
+    msg.msgControllen !== 0
+      ? { transmitTime: 0, mark: 0, tsflags: 0, tsOptId: 0, priority: 0 }
+      : null;
+  let err = prepare(sk, msg, sockc);
   if (err !== 0) return sendError(sk, flags, err);
   let copied = 0;
   let made = 0;
@@ -333,6 +357,7 @@ export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   }
   if (err !== 0) tcpRemoveEmptySkb(sk);
   if (copied === 0) return err !== 0 ? sendError(sk, flags, err) : 0;
+  tcpTxTimestamp(sk, sockc !== null ? sockc.tsflags : sk.skTsflags);
   tcpPush(sk, flags, mssNow, tp.nonagle, sizeGoal);
   return copied;
 }

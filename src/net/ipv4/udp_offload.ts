@@ -4,6 +4,7 @@
  * Merging (UDP GRO) has its seat here: without a receiver that asks for it datagrams must not be
  * merged, for their borders are the application's.
  */
+
 import { NETIF_F_GSO_UDP_L4 } from '#include/linux/netdev_features.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
@@ -11,6 +12,7 @@ import {
   CHECKSUM_PARTIAL,
   CHECKSUM_UNNECESSARY,
   SKB_GSO_UDP_L4,
+  SKBTX_ANY_TSTAMP,
 } from '#include/linux/skbuff.ts';
 import type { NetOffload } from '#include/net/gro.ts';
 import { csumAdd, csumSub } from '#lib/checksum.ts';
@@ -73,6 +75,10 @@ function udpGsoSegment(gso: SkBuff, features: number): SkBuff | null | number {
   gso.destructor = destructor;
   gso.sk = sk;
   if (typeof segs === 'number') return segs;
+  if ((shinfo.txFlags & SKBTX_ANY_TSTAMP) !== 0) {
+    segs.shinfo.txFlags |= shinfo.txFlags & SKBTX_ANY_TSTAMP;
+    segs.shinfo.tskey = shinfo.tskey;
+  }
   for (let seg: SkBuff | null = segs; seg !== null; seg = seg.next) {
     const newLen = seg.len - (seg.transportHeader - seg.data);
     finishSegment(seg, pseudo, oldLen, newLen);

@@ -17,6 +17,7 @@ import { __devGetByIndex } from '#net/core/dev.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
 import { kfreeSkb, skbPut } from '#net/core/skbuff.ts';
+import { skbSetupTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import {
   type SockcmCookie,
   sockAllocSendSkb,
@@ -99,7 +100,7 @@ export function packetSendmsg(sock: Socket, msg: Msghdr, len: number): number {
   const { dev } = dest;
   const bad = check(po, dev, len);
   if (bad !== 0) return bad;
-  const sockc: SockcmCookie = { transmitTime: 0, mark: 0, tsflags: 0, priority: 0 };
+  const sockc: SockcmCookie = { transmitTime: 0, mark: 0, tsflags: 0, tsOptId: 0, priority: 0 };
   sockcmInit(sockc, po);
   const cmsg = sockCmsgSend(po, msg, sockc);
   if (cmsg !== 0) return cmsg;
@@ -112,6 +113,7 @@ export function packetSendmsg(sock: Socket, msg: Msghdr, len: number): number {
   }
   skb.priority = sockc.priority;
   skb.mark = sockc.mark;
+  skbSetupTxTimestamp(skb, po, sockc);
   parseHeaders(po, skb, dev);
   const sent = devQueueXmit(skb);
   if (sent > 0) return sent === NET_XMIT_CN ? len : -ENOBUFS;

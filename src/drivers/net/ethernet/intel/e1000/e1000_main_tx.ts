@@ -83,6 +83,7 @@ import {
   netifWakeQueue,
 } from '#net/core/dev_tx.ts';
 import { skbCowHead } from '#net/core/skbuff_copy.ts';
+import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
@@ -288,6 +289,7 @@ export function e1000XmitFrame(skb: SkBuff, netdev: NetDevice): number {
   if (skb.protocol === ETH_P_IP) flags |= E1000_TX_FLAGS_IPV4;
   if (skb.vlanPresent) flags |= E1000_TX_FLAGS_VLAN;
   const count = e1000TxMap(adapter, ring, skb, first);
+  skbTxTimestamp(skb);
   netdevSentQueue(netdev, skb.len);
   e1000TxQueue(adapter, ring, flags, count, skb.vlanTci);
   e1000MaybeStopTx(netdev, ring, DESC_NEEDED);
