@@ -84,7 +84,15 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   user: { values: [...base, 'user/lib'] },
   // The shell starts programs by name, so its list knows them all.
   'user/sh': { values: [...base, 'user'] },
-  cli: { values: [...base, 'trace', 'init', 'sim', 'user', 'host'], types: KERNEL_FOLDERS },
+  // Packet scripts drive a machine from outside, through a tun device, and from inside, as a program.
+  packetdrill: {
+    values: [...structs, 'drivers', 'init', 'sim', 'user'],
+    types: KERNEL_FOLDERS,
+  },
+  cli: {
+    values: [...base, 'trace', 'init', 'sim', 'user', 'host', 'packetdrill'],
+    types: KERNEL_FOLDERS,
+  },
 };
 
 /** Rows of which each subfolder counts as a folder of its own. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { runDemo } from '#cli/demo.ts';
 import { fail } from '#cli/errors.ts';
+import { runPacketdrill } from '#cli/packetdrill.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
 import { runTap } from '#cli/tap.ts';
 import { type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
@@ -91,7 +92,26 @@ function program(): Command {
     .option('--forward', 'let the machine forward packets')
     .action(runTap);
 
+  softnet
+    .command('packetdrill')
+    .description('run packet scripts against a machine in virtual time')
+    .argument('<path...>', 'scripts, or folders of them')
+    .option('--ip-version <version>', 'ipv4', 'ipv4')
+    .option('-v, --verbose', 'tell each event and packet')
+    .option('--json', 'print one object at the end')
+    .option('--tolerance <us>', 'how far times may be off', checked(parseCount), 0)
+    .option('--tolerance-percent <n>', 'the same, relative to the gap', checked(parseCount), 0)
+    .option('-D, --define <NAME=VALUE>', 'what a symbol in scripts stands for', collect, [])
+    .option('-o, --option <name=value>', 'an option as in the head of a script', collect, [])
+    .option('--seed <text>', 'decides everything that is random', '1')
+    .action(runPacketdrill);
+
   return softnet;
+}
+
+/** Gathers the values of an option that may be given several times. */
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }
 
 /** An address with its prefix length, e.g. 10.77.0.2/24. */

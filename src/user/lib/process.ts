@@ -132,9 +132,9 @@ export class Process {
     this.libc.interrupt(0);
   }
 
-  /** A program by name; null when there is none. */
+  /** A program by its path or, wherever that leads, its name; null when there is none. */
   find(name: string): Main | null {
-    return this.programs?.(name.replace(/^.*\//, '')) ?? null;
+    return this.programs?.(name) ?? this.programs?.(name.replace(/^.*\//, '')) ?? null;
   }
 
   /**

@@ -3,9 +3,9 @@
  * shell command language of POSIX.1.
  */
 
-/** A piece of a word: text as it stands, or a variable. Quoted pieces are not split. */
+/** A piece of a word: text as it stands, a variable, or `$((...))`. Quoted pieces are not split. */
 export interface Piece {
-  readonly kind: 'text' | 'variable';
+  readonly kind: 'text' | 'variable' | 'arithmetic';
   readonly text: string;
   readonly quoted: boolean;
 }
@@ -14,7 +14,8 @@ export type Word = readonly Piece[];
 
 export interface Redirection {
   readonly fd: 0 | 1 | 2;
-  readonly how: '<' | '>' | '>>' | '>&';
+  /** `&>` sends standard output and standard error to one file, as in bash. */
+  readonly how: '<' | '>' | '>>' | '>&' | '&>';
   readonly to: Word;
 }
 
@@ -71,7 +72,20 @@ type Token =
   | { readonly kind: 'operator'; readonly text: string; readonly line: number };
 
 /** Longest first, so that `&&` is not two `&`. */
-const OPERATORS: readonly string[] = ['&&', '||', ';;', '>>', '>&', '<', '>', '|', '&', ';', '\n'];
+const OPERATORS: readonly string[] = [
+  '&&',
+  '||',
+  ';;',
+  '>>',
+  '>&',
+  '&>',
+  '<',
+  '>',
+  '|',
+  '&',
+  ';',
+  '\n',
+];
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*/;
 const SPECIAL = /^[?$!#0-9]/;
 
@@ -194,6 +208,7 @@ class Lexer {
       this.at += braced[0].length;
       return { kind: 'variable', text: braced[1] as string, quoted };
     }
+    if (rest.startsWith('((')) return this.arithmetic(quoted);
     if (rest.startsWith('{') || rest.startsWith('(')) {
       throw new ShellSyntaxError('Bad substitution', this.line, false);
     }
@@ -201,6 +216,22 @@ class Lexer {
     if (name === null) return { kind: 'text', text: '$', quoted };
     this.at += name[0].length;
     return { kind: 'variable', text: name[0], quoted };
+  }
+
+  /** `((...))`, of which the `$` has been taken. */
+  private arithmetic(quoted: boolean): Piece {
+    let depth = 0;
+    for (let i = this.at; i < this.source.length; i++) {
+      const c = this.source[i];
+      if (c === '(') depth++;
+      if (c !== ')' || --depth > 0) continue;
+      const inside = this.source.slice(this.at + 2, i - 1);
+      const closed = this.source[i - 1] === ')';
+      this.at = i + 1;
+      if (closed) return { kind: 'arithmetic', text: inside, quoted };
+      break;
+    }
+    throw new ShellSyntaxError("Missing '))'", this.line, depth > 0);
   }
 }
 
@@ -286,7 +317,7 @@ class Parser {
       fd = Number(token.raw);
       operator = next;
     }
-    if (operator.kind !== 'operator' || !/^(?:<|>|>>|>&)$/.test(operator.text)) return null;
+    if (operator.kind !== 'operator' || !/^(?:<|>|>>|>&|&>)$/.test(operator.text)) return null;
     this.at += fd === null ? 1 : 2;
     const target = this.tokens[this.at];
     if (target?.kind !== 'word') throw this.unexpected();

@@ -14,8 +14,9 @@ import {
   type Output,
   Pipe,
 } from '#user/lib/streams.ts';
+import { ArithmeticError, evaluateArithmetic } from '#user/sh/arithmetic.ts';
 import { BUILTINS, ExitShell, type ShellState } from '#user/sh/builtins.ts';
-import type { Command, Pipeline, Redirection, Statement, Word } from '#user/sh/parse.ts';
+import type { Command, Piece, Pipeline, Redirection, Statement, Word } from '#user/sh/parse.ts';
 
 /** The three streams of a command. */
 interface Three {
@@ -160,10 +161,15 @@ export class Shell implements ShellState {
       this.complain(command.line, error.message, streams.stderr);
       return 2;
     }
-    const argv = command.words.flatMap((word) => this.expand(word));
+    const argv: string[] = [];
     let status: number;
     try {
+      argv.push(...command.words.flatMap((word) => this.expand(word)));
       status = await this.execute(command, argv, streams);
+    } catch (error) {
+      if (!(error instanceof ArithmeticError)) throw error;
+      this.complain(command.line, error.message, streams.stderr);
+      status = 2;
     } finally {
       for (const file of files) file.close();
     }
@@ -232,6 +238,7 @@ export class Shell implements ShellState {
       return { ...streams, stdin: input };
     }
     const output = this.openOutput(target, how === '>>', files);
+    if (how === '&>') return { ...streams, stdout: output, stderr: output };
     return fd === 2 ? { ...streams, stderr: output } : { ...streams, stdout: output };
   }
 
@@ -278,15 +285,24 @@ export class Shell implements ShellState {
 
   /** A word as one text. */
   private expandOne(word: Word): string {
-    return word.map(({ kind, text }) => (kind === 'variable' ? this.valueOf(text) : text)).join('');
+    return word.map((piece) => this.textOf(piece)).join('');
+  }
+
+  private textOf({ kind, text }: Piece): string {
+    if (kind === 'text') return text;
+    if (kind === 'variable') return this.valueOf(text);
+    // Variables may stand with a `$` too.
+    const plain = text.replaceAll(/\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?/g, '$1');
+    return String(evaluateArithmetic(plain, (name) => this.valueOf(name)));
   }
 
   /** A word as the arguments it becomes: what a variable has is split at blanks unless it is quoted. */
   private expand(word: Word): string[] {
     const fields: string[] = [];
     let open: string | null = null;
-    for (const { kind, text, quoted } of word) {
-      const value = kind === 'variable' ? this.valueOf(text) : text;
+    for (const piece of word) {
+      const { kind, quoted } = piece;
+      const value = this.textOf(piece);
       if (kind === 'text' || quoted) {
         open = (open ?? '') + value;
         continue;

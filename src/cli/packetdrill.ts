@@ -1,0 +1,92 @@
+/** `softnet packetdrill`: packet scripts against a machine in virtual time. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { UserError } from '#cli/errors.ts';
+import { turn } from '#cli/turn.ts';
+import { type Config, DEFAULT_CONFIG, withOption } from '#packetdrill/config.ts';
+import { runScript } from '#packetdrill/main.ts';
+import { formatFailure, formatSummary, type ScriptResult, toJson } from '#packetdrill/report.ts';
+
+export interface PacketdrillOptions {
+  readonly ipVersion: string;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+  readonly tolerance: number;
+  readonly tolerancePercent: number;
+  readonly define: readonly string[];
+  readonly option: readonly string[];
+  readonly seed: string;
+}
+
+/** Scripts of a file or a folder, in order. */
+function findScripts(path: string): string[] {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
+  return readdirSync(path, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const full = join(path, entry.name);
+      if (entry.isDirectory()) return findScripts(full);
+      return entry.name.endsWith('.pkt') ? [full] : [];
+    });
+}
+
+function configOf(options: PacketdrillOptions): Config {
+  let config = withOption(DEFAULT_CONFIG, 'ip_version', options.ipVersion);
+  config = withOption(config, 'tolerance_usecs', String(options.tolerance));
+  config = withOption(config, 'tolerance_percent', String(options.tolerancePercent));
+  for (const text of options.define) config = withOption(config, 'define', text);
+  for (const text of options.option) {
+    const [name = '', ...value] = text.split('=');
+    config = withOption(config, name, value.join('='));
+  }
+  return config;
+}
+
+/** A file beside a script, as text; null when it cannot be read. */
+function readBeside(folder: string): (path: string) => string | null {
+  return (path) => {
+    try {
+      return readFileSync(resolve(folder, path), 'utf8');
+    } catch {
+      return null;
+    }
+  };
+}
+
+async function runFile(
+  path: string,
+  config: Config,
+  options: PacketdrillOptions,
+): Promise<ScriptResult> {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UserError(`${path}: ${(error as Error).message}`);
+  }
+  return runScript(path, source, config, {
+    readFile: readBeside(dirname(path)),
+    turn,
+    seed: options.seed,
+    log: options.verbose === true ? (line) => process.stdout.write(`${line}\n`) : null,
+    capture: null,
+  });
+}
+
+export async function runPacketdrill(
+  paths: readonly string[],
+  options: PacketdrillOptions,
+): Promise<void> {
+  const config = configOf(options);
+  const results: ScriptResult[] = [];
+  for (const path of paths.flatMap(findScripts)) {
+    const result = await runFile(path, config, options);
+    results.push(result);
+    if (options.json === true) continue;
+    if (result.outcome !== 'passed') process.stdout.write(`${formatFailure(result)}\n`);
+    else if (options.verbose === true) process.stdout.write(`${path}: passed\n`);
+  }
+  if (options.json === true) process.stdout.write(`${toJson(results)}\n`);
+  else process.stdout.write(`${formatSummary(results)}\n`);
+  process.exitCode = results.every(({ outcome }) => outcome === 'passed') ? 0 : 1;
+}
