@@ -1,8 +1,9 @@
 /** `softnet demo`: a client downloads a file from a server through a router and lossy cables. */
 import Table from 'cli-table3';
-import { captureToFile } from '#cli/capture.ts';
+import { captureCableToFile } from '#cli/capture.ts';
 import { UserError } from '#cli/errors.ts';
 import { Lab } from '#cli/lab.ts';
+import { passTo } from '#cli/output.ts';
 import { progressBar } from '#cli/progress.ts';
 import { turn } from '#cli/turn.ts';
 import { Story, tellStory } from '#sim/story.ts';
@@ -102,10 +103,10 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   if (options.json !== true) for (const machine of world.machines) story.follow(machine);
   const cable = lab.cables[0];
   if (cable === undefined) throw new Error('the demo has no cable');
+  const capture = options.pcap === false ? null : captureCableToFile(world, cable, options.pcap);
   await lab.setUp();
   // Servers first: their sockets listen before the client asks.
   await world.runPrograms({ untilNs: world.nowNs + 1e6 });
-  const capture = options.pcap === false ? null : captureToFile(world, cable, options.pcap);
   const bar = progressBar('download', options.size, options.json === true);
   const result = { bytes: 0, sha256: '', expectedSha256: '' };
   const status = await lab.run(
@@ -118,7 +119,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       return 0;
     },
     ['download'],
-    { stderr: { write: (b) => process.stderr.write(b), ready: () => null, close: () => {} } },
+    { stderr: passTo(process.stderr) },
     { untilNs: GIVE_UP_NS },
   );
   bar.stop();
@@ -169,7 +170,7 @@ function summaryTable(result: DemoResult): string {
       `${formatTimeNs(result.virtualSeconds * 1e9)} virtual, ${result.wallSeconds.toFixed(2)} s real`,
     ],
     ['frames on the cables', `${result.frames}, ${result.lostOnCables} lost`],
-    ['retransmitted segments', `${result.retransmits}, ${result.timeouts} timeouts`],
+    ['retransmitted segments', `${result.retransmits}, ${count(result.timeouts, 'timeout')}`],
     ['freed with a reason', reasons(result.drops)],
     ['events', String(result.events)],
     ['fingerprint', `${result.fingerprint} (seed ${result.seed})`],
@@ -181,6 +182,10 @@ function summaryTable(result: DemoResult): string {
   if (result.pcap !== null) rows.push(['capture', result.pcap]);
   for (const [name, value] of rows) table.push({ [name]: value });
   return table.toString();
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 function reasons(drops: Readonly<Record<string, number>>): string {

@@ -1,39 +1,68 @@
 /**
  * A world made from a description: machines with network cards, cables between them, and programs.
  */
+import { UsageError } from '#cli/errors.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { Cable } from '#sim/cable.ts';
 import { plugNic } from '#sim/nic.ts';
 import type { NodeSpec, TopologySpec } from '#sim/topology.ts';
-import { type Program, type RunOptions, World, type WorldOptions } from '#sim/world.ts';
+import { formatTimeNs } from '#sim/units.ts';
+import {
+  type Program,
+  type RunEnd,
+  type RunOptions,
+  World,
+  type WorldOptions,
+} from '#sim/world.ts';
+import { strerror } from '#uapi/errno.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { type Main, Process, runProcess, type Streams } from '#user/lib/process.ts';
-import { Collector, decodeText } from '#user/lib/streams.ts';
+import { Collector } from '#user/lib/streams.ts';
 import { findProgram, main as sh } from '#user/sh/sh.ts';
 
 /** Commands of a description follow each other at a person's pace: links have come up in between. */
 const COMMAND_GAP_NS = 10e6;
 
+/** A world in which no program woke for so long has come to rest: TCP's longest pause is shorter. */
+const REST_NS = 130e9;
+
 /** A command of a description failed. */
 export class ExecError extends Error {
   override readonly name = 'ExecError';
-  readonly status: number | null;
 
-  constructor(node: string, command: string, status: number | null, output: string) {
+  /** @param how e.g. `ended with status 1` */
+  constructor(node: string, command: string, how: string, output: string) {
     const said = output.trim() === '' ? '' : `\n${output.trimEnd()}`;
-    super(
-      status === null
-        ? `${node}: '${command}' did not end${said}`
-        : `${node}: '${command}' ended with status ${status}${said}`,
-    );
-    this.status = status;
+    super(`${node}: '${command}' ${how}${said}`);
   }
+}
+
+/** What to say about a command that has no exit status when the world has stopped. */
+export function didNotEnd(idle: boolean, nowNs: number): string {
+  const time = formatTimeNs(nowNs);
+  return idle
+    ? `waits for what never comes: nothing more happens after ${time} of virtual time`
+    : `had not ended after ${time} of virtual time`;
 }
 
 /** A program that a lab runs, and how to end it. */
 export interface LabProgram {
   readonly program: Program;
   readonly process: Process;
+}
+
+/**
+ * What ended a lab: all programs have ended; those that have not wait for good; the time or number of
+ * events allowed; or somebody stopped it.
+ */
+export type LabEnd = 'ended' | 'waiting' | RunEnd;
+
+/** A program as reports name it. */
+export interface ProgramReport {
+  readonly node: string;
+  readonly command: string;
+  /** Exit status; null while it runs. */
+  readonly status: number | null;
 }
 
 /** Link address of port `port` of machine `node`: locally administered, told from the numbers. */
@@ -47,6 +76,8 @@ export class Lab {
   readonly cables: readonly Cable[];
   private readonly machines: ReadonlyMap<string, Machine>;
   private readonly hosts: Record<string, string>;
+  /** What the description's `programs` started. */
+  private readonly programs: { node: string; command: string; program: Program }[];
 
   constructor(spec: TopologySpec, options: WorldOptions) {
     this.spec = spec;
@@ -63,14 +94,15 @@ export class Lab {
       return cable;
     });
     this.hosts = {};
+    this.programs = [];
   }
 
-  /** The machine of that name. Throws RangeError. */
+  /** The machine of that name. Throws UsageError. */
   machine(name: string): Machine {
     const machine = this.machines.get(name);
     if (machine === undefined) {
-      throw new RangeError(
-        `there is no machine '${name}'; there are ${[...this.machines.keys()].join(', ')}`,
+      throw new UsageError(
+        `there is no machine '${name}' in ${this.spec.name}; there are ${[...this.machines.keys()].join(', ')}`,
       );
     }
     return machine;
@@ -82,7 +114,11 @@ export class Lab {
     let process: Process | null = null;
     const program = this.world.spawn(machine, argv[0] ?? 'program', (sys, fork) => {
       process = this.process(machine, sys, fork, argv, streams);
-      return runProcess(main, process);
+      const close = (): void => {
+        streams.stdout?.close();
+        streams.stderr?.close();
+      };
+      return runProcess(main, process).finally(close);
     });
     return {
       program,
@@ -124,31 +160,101 @@ export class Lab {
 
   /**
    * Applies the settings and runs the `exec` lists, then starts the programs. What commands print
-   * goes to `streams`. Throws ExecError.
+   * goes to their machine's streams. Throws ExecError.
    */
-  async setUp(streams: Streams = {}): Promise<void> {
+  async setUp(
+    streamsOf: (node: string) => Streams = () => ({}),
+    options: RunOptions = {},
+  ): Promise<void> {
+    const must = (node: string, command: string): Promise<void> =>
+      this.must(node, command, streamsOf(node), options);
     for (const node of this.spec.nodes) this.applySysctls(node);
     for (const { endpoints, mtu } of this.spec.links) {
       if (mtu === 0) continue;
       for (const { node, ifname } of endpoints) {
-        await this.must(node, `ip link set ${ifname} mtu ${mtu}`, streams);
+        await must(node, `ip link set ${ifname} mtu ${mtu}`);
       }
     }
     for (const node of this.spec.nodes) {
-      await this.must(node.name, 'ip link set lo up', streams);
-      for (const command of node.exec) await this.must(node.name, command, streams);
+      await must(node.name, 'ip link set lo up');
+      for (const command of node.exec) await must(node.name, command);
     }
-    for (const node of this.spec.nodes) {
-      for (const command of node.programs)
-        this.start(node.name, sh, ['sh', '-c', command], streams);
+    for (const { name: node, programs } of this.spec.nodes) {
+      for (const command of programs) {
+        const { program } = this.start(node, sh, ['sh', '-c', command], streamsOf(node));
+        this.programs.push({ node, command, program });
+      }
     }
   }
 
-  private async must(node: string, command: string, streams: Streams): Promise<void> {
+  /**
+   * Runs the world until the description's programs have ended, or those that go on wait for what
+   * nobody will send any more, as servers do.
+   */
+  async finish(options: RunOptions = {}): Promise<LabEnd> {
+    const { world } = this;
+    let wakeUps = -1;
+    let sinceNs = 0;
+    let end: LabEnd | null = null;
+    const until = (): boolean => {
+      if (this.running().length === 0) end = 'ended';
+      const now = this.wakeUps();
+      if (now !== wakeUps) {
+        wakeUps = now;
+        sinceNs = world.nowNs;
+      } else if (world.nowNs - sinceNs > REST_NS && !this.sleepers()) end = 'waiting';
+      return end !== null;
+    };
+    if (until()) return 'ended';
+    const ran = await world.runPrograms({ ...options, until });
+    return end ?? (ran === 'idle' ? 'waiting' : ran);
+  }
+
+  /** Wake-ups of programs so far. */
+  private wakeUps(): number {
+    return this.world.machines.reduce((sum, machine) => sum + machine.tasks.wakeUps, 0);
+  }
+
+  /** Does a program sleep until a time of its own choice? */
+  private sleepers(): boolean {
+    return this.world.machines.some((machine) => machine.hrtimers.first !== null);
+  }
+
+  /** The description's programs that ended badly. */
+  failed(): ProgramReport[] {
+    return this.report((status) => status !== null && status !== 0);
+  }
+
+  /** The description's programs that have not ended. */
+  running(): ProgramReport[] {
+    return this.report((status) => status === null);
+  }
+
+  private report(wanted: (status: number | null) => boolean): ProgramReport[] {
+    return this.programs
+      .filter(({ program }) => wanted(program.status))
+      .map(({ node, command, program }) => ({ node, command, status: program.status }));
+  }
+
+  private async must(
+    node: string,
+    command: string,
+    streams: Streams,
+    options: RunOptions,
+  ): Promise<void> {
     const stderr = new Collector();
-    const status = await this.run(node, sh, ['sh', '-c', command], { ...streams, stderr });
-    if (status !== 0) throw new ExecError(node, command, status, decodeText(stderr.bytes()));
-    await this.world.runPrograms({ untilNs: this.world.nowNs + COMMAND_GAP_NS });
+    const argv = ['sh', '-c', command];
+    const status = await this.run(node, sh, argv, { ...streams, stderr }, options);
+    const { idle, nowNs } = this.world;
+    if (status === 0) {
+      streams.stderr?.write(stderr.bytes());
+      streams.stderr?.close();
+      const { untilNs = Number.POSITIVE_INFINITY } = options;
+      await this.world.runPrograms({ untilNs: Math.min(nowNs + COMMAND_GAP_NS, untilNs) });
+      return;
+    }
+    const how = status === null ? didNotEnd(idle, nowNs) : `ended with status ${status}`;
+    throw new ExecError(node, command, how, stderr.text());
   }
 
   private applySysctls(node: NodeSpec): void {
@@ -158,7 +264,7 @@ export class Lab {
         machine.initNet.sysctl.find(name) === null ? machine.sysctl : machine.initNet.sysctl;
       const err = table.write(name, value);
       if (err < 0)
-        throw new ExecError(node.name, `sysctl -w ${name}=${value}`, 255, `errno ${-err}`);
+        throw new ExecError(node.name, `sysctl -w ${name}=${value}`, 'failed', strerror(err));
     }
   }
 
@@ -184,6 +290,12 @@ export class Lab {
     const machine = this.machine(node);
     const index = this.spec.nodes.findIndex((spec) => spec.name === node);
     const port = machine.initNet.devBaseHead.length;
-    plugNic(machine, cable, end, { name: ifname, mac: macAddress(index + 1, port) });
+    try {
+      plugNic(machine, cable, end, { name: ifname, mac: macAddress(index + 1, port) });
+    } catch (error) {
+      throw new UsageError(
+        `${node}: no card for the interface ${ifname}: ${(error as Error).message}`,
+      );
+    }
   }
 }

@@ -1,13 +1,15 @@
 /** The command `softnet`. */
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { type CaptureRequest, parseCaptureRequest } from '#cli/capture.ts';
 import { runDemo } from '#cli/demo.ts';
-import { fail } from '#cli/errors.ts';
+import { EXIT_INTERNAL, EXIT_USAGE, fail } from '#cli/errors.ts';
+import { painter } from '#cli/output.ts';
 import { runPacketdrill } from '#cli/packetdrill.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
 import { runTap } from '#cli/tap.ts';
 import { type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
-import { parseProbability, parseTimeNs } from '#sim/units.ts';
+import { parseProbability, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
 
 /** Has commander say what is wrong with an argument. */
 function checked<T>(parse: (text: string) => T): (text: string) => T {
@@ -25,88 +27,211 @@ function version(): string {
   return (JSON.parse(readFileSync(url, 'utf8')) as { version: string }).version;
 }
 
-function program(): Command {
-  const softnet = new Command('softnet')
-    .description('The Linux network stack in TypeScript: machines that boot in this process.')
-    .version(version())
-    .showHelpAfterError('(softnet --help tells what there is)')
-    .showSuggestionAfterError();
+/** Examples below a command's help: what they do, and what to type. */
+function examples(
+  command: Command,
+  lines: readonly (readonly [does: string, line: string])[],
+): void {
+  const paint = painter(process.stdout);
+  const text = lines.map(
+    ([does, line]) => `  ${paint('dim', `# ${does}`)}\n  ${paint('cyan', line)}`,
+  );
+  command.addHelpText('after', `\n${paint('bold', 'Examples:')}\n${text.join('\n')}`);
+}
 
-  softnet
-    .command('demo')
-    .description('boot a client, a router and a server, and download a file over a lossy link')
-    .option('--seed <text>', 'decides everything that is random', '1')
-    .option(
-      '--loss <probability>',
-      'chance that a cable loses a frame, e.g. 1%',
-      checked(parseProbability),
-      0.01,
+const SEED: [string, string, string] = [
+  '--seed <text>',
+  'decides everything that is random: the same seed, the same run, byte for byte',
+  '1',
+];
+
+function program(): Command {
+  const paint = painter(process.stdout);
+  const softnet = new Command('softnet')
+    .description(
+      'The Linux network stack in TypeScript: machines that boot in this process, with network ' +
+        'cards, interrupts, sockets and the tools you know, in virtual time under one seed.',
     )
-    .option('--size <bytes>', 'bytes to download', checked(parseCount), 8 * 1024 * 1024)
-    .option('--pcap <file>', 'where the capture goes', 'softnet-demo.pcapng')
+    .version(version())
+    .configureHelp({
+      styleTitle: (text) => paint('bold', text),
+      styleCommandText: (text) => paint('cyan', text),
+    })
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'softnet: ')),
+    })
+    .exitOverride()
+    .enablePositionalOptions()
+    .showSuggestionAfterError();
+  examples(softnet, [
+    ['a download through a router over a lossy link, and how it went', 'softnet demo'],
+    ['the machines of a file, and what it has them do', 'softnet run examples/router.yaml'],
+    ['one tool on one machine', 'softnet exec examples/router.yaml client -- ping -c 3 10.0.2.2'],
+    [
+      'a machine that the real kernel can reach: curl http://10.77.0.2/',
+      'sudo softnet tap --serve',
+    ],
+  ]);
+  softnet.addHelpText(
+    'after',
+    '\nStatus: 0 all went well, 1 something failed, 2 the command line or a file makes no sense.',
+  );
+  addDemo(softnet);
+  addRun(softnet);
+  addExec(softnet);
+  addTap(softnet);
+  addPacketdrill(softnet);
+  return softnet;
+}
+
+function addDemo(softnet: Command): void {
+  const demo = softnet
+    .command('demo')
+    .description(
+      'Boots a client, a router and a server, and downloads a file over lossy cables. Tells the ' +
+        'first packet of each stage on its way through the machines, and sums up at the end.',
+    )
+    .summary('boot three machines and download a file over a lossy link')
+    .option(...SEED)
+    .addOption(
+      new Option('--loss <probability>', 'chance that a cable loses a frame')
+        .argParser(checked(parseProbability))
+        .default(0.01, '1%'),
+    )
+    .addOption(
+      new Option('--size <bytes>', 'how much to download')
+        .argParser(checked(parseCount))
+        .default(8 * 1024 * 1024, '8mb'),
+    )
+    .option('--pcap <file>', "where the capture of the client's cable goes", 'softnet-demo.pcapng')
     .option('--no-pcap', 'write no capture')
     .option('--json', 'print one object instead of the story')
     .action(runDemo);
+  examples(demo, [
+    ['another run, on worse cables', 'softnet demo --seed 2 --loss 5%'],
+    ['one object, for a program to read', 'softnet demo --json --no-pcap'],
+    ['what was on the cable; wireshark reads it too', 'tshark -r softnet-demo.pcapng'],
+  ]);
+}
 
-  softnet
+function addRun(softnet: Command): void {
+  const run = softnet
     .command('run')
-    .description('boot the machines of a topology file and run what it says')
+    .description(
+      'Boots the machines of a topology, runs their exec lists one after the other, then their ' +
+        'programs side by side, until nothing more happens.',
+    )
+    .summary('boot the machines of a topology file and run what it says')
     .argument(
       '<topology>',
       'a YAML file in the shape of containerlab, or a module that exports `topology`',
     )
     .option('--until <time>', 'stop at this virtual time, e.g. 10s', checked(parseTimeNs))
-    .option('--seed <text>', 'decides everything that is random', '1')
-    .option('--pcap <folder>', 'capture every cable into a file of this folder')
-    .option('--json', 'print one object at the end')
+    .option(...SEED)
+    .option('--pcap <folder>', 'capture every cable, into files of this folder')
+    .option(
+      '--capture <node:interface=file>',
+      'capture a device, with where and why packets were dropped (repeatable)',
+      addCapture,
+    )
+    .option('--json', 'print one object at the end; what programs print goes to standard error')
     .action(runTopology);
+  examples(run, [
+    ['two machines and a cable', 'softnet run examples/two-hosts.yaml'],
+    ['what was on each cable', 'softnet run examples/router.yaml --pcap captures'],
+    [
+      'what one interface saw, and why packets were dropped',
+      'softnet run examples/router.yaml --capture router:eth1=router.pcapng',
+    ],
+    [
+      'the first five seconds under another seed',
+      'softnet run examples/router.yaml --seed 7 --until 5s',
+    ],
+  ]);
+}
 
-  softnet
+function addExec(softnet: Command): void {
+  const exec = softnet
     .command('exec')
-    .description('boot a topology and run one command on one of its machines')
-    .argument('<topology>')
+    .description(
+      'Boots a topology as `run` does, then runs one command on one of its machines. Its output, ' +
+        'input and status are those of softnet.',
+    )
+    .summary('boot a topology and run one command on one of its machines')
+    .argument('<topology>', 'as for `softnet run`')
     .argument('<node>', 'name of the machine')
-    .argument('<command...>', 'what to run there, after --')
-    .option('--until <time>', 'give up at this virtual time', checked(parseTimeNs))
-    .option('--seed <text>', 'decides everything that is random', '1')
+    .argument('<command...>', 'what to run there')
+    .passThroughOptions()
+    .option('--until <time>', 'give up at this virtual time, e.g. 10s', checked(parseTimeNs))
+    .option(...SEED)
     .action(execInTopology);
+  examples(exec, [
+    [
+      'three pings through the router',
+      'softnet exec examples/router.yaml client -- ping -c 3 10.0.2.2',
+    ],
+    [
+      'the counters of an interface',
+      'softnet exec examples/two-hosts.yaml a -- ip -s link show eth1',
+    ],
+    ['a shell on the machine', 'softnet exec examples/two-hosts.yaml a -- sh -i'],
+  ]);
+  exec.addHelpText(
+    'after',
+    "\nStatus: the command's own; 124 it had not ended, 125 softnet itself failed, 127 no such command.",
+  );
+}
 
-  softnet
+function addTap(softnet: Command): void {
+  const tap = softnet
     .command('tap')
-    .description('join a machine to the real kernel through /dev/net/tun (needs root)')
-    .option('--name <interface>', "the kernel's interface", 'softnet0')
-    .option(
-      '--address <address/prefix>',
-      "the machine's address",
-      checked(parseCidr),
-      parseCidr('10.77.0.2/24'),
+    .description(
+      'Joins a machine to the real kernel of the present network namespace through /dev/net/tun, ' +
+        'in real time, until Ctrl-C. Needs root, or CAP_NET_ADMIN.',
     )
-    .option(
-      '--host-address <address/prefix>',
-      "the kernel's address",
-      checked(parseCidr),
-      parseCidr('10.77.0.1/24'),
-    )
+    .summary('join a machine to the real kernel (needs root)')
+    .option('--name <interface>', "the kernel's interface", checked(parseIfname), 'softnet0')
+    .addOption(cidrOption('--address', "the machine's address", '10.77.0.2/24'))
+    .addOption(cidrOption('--host-address', "the kernel's address", '10.77.0.1/24'))
     .option('--serve', 'answer HTTP on 80, echo on 7, discard on 9')
     .option('--exec <command...>', 'run commands on the machine once it is up')
     .option('--forward', 'let the machine forward packets')
+    .option('--pcap <file>', "capture the machine's interface")
     .action(runTap);
+  examples(tap, [
+    ['then: ping 10.77.0.2, curl http://10.77.0.2/', 'sudo softnet tap --serve'],
+    ["the machine's own ping, towards the kernel", 'sudo softnet tap --exec "ping -c 3 10.77.0.1"'],
+    ['away from your own network', 'sudo ip netns exec lab softnet tap --serve'],
+  ]);
+}
 
-  softnet
+function addPacketdrill(softnet: Command): void {
+  const packetdrill = softnet
     .command('packetdrill')
-    .description('run packet scripts against a machine in virtual time')
+    .description(
+      'Runs packet scripts in the language of packetdrill against a machine in virtual time.',
+    )
+    .summary('run packet scripts against a machine')
     .argument('<path...>', 'scripts, or folders of them')
     .option('--ip-version <version>', 'ipv4', 'ipv4')
     .option('-v, --verbose', 'tell each event and packet')
     .option('--json', 'print one object at the end')
-    .option('--tolerance <us>', 'how far times may be off', checked(parseCount), 0)
-    .option('--tolerance-percent <n>', 'the same, relative to the gap', checked(parseCount), 0)
+    .option('--tolerance <us>', 'how far times may be off', checked(parseNumber), 0)
+    .option('--tolerance-percent <n>', 'the same, relative to the gap', checked(parseNumber), 0)
     .option('-D, --define <NAME=VALUE>', 'what a symbol in scripts stands for', collect, [])
     .option('-o, --option <name=value>', 'an option as in the head of a script', collect, [])
-    .option('--seed <text>', 'decides everything that is random', '1')
+    .option(...SEED)
     .action(runPacketdrill);
+  examples(packetdrill, [
+    ['every script of a folder', 'softnet packetdrill scripts/'],
+    ['one script, event by event', 'softnet packetdrill -v scripts/close.pkt'],
+  ]);
+}
 
-  return softnet;
+function cidrOption(flag: string, description: string, example: string): Option {
+  return new Option(`${flag} <address/prefix>`, description)
+    .argParser(checked(parseCidr))
+    .default(parseCidr(example), example);
 }
 
 /** Gathers the values of an option that may be given several times. */
@@ -121,15 +246,50 @@ function parseCidr(text: string): Prefix4 {
   return parsed.value;
 }
 
-function parseCount(text: string): number {
-  if (!/^[0-9]+$/.test(text)) throw new RangeError(`'${text}' is no number of bytes`);
+function parseIfname(text: string): string {
+  if (/^[A-Za-z0-9_.-]{1,15}$/.test(text) && text !== '.' && text !== '..') return text;
+  throw new RangeError("An interface name is 1 to 15 letters, digits, '_', '.' or '-'.");
+}
+
+function parseNumber(text: string): number {
+  if (!/^[0-9]+$/.test(text)) throw new RangeError(`'${text}' is no whole number`);
   return Number(text);
 }
 
-// Whoever reads us may stop in the middle, as head(1) does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
+/** The demo's cables carry no more than this within the hour that it waits. */
+const MAX_DOWNLOAD = 4 * 1024 * 1024 * 1024;
 
-program().parseAsync().catch(fail);
+function parseCount(text: string): number {
+  const bytes = /^[0-9]+$/.test(text) ? Number(text) : parseSizeBytes(text);
+  if (bytes > MAX_DOWNLOAD) throw new RangeError(`'${text}' is too much: at most 4gb`);
+  return bytes;
+}
+
+function addCapture(text: string, before: readonly CaptureRequest[] = []): CaptureRequest[] {
+  return [...before, checked(parseCaptureRequest)(text)];
+}
+
+/** Whoever reads our output may stop reading, e.g. `| head`: then we are done, as by SIGPIPE. */
+function endWithReader(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(128 + 13);
+    throw error;
+  });
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  endWithReader(process.stdout);
+  endWithReader(process.stderr);
+  try {
+    const softnet = program();
+    if (argv.length === 0) softnet.help({ error: true });
+    await softnet.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) fail(error);
+    // Commander has said what there is to say.
+    if (error.exitCode === 0) return;
+    process.exitCode = argv[0] === 'exec' ? EXIT_INTERNAL : EXIT_USAGE;
+  }
+}
+
+await main(process.argv.slice(2));

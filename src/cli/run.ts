@@ -1,76 +1,103 @@
 /** `softnet run` and `softnet exec`: topologies from files. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { captureToFile } from '#cli/capture.ts';
-import { fail } from '#cli/errors.ts';
-import { Lab } from '#cli/lab.ts';
+import {
+  beginCaptures,
+  type Capture,
+  type CaptureRequest,
+  cableCaptures,
+  captureDeviceToFile,
+  closeCaptures,
+} from '#cli/capture.ts';
+import { EXIT_FAILURE, EXIT_INTERNAL, EXIT_TIMEOUT, fail, UserError } from '#cli/errors.ts';
+import { didNotEnd, Lab, type LabEnd } from '#cli/lab.ts';
+import { LabelledOutput, painter, passTo, standardInput } from '#cli/output.ts';
 import { readTopology } from '#cli/topology_file.ts';
 import { turn } from '#cli/turn.ts';
 import { formatTimeNs } from '#sim/units.ts';
-import type { RunOptions } from '#sim/world.ts';
-import type { Output } from '#user/lib/streams.ts';
+import type { World } from '#sim/world.ts';
+import type { Streams } from '#user/lib/process.ts';
 
-interface RunCommandOptions {
+export interface RunCommandOptions {
   readonly until?: number;
   readonly seed: string;
   readonly pcap?: string;
+  readonly capture?: readonly CaptureRequest[];
   readonly json?: boolean;
 }
 
-/** Virtual time after which a world whose programs go on is stopped, when nobody said how long. */
-const DEFAULT_UNTIL_NS = 60e9;
+/** Virtual time after which a world that has not come to rest is stopped, when nobody said how long. */
+const DEFAULT_UNTIL_NS = 3600e9;
 
-function runOptions(options: { readonly until?: number }): RunOptions {
-  return { untilNs: options.until ?? DEFAULT_UNTIL_NS };
+/** Ctrl-C and SIGTERM end the world after the present event, and its captures are complete. */
+function stopOnSignals(world: World): () => number | null {
+  let status: number | null = null;
+  const stop = (number: number) => (): void => {
+    status = 128 + number;
+    world.stop();
+  };
+  process.once('SIGINT', stop(2));
+  process.once('SIGTERM', stop(15));
+  return () => status;
 }
 
-/** Passes what a program prints to one of our own streams. */
-function passTo(stream: NodeJS.WriteStream): Output {
-  return {
-    write: (bytes) => {
-      stream.write(bytes);
-      return true;
-    },
-    ready: () => null,
-    close: () => {},
-  };
+/** Streams of a machine: what its programs print, labelled with its name. */
+function streamsOf(lab: Lab, json: boolean): (node: string) => Streams {
+  const out = json ? process.stderr : process.stdout;
+  const width = Math.max(...lab.spec.nodes.map(({ name }) => name.length));
+  const paint = painter(out);
+  const paintErr = painter(process.stderr);
+  return (node) => ({
+    stdout: new LabelledOutput(out, paint('cyan', `${node.padEnd(width)} | `)),
+    stderr: new LabelledOutput(process.stderr, paintErr('yellow', `${node.padEnd(width)} | `)),
+  });
+}
+
+function startCaptures(lab: Lab, options: RunCommandOptions): Capture[] {
+  const requests = options.capture ?? [];
+  // All that can be wrong with the requests, before the first file is made.
+  const machines = requests.map(({ node }) => lab.machine(node));
+  return beginCaptures([
+    ...(options.pcap === undefined ? [] : cableCaptures(lab.world, lab.cables, options.pcap)),
+    ...machines.map((machine, i) => () => {
+      const { ifname, path } = requests[i] as CaptureRequest;
+      return captureDeviceToFile(machine, ifname, path);
+    }),
+  ]);
 }
 
 export async function runTopology(path: string, options: RunCommandOptions): Promise<void> {
   const spec = await readTopology(path);
   const lab = new Lab(spec, { seed: options.seed, turn });
-  const stdout = options.json === true ? passTo(process.stderr) : passTo(process.stdout);
-  const stderr = passTo(process.stderr);
-  const captures =
-    options.pcap === undefined
-      ? []
-      : lab.cables.map((cable) => {
-          mkdirSync(options.pcap as string, { recursive: true });
-          const name = cable.name.replaceAll(/[^A-Za-z0-9_.-]+/g, '_');
-          return captureToFile(lab.world, cable, join(options.pcap as string, `${name}.pcapng`));
-        });
-  const startMs = performance.now();
-  await lab.setUp({ stdout, stderr });
-  const end = await lab.world.runPrograms({
-    ...runOptions(options),
-    until: () => lab.world.programs.every((program) => program.status !== null),
-  });
-  for (const capture of captures) capture.close();
   const { world } = lab;
-  const failed = world.programs.filter(
-    (program) => program.status !== null && program.status !== 0,
-  );
-  const left = world.halt();
+  const untilNs = options.until ?? DEFAULT_UNTIL_NS;
+  const captures = startCaptures(lab, options);
+  const stopped = stopOnSignals(world);
+  const startMs = performance.now();
+  let ended: LabEnd = 'stopped';
+  try {
+    await lab.setUp(streamsOf(lab, options.json === true), { untilNs });
+    if (stopped() === null) ended = await lab.finish({ untilNs });
+  } catch (error) {
+    // What was captured until then helps to find out why it failed, which is the news.
+    try {
+      closeCaptures(captures);
+    } catch {}
+    if (stopped() === null) throw error;
+  }
+  closeCaptures(captures);
+  const failed = lab.failed();
+  const running = lab.running();
+  const live = world.halt();
   const summary = {
     name: spec.name,
     seed: options.seed,
     fingerprint: world.fingerprint.digest(),
-    ended: end,
+    ended,
     virtualSeconds: world.nowNs / 1e9,
     wallSeconds: (performance.now() - startMs) / 1000,
     events: world.eventCount,
-    failed: failed.map((program) => ({ name: program.name, status: program.status })),
-    live: left,
+    failed,
+    running,
+    live,
   };
   if (options.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else {
@@ -79,28 +106,59 @@ export async function runTopology(path: string, options: RunCommandOptions): Pro
         `fingerprint ${summary.fingerprint}\n`,
     );
   }
-  process.exitCode = failed.length > 0 || Object.keys(left).length > 0 ? 1 : 0;
+  for (const { node, command, status } of failed) {
+    process.stderr.write(`softnet: ${node}: '${command}' ended with status ${status}\n`);
+  }
+  if (Object.keys(live).length > 0) {
+    process.stderr.write(`softnet: something was lost at the end: ${JSON.stringify(live)}\n`);
+  }
+  // To be stopped by --until is what was asked for; to be stopped without it is not.
+  const endless = ended === 'time' && options.until === undefined;
+  if (endless) {
+    const names = running.map(({ node, command }) => `\n  ${node}: ${command}`).join('');
+    process.stderr.write(
+      `softnet: not at rest after ${formatTimeNs(untilNs)} of virtual time; --until says how long ` +
+        `to run. Still running:${names}\n`,
+    );
+  }
+  const bad = failed.length > 0 || endless || Object.keys(live).length > 0;
+  process.exitCode = stopped() ?? (bad ? EXIT_FAILURE : 0);
 }
 
 export async function execInTopology(
   path: string,
   node: string,
-  command: readonly string[],
+  words: readonly string[],
   options: { readonly until?: number; readonly seed: string },
 ): Promise<void> {
-  const spec = await readTopology(path);
-  const lab = new Lab(spec, { seed: options.seed, turn });
-  const streams = { stdout: passTo(process.stdout), stderr: passTo(process.stderr) };
-  lab.machine(node);
-  await lab.setUp();
-  const [name = '', ...rest] = command;
-  const status = await lab.command(node, [name, ...rest], streams, runOptions(options));
-  lab.world.halt();
-  if (status === null)
+  const untilNs = options.until ?? DEFAULT_UNTIL_NS;
+  // `node -- command` and `node command` are the same.
+  const command = words[0] === '--' ? words.slice(1) : words;
+  let status: number | null;
+  try {
+    const lab = new Lab(await readTopology(path), { seed: options.seed, turn });
+    const stopped = stopOnSignals(lab.world);
+    lab.machine(node);
+    await lab.setUp(() => ({}), { untilNs });
+    const streams = {
+      stdin: standardInput(),
+      stdout: passTo(process.stdout),
+      stderr: passTo(process.stderr),
+    };
+    status = await lab.command(node, command, streams, { untilNs });
+    const { nowNs } = lab.world;
+    lab.world.halt();
+    status ??= stopped();
+    if (status === null) {
+      const why = didNotEnd(lab.world.idle, nowNs);
+      throw new UserError(`${node}: '${command.join(' ')}' ${why}`, EXIT_TIMEOUT);
+    }
+  } catch (error) {
+    // The command's own statuses are passed on, so ours must be told from them.
     fail(
-      new RangeError(
-        `${node}: '${command.join(' ')}' had not ended at ${formatTimeNs(lab.world.nowNs)}`,
-      ),
+      error,
+      error instanceof UserError && error.status === EXIT_TIMEOUT ? EXIT_TIMEOUT : EXIT_INTERNAL,
     );
+  }
   process.exitCode = status;
 }

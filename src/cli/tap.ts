@@ -1,5 +1,7 @@
 /** `softnet tap`: a machine in the network of the real kernel. */
-import { UserError } from '#cli/errors.ts';
+import { type Capture, captureDeviceToFile } from '#cli/capture.ts';
+import { explain, UsageError, UserError } from '#cli/errors.ts';
+import { passTo } from '#cli/output.ts';
 import { bootReal, forkReal, haltReal, type RealHost } from '#host/node/real_host.ts';
 import { TapLink } from '#host/node/tap_link.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -17,21 +19,11 @@ export interface TapCommandOptions {
   readonly serve?: boolean;
   readonly exec?: readonly string[];
   readonly forward?: boolean;
+  readonly pcap?: string;
 }
 
 /** The machine's interface. */
 const IFNAME = 'eth0';
-
-function passTo(stream: NodeJS.WriteStream): Output {
-  return {
-    write: (bytes) => {
-      stream.write(bytes);
-      return true;
-    },
-    ready: () => null,
-    close: () => {},
-  };
-}
 
 /** Programs of a machine in real time. */
 class RealPrograms {
@@ -56,13 +48,25 @@ function bytesOf(addr: number): number[] {
   return [addr >>> 24, (addr >>> 16) & 255, (addr >>> 8) & 255, addr & 255];
 }
 
+/** Two ends of one link: different addresses of the same network. Throws UsageError. */
+function checkAddresses(address: Prefix4, hostAddress: Prefix4): void {
+  if (address.addr === hostAddress.addr) {
+    throw new UsageError(`the machine and the kernel cannot both be ${inNtop4(address.addr)}`);
+  }
+  const mask = address.len === 0 ? 0 : -1 << (32 - address.len);
+  if (address.len !== hostAddress.len || ((address.addr ^ hostAddress.addr) & mask) !== 0) {
+    throw new UsageError(
+      `${formatPrefix4(address)} and ${formatPrefix4(hostAddress)} are not in the same network`,
+    );
+  }
+}
+
 export async function runTap(options: TapCommandOptions): Promise<void> {
   const { address, hostAddress } = options;
-  if (address.addr === hostAddress.addr) {
-    throw new UserError(`the machine and the kernel cannot both be ${inNtop4(address.addr)}`);
-  }
+  checkAddresses(address, hostAddress);
   const { machine, host } = bootReal({ name: 'softnet' });
-  let link: TapLink;
+  let link: TapLink | null = null;
+  let capture: Capture | null = null;
   try {
     link = new TapLink(host, machine.initNet, {
       name: options.name,
@@ -74,7 +78,9 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
         stop();
       },
     });
+    if (options.pcap !== undefined) capture = captureDeviceToFile(machine, IFNAME, options.pcap);
   } catch (error) {
+    link?.close();
     haltReal(machine, host);
     throw error;
   }
@@ -82,8 +88,14 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
   function stop(): void {
     if (stopped) return;
     stopped = true;
-    link.close();
+    link?.close();
     const left = haltReal(machine, host);
+    try {
+      capture?.close();
+    } catch (error) {
+      process.stderr.write(`softnet: ${explain(error)}\n`);
+      process.exitCode = 1;
+    }
     if (Object.keys(left).length > 0) {
       process.stderr.write(`softnet: something was lost at the end: ${JSON.stringify(left)}\n`);
       process.exitCode = 1;
@@ -114,7 +126,12 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
     for (const name of ['httpd', 'echod', 'discardd']) {
       const main = COMMANDS[name];
       if (main === undefined) throw new Error(`there is no program ${name}`);
-      void programs.run(main, [name], stdout, stderr);
+      void programs.run(main, [name], stdout, stderr).then((status) => {
+        if (stopped) return;
+        process.stderr.write(`softnet: ${name} ended with status ${status}\n`);
+        process.exitCode = 1;
+        stop();
+      });
     }
   }
   // Servers listen when their first system calls have been made.

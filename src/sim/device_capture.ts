@@ -67,8 +67,7 @@ export class DeviceCapture {
     this.undo = [];
     this.linkId = -1;
     this.bareId = -1;
-    const present = machine.initNet.devBaseHead.find((dev) => dev.name === ifname);
-    if (present !== undefined) this.adopt(present);
+    this.findDevice();
     const { net, skb } = machine.trace;
     this.watch(net.netDevStartXmit, (packet, dev) => this.outbound(packet, dev));
     this.watch(net.netifReceiveSkb, (packet) => this.inbound(packet));
@@ -79,7 +78,13 @@ export class DeviceCapture {
 
   /** Stops looking. The capture is complete then. */
   stop(): void {
+    if (this.device === null) this.findDevice();
     for (const undo of this.undo.splice(0)) undo();
+  }
+
+  private findDevice(): void {
+    const present = this.machine.initNet.devBaseHead.find((dev) => dev.name === this.ifname);
+    if (present !== undefined) this.adopt(present);
   }
 
   private watch<Args extends unknown[]>(

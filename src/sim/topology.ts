@@ -84,6 +84,8 @@ function texts(value: unknown, where: string): string[] {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const IFNAME = /^[A-Za-z0-9_.-]{1,15}$/;
+/** Names that mean something else: every machine's loopback, folders, and places in /proc/sys/net. */
+const NO_IFNAME: ReadonlySet<string> = new Set(['lo', '.', '..', 'all', 'default']);
 
 function nodeSpec(name: string, value: unknown, where: string): NodeSpec {
   if (!NAME.test(name)) throw new TopologyError(where, `'${name}' is no name for a machine`);
@@ -125,7 +127,9 @@ function endpointSpec(value: unknown, where: string, nodes: ReadonlySet<string>)
     throw new TopologyError(where, `'${value}' must be written machine:interface`);
   }
   if (!nodes.has(node)) throw new TopologyError(where, `there is no machine named '${node}'`);
-  if (!IFNAME.test(ifname)) throw new TopologyError(where, `'${ifname}' is no interface name`);
+  if (!IFNAME.test(ifname) || NO_IFNAME.has(ifname)) {
+    throw new TopologyError(where, `'${ifname}' is no name for an interface with a cable`);
+  }
   return { node, ifname };
 }
 

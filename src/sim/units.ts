@@ -45,7 +45,9 @@ function parse(text: string, units: Readonly<Record<string, number>>, example: s
     if (/^\s*0\s*$/.test(text)) return 0;
     throw new RangeError(`'${text}' is not understood; write it like ${example}`);
   }
-  return Number(match[1]) * scale;
+  const value = Number(match[1]) * scale;
+  if (value > Number.MAX_SAFE_INTEGER) throw new RangeError(`'${text}' is too much`);
+  return value;
 }
 
 /** A duration in ns. Throws RangeError. */

@@ -80,6 +80,9 @@ export interface Program {
   error: unknown;
 }
 
+/** Events after which the host's event loop turns even when no program woke. */
+const TURN_EVENTS = 4096;
+
 /** Wall time of a world's beginning when none is given: 2026-01-01 00:00:00 UTC. */
 export const DEFAULT_EPOCH_SEC = 1767225600;
 
@@ -269,7 +272,8 @@ export class World {
       if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
       const before = this.wakeUps();
       if (!this.step()) return 'idle';
-      if (this.wakeUps() !== before) await turn();
+      // Now and then at any rate, so that the host can tell us to stop.
+      if (this.wakeUps() !== before || n % TURN_EVENTS === TURN_EVENTS - 1) await turn();
       if (this.stopping || options.until?.() === true) return 'stopped';
     }
     return 'events';
@@ -317,7 +321,8 @@ export class World {
 
   private rest(untilNs: number): RunEnd {
     if (this.events.size === 0) return 'idle';
-    this.nowNs = untilNs;
+    // A run may be asked to end in the past; time does not go back for it.
+    this.nowNs = Math.max(this.nowNs, untilNs);
     return 'time';
   }
 

@@ -8,6 +8,7 @@
  */
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { EAGAIN, EBUSY, EINVAL, EPERM, strerror } from '#uapi/errno.ts';
 import {
   IFF_NO_PI,
   IFF_TAP,
@@ -41,11 +42,15 @@ const SIOCSIFNETMASK = 0x891c;
 const SIOCGIFHWADDR = 0x8927;
 const SIOCSIFMTU = 0x8922;
 const IFF_UP_RUNNING = 0x1 | 0x40;
-const EAGAIN = 11;
 
 /** Something is missing on this machine that the door needs; the message says what and what to do. */
 export class TapUnavailable extends Error {
   override readonly name = 'TapUnavailable';
+}
+
+/** The kernel refused the interface or what was asked of it. */
+export class TapError extends Error {
+  override readonly name = 'TapError';
 }
 
 interface Koffi {
@@ -129,7 +134,9 @@ export class Tap {
   constructor(options: TapOptions) {
     const { name } = options;
     if (!/^[A-Za-z0-9_.-]{1,15}$/.test(name)) {
-      throw new Error(`'${name}' is no interface name: 1 to 15 letters, digits, '_', '.' or '-'`);
+      throw new TapError(
+        `'${name}' is no interface name: 1 to 15 letters, digits, '_', '.' or '-'`,
+      );
     }
     if (!existsSync('/dev/net/tun')) {
       throw new TapUnavailable(
@@ -206,7 +213,7 @@ export class Tap {
       const length = libc.read(fd, rxAddress, TAP_FRAME_SIZE);
       if (length < 0) {
         const errno = libc.koffi.errno();
-        if (errno !== EAGAIN) onGone(`read: errno ${errno}`);
+        if (errno !== EAGAIN) onGone(`read: ${strerror(errno)}`);
         break;
       }
       onFrame(rx.subarray(0, length));
@@ -229,15 +236,18 @@ export class Tap {
     if (this.libc.ioctl(fd, TUNSETIFF, request) < 0) {
       const errno = this.libc.koffi.errno();
       closeSync(fd);
-      if (errno === 1) {
+      if (errno === EPERM) {
         throw new TapUnavailable(
           `not allowed to make the interface ${name}: this needs root (CAP_NET_ADMIN)`,
         );
       }
-      throw new Error(
-        errno === 16
+      if (errno === EINVAL && existsSync(`/sys/class/net/${name}`)) {
+        throw new TapError(`the interface ${name} exists already and is no TAP device`);
+      }
+      throw new TapError(
+        errno === EBUSY
           ? `the interface ${name} exists already and is in use`
-          : `cannot make the interface ${name}: errno ${errno}`,
+          : `cannot make the interface ${name}: ${strerror(errno)}`,
       );
     }
     const size = new Uint8Array(4);
@@ -254,7 +264,7 @@ export class Tap {
   /** Gives the kernel's end its address and brings it up; returns its link address. */
   private configure(options: TapOptions): Uint8Array {
     const control = this.libc.socket(2, 2, 0);
-    if (control < 0) throw new Error(`socket: errno ${this.libc.koffi.errno()}`);
+    if (control < 0) throw new TapError(`socket: ${strerror(this.libc.koffi.errno())}`);
     try {
       const { hostAddress, mtu, name } = options;
       if (mtu !== undefined) {
@@ -303,6 +313,6 @@ export class Tap {
     if (result >= 0) return;
     const errno = this.libc.koffi.errno();
     if (fdToClose !== undefined) closeSync(fdToClose);
-    throw new Error(`${what} failed: errno ${errno}`);
+    throw new TapError(`${what} failed: ${strerror(errno)}`);
   }
 }
