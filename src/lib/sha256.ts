@@ -139,21 +139,30 @@ export class Sha256 {
         ((data[o + 2] as number) << 8) |
         (data[o + 3] as number);
     }
+    // Every sum is cut to 32 bits at once: a sum of several would be a double's work.
     for (let i = 16; i < 64; i++) {
       const x = w[i - 15] as number;
       const y = w[i - 2] as number;
       const s0 = rotr(x, 7) ^ rotr(x, 18) ^ (x >>> 3);
       const s1 = rotr(y, 17) ^ rotr(y, 19) ^ (y >>> 10);
-      w[i] = ((w[i - 16] as number) + s0 + (w[i - 7] as number) + s1) | 0;
+      w[i] = (((w[i - 16] as number) + s0) | 0) + (((w[i - 7] as number) + s1) | 0);
     }
     const s = this.state;
-    let [a, b, c, d] = [s[0] as number, s[1] as number, s[2] as number, s[3] as number];
-    let [e, f, g, h] = [s[4] as number, s[5] as number, s[6] as number, s[7] as number];
+    let a = s[0] as number;
+    let b = s[1] as number;
+    let c = s[2] as number;
+    let d = s[3] as number;
+    let e = s[4] as number;
+    let f = s[5] as number;
+    let g = s[6] as number;
+    let h = s[7] as number;
     for (let i = 0; i < 64; i++) {
       const s1 = rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25);
-      const t1 = (h + s1 + ((e & f) ^ (~e & g)) + (K[i] as number) + (w[i] as number)) | 0;
+      const choice = g ^ (e & (f ^ g));
+      const input = ((K[i] as number) + (w[i] as number)) | 0;
+      const t1 = (((((h + s1) | 0) + choice) | 0) + input) | 0;
       const s0 = rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22);
-      const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+      const majority = (a & b) ^ (c & (a ^ b));
       h = g;
       g = f;
       f = e;
@@ -161,11 +170,16 @@ export class Sha256 {
       d = c;
       c = b;
       b = a;
-      a = (t1 + t2) | 0;
+      a = (t1 + ((s0 + majority) | 0)) | 0;
     }
-    [a, b, c, d, e, f, g, h].forEach((x, i) => {
-      s[i] = (s[i] as number) + x;
-    });
+    s[0] = (s[0] as number) + a;
+    s[1] = (s[1] as number) + b;
+    s[2] = (s[2] as number) + c;
+    s[3] = (s[3] as number) + d;
+    s[4] = (s[4] as number) + e;
+    s[5] = (s[5] as number) + f;
+    s[6] = (s[6] as number) + g;
+    s[7] = (s[7] as number) + h;
   }
 }
 
