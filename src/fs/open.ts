@@ -85,9 +85,11 @@ function fileOf(task: Task, node: FsNode, flags: number): File | number {
 /** Opens a file below `root`: the descriptor or a negative errno. @kernel do_sys_open fs/open.c */
 export function doSysOpen(task: Task, root: DirectoryNode, path: string, flags: number): number {
   const node = pathLookup(root, path);
-  // These trees grow by the kernel's doing only.
   if (typeof node === 'number') {
-    return node === -ENOENT && (flags & O_CREAT) !== 0 ? -EACCES : node;
+    if (node !== -ENOENT || (flags & O_CREAT) === 0) return node;
+    // These trees grow by the kernel's doing only, and where there is no tree nothing could grow.
+    const parent = pathLookup(root, path.replace(/[^/]*\/*$/, ''));
+    return typeof parent === 'number' ? parent : -EACCES;
   }
   const err = mayOpen(node, flags);
   if (err !== 0) return err;

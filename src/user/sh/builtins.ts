@@ -122,7 +122,8 @@ const test: Builtin = ({ argv, complain }) => {
   const negated = words.length > 1 && words[0] === '!';
   const result = testWords(negated ? words.slice(1) : words);
   if (result === null) {
-    complain(`${argv[0]}: ${words[1] ?? words[0] ?? ''}: unexpected operator`);
+    const odd = words.length === 2 ? words[0] : words[1];
+    complain(`${argv[0]}: ${odd ?? ''}: unexpected operator`);
     return 2;
   }
   return result !== negated ? 0 : 1;

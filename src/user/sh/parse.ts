@@ -84,6 +84,8 @@ const OPERATORS: readonly string[] = [
   '|',
   '&',
   ';',
+  '(',
+  ')',
   '\n',
 ];
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*/;
@@ -143,7 +145,7 @@ class Lexer {
     };
     while (this.at < this.source.length) {
       const c = this.source[this.at] as string;
-      if (/[ \t\n;|&<>]/.test(c)) break;
+      if (/[ \t\n;|&<>()]/.test(c)) break;
       if (c === "'") text(this.until("'"), true);
       else if (c === '"') this.doubleQuoted(pieces);
       else if (c === '$') pieces.push(this.variable(false));
@@ -151,7 +153,7 @@ class Lexer {
         text(this.source[this.at + 1] ?? '\\', true);
         this.at += 2;
       } else {
-        const plain = /^[^ \t\n;|&<>'"$\\]+/.exec(this.source.slice(this.at)) as RegExpExecArray;
+        const plain = /^[^ \t\n;|&<>()'"$\\]+/.exec(this.source.slice(this.at)) as RegExpExecArray;
         this.at += plain[0].length;
         text(plain[0], false);
       }
