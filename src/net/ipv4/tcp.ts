@@ -43,12 +43,14 @@ import { PAGE_SIZE } from '#net/core/sock_mem.ts';
 import { __skStreamIsWriteable, skStreamWriteSpace } from '#net/core/stream.ts';
 import { inetCskListenPoll } from '#net/ipv4/inet_connection_sock.ts';
 import { inetHashinfoInit } from '#net/ipv4/inet_hashtables_bind.ts';
+import { tcpBbrCongOps } from '#net/ipv4/tcp_bbr.ts';
 import {
   tcpAssignCongestionControl,
   tcpRegisterCongestionControl,
   tcpReno,
 } from '#net/ipv4/tcp_cong.ts';
 import { cubictcp } from '#net/ipv4/tcp_cubic.ts';
+import { dctcpOps } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDataReady } from '#net/ipv4/tcp_input_data.ts';
 import { tcpTsqWorkInit } from '#net/ipv4/tcp_output_tsq.ts';
 import { tcpInitXmitTimers } from '#net/ipv4/tcp_timer.ts';
@@ -129,7 +131,9 @@ export function tcpInit(machine: Machine): number {
   // The default comes first in the list of what is available.
   return (
     tcpRegisterCongestionControl(machine, tcpReno) ||
-    tcpRegisterCongestionControl(machine, cubictcp)
+    tcpRegisterCongestionControl(machine, cubictcp) ||
+    tcpRegisterCongestionControl(machine, tcpBbrCongOps) ||
+    tcpRegisterCongestionControl(machine, dctcpOps)
   );
 }
 

@@ -41,17 +41,17 @@ describe('the registry', () => {
     expect(tcpRegisterCongestionControl(machine, { ...restricted, name: 'x'.repeat(16) })).toBe(
       -EINVAL,
     );
-    expect(tcpGetAvailableCongestionControl(machine)).toBe('reno cubic');
+    expect(tcpGetAvailableCongestionControl(machine)).toBe('reno cubic bbr dctcp');
     expect(tcpRegisterCongestionControl(machine, restricted)).toBe(0);
-    expect(tcpGetAvailableCongestionControl(machine)).toBe('reno cubic mine');
+    expect(tcpGetAvailableCongestionControl(machine)).toBe('reno cubic bbr dctcp mine');
     tcpUnregisterCongestionControl(machine, restricted);
-    expect(tcpGetAvailableCongestionControl(machine)).toBe('reno cubic');
+    expect(tcpGetAvailableCongestionControl(machine)).toBe('reno cubic bbr dctcp');
   });
 
   it('lets programs choose what is allowed to them', () => {
     const { machine } = rig;
     tcpRegisterCongestionControl(machine, restricted);
-    expect(tcpGetAllowedCongestionControl(machine)).toBe('reno cubic');
+    expect(tcpGetAllowedCongestionControl(machine)).toBe('reno cubic bbr');
     const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
     const sk = rig.sock(fd);
     expect(tcpSetCongestionControl(sk, 'mine', false)).toBe(-EPERM);
