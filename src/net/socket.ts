@@ -146,6 +146,7 @@ export function sockMessage(machine: Machine, buf: Uint8Array): Msghdr {
   msg.msgControl = null;
   msg.msgControllen = 0;
   msg.msgFlags = 0;
+  msg.msgNowait = false;
   msg.msgUbuf = null;
   sockIov[0] = buf;
   iovIterInit(msg.msgIter, sockIov, buf.length);

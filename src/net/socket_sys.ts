@@ -200,6 +200,7 @@ export function sysSendto(
     msg.msgNamelen = addr.length;
   }
   msg.msgFlags = (flags & ~MSG_INTERNAL_SENDMSG_FLAGS) | MSG_DONTWAIT;
+  msg.msgNowait = (flags & MSG_DONTWAIT) !== 0;
   return sockSendmsg(sock, msg);
 }
 
@@ -251,6 +252,7 @@ export function sysSendmsg(task: Task, fd: number, umsg: UserMsghdr, flags: numb
     msg.msgControl = umsg.control.subarray(0, msg.msgControllen);
   }
   msg.msgFlags = (flags & ~MSG_INTERNAL_SENDMSG_FLAGS) | MSG_DONTWAIT;
+  msg.msgNowait = (flags & MSG_DONTWAIT) !== 0;
   iovIterInit(msg.msgIter, umsg.iov, count);
   return sockSendmsg(sock, msg);
 }

@@ -40,6 +40,8 @@ export class Msghdr {
   msgControllen: number;
   /** Flags of the call; on return of a receive MSG_TRUNC and friends. */
   msgFlags: number;
+  /** The caller asked for MSG_DONTWAIT, which every call gets: none may sleep in the kernel. */
+  msgNowait: boolean;
   /** Zero-copy state given by in-kernel senders. */
   msgUbuf: object | null;
 
@@ -50,6 +52,7 @@ export class Msghdr {
     this.msgControl = null;
     this.msgControllen = 0;
     this.msgFlags = 0;
+    this.msgNowait = false;
     this.msgUbuf = null;
   }
 }

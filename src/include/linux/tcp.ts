@@ -1,6 +1,7 @@
 /** The TCP socket. Counterpart of include/linux/tcp.h. Sequence numbers are int32 throughout. */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
+import { InetConnectionSock, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { TcpFastopenRequest } from '#include/net/tcp_fastopen.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 
 /** @kernel tcp_sack_block include/linux/tcp.h */
@@ -101,14 +102,6 @@ export class SkbRbRoot {
   node: SkBuff | null = null;
 }
 
-/** Data that a Fast Open SYN is to carry. @kernel tcp_fastopen_request include/net/tcp.h */
-export interface TcpFastopenRequest {
-  /** Empty: ask for a cookie. Null: do not even ask. */
-  readonly cookie: Uint8Array | null;
-  /** Use the experimental option kind. */
-  readonly cookieExp: boolean;
-}
-
 /** @kernel tcp_sock include/linux/tcp.h */
 export class TcpSock extends InetConnectionSock {
   tcpHeaderLen = 0;
@@ -172,6 +165,8 @@ export class TcpSock extends InetConnectionSock {
   synSmc = false;
   synFastopen = false;
   synFastopenExp = false;
+  /** Fast Open had been paused: success lifts the pause's count. */
+  synFastopenCh = false;
   synData = false;
   synDataAcked = false;
   isSackReneg = false;
@@ -299,7 +294,8 @@ export class TcpSock extends InetConnectionSock {
   tsqNext: TcpSock | null = null;
   tsqQueued = false;
   fastopenReq: TcpFastopenRequest | null = null;
-  fastopenRsk: object | null = null;
+  /** The request of a passive Fast Open whose SYN-ACK is not acknowledged yet. */
+  fastopenRsk: RequestSock | null = null;
 }
 
 // Bits of tsqFlags.

@@ -8,6 +8,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { Proto, Sock, SockCallbacks } from '#include/net/sock.ts';
 import { InetSock, SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import type { TcpFastopenContext, TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 
 export const ICSK_TIME_RETRANS = 1;
@@ -84,8 +85,15 @@ export class RequestSockQueue {
   young = 0;
   acceptHead: RequestSock | null = null;
   acceptTail: RequestSock | null = null;
+  // struct fastopen_queue
+  /** Pending Fast Open requests allowed; 0: none, Fast Open is off. */
   fastopenqMaxQlen = 0;
   fastopenqQlen = 0;
+  /** Requests that ended in a reset, kept for a minute against floods; oldest first. */
+  fastopenqRstHead: RequestSock | null = null;
+  fastopenqRstTail: RequestSock | null = null;
+  /** TCP_FASTOPEN_KEY; null: the namespace's keys. */
+  fastopenqCtx: TcpFastopenContext | null = null;
 }
 
 /** @kernel inet_connection_sock include/net/inet_connection_sock.h */
@@ -208,8 +216,9 @@ export interface RequestSockOps {
     dst: DstEntry | null,
     fl: Flowi4,
     req: RequestSock,
-    synSkb: SkBuff | null,
+    foc: TcpFastopenCookie | null,
     synackType: number,
+    synSkb: SkBuff | null,
   ): number;
   initSeq(skb: SkBuff): number;
   initTsOff(net: Net, skb: SkBuff): number;
@@ -225,6 +234,8 @@ export class RequestSock extends SockCommon {
   cookieTs: boolean;
   tsRecent: number;
   rskTimer: TimerList<RequestSock> | null;
+  /** Jiffies until which a reset Fast Open request counts against the listener's limit. */
+  fastopenExpires: number;
   timeout: number;
   rskOps: RequestSockOps;
   /** The child, once there is one. */
@@ -276,6 +287,7 @@ export class RequestSock extends SockCommon {
     this.cookieTs = false;
     this.tsRecent = 0;
     this.rskTimer = null;
+    this.fastopenExpires = 0;
     this.timeout = 0;
     this.rskOps = ops;
     this.sk = null;

@@ -218,6 +218,8 @@ export class Sock extends SockCommon {
   /** Pending error, positive errno; and the soft one that only shows on failure. */
   skErr: number;
   skErrSoft: number;
+  /** Writers that wait for room or for the connection. */
+  skWritePending: number;
   skAckBacklog: number;
   skMaxAckBacklog: number;
   skLingertime: number;
@@ -314,6 +316,7 @@ export class Sock extends SockCommon {
     this.skLlUsec = 0;
     this.skErr = 0;
     this.skErrSoft = 0;
+    this.skWritePending = 0;
     this.skAckBacklog = 0;
     this.skMaxAckBacklog = 0;
     this.skLingertime = 0;

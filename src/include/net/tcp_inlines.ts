@@ -23,8 +23,16 @@ import {
 } from '#include/net/tcp.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { before } from '#lib/tcp_seq.ts';
+import { view } from '#mm/memory.ts';
 import { RTAX_LOCK, RTAX_RTO_MIN } from '#uapi/rtnetlink.ts';
-import { TCPF_CA_CWR, TCPF_CA_Recovery, TCPF_SYN_RECV, TCPF_SYN_SENT } from '#uapi/tcp.ts';
+import {
+  TCP_SYN_RECV,
+  TCPF_CA_CWR,
+  TCPF_CA_Recovery,
+  TCPF_SYN_RECV,
+  TCPF_SYN_SENT,
+  tcphdr,
+} from '#uapi/tcp.ts';
 
 /** Shift of TcpSock.scalingRatio. @kernel TCP_RMEM_TO_WIN_SCALE include/linux/tcp.h */
 export const TCP_RMEM_TO_WIN_SCALE = 8;
@@ -480,4 +488,16 @@ export function tcpNeedsIdleRestart(sk: Sock): boolean {
   if (sk.net.ipv4.sysctlTcpSlowStartAfterIdle === 0) return false;
   if (tp.packetsOut !== 0 || (ops !== null && ops.congControl !== null)) return false;
   return ((sk.net.machine.jiffies - tp.lsndtime) | 0) > tp.icskRto;
+}
+
+/** Counts an incoming segment, `skb.data` at its header. @kernel tcp_segs_in include/net/tcp.h */
+export function tcpSegsIn(tp: TcpSock, skb: SkBuff): void {
+  const segs = Math.max(1, skb.shinfo.gsoSegs);
+  tp.segsIn += segs;
+  if (skb.len > tcphdr.hdrlen(view, skb.transportHeader)) tp.dataSegsIn += segs;
+}
+
+/** A Fast Open child that still waits for the last ACK. @kernel tcp_passive_fastopen include/linux/tcp.h */
+export function tcpPassiveFastopen(sk: Sock): boolean {
+  return sk.skcState === TCP_SYN_RECV && tcpSk(sk).fastopenRsk !== null;
 }

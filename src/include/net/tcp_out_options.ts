@@ -4,6 +4,8 @@
  * segments: nothing runs between filling and writing it.
  */
 
+import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
+
 export const OPTION_SACK_ADVERTISE = 0x1;
 export const OPTION_TS = 0x2;
 export const OPTION_MD5 = 0x4;
@@ -20,9 +22,8 @@ export class TcpOutOptions {
   /** int32 */
   tsval = 0;
   tsecr = 0;
-  /** A Fast Open cookie (empty: a request for one); null: none. */
-  fastopenCookie: Uint8Array | null = null;
-  fastopenExp = false;
+  /** A Fast Open cookie (of length 0: a request for one); null: none. */
+  fastopenCookie: TcpFastopenCookie | null = null;
 
   /** Back to no options at all. */
   clear(): void {
@@ -33,6 +34,5 @@ export class TcpOutOptions {
     this.tsval = 0;
     this.tsecr = 0;
     this.fastopenCookie = null;
-    this.fastopenExp = false;
   }
 }

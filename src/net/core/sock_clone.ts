@@ -52,6 +52,7 @@ const DONTCOPY: ReadonlySet<string> = new Set([
   'skZckey',
   'skErr',
   'skErrSoft',
+  'skWritePending',
   'skPriority',
 ]);
 

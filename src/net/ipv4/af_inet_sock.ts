@@ -38,6 +38,7 @@ import {
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
 import { ipMcDropSocket } from '#net/ipv4/igmp_sock.ts';
 import { inetCskListenStart } from '#net/ipv4/inet_connection_sock.ts';
+import { tcpFastopenListen } from '#net/ipv4/tcp_fastopen_key.ts';
 import {
   EADDRINUSE,
   EADDRNOTAVAIL,
@@ -382,7 +383,9 @@ export function __inetListenSk(sk: Sock, backlog: number): number {
   const old = sk.skcState;
   if (((1 << old) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
   sk.skMaxAckBacklog = backlog;
-  return old === TCP_LISTEN ? 0 : inetCskListenStart(sk);
+  if (old === TCP_LISTEN) return 0;
+  tcpFastopenListen(sk, backlog);
+  return inetCskListenStart(sk);
 }
 
 function shutdownLocked(sock: Socket, sk: Sock, how: number): number {

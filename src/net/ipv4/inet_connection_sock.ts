@@ -16,6 +16,7 @@ import { DEBUG } from '#kernel/config.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { modTimer, TimerList, timerDelete } from '#kernel/time/timer.ts';
 import {
+  reqskFastopenPurge,
   reqskPut,
   reqskQueueAdded,
   reqskQueueEmpty,
@@ -57,8 +58,9 @@ function reqskQueueAlloc(sk: Sock): void {
   queue.young = 0;
   queue.acceptHead = null;
   queue.acceptTail = null;
-  queue.fastopenqMaxQlen = 0;
   queue.fastopenqQlen = 0;
+  queue.fastopenqRstHead = null;
+  queue.fastopenqRstTail = null;
 }
 
 /** 0, or -EADDRINUSE when the port was taken since bind(). @kernel inet_csk_listen_start net/ipv4/inet_connection_sock.c */
@@ -106,6 +108,7 @@ export function inetCskListenStop(sk: Sock): void {
     localBhEnable(machine);
     sockPut(child);
   }
+  reqskFastopenPurge(queue);
 }
 
 /** @kernel inet_csk_listen_poll include/net/inet_connection_sock.h */

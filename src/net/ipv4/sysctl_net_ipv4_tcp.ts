@@ -13,6 +13,7 @@ import {
   tcpSetAllowedCongestionControl,
   tcpSetDefaultCongestionControl,
 } from '#net/ipv4/tcp_cong.ts';
+import { tcpFastopenKeyText, tcpFastopenKeyWrite } from '#net/ipv4/tcp_fastopen_key.ts';
 
 const INT_MAX = 0x7fffffff;
 
@@ -84,7 +85,6 @@ const PLAIN: readonly Plain[] = [
   ['tcp_rto_max_ms', 'sysctlTcpRtoMaxMs', 1000, 120 * 1000],
   ['tcp_shrink_window', 'sysctlTcpShrinkWindow', 0, 1],
   ['tcp_fastopen', 'sysctlTcpFastopen', 0, INT_MAX],
-  ['tcp_fastopen_blackhole_timeout_sec', 'sysctlTcpFastopenBlackholeTimeout', 0, INT_MAX],
   ['tcp_mtu_probing', 'sysctlTcpMtuProbing', 0, 2],
   ['tcp_mtu_probe_floor', 'sysctlTcpMtuProbeFloor', 48, 65535],
   ['tcp_base_mss', 'sysctlTcpBaseMss', 48, 65535],
@@ -152,6 +152,17 @@ function allowedCongestionControl(net: Net): CtlTable {
   );
 }
 
+/** Setting it ends a pause of Fast Open. @kernel proc_tfo_blackhole_detect_timeout net/ipv4/sysctl_net_ipv4.c */
+function blackholeTimeout(net: Net): CtlTable {
+  const { ipv4 } = net;
+  const set = (value: number): void => {
+    ipv4.sysctlTcpFastopenBlackholeTimeout = value;
+    ipv4.tfoActiveDisableTimes = 0;
+  };
+  const get = (): number => ipv4.sysctlTcpFastopenBlackholeTimeout;
+  return intEntry('tcp_fastopen_blackhole_timeout_sec', get, set, 0, INT_MAX);
+}
+
 /** All of TCP's entries of a namespace. */
 export function tcpSysctls(net: Net): CtlTable[] {
   const { ipv4 } = net;
@@ -163,6 +174,12 @@ export function tcpSysctls(net: Net): CtlTable[] {
     buffers(ipv4, 'tcp_rmem', 'sysctlTcpRmem'),
     buffers(ipv4, 'tcp_wmem', 'sysctlTcpWmem'),
     tcpMem(net),
+    stringEntry(
+      'tcp_fastopen_key',
+      () => tcpFastopenKeyText(net),
+      (text) => tcpFastopenKeyWrite(net, text),
+    ),
+    blackholeTimeout(net),
     congestionControl(net),
     availableCongestionControl(net),
     allowedCongestionControl(net),

@@ -44,6 +44,7 @@ import { DEBUG } from '#kernel/config.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { putPage } from '#mm/page_alloc.ts';
+import { reqskFastopenRemove } from '#net/core/request_sock.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import {
   __releaseSock,
@@ -61,6 +62,7 @@ import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection
 import { inetCskClearXmitTimers, inetCskDelackInit } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { inetTwskDeschedulePut } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
+import { tcpFreeFastopenReq } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpClearRetrans } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpSendActiveReset, tcpSendFin } from '#net/ipv4/tcp_output_ctl.ts';
@@ -188,7 +190,11 @@ function adjudgeToDeath(sk: Sock, state: number): void {
     tcpSendActiveReset(sk, SK_RST_REASON_TCP_ABORT_ON_MEMORY);
     netIncStats(sk.net, LINUX_MIB_TCPABORTONMEMORY);
   }
-  if (sk.skcState === TCP_CLOSE) inetCskDestroySock(sk);
+  if (sk.skcState !== TCP_CLOSE) return;
+  // Aborted, by unread data for one, before the last ACK of a Fast Open.
+  const req = tcpSk(sk).fastopenRsk;
+  if (req !== null) reqskFastopenRemove(sk, req, false);
+  inetCskDestroySock(sk);
 }
 
 /**
@@ -340,7 +346,7 @@ function resetCounters(tp: TcpSock): void {
   tp.rackDsackSeen = false;
   tp.synDataAcked = false;
   tp.rcvOoopack = 0;
-  tp.fastopenReq = null;
+  tcpFreeFastopenReq(tp);
   tp.deferConnect = false;
   tp.fastopenClientFail = 0;
 }
@@ -363,6 +369,8 @@ export function tcpDisconnect(sk: Sock, _flags: number): number {
   if (oldState !== TCP_CLOSE) tcpSetState(sk, TCP_CLOSE);
   abortConnection(sk, oldState);
   tcpClearXmitTimers(sk);
+  const req = tp.fastopenRsk;
+  if (req !== null) reqskFastopenRemove(sk, req, false);
   __skbQueuePurge(sk.skReceiveQueue);
   tp.copiedSeq = tp.rcvNxt;
   tp.urgData = 0;

@@ -7,7 +7,11 @@
  */
 import { __skbPull, type SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
-import { ICSK_TIME_DACK, ICSK_TIME_RETRANS } from '#include/net/inet_connection_sock.ts';
+import {
+  ICSK_TIME_DACK,
+  ICSK_TIME_RETRANS,
+  type RequestSock,
+} from '#include/net/inet_connection_sock.ts';
 import { netIncStats, tcpIncStats } from '#include/net/ip.ts';
 import { SOCK_DEAD, SOCK_KEEPOPEN, type Sock } from '#include/net/sock.ts';
 import {
@@ -18,6 +22,7 @@ import {
   TCP_TIMEWAIT_LEN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import {
   __tcpFastPathOn,
   keepaliveTimeWhen,
@@ -59,6 +64,7 @@ import {
   tcpReset,
   tcpUrg,
 } from '#net/ipv4/tcp_input_data.ts';
+import { tcpRcvFastopenSynack, tcpRcvSynrecvStateFastopen } from '#net/ipv4/tcp_input_fastopen.ts';
 import {
   FLAG_DATA,
   FLAG_NO_CHALLENGE_ACK,
@@ -86,8 +92,9 @@ import {
 } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { tcpInitCwnd, tcpSynackRttMeas, tcpUpdatePacingRate } from '#net/ipv4/tcp_input_rtt.ts';
 import { tcpValidateIncoming } from '#net/ipv4/tcp_input_validate.ts';
-import { tcpInitMetrics } from '#net/ipv4/tcp_metrics.ts';
-import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
+import { tcpInitMetrics, tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
+import { TcpMinisockOut, tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
+import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';
 import { tcpSendAck, tcpSendSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpMtupInit, tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';
@@ -98,6 +105,7 @@ import {
   SKB_DROP_REASON_TCP_ABORT_ON_DATA,
   SKB_DROP_REASON_TCP_CLOSE,
   SKB_DROP_REASON_TCP_CSUM,
+  SKB_DROP_REASON_TCP_FASTOPEN,
   SKB_DROP_REASON_TCP_FLAGS,
   SKB_DROP_REASON_TCP_INVALID_ACK_SEQUENCE,
   SKB_DROP_REASON_TCP_OLD_ACK,
@@ -378,7 +386,7 @@ function tcpSynsentAckCheck(sk: Sock, skb: SkBuff): number {
  * SYN-ACK for our SYN: the connection is established.
  * @kernel tcp_rcv_synsent_state_process net/ipv4/tcp_input.c
  */
-function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number): number {
+function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopenCookie): number {
   const tp = tcpSk(sk);
   const { seq } = skb.tcpCb;
   tcpEcnRcvSynack(tp, th);
@@ -407,9 +415,16 @@ function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number): number {
   tcpInitializeRcvMss(sk);
   tp.copiedSeq = tp.rcvNxt;
   tcpFinishConnect(sk, skb);
+  const fastopenFail = (tp.synFastopen || tp.synData) && tcpRcvFastopenSynack(sk, skb, foc);
   if (!sockFlag(sk, SOCK_DEAD)) sk.skStateChange(sk);
+  // The data of the SYN goes again, with the ACK.
+  if (fastopenFail) return -1;
 
-  if (tp.icskAcceptQueue.rskqDeferAccept !== 0 || inetCskInPingpongMode(sk)) {
+  if (
+    sk.skWritePending !== 0 ||
+    tp.icskAcceptQueue.rskqDeferAccept !== 0 ||
+    inetCskInPingpongMode(sk)
+  ) {
     // Data will follow soon and can carry the ACK.
     inetCskScheduleAck(sk);
     tcpEnterQuickackMode(sk, TCP_MAX_QUICKACKS);
@@ -461,7 +476,8 @@ function tcpRcvSynsentStateProcess(sk: Sock, skb: SkBuff, th: number): number {
   const tp = tcpSk(sk);
   const savedClamp = tp.rxOpt.mssClamp;
   const flags = tcphdr.flags(view, th);
-  tcpParseOptions(sk.net, skb, tp.rxOpt, false);
+  const foc = new TcpFastopenCookie(-1);
+  tcpParseOptions(sk.net, skb, tp.rxOpt, false, foc);
   if (tp.rxOpt.sawTstamp && tp.rxOpt.rcvTsecr !== 0) {
     tp.rxOpt.rcvTsecr = (tp.rxOpt.rcvTsecr - tp.tsoffset) | 0;
   }
@@ -478,7 +494,7 @@ function tcpRcvSynsentStateProcess(sk: Sock, skb: SkBuff, th: number): number {
       consumeSkb(skb, 'tcp_rcv_synsent_state_process');
       return 0;
     }
-    if ((flags & TCPHDR_SYN) !== 0) return tcpRcvSynsentSynack(sk, skb, th);
+    if ((flags & TCPHDR_SYN) !== 0) return tcpRcvSynsentSynack(sk, skb, th, foc);
   } else if ((flags & TCPHDR_RST) !== 0) {
     drop = SKB_DROP_REASON_TCP_RESET;
   } else if (
@@ -503,18 +519,22 @@ function tcpRcvSynRecv(sk: Sock, skb: SkBuff, th: number): void {
   const tp = tcpSk(sk);
   // The delivery of a SYN-ACK is not seen by tcp_ack().
   tp.delivered++;
-  if (tp.srttUs === 0) tcpSynackRttMeas(sk, null);
-  tcpTryUndoSpuriousSyn(tp);
-  tp.retransStamp = 0;
-  tcpInitTransfer(sk);
-  tp.copiedSeq = tp.rcvNxt;
+  if (tp.srttUs === 0) tcpSynackRttMeas(sk, tp.fastopenRsk);
+  if (tp.rxOpt.tstampOk) tp.advmss -= TCPOLEN_TSTAMP_ALIGNED;
+  if (tp.fastopenRsk !== null) {
+    tcpRcvSynrecvStateFastopen(sk);
+  } else {
+    tcpTryUndoSpuriousSyn(tp);
+    tp.retransStamp = 0;
+    tcpInitTransfer(sk);
+    tp.copiedSeq = tp.rcvNxt;
+  }
   tcpSetState(sk, TCP_ESTABLISHED);
   sk.skStateChange(sk);
 
   tp.sndUna = skb.tcpCb.ackSeq;
   tp.sndWnd = tcphdr.window(view, th) * (1 << tp.rxOpt.sndWscale);
   tcpInitWl(tp, skb.tcpCb.seq);
-  if (tp.rxOpt.tstampOk) tp.advmss -= TCPOLEN_TSTAMP_ALIGNED;
   if (tcpCaOps(tp).congControl === null) tcpUpdatePacingRate(sk);
   tp.lsndtime = tcpJiffies32(sk);
   tcpInitializeRcvMss(sk);
@@ -538,6 +558,7 @@ const STEP_CONSUMED = -1;
  */
 function tcpRcvFinWait1(sk: Sock, skb: SkBuff, th: number): number {
   const tp = tcpSk(sk);
+  if (tp.fastopenRsk !== null) tcpRcvSynrecvStateFastopen(sk);
   if (tp.sndUna !== tp.writeSeq) return STEP_GO_ON;
   tcpSetState(sk, TCP_FIN_WAIT2);
   sk.skShutdown |= SEND_SHUTDOWN;
@@ -580,6 +601,7 @@ function tcpRcvStateAck(sk: Sock, skb: SkBuff, th: number): number {
       return STEP_CONSUMED;
     case TCP_LAST_ACK:
       if (tp.sndUna !== tp.writeSeq) return STEP_GO_ON;
+      tcpUpdateMetrics(sk);
       tcpDone(sk);
       return STEP_CONSUMED;
     default:
@@ -640,6 +662,15 @@ function tcpRcvListen(sk: Sock, skb: SkBuff, th: number): number {
   return 0;
 }
 
+/** A segment for a Fast Open child that waits for the last ACK. False: dealt with as a request does. */
+function tcpRcvFastopenReq(sk: Sock, skb: SkBuff, req: RequestSock): boolean {
+  const out = new TcpMinisockOut();
+  out.dropReason = SKB_DROP_REASON_TCP_FASTOPEN;
+  if (tcpCheckReq(sk, skb, req, true, out) !== null) return true;
+  tcpDropReason(sk, skb, out.dropReason, 'tcp_rcv_state_process');
+  return false;
+}
+
 /**
  * A segment for a socket that is not established. 0: `skb` is consumed; else the reason for which the
  * caller is to reset the sender and drop it.
@@ -669,6 +700,8 @@ export function tcpRcvStateProcess(sk: Sock, skb: SkBuff): number {
 
   tcpMstampRefresh(tp);
   tp.rxOpt.sawTstamp = false;
+  const req = tp.fastopenRsk;
+  if (req !== null && !tcpRcvFastopenReq(sk, skb, req)) return 0;
   if ((tcphdr.flags(view, th) & (TCPHDR_ACK | TCPHDR_RST | TCPHDR_SYN)) === 0) {
     tcpDropReason(sk, skb, SKB_DROP_REASON_TCP_FLAGS, 'tcp_rcv_state_process');
     return 0;

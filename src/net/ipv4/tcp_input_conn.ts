@@ -18,19 +18,27 @@ import { RequestSock, type RequestSockOps } from '#include/net/inet_connection_s
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpCaNeedsEcn, tcpClearOptions, tcpTimeoutInit } from '#include/net/tcp_inlines.ts';
 import { mem, view } from '#mm/memory.ts';
 import { reqskFree, reqskInit, reqskPut } from '#net/core/request_sock.ts';
-import { skAcceptqIsFull } from '#net/core/sock.ts';
+import { skAcceptqIsFull, sockPut } from '#net/core/sock.ts';
 import {
+  inetCskReqskQueueAdd,
   inetCskReqskQueueHashAdd,
   inetCskReqskQueueIsFull,
   inetCskReqskQueueLen,
 } from '#net/ipv4/inet_connection_sock.ts';
 import { cookieInitSequence } from '#net/ipv4/syncookies.ts';
+import { tcpTryFastopen } from '#net/ipv4/tcp_fastopen.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
+import { tcpPeerIsProven } from '#net/ipv4/tcp_metrics.ts';
 import { tcpOpenreqInitRwin } from '#net/ipv4/tcp_minisocks_req.ts';
-import { TCP_SYNACK_COOKIE, TCP_SYNACK_NORMAL } from '#net/ipv4/tcp_output_ctl.ts';
+import {
+  TCP_SYNACK_COOKIE,
+  TCP_SYNACK_FASTOPEN,
+  TCP_SYNACK_NORMAL,
+} from '#net/ipv4/tcp_output_ctl.ts';
 import { INET_ECN_MASK, INET_ECN_NOT_ECT } from '#uapi/ip.ts';
 import {
   LINUX_MIB_LISTENDROPS,
@@ -177,7 +185,8 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
   req.syncookie = wantCookie;
   opt.mssClamp = TCP_MSS_DEFAULT;
   opt.userMss = tp.rxOpt.userMss;
-  tcpParseOptions(net, skb, opt, false);
+  const foc = new TcpFastopenCookie(-1);
+  tcpParseOptions(net, skb, opt, false, wantCookie ? null : foc);
   // A cookie has room for options only inside a timestamp.
   if (wantCookie && !opt.sawTstamp) tcpClearOptions(opt);
   opt.tstampOk = opt.sawTstamp;
@@ -193,7 +202,7 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
     return tcpConnDrop(sk);
   }
   if (opt.tstampOk) req.tsOff = rskOps.initTsOff(net, skb);
-  if (!wantCookie && twIsn === 0 && tcpSynBacklogExhausted(sk)) {
+  if (!wantCookie && twIsn === 0 && tcpSynBacklogExhausted(sk) && !tcpPeerIsProven(req, dst)) {
     dstRelease(dst);
     reqskFree(req);
     return tcpConnDrop(sk);
@@ -204,7 +213,24 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
   req.txhash = net.machine.random.u32() | 1;
   req.synTos = skb.tcpCb.ipDsfield;
   tcpOpenreqInitRwin(req, sk, dst);
-  return tcpConnAnswer(sk, skb, req, dst, fl, wantCookie);
+  return tcpConnAnswer(sk, skb, req, dst, fl, wantCookie, foc);
+}
+
+/** The child of a Fast Open may be accepted at once, its data is there. @kernel tcp_conn_request net/ipv4/tcp_input.c */
+function tcpConnFastopen(
+  sk: Sock,
+  skb: SkBuff,
+  req: RequestSock,
+  dst: DstEntry,
+  fl: Flowi4,
+  foc: TcpFastopenCookie,
+  child: Sock,
+): void {
+  req.rskOps.sendSynack(child, dst, fl, req, foc, TCP_SYNACK_FASTOPEN, skb);
+  if (inetCskReqskQueueAdd(sk, req, child) !== null) sk.skDataReady(sk);
+  else tcpListendrop(sk);
+  sockPut(child);
+  reqskPut(req);
 }
 
 /** Queues the request and sends the SYN-ACK. @kernel tcp_conn_request net/ipv4/tcp_input.c */
@@ -215,15 +241,21 @@ function tcpConnAnswer(
   dst: DstEntry,
   fl: Flowi4,
   wantCookie: boolean,
+  foc: TcpFastopenCookie,
 ): number {
   req.tfoListener = false;
   if (wantCookie) {
     // Nothing is kept: the ACK will bring it all back.
-    req.rskOps.sendSynack(sk, dst, fl, req, skb, TCP_SYNACK_COOKIE);
+    req.rskOps.sendSynack(sk, dst, fl, req, foc, TCP_SYNACK_COOKIE, skb);
     reqskFree(req);
     return 0;
   }
   tcpReqskRecordSyn(sk, req, skb);
+  const child = tcpTryFastopen(sk, skb, req, foc, dst);
+  if (child !== null) {
+    tcpConnFastopen(sk, skb, req, dst, fl, foc, child);
+    return 0;
+  }
   req.timeout = tcpTimeoutInit(sk);
   if (!inetCskReqskQueueHashAdd(sk, req)) {
     // The same SYN came twice at once.
@@ -231,7 +263,7 @@ function tcpConnAnswer(
     dstRelease(dst);
     return 0;
   }
-  req.rskOps.sendSynack(sk, dst, fl, req, skb, TCP_SYNACK_NORMAL);
+  req.rskOps.sendSynack(sk, dst, fl, req, foc, TCP_SYNACK_NORMAL, skb);
   reqskPut(req);
   return 0;
 }

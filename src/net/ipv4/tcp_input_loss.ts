@@ -169,6 +169,19 @@ function tcpCheckSackReneging(sk: Sock, flag: number): boolean {
   return true;
 }
 
+/** Sends again what was lost for another reason than congestion. @kernel tcp_non_congestion_loss_retransmit net/ipv4/tcp_input.c */
+export function tcpNonCongestionLossRetransmit(sk: Sock): void {
+  const tp = tcpSk(sk);
+  if (tp.icskCaState !== TCP_CA_Loss) {
+    tp.highSeq = tp.sndNxt;
+    tp.sndSsthresh = tcpCurrentSsthresh(sk);
+    tp.priorSsthresh = 0;
+    tp.undoMarker = 0;
+    tcpSetCaState(sk, TCP_CA_Loss);
+  }
+  tcpXmitRetransmitQueue(sk);
+}
+
 /**
  * Segments became too large for the path (a lower MTU was learned): sends them again at once, which
  * is no sign of congestion.
@@ -184,14 +197,7 @@ export function tcpSimpleRetransmit(sk: Sock): void {
   if (tp.lostOut === 0) return;
   if (tcpIsReno(tp)) tcpLimitRenoSacked(tp);
   tcpVerifyLeftOut(tp);
-  if (tp.icskCaState !== TCP_CA_Loss) {
-    tp.highSeq = tp.sndNxt;
-    tp.sndSsthresh = tcpCurrentSsthresh(sk);
-    tp.priorSsthresh = 0;
-    tp.undoMarker = 0;
-    tcpSetCaState(sk, TCP_CA_Loss);
-  }
-  tcpXmitRetransmitQueue(sk);
+  tcpNonCongestionLossRetransmit(sk);
 }
 
 // ---- MTU probes --------------------------------------------------------------------------------
@@ -286,7 +292,7 @@ function tcpTimeToRecover(tp: TcpSock): boolean {
 }
 
 /** @kernel tcp_update_rto_time net/ipv4/tcp_input.c */
-function tcpUpdateRtoTime(tp: TcpSock): void {
+export function tcpUpdateRtoTime(tp: TcpSock): void {
   if (tp.rtoStamp === 0) return;
   tp.totalRtoTime += (tcpTimeStampMs(tp) - tp.rtoStamp) >>> 0;
   tp.rtoStamp = 0;

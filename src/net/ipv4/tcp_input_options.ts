@@ -8,17 +8,22 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TCP_SACK_SEEN, type TcpOptionsReceived, type TcpSock } from '#include/linux/tcp.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { ktimeGetSeconds, tcpPawsCheck } from '#include/net/tcp_inlines.ts';
 import { HZ } from '#kernel/param.ts';
 import { after, before } from '#lib/tcp_seq.ts';
-import { view } from '#mm/memory.ts';
+import { mem, view } from '#mm/memory.ts';
 import { FLAG_TS_PROGRESS } from '#net/ipv4/tcp_input_flags.ts';
 import {
   SKB_DROP_REASON_TCP_RFC7323_PAWS,
   SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK,
 } from '#uapi/net_dropreason.ts';
 import {
+  TCP_FASTOPEN_COOKIE_MAX,
+  TCP_FASTOPEN_COOKIE_MIN,
   TCP_MAX_WSCALE,
+  TCPOLEN_EXP_FASTOPEN_BASE,
+  TCPOLEN_FASTOPEN_BASE,
   TCPOLEN_MSS,
   TCPOLEN_SACK_BASE,
   TCPOLEN_SACK_PERBLOCK,
@@ -27,6 +32,9 @@ import {
   TCPOLEN_TSTAMP_ALIGNED,
   TCPOLEN_WINDOW,
   TCPOPT_EOL,
+  TCPOPT_EXP,
+  TCPOPT_FASTOPEN,
+  TCPOPT_FASTOPEN_MAGIC,
   TCPOPT_MSS,
   TCPOPT_NOP,
   TCPOPT_SACK,
@@ -93,8 +101,47 @@ function tcpParseSynOption(
 }
 
 /**
+ * A cookie counts only in a SYN or SYN-ACK, and with an even length.
+ * @kernel tcp_parse_fastopen_option net/ipv4/tcp_input.c
+ * @rfc 7413#4.1.1
+ */
+function tcpParseFastopenOption(
+  len: number,
+  ptr: number,
+  foc: TcpFastopenCookie,
+  exp: boolean,
+): void {
+  if ((len & 1) !== 0) return;
+  if (len >= TCP_FASTOPEN_COOKIE_MIN && len <= TCP_FASTOPEN_COOKIE_MAX) {
+    foc.val.set(mem.subarray(ptr, ptr + len));
+    foc.len = len;
+  } else {
+    foc.len = len === 0 ? 0 : -1;
+  }
+  foc.exp = exp;
+}
+
+/** Fast Open by its own kind or by that of experiments. */
+function tcpParseFastopen(
+  opcode: number,
+  opsize: number,
+  ptr: number,
+  foc: TcpFastopenCookie,
+): void {
+  if (opcode === TCPOPT_FASTOPEN) {
+    tcpParseFastopenOption(opsize - TCPOLEN_FASTOPEN_BASE, ptr + 2, foc, false);
+  } else if (
+    opcode === TCPOPT_EXP &&
+    opsize >= TCPOLEN_EXP_FASTOPEN_BASE &&
+    view.getUint16(ptr + 2) === TCPOPT_FASTOPEN_MAGIC
+  ) {
+    tcpParseFastopenOption(opsize - TCPOLEN_EXP_FASTOPEN_BASE, ptr + 4, foc, true);
+  }
+}
+
+/**
  * Reads all options of a segment. `estab`: the connection is past its SYNs, so only timestamps and
- * SACK blocks count. The offset of a SACK option from the header goes to `TcpSkbCb.sacked`.
+ * SACK blocks count. `foc` gets the Fast Open cookie. The offset of a SACK option from the header goes to `TcpSkbCb.sacked`.
  * @kernel tcp_parse_options net/ipv4/tcp_input.c
  */
 export function tcpParseOptions(
@@ -102,6 +149,7 @@ export function tcpParseOptions(
   skb: SkBuff,
   optRx: TcpOptionsReceived,
   estab: boolean,
+  foc: TcpFastopenCookie | null = null,
 ): void {
   const th = skb.transportHeader;
   const end = th + tcphdr.hdrlen(view, th);
@@ -139,6 +187,7 @@ export function tcpParseOptions(
       }
     } else if (syn) {
       tcpParseSynOption(net, opcode, opsize, ptr, optRx);
+      if (foc !== null) tcpParseFastopen(opcode, opsize, ptr, foc);
     }
     ptr += opsize;
   }

@@ -13,6 +13,7 @@ import { tcpIsSack, tcpPawsCheck, tcpReceiveWindow } from '#include/net/tcp_inli
 import { after, before, seqMax } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
+import { tcpFastopenActiveDisable } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpOowRateLimited, tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpReset, tcpSendDupack } from '#net/ipv4/tcp_input_data.ts';
 import { tcpDropReason } from '#net/ipv4/tcp_input_ofo.ts';
@@ -35,6 +36,7 @@ import {
   TCP_MIB_INERRS,
 } from '#uapi/snmp.ts';
 import {
+  TCP_ESTABLISHED,
   TCP_SYN_RECV,
   TCPF_CLOSE_WAIT,
   TCPF_CLOSING,
@@ -163,6 +165,10 @@ export function tcpValidateIncoming(sk: Sock, skb: SkBuff, th: number, synInerr:
 
   if ((flags & TCPHDR_RST) !== 0) {
     if (tcpRstAcceptable(sk, skb)) return tcpResetAndFree(sk, skb);
+    // Not even a first byte came over this Fast Open connection: something on the way objects.
+    if (tp.synFastopen && tp.dataSegsIn === 0 && sk.skcState === TCP_ESTABLISHED) {
+      tcpFastopenActiveDisable(sk);
+    }
     tcpSendChallengeAck(sk);
     tcpDropReason(sk, skb, SKB_DROP_REASON_TCP_RESET, 'tcp_validate_incoming');
     return false;

@@ -31,7 +31,8 @@ import {
   type SockCommon,
 } from '#include/net/sock.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
-import { KernelBug } from '#kernel/bug.ts';
+import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
+import { bugOn, KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
@@ -87,6 +88,8 @@ import {
 } from '#net/ipv4/tcp.ts';
 import { tcpAbort, tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
+import { tcpFastopenActiveDisableOfoCheck } from '#net/ipv4/tcp_fastopen_active.ts';
+import { tcpFreeFastopenReq } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpRcvEstablished, tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
 import { tcpCleanupSkb } from '#net/ipv4/tcp_input_data.ts';
 import { tcpOfoQueuePurge } from '#net/ipv4/tcp_input_ofo.ts';
@@ -99,6 +102,7 @@ import {
 import { tcpV4MtuReduced } from '#net/ipv4/tcp_ipv4_err.ts';
 import { tcp4SeqShow } from '#net/ipv4/tcp_ipv4_proc.ts';
 import { tcpV4SendCheck, tcpV4SendReset, tcpV4TimewaitAck } from '#net/ipv4/tcp_ipv4_send.ts';
+import { tcpMetricsFlushAll } from '#net/ipv4/tcp_metrics.ts';
 import {
   TCP_TW_ACK,
   TCP_TW_RST,
@@ -106,7 +110,7 @@ import {
   TcpMinisockOut,
   tcpTimewaitStateProcess,
 } from '#net/ipv4/tcp_minisocks.ts';
-import { tcpChildProcess, tcpSegsIn } from '#net/ipv4/tcp_minisocks_child.ts';
+import { tcpChildProcess } from '#net/ipv4/tcp_minisocks_child.ts';
 import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpReleaseCb } from '#net/ipv4/tcp_output_release.ts';
 import { tcpRecvmsg } from '#net/ipv4/tcp_recvmsg.ts';
@@ -408,7 +412,7 @@ function tcpV4RcvRequest(net: Net, skb: SkBuff, req: RequestSock): number {
   out.dropReason = tcpFilter(sk, skb);
   if (out.dropReason === 0) {
     tcpV4FillCb(skb);
-    nsk = tcpCheckReq(sk, skb, req, out);
+    nsk = tcpCheckReq(sk, skb, req, false, out);
   }
   if (nsk === null) {
     reqskPut(req);
@@ -588,8 +592,12 @@ function tcpV4DestroySock(sk: Sock): void {
   tcpClearXmitTimers(sk);
   tcpCleanupCongestionControl(sk);
   tcpWriteQueuePurge(sk);
+  tcpFastopenActiveDisableOfoCheck(sk);
   tcpOfoQueuePurge(sk);
   if (tp.icskBindHash !== null) inetPutPort(sk);
+  if (DEBUG) bugOn(tp.fastopenRsk !== null, 'fastopen-rsk', 'destroyed within a Fast Open');
+  tcpFreeFastopenReq(tp);
+  tp.icskAcceptQueue.fastopenqCtx = null;
   tp.savedSyn = null;
   const memory = sk.skProt.memory(sk.net);
   if (memory !== null) memory.socketsAllocated--;
@@ -680,6 +688,7 @@ const tcpSkOps: PernetOperations = {
   },
   exit(net: Net): void {
     tcpPurge(net);
+    tcpMetricsFlushAll(net);
     inetCtlSockDestroy(net.ipv4.tcpSk);
     net.ipv4.tcpSk = null;
     removeProcEntry(net, 'tcp');

@@ -25,6 +25,7 @@ import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { SOCK_BINDADDR_LOCK, type Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpClockMs, tcpMssClamp } from '#include/net/tcp_inlines.ts';
 import { view } from '#mm/memory.ts';
 import { secureTcpSeq, secureTcpTsOff } from '#net/core/secure_seq.ts';
@@ -39,6 +40,7 @@ import { ipBuildAndSendPkt } from '#net/ipv4/ip_output.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipRouteConnect, ipRouteNewports } from '#net/ipv4/route.ts';
 import { cookieInitTimestamp } from '#net/ipv4/syncookies.ts';
+import { tcpFastopenDeferConnect } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpConnRequest, tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { __tcpV4SendCheck, tcpV4ReqskSendAck, tcpV4SendReset } from '#net/ipv4/tcp_ipv4_send.ts';
@@ -107,14 +109,15 @@ function tcpV4SendSynack(
   dstIn: DstEntry | null,
   fl: Flowi4,
   req: RequestSock,
-  _synSkb: SkBuff | null,
+  foc: TcpFastopenCookie | null,
   synackType: number,
+  _synSkb: SkBuff | null,
 ): number {
   const dst = dstIn ?? inetCskRouteReq(sk, fl, req);
   if (dst === null) return -1;
   const { nowNs } = sk.net.machine;
   const cookieTs = synackType === TCP_SYNACK_COOKIE ? cookieInitTimestamp(req, nowNs) : 0;
-  const skb = tcpMakeSynack(sk, dst, req, synackType, cookieTs);
+  const skb = tcpMakeSynack(sk, dst, req, foc, synackType, cookieTs);
   if (skb === null) return -1;
   __tcpV4SendCheck(skb, req.irLocAddr, req.irRmtAddr);
   let tos = tcpSk(sk).tos;
@@ -383,6 +386,8 @@ export function tcpV4Connect(sk: Sock, uaddr: Uint8Array): number {
     tp.tsoffset = secureTcpTsOff(sk.net, tp.inetSaddr, sk.skcDaddr);
   }
   tp.inetId = sk.net.machine.random.u32() & 0xffff;
+  // TCP_FASTOPEN_CONNECT: the SYN waits for the first data.
+  if (tcpFastopenDeferConnect(sk)) return 0;
   const sent = tcpConnect(sk);
   return sent !== 0 ? tcpV4ConnectFail(sk, sent) : 0;
 }

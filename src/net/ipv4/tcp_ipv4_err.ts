@@ -179,7 +179,12 @@ function tcpV4ErrErrno(
         tcpV4FragNeeded(sk, info);
         return 0;
       }
-      if (code === ICMP_NET_UNREACH || code === ICMP_HOST_UNREACH) tcpLdRtoRevert(sk, seq);
+      if (
+        tcpSk(sk).fastopenRsk === null &&
+        (code === ICMP_NET_UNREACH || code === ICMP_HOST_UNREACH)
+      ) {
+        tcpLdRtoRevert(sk, seq);
+      }
       return icmpErrConvert[code]?.errno ?? 0;
     default:
       // Source quench among them, which RFC 6633 abolished.
@@ -190,7 +195,10 @@ function tcpV4ErrErrno(
 /** The error reaches the socket. @kernel tcp_v4_err net/ipv4/tcp_ipv4.c */
 function tcpV4ErrDeliver(sk: Sock, skb: SkBuff, err: number, info: number, th: number): void {
   const owned = sockOwnedByUser(sk);
-  if (sk.skcState === TCP_SYN_SENT || sk.skcState === TCP_SYN_RECV) {
+  // A Fast Open child that is accepted already counts as connected.
+  const req = tcpSk(sk).fastopenRsk;
+  const accepted = req !== null && req.sk === null;
+  if ((sk.skcState === TCP_SYN_SENT || sk.skcState === TCP_SYN_RECV) && !accepted) {
     ipIcmpError(sk, skb, err, tcphdr.dest(view, th), info, th);
     if (owned) sk.skErrSoft = err;
     else tcpDoneWithError(sk, err);
@@ -227,7 +235,8 @@ function tcpV4ErrSock(
     return;
   }
   // Who cannot see our segments cannot know their numbers.
-  if (sk.skcState !== TCP_LISTEN && !between(seq, tp.sndUna, tp.sndNxt)) {
+  const sndUna = tp.fastopenRsk !== null ? tp.fastopenRsk.sntIsn : tp.sndUna;
+  if (sk.skcState !== TCP_LISTEN && !between(seq, sndUna, tp.sndNxt)) {
     netIncStats(net, LINUX_MIB_OUTOFWINDOWICMPS);
     return;
   }

@@ -29,6 +29,7 @@ import {
 } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
+import { tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
 import { tcpDone } from '#net/ipv4/tcp_state.ts';
 import { SKB_DROP_REASON_TCP_RFC7323_TW_PAWS } from '#uapi/net_dropreason.ts';
 import {
@@ -229,5 +230,6 @@ export function tcpTimeWait(sk: Sock, state: number, timeo: number): void {
     const wait = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, rto);
     inetTwskHashdanceSchedule(tw, tp, wait);
   }
+  tcpUpdateMetrics(sk);
   tcpDone(sk);
 }

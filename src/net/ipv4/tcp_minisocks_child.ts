@@ -3,13 +3,12 @@
  * apart from the rest, since it calls the state machine, which calls the rest.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { TcpSock } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
-import { view } from '#mm/memory.ts';
+import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
 import { __skAddBacklog, sockOwnedByUser, sockPut } from '#net/core/sock.ts';
 import { tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
-import { TCP_SYN_RECV, tcphdr } from '#uapi/tcp.ts';
+import { TCP_SYN_RECV } from '#uapi/tcp.ts';
 
 /**
  * Feeds the segment that completed the handshake to the new socket, and wakes the one who accepts.
@@ -29,11 +28,4 @@ export function tcpChildProcess(parent: Sock, child: Sock, skb: SkBuff): number 
   }
   sockPut(child);
   return reason;
-}
-
-/** @kernel tcp_segs_in include/net/tcp.h */
-export function tcpSegsIn(tp: TcpSock, skb: SkBuff): void {
-  const segs = Math.max(1, skb.shinfo.gsoSegs);
-  tp.segsIn += segs;
-  if (skb.len > tcphdr.hdrlen(view, skb.transportHeader)) tp.dataSegsIn += segs;
 }

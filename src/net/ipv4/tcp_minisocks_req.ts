@@ -25,6 +25,7 @@ import { modTimer, timerPending } from '#kernel/time/timer.ts';
 import { after, between } from '#lib/tcp_seq.ts';
 import { minmaxReset } from '#lib/win_minmax.ts';
 import { view } from '#mm/memory.ts';
+import { reqskFastopenRemove } from '#net/core/request_sock.ts';
 import { sockFlag } from '#net/core/sock.ts';
 import {
   inetCskCloneLock,
@@ -35,6 +36,7 @@ import {
 import { inetCskResetKeepaliveTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpAssignCongestionControl, tcpCaDstInit, tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
 import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
+import { tcpReset } from '#net/ipv4/tcp_input_data.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpSynackRttMeas } from '#net/ipv4/tcp_input_rtt.ts';
 import { type TcpMinisockOut, tcpInWindow } from '#net/ipv4/tcp_minisocks.ts';
@@ -252,9 +254,17 @@ function tcpEmbryonicReset(
   skb: SkBuff,
   req: RequestSock,
   rst: boolean,
+  fastopen: boolean,
   out: TcpMinisockOut,
 ): null {
-  if (!rst) req.rskOps.sendReset(sk, skb, SK_RST_REASON_INVALID_SYN);
+  if (!rst) {
+    // A SYN that does not belong here must not end a Fast Open child: anybody could send it.
+    req.rskOps.sendReset(sk, skb, SK_RST_REASON_INVALID_SYN);
+  } else if (fastopen) {
+    reqskFastopenRemove(sk, req, true);
+    tcpReset(sk);
+  }
+  if (fastopen) return null;
   const unlinked = inetCskReqskQueueDrop(sk, req);
   if (unlinked) netIncStats(sk.net, LINUX_MIB_EMBRYONICRSTS);
   out.reqStolen = !unlinked;
@@ -281,7 +291,7 @@ function tcpReqEstablish(
       req.acked = true;
       return null;
     }
-    return tcpEmbryonicReset(sk, skb, req, false, out);
+    return tcpEmbryonicReset(sk, skb, req, false, false, out);
   }
   if (made.ownReq && opt.sawTstamp && !after(skb.tcpCb.seq, req.rcvNxt)) {
     tcpSk(child).rxOpt.tsRecent = opt.rcvTsval;
@@ -293,7 +303,8 @@ function tcpReqEstablish(
 
 /**
  * A segment for a request. Returns the new socket, or `sk` (the listener, which will reset the
- * sender of a wrong ACK), or null when there is nothing more to do.
+ * sender of a wrong ACK), or null when there is nothing more to do. `fastopen`: `sk` is the request's
+ * child, not its listener, and is what returns.
  * @kernel tcp_check_req net/ipv4/tcp_minisocks.c
  * @rfc 9293#3.10.7.4
  */
@@ -301,6 +312,7 @@ export function tcpCheckReq(
   sk: Sock,
   skb: SkBuff,
   req: RequestSock,
+  fastopen: boolean,
   out: TcpMinisockOut,
 ): Sock | null {
   const th = skb.transportHeader;
@@ -323,7 +335,7 @@ export function tcpCheckReq(
     return null;
   }
   // An ACK of something we did not send: the listener answers with RST.
-  if ((flg & TCPHDR_ACK) !== 0 && ackSeq !== ((req.sntIsn + 1) | 0)) return sk;
+  if ((flg & TCPHDR_ACK) !== 0 && !fastopen && ackSeq !== ((req.sntIsn + 1) | 0)) return sk;
 
   const windowEnd = (req.rcvNxt + tcpSynackWindow(req)) | 0;
   if (rejects !== 0 || !tcpInWindow(seq, endSeq, req.rcvNxt, windowEnd)) {
@@ -333,9 +345,11 @@ export function tcpCheckReq(
   if (seq === req.rcvIsn) flg &= ~TCPHDR_SYN;
   if ((flg & (TCPHDR_RST | TCPHDR_SYN)) !== 0) {
     tcpIncStats(sk.net, TCP_MIB_ATTEMPTFAILS);
-    return tcpEmbryonicReset(sk, skb, req, (flg & TCPHDR_RST) !== 0, out);
+    return tcpEmbryonicReset(sk, skb, req, (flg & TCPHDR_RST) !== 0, fastopen, out);
   }
   if ((flg & TCPHDR_ACK) === 0) return null;
+  // The child is there already.
+  if (fastopen) return sk;
 
   // TCP_DEFER_ACCEPT: wait for data.
   const defer = tcpSk(sk).icskAcceptQueue.rskqDeferAccept;

@@ -4,6 +4,7 @@
  * Counterpart of the control part of net/ipv4/tcp_output.c. RFC 9293#3.5-3.8, 1122#4.2.3.2 (delayed
  * ACK), 5961.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   __skbHeaderRelease,
@@ -42,8 +43,10 @@ import {
   tcpSk,
 } from '#include/net/tcp.ts';
 import { tcpEcnMakeSynack, tcpEcnSendSynack } from '#include/net/tcp_ecn.ts';
+import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import {
   tcpMssClamp,
+  tcpPassiveFastopen,
   tcpProbe0When,
   tcpRtoMax,
   tcpRtoMin,
@@ -193,9 +196,15 @@ export function tcpSendSynack(sk: Sock): number {
 }
 
 /** The header of a SYN-ACK for `req`, options included. */
-function buildSynack(sk: Sock, skb: SkBuff, req: RequestSock, mss: number): void {
+function buildSynack(
+  sk: Sock,
+  skb: SkBuff,
+  req: RequestSock,
+  mss: number,
+  foc: TcpFastopenCookie | null,
+): void {
   const opts = sk.net.machine.netGlobals.tcpOutOptions;
-  const headerSize = tcpSynackOptions(req, mss, skb, opts) + TCPHDR_LEN;
+  const headerSize = tcpSynackOptions(req, mss, skb, foc, opts) + TCPHDR_LEN;
   const th = skbPush(skb, headerSize);
   skbResetTransportHeader(skb);
   tcphdr.setSource(view, th, req.irNum);
@@ -219,6 +228,7 @@ export function tcpMakeSynack(
   sk: Sock,
   dst: DstEntry,
   req: RequestSock,
+  foc: TcpFastopenCookie | null,
   synackType: number,
   cookieTsNs = 0,
 ): SkBuff | null {
@@ -239,7 +249,7 @@ export function tcpMakeSynack(
   if (req.txhash !== 0) skbSetHash(skb, req.txhash, true);
   skb.mark = req.irMark;
   skb.ipSummed = CHECKSUM_PARTIAL;
-  buildSynack(sk, skb, req, mss);
+  buildSynack(sk, skb, req, mss, foc);
   tcpIncStats(sk.net, TCP_MIB_OUTSEGS);
   skbSetDeliveryTime(skb, now, SKB_CLOCK_MONOTONIC);
   return skb;
@@ -248,13 +258,14 @@ export function tcpMakeSynack(
 /** Sends the SYN-ACK of a request again. 0 or a negative errno. @kernel tcp_rtx_synack net/ipv4/tcp_output.c */
 export function tcpRtxSynack(sk: Sock, req: RequestSock): number {
   if (sk.skTxrehash === SOCK_TXREHASH_ENABLED) req.txhash = sk.net.machine.random.u32() | 1;
-  const res = req.rskOps.sendSynack(sk, null, new Flowi4(), req, null, TCP_SYNACK_NORMAL);
+  const res = req.rskOps.sendSynack(sk, null, new Flowi4(), req, null, TCP_SYNACK_NORMAL, null);
   if (res !== 0) return res;
   tcpIncStats(sk.net, TCP_MIB_RETRANSSEGS);
   netIncStats(sk.net, LINUX_MIB_TCPSYNRETRANS);
   const trace = sk.net.machine.trace.tcp.tcpRetransmitSynack;
   if (trace.probe !== null) trace.probe(sk, req);
   req.numRetrans++;
+  if (tcpPassiveFastopen(sk)) tcpSk(sk).totalRetrans++;
   return 0;
 }
 

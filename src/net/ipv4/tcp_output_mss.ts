@@ -18,7 +18,7 @@ import { TCP_MSS_DEFAULT } from '#uapi/tcp.ts';
 const TCPHDR_LEN = 20;
 
 /** MSS of a path without TCP's own options. @kernel __tcp_mtu_to_mss net/ipv4/tcp_output.c */
-function __tcpMtuToMss(sk: Sock, pmtu: number): number {
+export function __tcpMtuToMss(sk: Sock, pmtu: number): number {
   const tp = tcpSk(sk);
   let mss = pmtu - tp.icskAfOps!.netHeaderLen - TCPHDR_LEN;
   if (mss > tp.rxOpt.mssClamp) mss = tp.rxOpt.mssClamp;

@@ -12,6 +12,7 @@ import { dstMetricAdvmss } from '#include/net/dst.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { MAX_TCP_OPTION_SPACE, tcpSk } from '#include/net/tcp.ts';
+import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpSkbTimestampTs } from '#include/net/tcp_inlines.ts';
 import {
   OPTION_FAST_OPEN_COOKIE,
@@ -68,6 +69,16 @@ function tcpAdvertiseMss(sk: Sock): number {
   return tp.advmss;
 }
 
+/** Adds the cookie when there is room for it. Octets taken. */
+function fastopenCookie(foc: TcpFastopenCookie, remaining: number, opts: TcpOutOptions): number {
+  const base = foc.exp ? TCPOLEN_EXP_FASTOPEN_BASE : TCPOLEN_FASTOPEN_BASE;
+  const need = (foc.len + base + 3) & ~3;
+  if (remaining < need) return 0;
+  opts.options |= OPTION_FAST_OPEN_COOKIE;
+  opts.fastopenCookie = foc;
+  return need;
+}
+
 /** Options of a SYN. Returns their length in octets. @kernel tcp_syn_options net/ipv4/tcp_output.c */
 export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): number {
   const tp = tcpSk(sk);
@@ -92,16 +103,12 @@ export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): numbe
     if ((opts.options & OPTION_TS) === 0) remaining -= TCPOLEN_SACKPERM_ALIGNED;
   }
   const fastopen = tp.fastopenReq;
-  if (fastopen !== null && fastopen.cookie !== null) {
-    const base = fastopen.cookieExp ? TCPOLEN_EXP_FASTOPEN_BASE : TCPOLEN_FASTOPEN_BASE;
-    const need = (fastopen.cookie.length + base + 3) & ~3;
-    if (remaining >= need) {
-      opts.options |= OPTION_FAST_OPEN_COOKIE;
-      opts.fastopenCookie = fastopen.cookie;
-      opts.fastopenExp = fastopen.cookieExp;
+  if (fastopen !== null && fastopen.cookie.len >= 0) {
+    const need = fastopenCookie(fastopen.cookie, remaining, opts);
+    if (need !== 0) {
       remaining -= need;
       tp.synFastopen = true;
-      tp.synFastopenExp = fastopen.cookieExp;
+      tp.synFastopenExp = fastopen.cookie.exp;
     }
   }
   return MAX_TCP_OPTION_SPACE - remaining;
@@ -112,6 +119,7 @@ export function tcpSynackOptions(
   req: RequestSock,
   mss: number,
   skb: SkBuff,
+  foc: TcpFastopenCookie | null,
   opts: TcpOutOptions,
 ): number {
   let remaining = MAX_TCP_OPTION_SPACE;
@@ -139,6 +147,7 @@ export function tcpSynackOptions(
     opts.options |= OPTION_SACK_ADVERTISE;
     if (!req.tstampOk) remaining -= TCPOLEN_SACKPERM_ALIGNED;
   }
+  if (foc !== null && foc.len >= 0) remaining -= fastopenCookie(foc, remaining, opts);
   return MAX_TCP_OPTION_SPACE - remaining;
 }
 
@@ -187,20 +196,20 @@ function writeSackBlocks(ptr: number, tp: TcpSock, count: number): number {
   return at;
 }
 
-function writeFastopenCookie(ptr: number, cookie: Uint8Array, exp: boolean): void {
+function writeFastopenCookie(ptr: number, foc: TcpFastopenCookie): void {
   let at = ptr;
   let len: number;
-  if (exp) {
-    len = TCPOLEN_EXP_FASTOPEN_BASE + cookie.length;
+  if (foc.exp) {
+    len = TCPOLEN_EXP_FASTOPEN_BASE + foc.len;
     view.setInt32(at, (TCPOPT_EXP << 24) | (len << 16) | TCPOPT_FASTOPEN_MAGIC);
     at += TCPOLEN_EXP_FASTOPEN_BASE;
   } else {
-    len = TCPOLEN_FASTOPEN_BASE + cookie.length;
+    len = TCPOLEN_FASTOPEN_BASE + foc.len;
     mem[at++] = TCPOPT_FASTOPEN;
     mem[at++] = len;
   }
-  mem.set(cookie, at);
-  at += cookie.length;
+  mem.set(foc.val.subarray(0, foc.len), at);
+  at += foc.len;
   while ((len & 3) !== 0) {
     mem[at++] = TCPOPT_NOP;
     len++;
@@ -237,6 +246,6 @@ export function tcpOptionsWrite(th: number, tp: TcpSock | null, opts: TcpOutOpti
     ptr = writeSackBlocks(ptr, tp, opts.numSackBlocks);
   }
   if ((options & OPTION_FAST_OPEN_COOKIE) !== 0 && opts.fastopenCookie !== null) {
-    writeFastopenCookie(ptr, opts.fastopenCookie, opts.fastopenExp);
+    writeFastopenCookie(ptr, opts.fastopenCookie);
   }
 }

@@ -26,6 +26,7 @@ import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SEND_SHUTDOWN } from '#include/net/sock.ts';
 import { TCP_NAGLE_CORK, TCP_NAGLE_PUSH, TCPHDR_ACK, TCPHDR_PSH, tcpSk } from '#include/net/tcp.ts';
+import { tcpPassiveFastopen } from '#include/net/tcp_inlines.ts';
 import {
   skbRbLast,
   tcpRtxAndWriteQueuesEmpty,
@@ -54,12 +55,10 @@ import {
   sockcmInit,
 } from '#net/core/sock_alloc.ts';
 import {
-  skForcedMemSchedule,
   skMemCharge,
   skPageFragGet,
   skPageFragRefill,
   skWmemQueuedAdd,
-  skWmemSchedule,
 } from '#net/core/sock_mem.ts';
 import {
   skStreamError,
@@ -77,11 +76,16 @@ import {
   tcpSlowStartAfterIdleCheck,
 } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpRateCheckAppLimited } from '#net/ipv4/tcp_rate.ts';
-import { tcpStreamAllocSkb, tcpWmemFreeSkb } from '#net/ipv4/tcp_state.ts';
-import { EAGAIN, EFAULT, ENOBUFS, EOPNOTSUPP, EPIPE } from '#uapi/errno.ts';
+import {
+  type FastopenOut,
+  tcpSendmsgFastopen,
+  tcpWantsFastopen,
+} from '#net/ipv4/tcp_sendmsg_fastopen.ts';
+import { tcpStreamAllocSkb, tcpWmemFreeSkb, tcpWmemSchedule } from '#net/ipv4/tcp_state.ts';
+import { EAGAIN, EFAULT, EINPROGRESS, ENOBUFS, EPIPE } from '#uapi/errno.ts';
 import { SOF_TIMESTAMPING_TX_ACK } from '#uapi/net_tstamp.ts';
 import { LINUX_MIB_TCPAUTOCORKING } from '#uapi/snmp.ts';
-import { MSG_EOR, MSG_FASTOPEN, MSG_MORE, MSG_OOB } from '#uapi/socket.ts';
+import { MSG_EOR, MSG_MORE, MSG_OOB } from '#uapi/socket.ts';
 import { TCPF_CLOSE_WAIT, TCPF_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** Packets made between two looks at the backlog. */
@@ -187,14 +191,6 @@ export function tcpRemoveEmptySkb(sk: Sock): void {
   tcpWmemFreeSkb(sk, skb);
 }
 
-/** Memory for `copy` bytes, or for as many as the guaranteed minimum allows. @kernel tcp_wmem_schedule net/ipv4/tcp.c */
-function tcpWmemSchedule(sk: Sock, copy: number): number {
-  if (skWmemSchedule(sk, copy)) return copy;
-  const left = sk.net.ipv4.sysctlTcpWmem[0] - sk.skWmemQueued;
-  if (left > 0) skForcedMemSchedule(sk, Math.min(left, copy));
-  return Math.min(copy, Math.max(sk.skForwardAlloc, 0));
-}
-
 /** Copies up to `want` bytes behind `skb`. Returns how many, or why none. */
 function appendData(sk: Sock, skb: SkBuff, iter: IovIter, want: number): number {
   if (!skPageFragRefill(sk)) return NO_SPACE;
@@ -231,9 +227,10 @@ function newSegment(sk: Sock): SkBuff | null {
 
 /** Is the connection in a state to write? 0 or a negative errno. */
 function prepare(sk: Sock, msg: Msghdr, sockc: SockcmCookie | null): number {
-  if ((msg.msgFlags & MSG_FASTOPEN) !== 0) return -EOPNOTSUPP;
   tcpRateCheckAppLimited(sk);
-  if (((1 << sk.skcState) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
+  // A passive Fast Open may be written to before its handshake is complete.
+  const open = ((1 << sk.skcState) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) !== 0;
+  if (!open && !tcpPassiveFastopen(sk)) {
     const err = skStreamWaitConnect(sk);
     if (err !== 0) return err;
   }
@@ -285,20 +282,32 @@ function waitForSpace(
  * Writes the message. Returns bytes taken, fewer than asked when the buffer is full; -EAGAIN when not
  * one could be.
  * @kernel tcp_sendmsg_locked net/ipv4/tcp.c
- * @deviation Fast Open, zero-copy and repair are refused; never sleeps.
+ * @deviation zero-copy and repair are refused; never sleeps.
  */
 export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
+  if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
+  const flags = msg.msgFlags;
+  if (!tcpWantsFastopen(tcpSk(sk), flags)) return writeQueue(sk, msg, 0);
+  const out: FastopenOut = { copied: 0 };
+  const err = tcpSendmsgFastopen(sk, msg, out);
+  if (err === -EINPROGRESS && out.copied > 0) return out.copied;
+  if (err !== 0) return sendError(sk, flags, err);
+  const n = writeQueue(sk, msg, out.copied);
+  return n < 0 ? n : n + out.copied;
+}
+
+/** What did not go with the SYN (`copiedSyn` bytes did, so that errors wait for the next call). */
+function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number): number {
   const tp = tcpSk(sk);
   const flags = msg.msgFlags;
   const iter = msg.msgIter;
   const trace = sk.net.machine.trace.tcp.tcpSendmsgLocked;
-  if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
   const sockc =
     msg.msgControllen !== 0
       ? { transmitTime: 0, mark: 0, tsflags: 0, tsOptId: 0, priority: 0 }
       : null;
   let err = prepare(sk, msg, sockc);
-  if (err !== 0) return sendError(sk, flags, err);
+  if (err !== 0) return copiedSyn !== 0 ? 0 : sendError(sk, flags, err);
   let copied = 0;
   let made = 0;
   let full = false;
@@ -356,7 +365,7 @@ export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
     }
   }
   if (err !== 0) tcpRemoveEmptySkb(sk);
-  if (copied === 0) return err !== 0 ? sendError(sk, flags, err) : 0;
+  if (copied === 0) return err !== 0 && copiedSyn === 0 ? sendError(sk, flags, err) : 0;
   tcpTxTimestamp(sk, sockc !== null ? sockc.tsflags : sk.skTsflags);
   tcpPush(sk, flags, mssNow, tp.nonagle, sizeGoal);
   return copied;

@@ -118,6 +118,7 @@ describe('options that are ints', () => {
     expect(set(fd, 9999, 1)).toBe(-ENOPROTOOPT);
     expect(get(fd, 9999)).toBe(-ENOPROTOOPT);
     expect(set(fd, TCP_REPAIR, 1)).toBe(-EPERM);
+    rig.machine.initNet.ipv4.sysctlTcpFastopen = 2;
     expect(set(fd, TCP_FASTOPEN_CONNECT, 1)).toBe(-EOPNOTSUPP);
     expect(rig.sys.setsockopt(fd, SOL_TCP, TCP_ULP, Uint8Array.of(0x74, 0x6c, 0x73))).toBe(-ENOENT);
     rig.close(fd);

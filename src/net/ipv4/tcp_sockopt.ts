@@ -25,6 +25,7 @@ import {
   TCP_TIMEOUT_MIN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { TFO_CLIENT_ENABLE } from '#include/net/tcp_fastopen.ts';
 import {
   __tcpAdjustRcvSsthresh,
   keepaliveIntvlWhen,
@@ -43,6 +44,12 @@ import {
   inetCskInPingpongMode,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpSetCongestionControl } from '#net/ipv4/tcp_cong.ts';
+import {
+  fastopenQueueTune,
+  tcpFastopenGetKey,
+  tcpFastopenInitKeyOnce,
+  tcpFastopenSetKey,
+} from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
 import { tcpPushPendingFrames } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpCleanupRbuf } from '#net/ipv4/tcp_recvmsg.ts';
@@ -58,6 +65,7 @@ import {
   TCP_DELACK_MAX_US,
   TCP_FASTOPEN,
   TCP_FASTOPEN_CONNECT,
+  TCP_FASTOPEN_KEY,
   TCP_FASTOPEN_NO_COOKIE,
   TCP_INFO,
   TCP_INQ,
@@ -276,11 +284,12 @@ function setTimes(tp: TcpSock, optname: number, val: number): number | null {
   }
 }
 
-/** Fast Open: only the queue's length can be set yet. */
+/** The server's queue, the client's deferred connect(), and doing without cookies. */
 function setFastopen(sk: Sock, optname: number, val: number): number {
   if (optname === TCP_FASTOPEN) {
     if (val < 0 || ((1 << sk.skcState) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
-    tcpSk(sk).icskAcceptQueue.fastopenqMaxQlen = Math.min(val, sk.net.sysctlSomaxconn);
+    tcpFastopenInitKeyOnce(sk.net);
+    fastopenQueueTune(sk, val);
     return 0;
   }
   if (val > 1 || val < 0) return -EINVAL;
@@ -289,8 +298,10 @@ function setFastopen(sk: Sock, optname: number, val: number): number {
     tcpSk(sk).fastopenNoCookie = val !== 0;
     return 0;
   }
-  // The client's half is not built: as on a host where it is switched off.
-  return -EOPNOTSUPP;
+  if ((sk.net.ipv4.sysctlTcpFastopen & TFO_CLIENT_ENABLE) === 0) return -EOPNOTSUPP;
+  if (sk.skcState !== TCP_CLOSE) return -EINVAL;
+  tcpSk(sk).fastopenConnect = val !== 0;
+  return 0;
 }
 
 /** Flags: 0 or 1, else -EINVAL. Null: not one of them. */
@@ -366,6 +377,7 @@ function setLocked(sk: Sock, optname: number, val: number): number {
 function doTcpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
   if (optname === TCP_CONGESTION) return setCongestion(sk, optval);
   // No upper protocol can be stacked on TCP here.
+  if (optname === TCP_FASTOPEN_KEY) return tcpFastopenSetKey(sk, optval);
   if (optname === TCP_ULP) return optval.length < 1 ? -EINVAL : -ENOENT;
   if (optval.length < 4) return -EINVAL;
   const val = new DataView(optval.buffer, optval.byteOffset, 4).getInt32(0, true);
@@ -531,6 +543,11 @@ function doTcpGetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
     }
     case TCP_SAVED_SYN:
       return getSavedSyn(sk, optval);
+    case TCP_FASTOPEN_KEY: {
+      const key = tcpFastopenGetKey(sk).subarray(0, optval.length);
+      optval.set(key);
+      return key.length;
+    }
     case TCP_ULP:
       return 0;
     case TCP_REPAIR_QUEUE:

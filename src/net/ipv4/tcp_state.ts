@@ -22,6 +22,7 @@ import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { skbRbFirst, tcpRtxQueueUnlink, tcpTsortedUnlink } from '#include/net/tcp_queue.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
+import { reqskFastopenRemove } from '#net/core/request_sock.ts';
 import { __kfreeSkb, allocSkbFclone, skbTruesize } from '#net/core/skbuff.ts';
 import { __sockPut, sockFlag, sockOwnedByMe } from '#net/core/sock.ts';
 import {
@@ -91,6 +92,8 @@ export function tcpDone(sk: Sock): void {
   }
   tcpSetState(sk, TCP_CLOSE);
   tcpClearXmitTimers(sk);
+  const req = tcpSk(sk).fastopenRsk;
+  if (req !== null) reqskFastopenRemove(sk, req, false);
   sk.skShutdown = SHUTDOWN_MASK;
   if (!sockFlag(sk, SOCK_DEAD)) sk.skStateChange(sk);
   else inetCskDestroySock(sk);
@@ -129,6 +132,14 @@ export function tcpStreamAllocSkb(sk: Sock, forceSchedule: boolean): SkBuff | nu
   skbReserve(skb, MAX_TCP_HEADER);
   skb.ipSummed = CHECKSUM_PARTIAL;
   return skb;
+}
+
+/** Memory for `copy` bytes, or for as many as the guaranteed minimum allows. @kernel tcp_wmem_schedule net/ipv4/tcp.c */
+export function tcpWmemSchedule(sk: Sock, copy: number): number {
+  if (skWmemSchedule(sk, copy)) return copy;
+  const left = sk.net.ipv4.sysctlTcpWmem[0] - sk.skWmemQueued;
+  if (left > 0) skForcedMemSchedule(sk, Math.min(left, copy));
+  return Math.min(copy, Math.max(sk.skForwardAlloc, 0));
 }
 
 /** @kernel tcp_wmem_free_skb include/net/tcp.h */

@@ -5,11 +5,13 @@
  * 5482 (user timeout). A timer that finds a task owning the socket leaves a note for
  * tcp_release_cb(). Each armed timer holds a reference to the socket.
  */
+
 import {
   TCP_DELACK_TIMER_DEFERRED,
   TCP_WRITE_TIMER_DEFERRED,
   type TcpSock,
 } from '#include/linux/tcp.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import {
   ICSK_ACK_TIMER,
   ICSK_TIME_LOSS_PROBE,
@@ -72,10 +74,12 @@ import {
   inetCskRtoBackoff,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpFastopenActiveDetectBlackhole } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpEnterLoss } from '#net/ipv4/tcp_input_loss.ts';
 import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';
 import {
+  tcpRtxSynack,
   tcpSendAck,
   tcpSendActiveReset,
   tcpSendProbe0,
@@ -226,6 +230,7 @@ function tcpWriteTimeout(sk: Sock): boolean {
     }
   }
   expired = expired || retransmitsTimedOut(sk, retryUntil, tp.icskUserTimeout);
+  tcpFastopenActiveDetectBlackhole(sk, expired);
   if (expired) {
     tcpWriteErr(sk);
     return true;
@@ -416,9 +421,33 @@ function retransmitIntoZeroWindow(sk: Sock): void {
   rearmBackedOff(sk);
 }
 
+/** The SYN-ACK of a Fast Open child again, one time more than that of a request. @kernel tcp_fastopen_synack_timer net/ipv4/tcp_timer.c */
+function tcpFastopenSynackTimer(sk: Sock, req: RequestSock): void {
+  const tp = tcpSk(sk);
+  req.rskOps.synAckTimeout(req);
+  const max = tp.icskSynRetries !== 0 ? tp.icskSynRetries : sk.net.ipv4.sysctlTcpSynackRetries + 1;
+  if (req.numTimeout >= max) {
+    tcpWriteErr(sk);
+    return;
+  }
+  if (tp.icskRetransmits === 1) tcpEnterLoss(sk);
+  // Even if that fails: the child may be accepted and in use already.
+  tcpRtxSynack(sk, req);
+  req.numTimeout++;
+  tcpUpdateRtoStats(tp);
+  if (tp.retransStamp === 0) tp.retransStamp = tcpTimeStampTs(tp);
+  tcpResetXmitTimer(sk, ICSK_TIME_RETRANS, req.timeout * 2 ** req.numTimeout, false);
+}
+
 /** The RTO has passed. @kernel tcp_retransmit_timer net/ipv4/tcp_timer.c @rfc 6298#5.4 */
 export function tcpRetransmitTimer(sk: Sock): void {
   const tp = tcpSk(sk);
+  const req = tp.fastopenRsk;
+  if (req !== null) {
+    // Nothing else is repeated before the SYN-ACK has been acknowledged.
+    tcpFastopenSynackTimer(sk, req);
+    return;
+  }
   if (tp.packetsOut === 0 || tcpRtxQueueHead(sk) === null) return;
   if (
     tp.sndWnd === 0 &&

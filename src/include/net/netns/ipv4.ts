@@ -10,6 +10,8 @@ import type { FibInfoTables, FibTable } from '#include/net/ip_fib.ts';
 import type { IpIdents, RouteScratch } from '#include/net/route.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import type { TcpFastopenContext } from '#include/net/tcp_fastopen.ts';
+import { TcpMetricsTable } from '#include/net/tcp_metrics.ts';
 import type { UdpTable } from '#include/net/udp.ts';
 import type { AddrCheck } from '#net/ipv4/devinet_lifetime.ts';
 
@@ -58,10 +60,14 @@ export class NetnsIpv4 {
   /** inet_peer base of rate limits. */
   peers: InetPeerBase | null;
   tcpCongestionControl: TcpCongestionOps | null;
-  tcpFastopenCtx: object | null;
+  tcpFastopenCtx: TcpFastopenContext | null;
+  /** How often Fast Open was found to be swallowed on the way, and when last (jiffies). */
+  tfoActiveDisableTimes: number;
+  tfoActiveDisableStamp: number;
   tcpChallengeTimestamp: number;
   tcpChallengeCount: number;
-  tcpMetrics: object | null;
+  /** What was learned about destinations. */
+  readonly tcpMetrics: TcpMetricsTable;
   /** @kernel ip_idents net/ipv4/route.c */
   ipIdents: IpIdents | null;
   /** Changed to make all that was learned about destinations void. */
@@ -230,9 +236,11 @@ export class NetnsIpv4 {
     this.peers = null;
     this.tcpCongestionControl = null;
     this.tcpFastopenCtx = null;
+    this.tfoActiveDisableTimes = 0;
+    this.tfoActiveDisableStamp = 0;
     this.tcpChallengeTimestamp = 0;
     this.tcpChallengeCount = 0;
-    this.tcpMetrics = null;
+    this.tcpMetrics = new TcpMetricsTable();
     this.ipIdents = null;
     this.fnheGenid = 0;
     this.rtScratch = null;

@@ -20,8 +20,9 @@ import { csumFold, csumPartial, csumTcpudpMagic } from '#lib/checksum.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { IFF_NO_PI, IFF_TUN } from '#uapi/if_tun.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
+import { RTF_HOST, RTF_UP, rtentry } from '#uapi/route.ts';
 import { AF_INET, SOCK_STREAM } from '#uapi/socket.ts';
-import { SIOCSIFADDR, SIOCSIFFLAGS, SIOCSIFNETMASK } from '#uapi/sockios.ts';
+import { SIOCADDRT, SIOCSIFADDR, SIOCSIFFLAGS, SIOCSIFNETMASK } from '#uapi/sockios.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 
 export const LOCAL = 0xc0000201;
@@ -40,7 +41,7 @@ export interface SegmentSpec {
   readonly win?: number;
   readonly data?: number | Uint8Array;
   readonly urg?: number;
-  /** `mss 1460,sackOK,TS 100:0,nop,wscale 7,sack 1:10 20:30`; sack blocks are relative. */
+  /** `mss 1460,sackOK,TS 100:0,nop,wscale 7,sack 1:10 20:30,FO 0102`; sack blocks are relative. */
   readonly options?: string;
   readonly tos?: number;
   readonly ttl?: number;
@@ -95,6 +96,8 @@ export interface TcpRigOptions {
   readonly peerIsn?: number;
   /** The machine's own address; LOCAL by default. */
   readonly address?: number;
+  /** The peer's address; REMOTE by default. */
+  readonly peer?: number;
 }
 
 export class TcpRig {
@@ -108,9 +111,13 @@ export class TcpRig {
   /** Absolute initial numbers; the machine's is learned from its SYN. */
   peerIsn: number;
   isn = 0;
+  readonly address: number;
+  readonly peer: number;
 
   constructor(options: TcpRigOptions = {}) {
     this.peerIsn = options.peerIsn ?? 0;
+    this.address = options.address ?? LOCAL;
+    this.peer = options.peer ?? REMOTE;
     this.machine = bootMachine({
       name: 'rig',
       host: this.host,
@@ -122,7 +129,7 @@ export class TcpRig {
     const tun = tunCreate(this.machine.initNet, { name: 'tun0', flags: IFF_TUN | IFF_NO_PI });
     if (typeof tun === 'number') throw new Error(`tunCreate: ${tun}`);
     this.tun = tun;
-    this.configure(options.mtu ?? 1500, options.address ?? LOCAL);
+    this.configure(options.mtu ?? 1500, this.address);
     // Past the first seconds, so that no clock is zero.
     this.advance(10_000);
   }
@@ -138,8 +145,19 @@ export class TcpRig {
     new DataView(ifr.buffer).setInt16(16, IFF_UP, true);
     const err = this.sys.ioctl(fd, SIOCSIFFLAGS, ifr);
     if (err !== 0) throw new Error(`SIOCSIFFLAGS: ${err}`);
+    if ((this.peer & MASK) !== (address & MASK)) this.hostRoute(fd, this.peer);
     this.sys.close(fd);
     this.settle();
+  }
+
+  /** A peer of another network is on the link all the same. */
+  private hostRoute(fd: number, to: number): void {
+    const rt = new Uint8Array(rtentry.LEN);
+    rt.set(this.sockaddr(to, 0), rtentry.DST);
+    rt.set([0x74, 0x75, 0x6e, 0x30], rtentry.DEV);
+    rtentry.setFlags(new DataView(rt.buffer), 0, RTF_UP | RTF_HOST);
+    const err = this.sys.ioctl(fd, SIOCADDRT, rt);
+    if (err !== 0) throw new Error(`SIOCADDRT: ${err}`);
   }
 
   private ifreq(): Uint8Array {
@@ -216,8 +234,8 @@ export class TcpRig {
     v.setUint16(2, packet.length);
     v.setUint8(8, spec.ttl ?? 64);
     v.setUint8(9, IPPROTO_TCP);
-    v.setUint32(12, REMOTE);
-    v.setUint32(16, LOCAL);
+    v.setUint32(12, this.peer);
+    v.setUint32(16, this.address);
     v.setUint16(10, csumFold(csumPartial(packet, 0, 20, 0)));
     let flags = 0;
     for (const [char, bit] of FLAG_CHARS) if (spec.flags.includes(char)) flags |= bit;
@@ -232,7 +250,7 @@ export class TcpRig {
     packet.set(options, 40);
     packet.set(data, 40 + options.length);
     const sum = csumPartial(packet, 20, tcpLen, 0);
-    const check = csumTcpudpMagic(REMOTE, LOCAL, tcpLen, IPPROTO_TCP, sum);
+    const check = csumTcpudpMagic(this.peer, this.address, tcpLen, IPPROTO_TCP, sum);
     v.setUint16(36, spec.badChecksum === true ? check ^ 0x5555 : check);
     this.raw(packet);
   }
@@ -269,10 +287,21 @@ export class TcpRig {
           u32(this.isn + Number(left));
           u32(this.isn + Number(right));
         }
+      } else if (name === 'FO' || name === 'FOEXP') {
+        const cookie = (args[0] ?? '').match(/../g) ?? [];
+        if (name === 'FO') out.push(34, 2 + cookie.length);
+        else out.push(254, 4 + cookie.length, 0xf9, 0x89);
+        out.push(...cookie.map((hex) => Number.parseInt(hex, 16)));
       } else throw new Error(`option ${item}`);
     }
     while (out.length % 4 !== 0) out.push(1);
     return Uint8Array.from(out);
+  }
+
+  private hex(v: DataView, from: number, to: number): string {
+    let text = '';
+    for (let i = from; i < to; i++) text += v.getUint8(i).toString(16).padStart(2, '0');
+    return text;
   }
 
   private decodeOptions(v: DataView, from: number, to: number): [string, number, number] {
@@ -303,6 +332,10 @@ export class TcpRig {
           blocks.push(`${left}:${right}`);
         }
         out.push(`sack ${blocks.join(' ')}`);
+      } else if (kind === 34) {
+        out.push(`FO ${this.hex(v, i + 2, i + len)}`.trim());
+      } else if (kind === 254 && v.getUint16(i + 2) === 0xf989) {
+        out.push(`FOEXP ${this.hex(v, i + 4, i + len)}`.trim());
       } else out.push(`kind ${kind}`);
       i += len;
     }
