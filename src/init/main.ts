@@ -32,6 +32,7 @@ import { inetInit } from '#net/ipv4/af_inet_init.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
 import { packetInit } from '#net/packet/af_packet.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
+import { pktschedNetlinkInit } from '#net/sched/sch_api_netlink.ts';
 import { sockInit } from '#net/socket.ts';
 import { unixInit } from '#net/unix/af_unix.ts';
 
@@ -62,6 +63,7 @@ const INITCALLS: readonly Initcall[] = [
   { name: 'pktsched_init', call: pktschedInit },
   { name: 'net_dev_init', call: netDevInit },
   { name: 'rtnetlink_link_init', call: rtnetlinkLinkInit },
+  { name: 'pktsched_netlink_init', call: pktschedNetlinkInit },
   { name: 'neigh_init', call: neighInit },
   { name: 'inet_init', call: inetInit },
   { name: 'af_unix_init', call: unixInit },

@@ -1,9 +1,14 @@
 /**
  * The registry of queueing disciplines and the qdiscs of devices as their configuration sees them.
- * Counterpart of net/sched/sch_api.c; its netlink messages come with more disciplines.
+ * Counterpart of net/sched/sch_api.c; its netlink messages are in sch_api_netlink.ts.
  */
-import type { NetDevice } from '#include/linux/netdevice.ts';
-import type { QdiscOps } from '#include/net/sch_generic.ts';
+import type { NetDevice, NetdevQueue } from '#include/linux/netdevice.ts';
+import {
+  type Qdisc,
+  type QdiscOps,
+  TCQ_F_NOPARENT,
+  TCQ_F_ONETXQUEUE,
+} from '#include/net/sch_generic.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { assertRtnl } from '#kernel/rtnl.ts';
 import { bfifoQdiscOps, pfifoQdiscOps } from '#net/sched/sch_fifo.ts';
@@ -12,11 +17,11 @@ import {
   mqQdiscOps,
   noqueueQdiscOps,
   pfifoFastOps,
-  qdiscCreateDflt,
+  qdiscAlloc,
   qdiscPut,
   schGenericInit,
 } from '#net/sched/sch_generic.ts';
-import { EEXIST, EINVAL, ENOENT } from '#uapi/errno.ts';
+import { EEXIST, EINVAL, ENOENT, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { TC_H_ROOT } from '#uapi/pkt_sched.ts';
 
@@ -40,38 +45,114 @@ export function qdiscSetDefault(machine: Machine, name: string): number {
   return 0;
 }
 
+/** Words that go with a refusal; struct netlink_ext_ack is one of these. */
+export interface QdiscExtack {
+  msg: string;
+}
+
 /**
- * Puts a discipline at the root of all queues of a device; `handle` is major:0, 0 for none. 0 or a
- * negative errno.
- * @kernel qdisc_graft net/sched/sch_api.c
+ * A discipline for a device, not in its place yet. `opt` is the payload of TCA_OPTIONS, null for
+ * defaults; a handle of 0 asks for one. A negative errno when it cannot be.
+ * @kernel qdisc_create net/sched/sch_api.c
  */
-export function qdiscGraftRoot(dev: NetDevice, kind: string, handle: number): number {
+export function qdiscCreate(
+  dev: NetDevice,
+  txq: NetdevQueue,
+  kind: string,
+  handle: number,
+  opt: Uint8Array | null,
+  extack: QdiscExtack,
+): Qdisc | number {
   const { machine } = dev.net;
   assertRtnl(machine);
   const ops = machine.netGlobals.qdiscBase.get(kind);
-  const sched = machine.netGlobals.schedOps;
-  if (ops === undefined) return -ENOENT;
+  if (ops === undefined) {
+    extack.msg = 'Specified qdisc kind is unknown';
+    return -ENOENT;
+  }
+  const sch = qdiscAlloc(txq, ops, TC_H_ROOT);
+  sch.handle = handle !== 0 ? handle : qdiscAllocHandle(dev);
+  const err = sch.handle === 0 ? -ENOMEM : (ops.init?.(sch, opt) ?? 0);
+  if (err === 0) return sch;
+  qdiscPut(sch);
+  return err;
+}
+
+/** A handle that no discipline of the device has; 0 when all are taken. @kernel qdisc_alloc_handle net/sched/sch_api.c */
+function qdiscAllocHandle(dev: NetDevice): number {
+  for (let major = 0x8001; major <= 0xffff; major++) {
+    const handle = (major << 16) >>> 0;
+    if (qdiscLookup(dev, handle) === null) return handle;
+  }
+  return 0;
+}
+
+/** The discipline of a device by its handle; null: none. @kernel qdisc_lookup net/sched/sch_api.c */
+export function qdiscLookup(dev: NetDevice, handle: number): Qdisc | null {
+  if (handle === 0) return null;
+  if (dev.qdisc !== null && dev.qdisc.handle === handle) return dev.qdisc;
+  for (const { qdiscSleeping } of dev.tx) {
+    if (qdiscSleeping.handle === handle) return qdiscSleeping;
+  }
+  return null;
+}
+
+/**
+ * Puts disciplines at the root of a device, one a queue; null brings the defaults back. Takes over
+ * the references.
+ * @kernel qdisc_graft net/sched/sch_api.c
+ */
+export function qdiscGraft(dev: NetDevice, made: readonly Qdisc[] | null): number {
+  const { netGlobals } = dev.net.machine;
+  const sched = netGlobals.schedOps;
   if (sched === null) return -EINVAL;
   const up = (dev.flags & IFF_UP) !== 0;
   if (up) sched.devDeactivate(dev);
-  let first = null;
-  for (const txq of dev.tx) {
-    const q = qdiscCreateDflt(txq, ops, TC_H_ROOT);
-    if (q === null) {
-      if (up) sched.devActivate(dev);
-      return -EINVAL;
-    }
-    q.handle = handle;
+  dev.tx.forEach((txq, i) => {
+    const q = made?.[i] ?? null;
+    // Every discipline below stands for its own queue, or for the device that has one.
+    if (q !== null && dev.tx.length === 1) q.flags |= TCQ_F_ONETXQUEUE | TCQ_F_NOPARENT;
     qdiscPut(devGraftQdisc(txq, q));
-    first ??= q;
-  }
+  });
+  const first = made?.[0] ?? netGlobals.noopQdisc;
   if (first !== null) {
-    first.refcnt++;
+    if (made !== null) first.refcnt++;
     if (dev.qdisc !== null) qdiscPut(dev.qdisc);
     dev.qdisc = first;
   }
   if (up) sched.devActivate(dev);
   return 0;
+}
+
+/**
+ * Makes disciplines of one kind for all queues of a device and puts them at its root. 0 or a
+ * negative errno.
+ */
+export function qdiscReplaceRoot(
+  dev: NetDevice,
+  kind: string,
+  handle: number,
+  opt: Uint8Array | null,
+  extack: QdiscExtack,
+): number {
+  const made: Qdisc[] = [];
+  let err = 0;
+  for (const txq of dev.tx) {
+    const q = qdiscCreate(dev, txq, kind, made[0]?.handle ?? handle, opt, extack);
+    if (typeof q === 'number') {
+      err = q;
+      break;
+    }
+    made.push(q);
+  }
+  if (err === 0) err = qdiscGraft(dev, made);
+  if (err !== 0) for (const q of made) qdiscPut(q);
+  return err;
+}
+
+/** The same with defaults, for the kernel's own use. */
+export function qdiscGraftRoot(dev: NetDevice, kind: string, handle: number): number {
+  return qdiscReplaceRoot(dev, kind, handle, null, { msg: '' });
 }
 
 /** @kernel pktsched_init net/sched/sch_api.c */

@@ -212,12 +212,8 @@ export const pfifoFastOps: QdiscOps = {
 
 // Life of a qdisc.
 
-/** An instance on a queue, with defaults; null when its init failed. @kernel qdisc_create_dflt net/sched/sch_generic.c */
-export function qdiscCreateDflt(
-  devQueue: NetdevQueue,
-  ops: QdiscOps,
-  parentid: number,
-): Qdisc | null {
+/** An instance that has not been started. @kernel qdisc_alloc net/sched/sch_generic.c */
+export function qdiscAlloc(devQueue: NetdevQueue, ops: QdiscOps, parentid: number): Qdisc {
   const { dev } = devQueue;
   const sch = new Qdisc(ops, devQueue, dev);
   sch.parent = parentid;
@@ -225,6 +221,16 @@ export function qdiscCreateDflt(
   const tp = dev.net.machine.trace.qdisc.qdiscCreate;
   if (tp.probe !== null) tp.probe(ops, dev, parentid);
   netdevHold(dev, 'qdisc');
+  return sch;
+}
+
+/** An instance on a queue, with defaults; null when its init failed. @kernel qdisc_create_dflt net/sched/sch_generic.c */
+export function qdiscCreateDflt(
+  devQueue: NetdevQueue,
+  ops: QdiscOps,
+  parentid: number,
+): Qdisc | null {
+  const sch = qdiscAlloc(devQueue, ops, parentid);
   if (ops.init !== null && ops.init(sch, null) !== 0) {
     qdiscPut(sch);
     return null;

@@ -25,6 +25,7 @@ import { main as nstat } from '#user/nstat/nstat.ts';
 import { main as ping } from '#user/ping/ping.ts';
 import { main as ss } from '#user/ss/ss.ts';
 import { main as sysctl } from '#user/sysctl/sysctl.ts';
+import { main as tc } from '#user/tc/tc.ts';
 import { main as traceroute } from '#user/traceroute/traceroute.ts';
 
 export const COMMANDS: Readonly<Record<string, Main>> = {
@@ -49,6 +50,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   ss,
   sysctl,
   tail,
+  tc,
   traceroute,
   true: success,
   uname,
