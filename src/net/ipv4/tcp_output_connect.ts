@@ -180,6 +180,8 @@ function tcpSendSynData(sk: Sock, syn: SkBuff, fo: TcpFastopenRequest): number {
     tcpConnectQueueSkb(sk, synData);
     if (synData.len !== 0) tcpChronoStart(sk, TCP_CHRONO_BUSY);
     const err = tcpTransmitSkb(sk, synData, true);
+    // One transmission of both: the SYN's time is that of its data.
+    syn.skbMstampNs = synData.skbMstampNs;
     skbSetDeliveryTime(syn, synData.skbMstampNs, SKB_CLOCK_MONOTONIC);
     // From now on it is the data alone; the SYN has its own packet.
     const cb = synData.tcpCb;
