@@ -37,6 +37,7 @@ import { skbPartialCsumSet } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import { skbCopyBits, skbStoreBits } from '#net/core/skbuff_data.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
+import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
 import { ethTypeTrans } from '#net/ethernet/eth.ts';
 import { EAGAIN, EBADFD, EINVAL, EIO, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
@@ -115,7 +116,11 @@ export function tunNetXmit(skb: SkBuff, dev: NetDevice): number {
   let reason = SKB_DROP_REASON_DEV_READY;
   if (tfile !== null) {
     const ring = tfile.txRing;
-    if (ring.qlen < dev.txQueueLen) {
+    if (ring.qlen >= dev.txQueueLen) {
+      reason = SKB_DROP_REASON_FULL_RING;
+    } else if (skbOrphanFragsRx(skb) !== 0) {
+      reason = SKB_DROP_REASON_SKB_UCOPY_FAULT;
+    } else {
       skbTxTimestamp(skb);
       // It may wait for long: the sender must not be charged for it.
       skbOrphan(skb);
@@ -130,7 +135,6 @@ export function tunNetXmit(skb: SkBuff, dev: NetDevice): number {
       }
       return NETDEV_TX_OK;
     }
-    reason = SKB_DROP_REASON_FULL_RING;
   }
   devCoreStatsTxDroppedInc(dev);
   kfreeSkb(skb, reason, 'tun_net_xmit');

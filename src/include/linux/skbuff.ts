@@ -68,6 +68,19 @@ export const SKBTX_ANY_SW_TSTAMP: number =
   SKBTX_SW_TSTAMP | SKBTX_SCHED_TSTAMP | SKBTX_COMPLETION_TSTAMP;
 export const SKBTX_ANY_TSTAMP: number = SKBTX_HW_TSTAMP | SKBTX_ANY_SW_TSTAMP;
 
+// skb_shared_info.flags
+/** Fragments belong to a user; destructorArg tells whom to notify. */
+export const SKBFL_ZEROCOPY_ENABLE: number = 1 << 0;
+/** Fragments may be written to by somebody else. */
+export const SKBFL_SHARED_FRAG: number = 1 << 1;
+/** All data is the user's and not charged to the socket. */
+export const SKBFL_PURE_ZEROCOPY: number = 1 << 2;
+/** Need not be copied merely to be queued. */
+export const SKBFL_DONT_ORPHAN: number = 1 << 3;
+export const SKBFL_ZEROCOPY_FRAG: number = SKBFL_ZEROCOPY_ENABLE | SKBFL_SHARED_FRAG;
+export const SKBFL_ALL_ZEROCOPY: number =
+  SKBFL_ZEROCOPY_FRAG | SKBFL_PURE_ZEROCOPY | SKBFL_DONT_ORPHAN;
+
 export const SKB_GSO_TCPV4: number = 1 << 0;
 export const SKB_GSO_DODGY: number = 1 << 1;
 export const SKB_GSO_TCP_ECN: number = 1 << 2;
@@ -97,6 +110,8 @@ export class SkbSharedInfo {
   gsoType: number;
   /** First of the packets that continue this one, linked by `next`. */
   fragList: SkBuff | null;
+  /** SKBFL_* */
+  flags: number;
   /** SKBTX_* flags. */
   txFlags: number;
   /** Key of the transmit timestamp. */
@@ -120,6 +135,7 @@ export class SkbSharedInfo {
     this.gsoSegs = 0;
     this.gsoType = 0;
     this.fragList = null;
+    this.flags = 0;
     this.txFlags = 0;
     this.tskey = 0;
     this.destructorArg = null;
@@ -130,8 +146,10 @@ export class SkbSharedInfo {
 /** @kernel ubuf_info include/linux/skbuff.h */
 export interface UbufInfo {
   refcnt: number;
-  /** Called when the last packet that refers to the user's memory is gone. */
-  complete(info: UbufInfo, success: boolean): void;
+  /** SKBFL_* of the packets that refer to this. */
+  readonly flags: number;
+  /** One reference goes; `success` is false when the data had to be copied. */
+  complete(success: boolean): void;
 }
 
 /**
@@ -661,11 +679,42 @@ export function skbHasFragList(skb: SkBuff): boolean {
 export function skbCanCoalesce(skb: SkBuff, i: number, page: number, off: number): boolean {
   if (i === 0) return false;
   const shinfo = skb.shinfo;
+  if (shinfo.destructorArg !== null) return false;
   const last = i - 1;
   return (
     page === shinfo.fragPage[last] &&
     off === (shinfo.fragOffset[last] as number) + (shinfo.fragSize[last] as number)
   );
+}
+
+/** Is all data of the packet a user's? @kernel skb_zcopy_pure include/linux/skbuff.h */
+export function skbZcopyPure(skb: SkBuff): boolean {
+  return (skb.shinfo.flags & SKBFL_PURE_ZEROCOPY) !== 0;
+}
+
+/** The packet refers to `uarg`, counted, if it does not do so already. @kernel skb_zcopy_set include/linux/skbuff.h */
+export function skbZcopySet(skb: SkBuff, uarg: UbufInfo): void {
+  const { shinfo } = skb;
+  if (shinfo.destructorArg !== null) return;
+  uarg.refcnt++;
+  shinfo.destructorArg = uarg;
+  shinfo.flags |= uarg.flags;
+}
+
+/** `nskb` refers to fragments of `orig`. @kernel skb_zerocopy_clone net/core/skbuff.c */
+export function skbZerocopyClone(nskb: SkBuff, orig: SkBuff): void {
+  const uarg = orig.shinfo.destructorArg;
+  if (uarg !== null) skbZcopySet(nskb, uarg);
+}
+
+/** The packet refers to no user's memory any more. @kernel skb_zcopy_clear include/linux/skbuff.h */
+export function skbZcopyClear(skb: SkBuff, success: boolean): void {
+  const { shinfo } = skb;
+  const uarg = shinfo.destructorArg;
+  if (uarg === null) return;
+  shinfo.destructorArg = null;
+  shinfo.flags &= ~SKBFL_ALL_ZEROCOPY;
+  uarg.complete(success);
 }
 
 /** @kernel skb_len_add include/linux/skbuff.h */

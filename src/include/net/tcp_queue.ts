@@ -9,6 +9,7 @@
  * What frees packets is in net/ipv4/tcp.ts, as it gives back socket memory.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { skbZcopyPure } from '#include/linux/skbuff.ts';
 import type { SkbRbRoot, TcpSock } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
@@ -204,7 +205,7 @@ export function tcpSkbCanCollapseTo(skb: SkBuff): boolean {
 
 /** @kernel tcp_skb_can_collapse include/net/tcp.h */
 export function tcpSkbCanCollapse(to: SkBuff, from: SkBuff): boolean {
-  return tcpSkbCanCollapseTo(to) && to.shinfo.destructorArg === from.shinfo.destructorArg;
+  return tcpSkbCanCollapseTo(to) && skbZcopyPure(to) === skbZcopyPure(from);
 }
 
 // ---- Highest SACKed packet ---------------------------------------------------------------------

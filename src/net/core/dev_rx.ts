@@ -36,9 +36,11 @@ import type { Machine } from '#kernel/machine.ts';
 import { rcuReadLock, rcuReadUnlock } from '#kernel/rcu.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { skbVlanUntag } from '#net/core/skbuff_vlan.ts';
+import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
+import { ENOMEM } from '#uapi/errno.ts';
 import { ETH_P_8021AD, ETH_P_8021Q, ETH_P_ALL } from '#uapi/if_ether.ts';
 import { PACKET_OTHERHOST } from '#uapi/if_packet.ts';
-import { SKB_DROP_REASON_UNHANDLED_PROTO } from '#uapi/net_dropreason.ts';
+import { SKB_DROP_REASON_NOMEM, SKB_DROP_REASON_UNHANDLED_PROTO } from '#uapi/net_dropreason.ts';
 
 const VLAN_VID_MASK = 0x0fff;
 
@@ -100,6 +102,7 @@ export function netTimestampCheck(skb: SkBuff, when: number): void {
 
 /** Gives a receiver a counted reference. @kernel deliver_skb net/core/dev.c */
 function deliverSkb(skb: SkBuff, pt: PacketType, origDev: NetDevice): number {
+  if (skbOrphanFragsRx(skb) !== 0) return -ENOMEM;
   skb.users++;
   return pt.func(skb, skb.dev as NetDevice, pt, origDev);
 }
@@ -214,6 +217,11 @@ function deliverByType(
   }
   if (dev !== origDev && dev.ptypeSpecific.length !== 0) {
     ptPrev = deliverList(skb, ptPrev, origDev, dev.ptypeSpecific, type);
+  }
+  if (ptPrev !== null && skbOrphanFragsRx(skb) !== 0) {
+    devCoreStatsRxDroppedInc(dev);
+    kfreeSkb(skb, SKB_DROP_REASON_NOMEM, '__netif_receive_skb_core');
+    return NET_RX_DROP;
   }
   if (ptPrev !== null) return ptPrev.func(skb, dev, ptPrev, origDev);
   if (deliverExact) dev.coreRxNohandler++;

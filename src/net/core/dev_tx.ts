@@ -7,6 +7,7 @@
  *
  * A driver that answers NETDEV_TX_BUSY keeps nothing: the packet goes back to the front of the qdisc.
  */
+
 import { NETIF_F_LLTX } from '#include/linux/netdev_features.ts';
 import {
   __QUEUE_STATE_DRV_XOFF,
@@ -71,6 +72,7 @@ import { validateXmitSkb } from '#net/core/dev_validate.ts';
 import { skbGetHash } from '#net/core/flow_dissector.ts';
 import { __kfreeSkb, kfreeSkb, kfreeSkbList, skbClone, skbUnref } from '#net/core/skbuff.ts';
 import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
+import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
 import { ENETDOWN } from '#uapi/errno.ts';
 import { SCM_TSTAMP_SCHED } from '#uapi/errqueue.ts';
 import { IFF_UP } from '#uapi/if.ts';
@@ -78,6 +80,7 @@ import { PACKET_LOOPBACK, PACKET_OUTGOING } from '#uapi/if_packet.ts';
 import {
   SKB_CONSUMED,
   SKB_DROP_REASON_DEV_READY,
+  SKB_DROP_REASON_NOMEM,
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_QDISC_DROP,
   SKB_DROP_REASON_RECURSION_LIMIT,
@@ -205,6 +208,10 @@ function nitList(skb: SkBuff, dev: NetDevice, list: readonly PacketType[]): void
     // Never loop a packet back to the socket that sent it.
     if (skb.sk !== null && pt.afPacketPriv !== null && loopsBack(pt, skb)) continue;
     const n = skbClone(skb);
+    if (skbOrphanFragsRx(n) !== 0) {
+      kfreeSkb(n, SKB_DROP_REASON_NOMEM, 'dev_queue_xmit_nit');
+      return;
+    }
     __netTimestamp(n);
     skbResetMacHeader(n);
     if (n.networkHeader < n.data || n.networkHeader > n.tail) skbResetNetworkHeader(n);

@@ -28,6 +28,7 @@ import {
   skbGeometry,
   skbHeadroom,
   skbReserve,
+  skbZcopyClear,
 } from '#include/linux/skbuff.ts';
 import { __skbDequeue } from '#include/linux/skbuff_queue.ts';
 import { skbDstCopy, skbDstDrop } from '#include/net/dst.ts';
@@ -117,6 +118,7 @@ export function allocShinfo(machine: Machine): SkbSharedInfo {
   shinfo.gsoSegs = 0;
   shinfo.gsoType = 0;
   shinfo.fragList = null;
+  shinfo.flags = 0;
   shinfo.txFlags = 0;
   shinfo.tskey = 0;
   shinfo.destructorArg = null;
@@ -364,11 +366,7 @@ export function skbReleaseData(skb: SkBuff, reason: number): void {
   if (skb.nohdr) shinfo.payloadRefs--;
   if (--shinfo.dataref > 0) return;
   for (let i = 0; i < shinfo.nrFrags; i++) putPage(shinfo.fragPage[i] as number);
-  const uarg = shinfo.destructorArg;
-  if (uarg !== null) {
-    shinfo.destructorArg = null;
-    if (--uarg.refcnt === 0) uarg.complete(uarg, reason === SKB_CONSUMED);
-  }
+  if (shinfo.destructorArg !== null) skbZcopyClear(skb, true);
   if (shinfo.fragList !== null) {
     kfreeSkbList(shinfo.fragList, reason, 'skb_release_data');
     shinfo.fragList = null;

@@ -94,6 +94,7 @@ function shareFrags(to: SkbSharedInfo, from: SkbSharedInfo): void {
   if (uarg !== null) {
     uarg.refcnt++;
     to.destructorArg = uarg;
+    to.flags |= uarg.flags;
   }
   to.fragList = cloneFragList(from.fragList);
 }
@@ -167,6 +168,7 @@ export function pskbExpandHead(skb: SkBuff, nhead: number, ntail: number): numbe
     n.txFlags = old.txFlags;
     n.tskey = old.tskey;
     n.hwtstamp = old.hwtstamp;
+    n.flags = old.flags;
     shareFrags(n, old);
     skbReleaseData(skb, SKB_CONSUMED);
     skb.shinfo = n;

@@ -6,6 +6,8 @@ import {
   CHECKSUM_PARTIAL,
   MAX_SKB_FRAGS,
   SIZEOF_SK_BUFF,
+  SKBFL_PURE_ZEROCOPY,
+  SKBFL_SHARED_FRAG,
   type SkBuff,
   type SkbSharedInfo,
   skbCanCoalesce,
@@ -16,6 +18,7 @@ import {
   skbHeadlen,
   skbLenAdd,
   skbTailroom,
+  skbZerocopyClone,
 } from '#include/linux/skbuff.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { mem, memops } from '#mm/memory.ts';
@@ -123,11 +126,8 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
  */
 export function skbSplit(skb: SkBuff, skb1: SkBuff, len: number): void {
   const pos = skbHeadlen(skb);
-  const uarg = skb.shinfo.destructorArg;
-  if (uarg !== null && skb1.shinfo.destructorArg === null) {
-    uarg.refcnt++;
-    skb1.shinfo.destructorArg = uarg;
-  }
+  skb1.shinfo.flags |= skb.shinfo.flags & (SKBFL_SHARED_FRAG | SKBFL_PURE_ZEROCOPY);
+  skbZerocopyClone(skb1, skb);
   if (len < pos) splitInsideHeader(skb, skb1, len, pos);
   else splitNoHeader(skb, skb1, len, pos);
 }

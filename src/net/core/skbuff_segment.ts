@@ -3,6 +3,7 @@
  * net/core/skbuff.c. The payload is not copied when the device can gather: each segment's fragments
  * point into the pages of the original.
  */
+
 import { NETIF_F_SG } from '#include/linux/netdev_features.ts';
 import {
   __skbPull,
@@ -17,6 +18,7 @@ import {
   skbHeadroom,
   skbIsGsoTcp,
   skbReserve,
+  skbZerocopyClone,
 } from '#include/linux/skbuff.ts';
 import { csumFold } from '#lib/checksum.ts';
 import { mem, memops } from '#mm/memory.ts';
@@ -104,6 +106,7 @@ function segmentAt(head: SkBuff, plan: Plan, offset: number, len: number): SkBuf
   let nskb: SkBuff | null = null;
   if (plan.sg) {
     nskb = newSegment(head, doffset, room, 0);
+    if (nskb !== null) skbZerocopyClone(nskb, head);
     if (nskb !== null && !referTo(nskb, head, offset, len)) {
       kfreeSkbList(nskb, SKB_DROP_REASON_NOMEM, 'skb_segment');
       nskb = null;

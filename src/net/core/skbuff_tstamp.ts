@@ -18,6 +18,7 @@ import {
 import { type Sock, skIsTcp } from '#include/net/sock.ts';
 import { __netTimestamp } from '#net/core/dev_rx.ts';
 import { allocSkb, kfreeSkb, skbClone } from '#net/core/skbuff.ts';
+import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
 import { sockQueueErrSkb } from '#net/core/sock.ts';
 import {
   SOCKCM_FLAG_TS_OPT_ID,
@@ -32,7 +33,7 @@ import {
   SCM_TSTAMP_SND,
   SO_EE_ORIGIN_TIMESTAMPING,
 } from '#uapi/errqueue.ts';
-import { SKB_DROP_REASON_SOCKET_RCVBUFF } from '#uapi/net_dropreason.ts';
+import { SKB_DROP_REASON_NOMEM, SKB_DROP_REASON_SOCKET_RCVBUFF } from '#uapi/net_dropreason.ts';
 import {
   SOF_TIMESTAMPING_OPT_ID,
   SOF_TIMESTAMPING_OPT_TSONLY,
@@ -105,7 +106,13 @@ function complete(skb: SkBuff, sk: Sock, tstype: number): void {
 
 /** What goes to the error queue: the packet again, or an empty one that stands for it. */
 function carrierOf(orig: SkBuff, tsonly: boolean): SkBuff | null {
-  if (!tsonly) return skbClone(orig);
+  if (!tsonly) {
+    const skb = skbClone(orig);
+    // It may lie there for long: a user's pages must not.
+    if (skbOrphanFragsRx(skb) === 0) return skb;
+    kfreeSkb(skb, SKB_DROP_REASON_NOMEM, '__skb_tstamp_tx');
+    return null;
+  }
   const skb = allocSkb(orig.machine, 0);
   if (skb === null) return null;
   skb.shinfo.txFlags |= orig.shinfo.txFlags & SKBTX_ANY_TSTAMP;

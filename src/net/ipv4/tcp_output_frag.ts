@@ -5,7 +5,7 @@
  * net/ipv4/tcp_output.c. Sent data lies in page fragments only, so a cut moves references, no bytes.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { __skbHeaderRelease } from '#include/linux/skbuff.ts';
+import { __skbHeaderRelease, skbZcopyPure } from '#include/linux/skbuff.ts';
 import { __skbQueueAfter, __skbUnlink } from '#include/linux/skbuff_queue.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -202,7 +202,7 @@ export function tcpTrimHead(sk: Sock, skb: SkBuff, len: number): number {
   skb.tcpCb.seq = (skb.tcpCb.seq + len) | 0;
   skb.truesize -= delta;
   skWmemQueuedAdd(sk, -delta);
-  skMemUncharge(sk, delta);
+  if (!skbZcopyPure(skb)) skMemUncharge(sk, delta);
   if (tcpSkbPcount(skb) > 1) tcpSetSkbTsoSegs(skb, tcpSkbMss(skb));
   return 0;
 }

@@ -8,13 +8,17 @@
 
 import type { IovIter, Msghdr } from '#include/linux/net.ts';
 import { SOCKWQ_ASYNC_NOSPACE } from '#include/linux/net.ts';
+import { NETIF_F_SG } from '#include/linux/netdev_features.ts';
 import {
   __skbHeaderRelease,
   MAX_SKB_FRAGS,
+  SKBFL_PURE_ZEROCOPY,
   type SkBuff,
   skbCanCoalesce,
+  skbEndOffset,
   skbFillPageDesc,
   skbFragSizeAdd,
+  skbZcopyPure,
 } from '#include/linux/skbuff.ts';
 import {
   TCP_CHRONO_BUSY,
@@ -24,7 +28,7 @@ import {
 } from '#include/linux/tcp.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { SEND_SHUTDOWN } from '#include/net/sock.ts';
+import { SEND_SHUTDOWN, SOCK_ZEROCOPY } from '#include/net/sock.ts';
 import { TCP_NAGLE_CORK, TCP_NAGLE_PUSH, TCPHDR_ACK, TCPHDR_PSH, tcpSk } from '#include/net/tcp.ts';
 import { tcpPassiveFastopen } from '#include/net/tcp_inlines.ts';
 import {
@@ -40,12 +44,20 @@ import {
 import { DEBUG } from '#kernel/config.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
+import { skbTruesize } from '#net/core/skbuff.ts';
 import { sockTxTimestamp } from '#net/core/skbuff_tstamp.ts';
+import {
+  msgZerocopyPutAbort,
+  msgZerocopyRealloc,
+  skbZerocopyIterStream,
+  type UbufInfoMsgzc,
+} from '#net/core/skbuff_zerocopy.ts';
 import {
   lockSock,
   releaseSock,
   skFlushBacklog,
   skSetNospace,
+  sockFlag,
   sockOwnedByMe,
 } from '#net/core/sock.ts';
 import {
@@ -59,6 +71,7 @@ import {
   skPageFragGet,
   skPageFragRefill,
   skWmemQueuedAdd,
+  skWmemSchedule,
 } from '#net/core/sock_mem.ts';
 import {
   skStreamError,
@@ -82,10 +95,10 @@ import {
   tcpWantsFastopen,
 } from '#net/ipv4/tcp_sendmsg_fastopen.ts';
 import { tcpStreamAllocSkb, tcpWmemFreeSkb, tcpWmemSchedule } from '#net/ipv4/tcp_state.ts';
-import { EAGAIN, EFAULT, EINPROGRESS, ENOBUFS, EPIPE } from '#uapi/errno.ts';
+import { EAGAIN, EEXIST, EFAULT, EINPROGRESS, EMSGSIZE, ENOBUFS, EPIPE } from '#uapi/errno.ts';
 import { SOF_TIMESTAMPING_TX_ACK } from '#uapi/net_tstamp.ts';
 import { LINUX_MIB_TCPAUTOCORKING } from '#uapi/snmp.ts';
-import { MSG_EOR, MSG_MORE, MSG_OOB } from '#uapi/socket.ts';
+import { MSG_EOR, MSG_MORE, MSG_OOB, MSG_ZEROCOPY } from '#uapi/socket.ts';
 import { TCPF_CLOSE_WAIT, TCPF_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** Packets made between two looks at the backlog. */
@@ -191,8 +204,34 @@ export function tcpRemoveEmptySkb(sk: Sock): void {
   tcpWmemFreeSkb(sk, skb);
 }
 
+/** Charges what was not while all was the user's own. @kernel tcp_downgrade_zcopy_pure net/ipv4/tcp.c */
+function tcpDowngradeZcopyPure(sk: Sock, skb: SkBuff): boolean {
+  const extra = skb.truesize - skbTruesize(skbEndOffset(skb));
+  if (!skWmemSchedule(sk, extra)) return false;
+  skMemCharge(sk, extra);
+  skb.shinfo.flags &= ~SKBFL_PURE_ZEROCOPY;
+  return true;
+}
+
+/** Appends up to `want` bytes of the user's without a copy. Returns how many, or why none. */
+function appendZerocopy(
+  sk: Sock,
+  skb: SkBuff,
+  iter: IovIter,
+  want: number,
+  uarg: UbufInfoMsgzc,
+): number {
+  if (skb.len === 0) skb.shinfo.flags |= SKBFL_PURE_ZEROCOPY;
+  const copy = skbZcopyPure(skb) ? want : tcpWmemSchedule(sk, want);
+  if (copy === 0) return NO_SPACE;
+  const n = skbZerocopyIterStream(sk, skb, iter, copy, uarg);
+  if (n > 0) return n;
+  return n === -EMSGSIZE || n === -EEXIST ? NO_FRAGS : NO_SPACE;
+}
+
 /** Copies up to `want` bytes behind `skb`. Returns how many, or why none. */
 function appendData(sk: Sock, skb: SkBuff, iter: IovIter, want: number): number {
+  if (skbZcopyPure(skb) && !tcpDowngradeZcopyPure(sk, skb)) return NO_SPACE;
   if (!skPageFragRefill(sk)) return NO_SPACE;
   const { shinfo } = skb;
   const i = shinfo.nrFrags;
@@ -282,22 +321,40 @@ function waitForSpace(
  * Writes the message. Returns bytes taken, fewer than asked when the buffer is full; -EAGAIN when not
  * one could be.
  * @kernel tcp_sendmsg_locked net/ipv4/tcp.c
- * @deviation zero-copy and repair are refused; never sleeps.
+ * @deviation repair is refused; never sleeps.
  */
 export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
+  const { count } = msg.msgIter;
+  if ((msg.msgFlags & MSG_ZEROCOPY) === 0 || count === 0 || !sockFlag(sk, SOCK_ZEROCOPY)) {
+    return sendLocked(sk, msg, null);
+  }
+  const tail = tcpWriteQueueTail(sk);
+  const uarg = msgZerocopyRealloc(sk, count, tail !== null ? tail.shinfo.destructorArg : null);
+  if (uarg === null) return sendError(sk, msg.msgFlags, -ENOBUFS);
+  // A device that cannot gather wants the bytes in one piece.
+  const gathers = (sk.skRouteCaps & NETIF_F_SG) !== 0;
+  if (!gathers) uarg.zerocopy = false;
+  const ret = sendLocked(sk, msg, gathers ? uarg : null);
+  if (ret > 0) uarg.complete(true);
+  else msgZerocopyPutAbort(uarg);
+  return ret;
+}
+
+/** Copies the bytes, or refers to them on behalf of `zc`; the first of them perhaps with the SYN. */
+function sendLocked(sk: Sock, msg: Msghdr, zc: UbufInfoMsgzc | null): number {
   const flags = msg.msgFlags;
-  if (!tcpWantsFastopen(tcpSk(sk), flags)) return writeQueue(sk, msg, 0);
+  if (!tcpWantsFastopen(tcpSk(sk), flags)) return writeQueue(sk, msg, 0, zc);
   const out: FastopenOut = { copied: 0 };
   const err = tcpSendmsgFastopen(sk, msg, out);
   if (err === -EINPROGRESS && out.copied > 0) return out.copied;
   if (err !== 0) return sendError(sk, flags, err);
-  const n = writeQueue(sk, msg, out.copied);
+  const n = writeQueue(sk, msg, out.copied, zc);
   return n < 0 ? n : n + out.copied;
 }
 
 /** What did not go with the SYN (`copiedSyn` bytes did, so that errors wait for the next call). */
-function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number): number {
+function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number, zc: UbufInfoMsgzc | null): number {
   const tp = tcpSk(sk);
   const flags = msg.msgFlags;
   const iter = msg.msgIter;
@@ -334,7 +391,11 @@ function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number): number {
       made++;
       copy = sizeGoal;
     }
-    const n = skb !== null ? appendData(sk, skb, iter, Math.min(copy, iter.count)) : NO_SPACE;
+    const want = Math.min(copy, iter.count);
+    let n = NO_SPACE;
+    if (skb !== null) {
+      n = zc !== null ? appendZerocopy(sk, skb, iter, want, zc) : appendData(sk, skb, iter, want);
+    }
     if (n === NO_FRAGS) {
       tcpMarkPush(tp, skb!);
       full = true;

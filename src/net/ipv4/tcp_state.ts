@@ -7,7 +7,7 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { CHECKSUM_PARTIAL, skbEndOffset, skbReserve } from '#include/linux/skbuff.ts';
+import { CHECKSUM_PARTIAL, skbEndOffset, skbReserve, skbZcopyPure } from '#include/linux/skbuff.ts';
 import { __skbDequeue } from '#include/linux/skbuff_queue.ts';
 import { TCP_CHRONO_BUSY } from '#include/linux/tcp.ts';
 import { tcpDecStats, tcpIncStats } from '#include/net/ip.ts';
@@ -145,7 +145,9 @@ export function tcpWmemSchedule(sk: Sock, copy: number): number {
 /** @kernel tcp_wmem_free_skb include/net/tcp.h */
 export function tcpWmemFreeSkb(sk: Sock, skb: SkBuff): void {
   skWmemQueuedAdd(sk, -skb.truesize);
-  skMemUncharge(sk, skb.truesize);
+  // The user's own pages were never charged.
+  const pure = skbZcopyPure(skb);
+  skMemUncharge(sk, pure ? skbTruesize(skbEndOffset(skb)) : skb.truesize);
   __kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
 }
 
