@@ -2,7 +2,9 @@
  * TCP Fast Open: cookies, keys and what a client has asked for. Counterpart of the Fast Open parts of
  * include/net/tcp.h and include/linux/tcp.h. RFC 7413.
  */
+
 import type { Msghdr } from '#include/linux/net.ts';
+import type { UbufInfo } from '#include/linux/skbuff.ts';
 import { TCP_FASTOPEN_COOKIE_MAX } from '#uapi/tcp.ts';
 
 // Bits of net.ipv4.tcp_fastopen.
@@ -59,6 +61,8 @@ export class TcpFastopenRequest {
   /** What is to be sent; null: nothing, or nothing is left. */
   data: Msghdr | null;
   readonly size: number;
+  /** The notice of a zero-copy call, which ends when the SYN's data does; null: there is none. */
+  uarg: UbufInfo | null = null;
   /** Bytes that went into the SYN. */
   copied = 0;
   /** The call may block, and will be made again when the handshake has ended. */

@@ -4,7 +4,12 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { __skbHeaderRelease, skbFillPageDesc, skbSetDeliveryTime } from '#include/linux/skbuff.ts';
+import {
+  __skbHeaderRelease,
+  skbFillPageDesc,
+  skbSetDeliveryTime,
+  skbZcopySet,
+} from '#include/linux/skbuff.ts';
 import { __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 import { TCP_CHRONO_BUSY } from '#include/linux/tcp.ts';
 import { dstMetric, dstMetricAdvmss, dstMtu } from '#include/net/dst.ts';
@@ -141,6 +146,7 @@ function fillSynData(sk: Sock, synData: SkBuff, fo: TcpFastopenRequest, room: nu
   synData.dataLen += space;
   synData.truesize += space;
   fo.copied = space;
+  if (fo.uarg !== null) skbZcopySet(synData, fo.uarg);
   return true;
 }
 

@@ -171,28 +171,43 @@ describe('the window', () => {
 });
 
 describe('TCP_INQ', () => {
-  it('tells how much is left', () => {
-    const fd = connected();
-    rig.setInt(fd, SOL_TCP, TCP_INQ, 1);
-    give(1, 'abcdef');
+  /** Reads `size` bytes: how many came, and what is said to be left. */
+  function readInq(fd: number, size: number): [number, number] {
     const control = new Uint8Array(64);
     const msg = {
       name: null,
       namelen: 0,
-      iov: [new Uint8Array(2)],
+      iov: [new Uint8Array(size)],
       control,
       controllen: 64,
       flags: 0,
     };
-    expect(rig.sys.recvmsg(fd, msg, 0)).toBe(2);
+    const n = rig.sys.recvmsg(fd, msg, 0);
     const v = new DataView(control.buffer);
-    expect([v.getInt32(8, true), v.getInt32(12, true), v.getInt32(16, true)]).toEqual([
-      SOL_TCP,
-      TCP_CM_INQ,
-      4,
-    ]);
-    rig.read(fd);
+    expect([v.getInt32(8, true), v.getInt32(12, true)]).toEqual([SOL_TCP, TCP_CM_INQ]);
+    return [n, v.getInt32(16, true)];
+  }
+
+  it('tells how much is left', () => {
+    const fd = connected();
+    rig.setInt(fd, SOL_TCP, TCP_INQ, 1);
+    give(1, 'abcdef');
+    expect(readInq(fd, 2)).toEqual([2, 4]);
+    expect(readInq(fd, 10)).toEqual([4, 0]);
     reset(fd, 7);
+  });
+
+  it('says 1 when there is only the end to be read', () => {
+    const fd = connected();
+    rig.setInt(fd, SOL_TCP, TCP_INQ, 1);
+    give(1, 'abcdef', 'FP.');
+    // The FIN counts here, and does not for SIOCINQ.
+    expect(readInq(fd, 2)).toEqual([2, 5]);
+    expect(ioctlInt(fd, SIOCINQ)).toBe(4);
+    expect(readInq(fd, 4)).toEqual([4, 1]);
+    expect(ioctlInt(fd, SIOCINQ)).toBe(0);
+    expect(readInq(fd, 4)).toEqual([0, 1]);
+    reset(fd, 8);
   });
 });
 

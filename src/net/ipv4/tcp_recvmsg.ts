@@ -11,7 +11,7 @@ import { ICSK_ACK_PUSHED, ICSK_ACK_PUSHED2 } from '#include/net/inet_connection_
 import type { Sock } from '#include/net/sock.ts';
 import { RCV_SHUTDOWN, SOCK_DONE, SOCK_URGINLINE } from '#include/net/sock.ts';
 import { TCP_URG_READ, TCP_URG_VALID, TCPHDR_FIN, TCPHDR_SYN, tcpSk } from '#include/net/tcp.ts';
-import { tcpFastPathCheck, tcpInq, tcpReceiveWindow } from '#include/net/tcp_inlines.ts';
+import { tcpFastPathCheck, tcpReceiveWindow } from '#include/net/tcp_inlines.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { after, before } from '#lib/tcp_seq.ts';
@@ -99,12 +99,11 @@ export function tcpCleanupRbuf(sk: Sock, copied: number): void {
   __tcpCleanupRbuf(sk, copied);
 }
 
-/** Bytes that a following read will find, 1 for a pending end. @kernel tcp_inq_hint net/ipv4/tcp.c */
+/** Sequence numbers, that of the FIN among them, not yet read; 1 once only the end is left to read. @kernel tcp_inq_hint net/ipv4/tcp.c */
 function tcpInqHint(sk: Sock): number {
   const tp = tcpSk(sk);
   const inq = (tp.rcvNxt - tp.copiedSeq) | 0;
-  const bytes = sk.skReceiveQueue.next === null && inq === 0 ? inq : tcpInq(sk);
-  return bytes === 0 && sockFlag(sk, SOCK_DONE) ? 1 : bytes;
+  return inq === 0 && sockFlag(sk, SOCK_DONE) ? 1 : inq;
 }
 
 /** The urgent byte. @kernel tcp_recv_urg net/ipv4/tcp.c */

@@ -327,7 +327,7 @@ export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
   const { count } = msg.msgIter;
   if ((msg.msgFlags & MSG_ZEROCOPY) === 0 || count === 0 || !sockFlag(sk, SOCK_ZEROCOPY)) {
-    return sendLocked(sk, msg, null);
+    return sendLocked(sk, msg, null, null);
   }
   const tail = tcpWriteQueueTail(sk);
   const uarg = msgZerocopyRealloc(sk, count, tail !== null ? tail.shinfo.destructorArg : null);
@@ -335,18 +335,26 @@ export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   // A device that cannot gather wants the bytes in one piece.
   const gathers = (sk.skRouteCaps & NETIF_F_SG) !== 0;
   if (!gathers) uarg.zerocopy = false;
-  const ret = sendLocked(sk, msg, gathers ? uarg : null);
+  const ret = sendLocked(sk, msg, uarg, gathers ? uarg : null);
   if (ret > 0) uarg.complete(true);
   else msgZerocopyPutAbort(uarg);
   return ret;
 }
 
-/** Copies the bytes, or refers to them on behalf of `zc`; the first of them perhaps with the SYN. */
-function sendLocked(sk: Sock, msg: Msghdr, zc: UbufInfoMsgzc | null): number {
+/**
+ * Copies the bytes, or refers to them on behalf of `zc`; the first of them perhaps with the SYN, which
+ * counts for `uarg` though it is a copy.
+ */
+function sendLocked(
+  sk: Sock,
+  msg: Msghdr,
+  uarg: UbufInfoMsgzc | null,
+  zc: UbufInfoMsgzc | null,
+): number {
   const flags = msg.msgFlags;
   if (!tcpWantsFastopen(tcpSk(sk), flags)) return writeQueue(sk, msg, 0, zc);
   const out: FastopenOut = { copied: 0 };
-  const err = tcpSendmsgFastopen(sk, msg, out);
+  const err = tcpSendmsgFastopen(sk, msg, out, uarg);
   if (err === -EINPROGRESS && out.copied > 0) return out.copied;
   if (err !== 0) return sendError(sk, flags, err);
   const n = writeQueue(sk, msg, out.copied, zc);

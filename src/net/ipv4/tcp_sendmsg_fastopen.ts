@@ -2,7 +2,9 @@
  * The first write of an active Fast Open: MSG_FASTOPEN, or a write after a connect() that
  * TCP_FASTOPEN_CONNECT made wait. Counterpart: tcp_sendmsg_fastopen of net/ipv4/tcp.c. RFC 7413#4.2.1.
  */
+
 import type { Msghdr } from '#include/linux/net.ts';
+import type { UbufInfo } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
@@ -80,7 +82,12 @@ export interface FastopenOut {
  * @deviation never sleeps. To a caller that may block it answers -EAGAIN until the handshake has
  * ended; the same call again then gives what Linux would have returned after its sleep.
  */
-export function tcpSendmsgFastopen(sk: Sock, msg: Msghdr, out: FastopenOut): number {
+export function tcpSendmsgFastopen(
+  sk: Sock,
+  msg: Msghdr,
+  out: FastopenOut,
+  uarg: UbufInfo | null,
+): number {
   const tp = tcpSk(sk);
   const pending = tp.fastopenReq;
   if (pending?.waiting === true) return resume(sk, tp, pending, msg, out);
@@ -91,6 +98,7 @@ export function tcpSendmsgFastopen(sk: Sock, msg: Msghdr, out: FastopenOut): num
   const { skSocket } = sk;
   if (skSocket === null) return -EINVAL;
   const req = new TcpFastopenRequest(msg, msg.msgIter.count);
+  req.uarg = uarg;
   tp.fastopenReq = req;
   if (tp.deferConnect) sendDeferred(sk);
   const err = __inetStreamConnect(skSocket, msgName ?? NO_ADDRESS, 0, true);
@@ -103,6 +111,8 @@ export function tcpSendmsgFastopen(sk: Sock, msg: Msghdr, out: FastopenOut): num
     req.writeBias = req.data !== null;
     if (req.writeBias) sk.skWritePending++;
     req.data = null;
+    // The notice is that of the call that will be made again.
+    req.uarg = null;
     return -EAGAIN;
   }
   out.copied = req.copied;

@@ -1,23 +1,28 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type NetDevice, netDeviceOps } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { TFO_CLIENT_ENABLE, TFO_CLIENT_NO_COOKIE } from '#include/net/tcp_fastopen.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
-import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
+import { REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { EAGAIN, ENOBUFS, ENOPROTOOPT, EPIPE } from '#uapi/errno.ts';
 import {
   SO_EE_CODE_ZEROCOPY_COPIED,
   SO_EE_ORIGIN_ZEROCOPY,
   sockExtendedErr,
 } from '#uapi/errqueue.ts';
+import { F_SETFL, O_NONBLOCK } from '#uapi/fcntl.ts';
 import { IP_RECVERR } from '#uapi/in.ts';
 import { POLLERR } from '#uapi/poll.ts';
 import {
+  AF_INET,
   MSG_ERRQUEUE,
+  MSG_FASTOPEN,
   MSG_ZEROCOPY,
   SHUT_WR,
   SO_SNDBUF,
   SO_ZEROCOPY,
+  SOCK_STREAM,
   SOL_IP,
   SOL_SOCKET,
   SOL_TCP,
@@ -262,6 +267,26 @@ describe('MSG_ZEROCOPY', () => {
     ack(1001);
     rig.inject({ flags: 'R', seq: 1, ack: 1001 });
     rig.sent();
+  });
+
+  it('tells of what went with a SYN', () => {
+    rig.machine.initNet.ipv4.sysctlTcpFastopen = TFO_CLIENT_ENABLE | TFO_CLIENT_NO_COOKIE;
+    const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+    rig.setInt(fd, SOL_SOCKET, SO_ZEROCOPY, 1);
+    expect(rig.sys.fcntl(fd, F_SETFL, O_NONBLOCK)).toBe(0);
+    const to = rig.sockaddr(REMOTE, rig.remotePort);
+    const flags = MSG_FASTOPEN | MSG_ZEROCOPY;
+    expect(rig.sys.sendto(fd, new Uint8Array(500), flags, to)).toBe(500);
+    rig.settle();
+    const name = new Uint8Array(16);
+    rig.sys.getsockname(fd, name);
+    rig.localPort = new DataView(name.buffer).getUint16(2);
+    expect(rig.sent().map((s) => [s.flags, s.len])).toEqual([['S', 500]]);
+    expect(notices(fd)).toEqual([-EAGAIN]);
+    rig.inject({ flags: 'S.', ack: 501, options: 'mss 1000' });
+    rig.sent();
+    expect(notices(fd)).toEqual(['0-0 copied', -EAGAIN]);
+    reset(fd);
   });
 
   it('has no receiving side', () => {
