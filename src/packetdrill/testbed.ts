@@ -63,6 +63,8 @@ export class Testbed {
     this.world = new World({ seed: options.seed, turn: options.turn });
     this.machine = this.world.boot('dut');
     this.world.run({ untilNs: START_NS });
+    // A world at rest stays where it is.
+    this.world.nowNs = START_NS;
     this.machine.enter(this.world.nowNs);
     const tun = tunCreate(this.machine.initNet, TUN);
     if (typeof tun === 'number') throw new Error(`no tun device: errno ${-tun}`);
