@@ -151,7 +151,7 @@ describe('the HTTP server', () => {
     [`GET / HTTP/1.1\r\nHost: h\r\nA: ${'b'.repeat(10_000)}\r\n\r\n`, '400'],
     ['\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n', '400'],
     ['GET /throw HTTP/1.1\r\nHost: h\r\n\r\n', '500'],
-  ])('%j is answered by %s', async (request, status) => {
+  ])('request %# of those that are wrong, or whose handler is', async (request, status) => {
     const problems: unknown[] = [];
     await withServer(
       async (p) => {
@@ -290,7 +290,7 @@ describe('the HTTP client', () => {
       'ProtocolError: the Content-Length is malformed',
     ],
     [`HTTP/1.1 200 ${'x'.repeat(9000)}\r\n\r\n`, 'ProtocolError: a line is too long'],
-  ])('%j', async (answer, result) => {
+  ])('answer %#', async (answer, result) => {
     expect(await answered(answer)).toBe(result);
   });
 });
