@@ -360,6 +360,26 @@ export function runReal(argv: readonly string[], stdin = ''): Outcome {
   return { status: status ?? -1, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
+/** How often two tools are asked again because the kernel counted on in between. */
+const MAX_TRIES = 50;
+
+/**
+ * What the real tool and ours say while nothing changes: the real one is asked before and after, and all is
+ * repeated until it says the same twice.
+ */
+export async function whileSteady(
+  real: () => Outcome,
+  own: () => Promise<Outcome>,
+): Promise<{ real: Outcome; own: Outcome }> {
+  for (let tries = 1; ; tries++) {
+    const before = real();
+    const ours = await own();
+    if (tries === MAX_TRIES || JSON.stringify(before) === JSON.stringify(real())) {
+      return { real: before, own: ours };
+    }
+  }
+}
+
 /** Runs `body` in a network namespace of its own, which ends with it. */
 export async function inNamespace<T>(body: (kernel: NativeKernel) => Promise<T>): Promise<T> {
   const kernel = new NativeKernel();

@@ -32,16 +32,30 @@ const NO_IPV6 = [
   'sysctl -q -w net.ipv6.conf.default.disable_ipv6=1',
 ];
 
+/** Commands after which the carrier of a link is another, and how long the kernel may take to say so. */
+const CARRIER = /^ip link set [vw]1 (up|down)$/;
+const LINKWATCH_MS = 1200;
+
 const split = (line: string): string[] => line.split(' ').filter((word) => word !== '');
 
 /** Runs the lines on both sides and compares each. */
 async function compare(lines: readonly string[], box: Box): Promise<void> {
   const real = await inNamespace(async () => {
     for (const line of NO_IPV6) runReal(split(line));
-    return lines.map((line) => steady(runReal(split(line))));
+    const outcomes: Outcome[] = [];
+    for (const line of lines) {
+      outcomes.push(steady(runReal(split(line))));
+      if (CARRIER.test(line)) {
+        await new Promise((resolve) => {
+          setTimeout(resolve, LINKWATCH_MS);
+        });
+      }
+    }
+    return outcomes;
   });
   for (const [i, line] of lines.entries()) {
     const own = steady(await box.run(split(line)));
+    if (CARRIER.test(line)) await box.run(['sleep', String(LINKWATCH_MS / 1000)]);
     expect.soft({ line, ...own }).toEqual({ line, ...real[i] });
   }
 }

@@ -11,6 +11,7 @@ import {
   type Outcome,
   runReal,
   runTool,
+  whileSteady,
   whyNotNative,
 } from './native.ts';
 
@@ -125,8 +126,11 @@ golden(`ss prints what the real ss prints${reason}`, () => {
       const fds = await makeSockets(kernel);
       try {
         for (const line of LINES) {
-          const real = steady(runReal(['ss', ...split(line)]));
-          const own = steady(await runTool(kernel, main, ['ss', ...split(line)]));
+          const argv = ['ss', ...split(line)];
+          const { real, own } = await whileSteady(
+            () => steady(runReal(argv)),
+            async () => steady(await runTool(kernel, main, argv)),
+          );
           expect.soft({ line, ...own }).toEqual({ line, ...real });
         }
       } finally {

@@ -9,7 +9,14 @@ import { main as nc } from '#user/nc/nc.ts';
 import { main as nstat } from '#user/nstat/nstat.ts';
 import { main as sysctl } from '#user/sysctl/sysctl.ts';
 import { main as traceroute } from '#user/traceroute/traceroute.ts';
-import { inNamespace, type Outcome, runReal, runTool, whyNotNative } from './native.ts';
+import {
+  inNamespace,
+  type Outcome,
+  runReal,
+  runTool,
+  whileSteady,
+  whyNotNative,
+} from './native.ts';
 
 interface Golden {
   readonly tool: string;
@@ -141,8 +148,10 @@ for (const { tool, main, lines, steady = (outcome: Outcome) => outcome, extra = 
         runReal(['ip', '-batch', '-'], SETUP);
         for (const line of lines) {
           const [command = '', stdin = ''] = line.split('|');
-          const real = steady(runReal([tool, ...extra, ...split(command)], stdin));
-          const own = steady(await runTool(kernel, main, [tool, ...split(command)], stdin));
+          const { real, own } = await whileSteady(
+            () => steady(runReal([tool, ...extra, ...split(command)], stdin)),
+            async () => steady(await runTool(kernel, main, [tool, ...split(command)], stdin)),
+          );
           expect.soft({ line, ...own }).toEqual({ line, ...real });
         }
       });
