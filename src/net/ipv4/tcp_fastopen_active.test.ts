@@ -348,3 +348,21 @@ describe('blackholes', () => {
     drop(fd);
   });
 });
+
+describe('the round trip time', () => {
+  it.each([
+    ['the SYN alone', 1],
+    ['a part of the data', 700],
+    ['all', 701],
+  ])('is measured when the SYN-ACK covers %s', (_what, ack) => {
+    warm();
+    rig.advance(1000);
+    const fd = sock();
+    send(fd, 700);
+    rig.sent();
+    rig.advance(20);
+    synack(ack);
+    expect(rig.sock(fd).srttUs >>> 3).toBe(20_000);
+    drop(fd);
+  });
+});
