@@ -121,6 +121,54 @@ test('rate and delay: frames queue for the line and arrive after their last bit'
   });
 });
 
+/** A frame with an IPv4 or IPv6 header that holds a codepoint; the rest stays 0x55. */
+function ipFrame(ecn: number, version: 4 | 6, vlan = false): WireFrame {
+  const made = frame(0);
+  let at = made.addr + 12;
+  const put = (...octets: number[]): void => {
+    for (const octet of octets) mem[at++] = octet;
+  };
+  if (vlan) put(0x81, 0, 0, 1);
+  if (version === 6) {
+    put(0x86, 0xdd, 0x60, (ecn << 4) | 5);
+    return made;
+  }
+  put(8, 0);
+  const header = at;
+  put(0x45, 0x28 | ecn, 0, 60, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2);
+  const check = ~headerSum(mem, header) & 0xffff;
+  mem[header + 10] = check >> 8;
+  mem[header + 11] = check;
+  return made;
+}
+
+/** Sum of an IPv4 header: 0xffff when its checksum is right. */
+function headerSum(bytes: Uint8Array, at: number): number {
+  let sum = 0;
+  for (let i = at; i < at + 20; i += 2) sum += ((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
+}
+
+test('a mark above so many bytes in the queue, where the packet allows it', () => {
+  withCable({ rateBps: 8_000_000, ecnMarkBytes: 250 }, (bench) => {
+    for (const ecn of [1, 2, 2, 1, 0, 3]) bench.toRight.send(ipFrame(ecn, 4));
+    bench.toRight.send(ipFrame(2, 4, true));
+    bench.toRight.send(ipFrame(2, 6));
+    bench.toRight.send(frame(7));
+    bench.world.run();
+    const got = bench.right.arrivals.map(({ bytes }) => bytes);
+    expect(got.slice(0, 6).map((bytes) => (bytes[15] ?? 0) & 3)).toEqual([1, 2, 3, 3, 0, 3]);
+    for (const bytes of got.slice(0, 6)) expect(headerSum(bytes, 14)).toBe(0xffff);
+    expect([(got[6]?.[19] ?? 0) & 3, headerSum(got[6] ?? new Uint8Array(), 18)]).toEqual([
+      3, 0xffff,
+    ]);
+    expect(got[7]?.[15]).toBe(0x35);
+    expect(got[8]?.[15]).toBe(0x55);
+    expect(bench.cable.counters(0).marked).toBe(4);
+  });
+});
+
 test('a queue of so many bytes: what does not fit is lost', () => {
   withCable({ rateBps: 8_000_000, queueBytes: 300 }, (bench) => {
     sendAll(bench, 10);

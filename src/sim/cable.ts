@@ -15,6 +15,7 @@ import {
 } from '#hardware/wire.ts';
 import type { Prandom } from '#lib/prandom.ts';
 import { mem } from '#mm/memory.ts';
+import { markCe } from '#sim/ecn.ts';
 import { checkImpairments, type Impairments } from '#sim/impairments.ts';
 import { EVENT_FRAME, type World } from '#sim/world.ts';
 
@@ -26,6 +27,8 @@ export interface LineCounters {
   duplicated: number;
   reordered: number;
   corrupted: number;
+  /** Got congestion experienced on the way. */
+  marked: number;
   overflowed: number;
   /** Thrown away since nothing was plugged in, or the cable was cut. */
   unplugged: number;
@@ -69,6 +72,7 @@ class Line implements WireEnd {
       duplicated: 0,
       reordered: 0,
       corrupted: 0,
+      marked: 0,
       overflowed: 0,
       unplugged: 0,
     };
@@ -153,6 +157,9 @@ class Line implements WireEnd {
       return false;
     }
     this.queuedBytes += frame.len;
+    if (i.ecnMarkBytes > 0 && this.queuedBytes > i.ecnMarkBytes && markCe(frame)) {
+      this.counters.marked++;
+    }
     this.freeAtNs += Math.ceil(((frame.len + WIRE_OVERHEAD) * 8e9) / i.rateBps);
     world.at(this.freeAtNs, EVENT_FRAME, leave, this, frame.len);
     return true;

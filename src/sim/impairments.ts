@@ -23,6 +23,11 @@ export interface Impairments {
   readonly corruptSilently: boolean;
   /** Bytes that may wait for the line; more are lost. 0: no limit. */
   readonly queueBytes: number;
+  /**
+   * Bytes waiting above which IP packets that can be marked (RFC 3168) get congestion experienced;
+   * 0: never. Needs `rateBps`: without it nothing waits.
+   */
+  readonly ecnMarkBytes: number;
 }
 
 export const NO_IMPAIRMENTS: Impairments = Object.freeze({
@@ -35,6 +40,7 @@ export const NO_IMPAIRMENTS: Impairments = Object.freeze({
   corrupt: 0,
   corruptSilently: true,
   queueBytes: 0,
+  ecnMarkBytes: 0,
 });
 
 /** Refuses impairments that make no sense, by name. Throws RangeError. */
@@ -45,7 +51,7 @@ export function checkImpairments(given: Partial<Impairments>): Impairments {
       throw new RangeError(`${key} must be a probability from 0 to 1, not ${all[key]}`);
     }
   }
-  for (const key of ['rateBps', 'delayNs', 'jitterNs', 'queueBytes'] as const) {
+  for (const key of ['rateBps', 'delayNs', 'jitterNs', 'queueBytes', 'ecnMarkBytes'] as const) {
     if (!(all[key] >= 0 && Number.isFinite(all[key]))) {
       throw new RangeError(`${key} must be a number from 0 up, not ${all[key]}`);
     }

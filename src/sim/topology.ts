@@ -142,6 +142,7 @@ const IMPAIRMENT_KEYS: readonly string[] = [
   'corrupt',
   'rate',
   'queue',
+  'ecn',
   'crc',
 ];
 
@@ -166,6 +167,7 @@ function impairmentsSpec(value: unknown, where: string): Impairments {
     corrupt: read('corrupt', parseProbability),
     rateBps: read('rate', parseRateBps),
     queueBytes: read('queue', parseSizeBytes),
+    ecnMarkBytes: read('ecn', parseSizeBytes),
     // `crc: true`: the receiving card sees the damage, as real ones nearly always do.
     corruptSilently: given['crc'] !== true,
   });

@@ -59,14 +59,16 @@ export function rtnetlinkPutMetrics(skb: SkBuff, metrics: Uint32Array, congctl: 
   if (nest < 0) return true;
   let count = 0;
   for (let type = 1; type <= RTAX_MAX; type++) {
-    const value = metrics[type] as number;
+    let value = metrics[type] as number;
+    // What the kernel notes there for itself is not shown.
+    if (type === RTAX_FEATURES) value &= RTAX_FEATURE_MASK;
     if (value === 0) continue;
     let err = 0;
     if (type === RTAX_CC_ALGO) {
       if (congctl === '') continue;
       err = nlaPutString(skb, type, congctl);
     } else {
-      err = nlaPutU32(skb, type, type === RTAX_FEATURES ? value & RTAX_FEATURE_MASK : value);
+      err = nlaPutU32(skb, type, value);
     }
     if (err < 0) return true;
     count++;

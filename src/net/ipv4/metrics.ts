@@ -3,7 +3,9 @@
  *
  * Counterpart of net/ipv4/metrics.c and of fib_metrics_match and fib_gw_from_via.
  */
+import { DST_FEATURE_ECN_CA } from '#include/net/dst.ts';
 import type { FibConfig, FibExtAck, FibInfo } from '#include/net/ip_fib.ts';
+import { TCP_CONG_NEEDS_ECN } from '#include/net/tcp.ts';
 import { tcpCaGetKeyByName } from '#net/ipv4/tcp_cong.ts';
 import { nlaGetInAddr, nlaGetString, nlaGetU32 } from '#net/netlink/nlattr.ts';
 import { EAFNOSUPPORT, EINVAL } from '#uapi/errno.ts';
@@ -57,6 +59,7 @@ function clampMetric(type: number, value: number): number {
 /** Reads RTA_METRICS into the route. 0 or a negative errno. @kernel ip_metrics_convert net/ipv4/metrics.c */
 export function ipFibMetricsInit(fi: FibInfo, mx: Uint8Array | null, extack: FibExtAck): number {
   if (mx === null) return 0;
+  let ecnCa = false;
   for (const { type, payload } of metricAttrs(mx)) {
     if (type === 0) continue;
     if (type > RTAX_MAX) return fail(extack, -EINVAL, 'Invalid metric type');
@@ -67,6 +70,9 @@ export function ipFibMetricsInit(fi: FibInfo, mx: Uint8Array | null, extack: Fib
       fi.fibCongctl = name;
       fi.fibMetrics[type] = key;
       fi.fibHasMetrics = true;
+      // Connections over the route are to agree on ECN, whatever the namespace says.
+      ecnCa =
+        ((fi.net.machine.netGlobals.tcpCongList[key - 1]?.flags ?? 0) & TCP_CONG_NEEDS_ECN) !== 0;
       continue;
     }
     if (payload.length !== 4) return fail(extack, -EINVAL, 'Invalid attribute in metrics');
@@ -77,6 +83,8 @@ export function ipFibMetricsInit(fi: FibInfo, mx: Uint8Array | null, extack: Fib
     fi.fibMetrics[type] = clampMetric(type, value);
     fi.fibHasMetrics = true;
   }
+  if (ecnCa)
+    fi.fibMetrics[RTAX_FEATURES] = (fi.fibMetrics[RTAX_FEATURES] ?? 0) | DST_FEATURE_ECN_CA;
   return 0;
 }
 
@@ -87,7 +95,9 @@ export function fibMetricsMatch(mx: Uint8Array | null, fi: FibInfo): boolean {
     if (type === 0) return true;
     if (type > RTAX_MAX) return false;
     if (type === RTAX_CC_ALGO) return nlaGetString(payload) === fi.fibCongctl;
-    return payload.length >= 4 && nlaGetU32(payload) === fi.fibMetrics[type];
+    let value = fi.fibMetrics[type] as number;
+    if (type === RTAX_FEATURES) value &= RTAX_FEATURE_MASK;
+    return payload.length >= 4 && nlaGetU32(payload) === value;
   });
 }
 

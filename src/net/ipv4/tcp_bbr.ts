@@ -294,7 +294,7 @@ function bbrUpdateMinRtt(sk: TcpSock, ca: Bbr, rs: RateSample): void {
     ca.minRttStamp = now;
   }
   if (expired && !ca.idleRestart && ca.mode !== BBR_PROBE_RTT) {
-    // The window is saved under the old state's rule only while the mode says so.
+    // In this mode the larger of the window and the one saved before is kept.
     ca.mode = BBR_PROBE_RTT;
     bbrSaveCwnd(sk, ca);
     ca.probeRttDoneStamp = 0;
