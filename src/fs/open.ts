@@ -46,6 +46,7 @@ function seqWrite(file: File, buf: Uint8Array): number {
 /** @kernel seq_file_operations include/linux/seq_file.h */
 const seqFops: FileOperations = {
   read: seqRead,
+  seekable: true,
   write: seqWrite,
   poll: null,
   ioctl: () => -ENOTTY,

@@ -4,6 +4,7 @@
  * Counterpart of arch/x86/entry/syscalls/syscall_64.tbl. Each call enters the machine at the host's
  * present time, does its work to the end, soft interrupts included, and returns.
  */
+
 import { doEpollCreate, doEpollCtl, doEpollWait } from '#fs/eventpoll.ts';
 import { doFcntl, ksysDup, ksysDup3 } from '#fs/fcntl.ts';
 import { type DirectoryNode, directory, directoryOfPaths } from '#fs/namei.ts';
@@ -13,6 +14,7 @@ import { doPipe2 } from '#fs/pipe.ts';
 import { procRoot } from '#fs/proc/proc.ts';
 import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
 import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
+import { doSendfile } from '#fs/splice.ts';
 import { sysRoot } from '#fs/sysfs/net_sysfs.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockdepSysExit } from '#kernel/lockdep.ts';
@@ -136,6 +138,7 @@ type FileCalls = Pick<
   | 'open'
   | 'readdir'
   | 'pipe2'
+  | 'sendfile'
   | 'poll'
   | 'epollCreate1'
   | 'epollCtl'
@@ -161,6 +164,7 @@ function fileCalls(enter: () => Task): FileCalls {
     },
     readdir: (path) => iterateDir(rootOf(enter()), path),
     pipe2: (fds, flags) => doPipe2(enter(), fds, flags),
+    sendfile: (outfd, infd, offset, count) => doSendfile(enter(), outfd, infd, offset, count),
     poll: (fds, events, revents) => doPoll(enter(), fds, events, revents),
     epollCreate1: (flags) => doEpollCreate(enter(), flags),
     epollCtl: (epfd, op, fd, event) => doEpollCtl(enter(), epfd, op, fd, event),

@@ -34,6 +34,7 @@ import {
   AF_PACKET,
   MSG_DONTWAIT,
   MSG_EOR,
+  MSG_MORE,
   SOCK_PACKET,
   SOCK_SEQPACKET,
   SS_UNCONNECTED,
@@ -190,6 +191,14 @@ function sockWriteIter(file: File, buf: Uint8Array): number {
   return sockSendmsg(sock, msg);
 }
 
+/** A round of sendfile(): a stream waits to fill its packets while more follows. @kernel splice_to_socket fs/splice.c */
+function sockSpliceWrite(file: File, buf: Uint8Array, more: boolean): number {
+  const sock = file.privateData as Socket;
+  const msg = sockMessage(file.machine, buf);
+  msg.msgFlags = more ? MSG_DONTWAIT | MSG_MORE : MSG_DONTWAIT;
+  return sockSendmsg(sock, msg);
+}
+
 /** @kernel sock_poll net/socket.c */
 function sockPoll(file: File, pt: PollTable | null): number {
   const sock = file.privateData as Socket;
@@ -223,6 +232,7 @@ function sockClose(file: File): void {
 export const socketFileOps: FileOperations = {
   read: sockReadIter,
   write: sockWriteIter,
+  spliceWrite: sockSpliceWrite,
   poll: sockPoll,
   ioctl: sockIoctl,
   release: sockClose,

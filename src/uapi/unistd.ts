@@ -69,6 +69,8 @@ export interface SyscallTable {
   /** Names in a directory of /proc or /sys, or a negative errno. */
   readdir(path: string): readonly string[] | number;
   pipe2(fds: Int32Array, flags: number): number;
+  /** Sends `count` bytes of a file, from offset[0] on (which moves) or, if null, its position. */
+  sendfile(outfd: number, infd: number, offset: Float64Array | null, count: number): number;
   /** Fills `revents` for each (fd, events); returns how many are not zero. Never waits. */
   poll(fds: Int32Array, events: Int16Array, revents: Int16Array): number;
   epollCreate1(flags: number): number;

@@ -224,6 +224,9 @@ export class NativeKernel implements SyscallTable {
   unshare(flags: number): number {
     return this.call('unshare', flags);
   }
+  sendfile(): number {
+    return -1;
+  }
   mount(): number {
     return -1;
   }

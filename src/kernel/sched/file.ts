@@ -28,6 +28,10 @@ export interface FileOperations {
   /** Bytes read into `buf` (0: end of file), or a negative errno. */
   read(file: File, buf: Uint8Array): number;
   write(file: File, buf: Uint8Array): number;
+  /** Writes for sendfile(); `more`: another part follows at once. Absent: as `write`. */
+  readonly spliceWrite?: (file: File, buf: Uint8Array, more: boolean) => number;
+  /** Reads go by `fPos`, which may be set. @kernel FMODE_LSEEK include/linux/fs.h */
+  readonly seekable?: boolean;
   /** POLL* mask now; registers on `pt` when given. Null: always ready, and no epoll may watch it. */
   poll: ((file: File, pt: PollTable | null) => number) | null;
   ioctl(file: File, cmd: number, arg: Uint8Array): number;
