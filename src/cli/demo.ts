@@ -119,7 +119,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       return 0;
     },
     ['download'],
-    { stderr: passTo(process.stderr) },
+    { stderr: passTo(2) },
     { untilNs: GIVE_UP_NS },
   );
   bar.stop();

@@ -1,7 +1,7 @@
 /** What programs print, passed on to our own streams; and colour, where somebody watches. */
-import { readSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import { styleText } from 'node:util';
-import type { Input, Output } from '#user/lib/streams.ts';
+import { concatBytes, encodeText, type Input, type Output } from '#user/lib/streams.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -11,14 +11,30 @@ export function painter(stream: NodeJS.WriteStream): (style: Style, text: string
   return (style, text) => (coloured ? styleText(style, text) : text);
 }
 
-/** Passes bytes to one of our own streams as they are. */
-export function passTo(stream: NodeJS.WriteStream): Output {
+const sleeper = (): Int32Array => new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Writes to a descriptor as programs of the real kernel do: at the reader's pace, and false when
+ * nobody reads any more. Virtual time stands still meanwhile.
+ */
+function writeBlocking(fd: number, bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE') return false;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(sleeper(), 0, 0, 1);
+    }
+  }
+  return true;
+}
+
+/** Our own standard output (1) or standard error (2), for programs. */
+export function passTo(fd: 1 | 2): Output {
   return {
-    write: (bytes) => {
-      // Programs may reuse their buffers, and a stream may take its time.
-      stream.write(bytes.slice());
-      return true;
-    },
+    write: (bytes) => writeBlocking(fd, bytes),
     ready: () => null,
     close: () => {},
   };
@@ -26,27 +42,29 @@ export function passTo(stream: NodeJS.WriteStream): Output {
 
 const NEWLINE = 10;
 
-/** Passes whole lines to a stream, each behind a label that says which machine speaks. */
+/** Passes whole lines on, each behind a label that says which machine speaks. */
 export class LabelledOutput implements Output {
-  private readonly stream: { write(bytes: Uint8Array | string): unknown };
-  private readonly label: string;
+  private readonly fd: 1 | 2;
+  private readonly label: Uint8Array;
   private rest: Uint8Array[];
 
-  constructor(stream: { write(bytes: Uint8Array | string): unknown }, label: string) {
-    this.stream = stream;
-    this.label = label;
+  constructor(fd: 1 | 2, label: string) {
+    this.fd = fd;
+    this.label = encodeText(label);
     this.rest = [];
   }
 
   write(bytes: Uint8Array): boolean {
+    const lines: Uint8Array[] = [];
     let from = 0;
     for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
-      this.rest.push(bytes.slice(from, at + 1));
-      this.flush();
+      lines.push(this.label, ...this.rest, bytes.subarray(from, at + 1));
+      this.rest = [];
       from = at + 1;
     }
+    // Programs may reuse their buffers.
     if (from < bytes.length) this.rest.push(bytes.slice(from));
-    return true;
+    return writeBlocking(this.fd, concatBytes(lines));
   }
 
   ready(): Promise<void> | null {
@@ -55,15 +73,7 @@ export class LabelledOutput implements Output {
 
   /** A last line without an end gets one. */
   close(): void {
-    if (this.rest.length === 0) return;
-    this.rest.push(Uint8Array.of(NEWLINE));
-    this.flush();
-  }
-
-  private flush(): void {
-    this.stream.write(this.label);
-    for (const part of this.rest) this.stream.write(part);
-    this.rest = [];
+    if (this.rest.length > 0) this.write(Uint8Array.of(NEWLINE));
   }
 }
 
@@ -96,7 +106,7 @@ function readBlocking(buffer: Uint8Array): number {
       // A closed standard input has nothing to say; one that does not block is asked again.
       if (code === 'EOF' || code === 'EBADF' || code === 'EISDIR') return 0;
       if (code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+      Atomics.wait(sleeper(), 0, 0, 10);
     }
   }
 }

@@ -27,9 +27,13 @@ export interface RunCommandOptions {
 /** Virtual time after which a world that has not come to rest is stopped, when nobody said how long. */
 const DEFAULT_UNTIL_NS = 3600e9;
 
-/** Ctrl-C and SIGTERM end the world after the present event, and its captures are complete. */
-function stopOnSignals(world: World): () => number | null {
+/**
+ * Ctrl-C and SIGTERM end the world after the present event, and its captures are complete. Without
+ * captures they end the process at once, as signals do.
+ */
+function stopOnSignals(world: World, captures: readonly Capture[]): () => number | null {
   let status: number | null = null;
+  if (captures.length === 0) return () => null;
   const stop = (number: number) => (): void => {
     status = 128 + number;
     world.stop();
@@ -46,8 +50,8 @@ function streamsOf(lab: Lab, json: boolean): (node: string) => Streams {
   const paint = painter(out);
   const paintErr = painter(process.stderr);
   return (node) => ({
-    stdout: new LabelledOutput(out, paint('cyan', `${node.padEnd(width)} | `)),
-    stderr: new LabelledOutput(process.stderr, paintErr('yellow', `${node.padEnd(width)} | `)),
+    stdout: new LabelledOutput(json ? 2 : 1, paint('cyan', `${node.padEnd(width)} | `)),
+    stderr: new LabelledOutput(2, paintErr('yellow', `${node.padEnd(width)} | `)),
   });
 }
 
@@ -70,7 +74,7 @@ export async function runTopology(path: string, options: RunCommandOptions): Pro
   const { world } = lab;
   const untilNs = options.until ?? DEFAULT_UNTIL_NS;
   const captures = startCaptures(lab, options);
-  const stopped = stopOnSignals(world);
+  const stopped = stopOnSignals(world, captures);
   const startMs = performance.now();
   let ended: LabEnd = 'stopped';
   try {
@@ -137,18 +141,16 @@ export async function execInTopology(
   let status: number | null;
   try {
     const lab = new Lab(await readTopology(path), { seed: options.seed, turn });
-    const stopped = stopOnSignals(lab.world);
     lab.machine(node);
     await lab.setUp(() => ({}), { untilNs });
     const streams = {
       stdin: standardInput(),
-      stdout: passTo(process.stdout),
-      stderr: passTo(process.stderr),
+      stdout: passTo(1),
+      stderr: passTo(2),
     };
     status = await lab.command(node, command, streams, { untilNs });
     const { nowNs } = lab.world;
     lab.world.halt();
-    status ??= stopped();
     if (status === null) {
       const why = didNotEnd(lab.world.idle, nowNs);
       throw new UserError(`${node}: '${command.join(' ')}' ${why}`, EXIT_TIMEOUT);

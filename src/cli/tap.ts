@@ -105,8 +105,8 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
   process.once('SIGTERM', stop);
 
   const programs = new RealPrograms(machine, host);
-  const stdout = passTo(process.stdout);
-  const stderr = passTo(process.stderr);
+  const stdout = passTo(1);
+  const stderr = passTo(2);
   const configure = [
     'ip link set lo up',
     `ip addr add ${formatPrefix4(address)} dev ${IFNAME}`,

@@ -76,7 +76,10 @@ function texts(value: unknown, where: string): string[] {
     throw new TopologyError(where, `must be a list, not ${describe(value)}`);
   return value.map((item: unknown, i) => {
     if (typeof item !== 'string' || item.trim() === '') {
-      throw new TopologyError(`${where}[${i}]`, `must be a command, not ${describe(item)}`);
+      // YAML takes `true` and `7` for a truth and a number.
+      const hint =
+        typeof item === 'boolean' || typeof item === 'number' ? '; put it in quotes' : '';
+      throw new TopologyError(`${where}[${i}]`, `must be a command, not ${describe(item)}${hint}`);
     }
     return item;
   });

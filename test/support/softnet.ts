@@ -77,9 +77,12 @@ export class Softnet {
       });
       let stdout = '';
       let stderr = '';
+      let told = false;
       const heard = (): void => {
         const [text, signal] = options.signalAfter ?? ['', 'SIGTERM'];
-        if (text !== '' && (stdout + stderr).includes(text)) child.kill(signal);
+        if (told || text === '' || !(stdout + stderr).includes(text)) return;
+        told = true;
+        child.kill(signal);
       };
       child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
         stdout += chunk;
