@@ -3,6 +3,7 @@ import type { DstEntry } from '#include/net/dst.ts';
 import { FibInfo } from '#include/net/ip_fib.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { ipFibMetricsInit } from '#net/ipv4/metrics.ts';
+import { tcpBbrCongOps } from '#net/ipv4/tcp_bbr.ts';
 import {
   tcpCaDstInit,
   tcpGetAllowedCongestionControl,
@@ -18,7 +19,8 @@ import { cubictcp } from '#net/ipv4/tcp_cubic.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { EEXIST, EINVAL, ENOENT, EPERM } from '#uapi/errno.ts';
 import { RTAX_CC_ALGO, RTAX_LOCK } from '#uapi/rtnetlink.ts';
-import { AF_INET, SOCK_STREAM } from '#uapi/socket.ts';
+import { AF_INET, SOCK_STREAM, SOL_TCP } from '#uapi/socket.ts';
+import { TCP_CONGESTION } from '#uapi/tcp.ts';
 
 let rig: TcpRig;
 
@@ -64,6 +66,17 @@ describe('the registry', () => {
     rig.close(fd);
   });
 
+  it('lets a socket change over, in both directions of the call', () => {
+    const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+    const name = new TextEncoder().encode('bbr');
+    expect(rig.sys.setsockopt(fd, SOL_TCP, TCP_CONGESTION, name)).toBe(0);
+    const out = new Uint8Array(16);
+    expect(rig.sys.getsockopt(fd, SOL_TCP, TCP_CONGESTION, out)).toBe(16);
+    expect(new TextDecoder().decode(out.subarray(0, 4))).toBe('bbr\0');
+    expect(rig.sock(fd).icskCaOps).toBe(tcpBbrCongOps);
+    rig.close(fd);
+  });
+
   it('gives new sockets the default of their namespace', () => {
     const net = rig.machine.initNet;
     expect(tcpSetDefaultCongestionControl(net, 'nosuch')).toBe(-ENOENT);
@@ -88,7 +101,7 @@ describe('a route', () => {
 
   it('names the algorithm of its connections, and may forbid another', () => {
     const net = rig.machine.initNet;
-    for (const ops of [cubictcp, tcpReno]) {
+    for (const ops of [cubictcp, tcpReno, tcpBbrCongOps]) {
       const fi = new FibInfo(net);
       expect(ipFibMetricsInit(fi, metrics(ops.name), null)).toBe(0);
       const dst = { metrics: fi.fibMetrics } as unknown as DstEntry;

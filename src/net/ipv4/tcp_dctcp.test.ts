@@ -53,20 +53,19 @@ describe('the receiver', () => {
       seq += MSS;
     };
     for (let i = 0; i < 40; i++) data(INET_ECN_ECT_0);
-    rig.advance(300);
+    // Long enough for a delayed ACK, too short to count as a pause.
+    rig.advance(60);
     rig.read(fd);
     rig.sent();
-    data(INET_ECN_ECT_0);
     rig.sock(fd).ackQuick = 0;
-    rig.sent();
     data(INET_ECN_ECT_0);
+    expect(rig.sent()).toEqual([]);
     data(INET_ECN_CE);
     const acks = rig.sent().map((s) => [s.flags.includes('E'), s.ack]);
-    expect(acks.at(-1)).toEqual([true, seq]);
-    for (const [ece, ack] of acks.slice(0, -1)) {
-      expect(ece).toBe(false);
-      expect(ack).toBeLessThan(seq);
-    }
+    expect(acks).toEqual([
+      [false, seq - MSS],
+      [true, seq],
+    ]);
     // The mark goes away without a CWR of the sender.
     data(INET_ECN_ECT_0);
     const after = rig.sent();
