@@ -39,7 +39,7 @@ function examples(
   command.addHelpText('after', `\n${paint('bold', 'Examples:')}\n${text.join('\n')}`);
 }
 
-const SEED: [string, string, string] = [
+const SEED: readonly [string, string, string] = [
   '--seed <text>',
   'decides everything that is random: the same seed, the same run, byte for byte',
   '1',

@@ -793,13 +793,3 @@ export function skbSetDeliveryTime(skb: SkBuff, ns: number, tstampType: number):
 export function nfReset(skb: SkBuff): void {
   skb.nfTrace = false;
 }
-
-/** @kernel skb_vlan_tag_present include/linux/if_vlan.h */
-export function skbVlanTagPresent(skb: SkBuff): boolean {
-  return skb.vlanPresent;
-}
-
-/** @kernel __vlan_hwaccel_clear_tag include/linux/if_vlan.h */
-export function __vlanHwaccelClearTag(skb: SkBuff): void {
-  skb.vlanPresent = false;
-}

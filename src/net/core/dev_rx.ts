@@ -7,6 +7,7 @@
  * A receiver is called one step late, so that only the last one gets the packet itself and all
  * before it a counted reference.
  */
+import { __vlanHwaccelClearTag } from '#include/linux/if_vlan.ts';
 import {
   devCoreStatsRxDroppedInc,
   NET_RX_DROP,
@@ -19,7 +20,6 @@ import {
   RX_HANDLER_PASS,
 } from '#include/linux/netdevice.ts';
 import {
-  __vlanHwaccelClearTag,
   type SkBuff,
   type SkBuffHead,
   skbCheckLive,

@@ -2,6 +2,7 @@
  * What a device can do with a packet, and making the packet such that it can: tag, segments, linear
  * data, checksum. Counterpart of netif_skb_features() and validate_xmit_skb() in net/core/dev.c.
  */
+import { __vlanHwaccelClearTag } from '#include/linux/if_vlan.ts';
 import {
   NETIF_F_CSUM_MASK,
   NETIF_F_FRAGLIST,
@@ -15,7 +16,6 @@ import {
 } from '#include/linux/netdev_features.ts';
 import { devCoreStatsTxDroppedInc, type NetDevice } from '#include/linux/netdevice.ts';
 import {
-  __vlanHwaccelClearTag,
   CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
   SKB_GSO_TCPV4,

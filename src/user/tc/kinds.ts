@@ -109,7 +109,7 @@ function fifo(unit: 'p' | 'b'): Kind {
   };
 }
 
-/** @kernel print_size iproute2's lib/utils_math.c */
+/** A size as iproute2 writes it. */
 export function printSize(bytes: number): string {
   if (bytes >= 1024 ** 2 && Math.abs(1024 ** 2 * Math.round(bytes / 1024 ** 2) - bytes) < 1024) {
     return `${Math.round(bytes / 1024 ** 2)}Mb`;
