@@ -30,6 +30,7 @@ import { rtnetlinkLinkInit } from '#net/core/rtnetlink_link.ts';
 import { skbCheckLeaks } from '#net/core/skbuff.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
+import { genlInit } from '#net/netlink/genetlink.ts';
 import { packetInit } from '#net/packet/af_packet.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
 import { pktschedNetlinkInit } from '#net/sched/sch_api_netlink.ts';
@@ -60,6 +61,7 @@ const INITCALLS: readonly Initcall[] = [
   { name: 'sock_init', call: sockInit },
   { name: 'netlink_proto_init', call: netlinkInit },
   { name: 'rtnetlink_init', call: rtnetlinkInit },
+  { name: 'genl_init', call: genlInit },
   { name: 'pktsched_init', call: pktschedInit },
   { name: 'net_dev_init', call: netDevInit },
   { name: 'rtnetlink_link_init', call: rtnetlinkLinkInit },

@@ -2,6 +2,7 @@
  * What net/ keeps once per machine: in Linux these are file-scope variables of net/core/dev.c,
  * net/socket.c, net/ipv4/protocol.c and others.
  */
+
 import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -9,6 +10,7 @@ import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
 import type { DstOps } from '#include/net/dst.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
+import type { GenlFamily } from '#include/net/genetlink.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
@@ -109,6 +111,8 @@ export class NetGlobals {
   /** Handlers by family, then message type minus RTM_BASE. @kernel rtnl_msg_handlers net/core/rtnetlink.c */
   readonly rtnlMsgHandlers: Map<number, Map<number, RtnlLink>> = new Map();
   readonly linkOps: Map<string, RtnlLinkOps> = new Map();
+  /** Families of generic netlink, in the order of their numbers. */
+  readonly genlFamilies: GenlFamily[] = [];
   /** Character devices by their path below /dev: opens one for a task of that namespace. @kernel misc_list drivers/char/misc.c */
   readonly miscDevices: Map<string, (net: Net, flags: number) => File> = new Map();
   readonly neighTables: NeighTable[] = [];

@@ -39,6 +39,8 @@ export class Net {
   readonly procNet: Map<string, ProcNetShow>;
   /** The kernel's rtnetlink socket. */
   rtnl: Sock | null;
+  /** The kernel's socket of generic netlink. */
+  genlSock: Sock | null;
   diagNlsk: Sock | null;
   /** AF_PACKET sockets. */
   readonly packetSklist: Sock[];
@@ -82,6 +84,7 @@ export class Net {
     this.sysctl = sysctl;
     this.procNet = new Map();
     this.rtnl = null;
+    this.genlSock = null;
     this.diagNlsk = null;
     this.packetSklist = [];
     this.sysctlSomaxconn = 4096;

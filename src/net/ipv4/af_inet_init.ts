@@ -56,6 +56,7 @@ import { sysctlIpv4Init } from '#net/ipv4/sysctl_net_ipv4.ts';
 import { tcpInit, tcpPoll, tcpSetRcvlowat } from '#net/ipv4/tcp.ts';
 import { tcpProt, tcpV4EarlyDemux, tcpV4Init, tcpV4Rcv } from '#net/ipv4/tcp_ipv4.ts';
 import { tcpV4Err } from '#net/ipv4/tcp_ipv4_err.ts';
+import { tcpMetricsInit } from '#net/ipv4/tcp_metrics_nl.ts';
 import { udpInit, udpPoll, udpProt } from '#net/ipv4/udp.ts';
 import { udpErr, udpRcv, udpV4EarlyDemux } from '#net/ipv4/udp_recv.ts';
 import { EINVAL, ENOIOCTLCMD } from '#uapi/errno.ts';
@@ -278,6 +279,7 @@ export function inetInit(machine: Machine): number {
     arpInit,
     ipInit,
     igmpInit,
+    tcpMetricsInit,
     tcpV4Init,
     tcpInit,
     udpInit,

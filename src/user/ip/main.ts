@@ -21,6 +21,12 @@ import { changeNeighbour, flushNeighbours, getNeighbour, showNeighbours } from '
 import { doNetns, enterNetns } from '#user/ip/netns.ts';
 import { flushRoutes, getRoute, showRoutes } from '#user/ip/route.ts';
 import { changeRoute, routeUsage } from '#user/ip/route_change.ts';
+import {
+  deleteTcpMetrics,
+  flushTcpMetrics,
+  showTcpMetrics,
+  TCP_METRICS_USAGE,
+} from '#user/ip/tcp_metrics.ts';
 import { reasonOf } from '#user/lib/errors.ts';
 import { readText } from '#user/lib/files.ts';
 import type { Main, Process } from '#user/lib/process.ts';
@@ -31,7 +37,8 @@ const VERSION = 'ip utility, softnet, after iproute2-6.1.0\n';
 const USAGE =
   'Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\n' +
   '       ip [ -force ] -batch filename\n' +
-  'where  OBJECT := { address | help | link | neighbor | neighbour | netns | route }\n' +
+  'where  OBJECT := { address | help | link | neighbor | neighbour | netns | route |\n' +
+  '                   tcp_metrics }\n' +
   '       OPTIONS := { -V[ersion] | -s[tatistics] | -d[etails] | -r[esolve] |\n' +
   '                    -h[uman-readable] | -iec | -j[son] | -p[retty] |\n' +
   '                    -f[amily] { inet | inet6 | mpls | bridge | link } |\n' +
@@ -165,6 +172,15 @@ const NEIGHBOUR_COMMANDS: readonly Named[] = [
   ['help', usage(NEIGHBOUR_USAGE)],
 ];
 
+const TCP_METRICS_COMMANDS: readonly Named[] = [
+  ['show', showTcpMetrics],
+  ['list', showTcpMetrics],
+  ['lst', showTcpMetrics],
+  ['flush', flushTcpMetrics],
+  ['delete', deleteTcpMetrics],
+  ['help', usage(TCP_METRICS_USAGE)],
+];
+
 /** Runs one command of an object; without a word it is `show`. */
 async function dispatch(
   context: Context,
@@ -195,6 +211,8 @@ const OBJECTS: readonly (readonly [name: string, run: ObjectRunner])[] = [
   ['neighbor', (c, w) => dispatch(c, w, 'neigh', NEIGHBOUR_COMMANDS, showNeighbours)],
   ['neighbour', (c, w) => dispatch(c, w, 'neigh', NEIGHBOUR_COMMANDS, showNeighbours)],
   ['link', (c, w) => dispatch(c, w, 'link', LINK_COMMANDS, showLink)],
+  ['tcp_metrics', (c, w) => dispatch(c, w, 'tcp_metrics', TCP_METRICS_COMMANDS, showTcpMetrics)],
+  ['tcpmetrics', (c, w) => dispatch(c, w, 'tcp_metrics', TCP_METRICS_COMMANDS, showTcpMetrics)],
   ['netns', doNetns],
   [
     'help',
