@@ -227,8 +227,15 @@ export class Libc {
 
   /** Length received; 0 at the end of a stream. MSG_WAITALL fills the buffer unless the stream ends. */
   async recv(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
-    const first = await this.promise('recv', (done) => this.onRecv(fd, buf, flags, null, done));
+    this.alive();
     const all = (flags & MSG_WAITALL) !== 0 && (flags & MSG_PEEK) === 0;
+    // What is there needs no waiting, and so no further promise.
+    const now = this.sys.recvfrom(fd, buf, flags, null);
+    if (now !== -EAGAIN && !all) return check(now, 'recv');
+    const first =
+      now !== -EAGAIN
+        ? check(now, 'recv')
+        : await this.promise('recv', (done) => this.onRecv(fd, buf, flags, null, done));
     let length = first;
     while (all && length > 0 && length < buf.length) {
       const rest = buf.subarray(length);
@@ -256,8 +263,16 @@ export class Libc {
     });
   }
 
-  send(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
-    return this.promise('send', (done) => this.onSend(fd, buf, flags, null, done));
+  /** Length sent: all of `buf`, unless the socket may not block or met an error behind a part of it. */
+  async send(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
+    this.alive();
+    const now = this.sys.sendto(fd, buf, flags, null);
+    if (now === buf.length || (now < 0 && now !== -EAGAIN)) return check(now, 'send');
+    const sent = Math.max(0, now);
+    const rest = buf.subarray(sent);
+    const more = await this.result((done) => this.onSend(fd, rest, flags, null, done));
+    // What went out counts; the next call will meet the error again.
+    return sent > 0 ? sent + Math.max(0, more) : check(more, 'send');
   }
 
   async sendto(fd: number, buf: Uint8Array, to: SockAddr4, flags = 0): Promise<number> {
