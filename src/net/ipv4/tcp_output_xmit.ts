@@ -118,8 +118,9 @@ function tcpGrowSkb(sk: Sock, skb: SkBuff, amount: number): void {
 function tcpTsoShouldDefer(sk: Sock, skb: SkBuff, maxSegs: number): number {
   const tp = tcpSk(sk);
   if (tp.icskCaState >= TCP_CA_Recovery) return SEND_NOW;
-  // Only within 1 ms of the last send, so that waiting makes no bursts.
-  if (tp.tcpClockCache - tp.tcpWstampNs - NSEC_PER_MSEC > 0) return SEND_NOW;
+  // Only within 1 ms of the last send, so that waiting makes no bursts. Exactly 1 ms, which real
+  // clocks never show, counts as past.
+  if (tp.tcpClockCache - tp.tcpWstampNs >= NSEC_PER_MSEC) return SEND_NOW;
   const inFlight = tcpPacketsInFlight(tp);
   const cwnd = tcpSndCwnd(tp);
   if (DEBUG) bugOn(tcpSkbPcount(skb) <= 1 || cwnd <= inFlight, 'tcp-tso-defer', 'nothing to defer');
