@@ -8,7 +8,8 @@ import { consumeSkb } from '#net/core/skbuff.ts';
 import { lockSock, releaseSock } from '#net/core/sock.ts';
 import type { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { IP_MINTTL } from '#uapi/in.ts';
-import { SO_RCVBUF, SOL_IP, SOL_SOCKET } from '#uapi/socket.ts';
+import { SO_RCVBUF, SOL_IP, SOL_SOCKET, SOL_TCP } from '#uapi/socket.ts';
+import { TCP_FASTOPEN } from '#uapi/tcp.ts';
 import { type DropRow, onTcp } from './table.ts';
 
 const TS = 'mss 1460,sackOK,TS 100:0,nop,wscale 7';
@@ -184,6 +185,13 @@ const queues: readonly DropRow[] = [
 ];
 
 const life: readonly DropRow[] = [
+  onTcp('TCP_FASTOPEN', 'tcp_rcv_state_process', 'the SYN of a Fast Open again', (rig) => {
+    // Server side, no cookie wanted.
+    rig.machine.initNet.ipv4.sysctlTcpFastopen = 0x202;
+    const lfd = rig.listen();
+    rig.setInt(lfd, SOL_TCP, TCP_FASTOPEN, 5);
+    for (let i = 0; i < 2; i++) rig.inject({ flags: 'S', data: 10, options: 'mss 1460,FO' });
+  }),
   onTcp('TCP_LISTEN_OVERFLOW', 'tcp_v4_rcv', 'nobody accepts', (rig) => {
     rig.listen(2);
     // Two connections wait to be accepted; of the two that follow the queue takes one.
