@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, stderr, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { ABSENT, NO_COUNTERPART, namesOf, RENAMED } from './kernel-names.ts';
 import { type Tag, tagsOf } from './tidy/rules.ts';
 import type { Source } from './tidy/scan.ts';
 import { readText, readTree } from './tidy/tree.ts';
@@ -95,7 +96,38 @@ function kernelMap(entries: readonly Entry[]): string {
       out.push(`| \`${symbol}\` | ${name} | ${linkTo(entry)} | ${rfcs.join(', ')} |`);
     }
   }
+  out.push(...olderNames(rows));
   return `${out.join('\n')}\n`;
+}
+
+/** Chapters for readers who come with a name that is not above. */
+function olderNames(rows: readonly Row[]): string[] {
+  const out = [
+    '',
+    '## Names of older kernels, and of headers',
+    '',
+    'Most texts tell of Linux 3.2 or so. What has another name today, or another shape here:',
+    '',
+    '| there | here | file | why |',
+    '|---|---|---|---|',
+  ];
+  for (const { name, today, why } of RENAMED) {
+    const row = rows.find(({ symbol }) => symbol === today);
+    if (row === undefined) continue;
+    const here = `\`${cell(row.entry.name)}\` (\`${today}\`)`;
+    out.push(`| \`${name}\` | ${here} | ${linkTo(row.entry)} | ${cell(why)} |`);
+  }
+  const list = (items: readonly { readonly names: string; readonly why: string }[]): void => {
+    for (const { names, why } of items) {
+      const text = namesOf(names).map((name) => `\`${name}\``);
+      out.push(`- ${text.join(', ')}: ${why}.`);
+    }
+  };
+  out.push('', '## Without a counterpart', '');
+  list(NO_COUNTERPART);
+  out.push('', '## Not there yet', '');
+  list(ABSENT);
+  return out;
 }
 
 function rfcLink(text: string): string {
@@ -127,12 +159,21 @@ function deviations(entries: readonly Entry[]): string {
   return `${out.join('\n')}\n`;
 }
 
-/** The generated documents of the tree at `root`, by path. */
-export function generatedDocs(root: string): ReadonlyMap<string, string> {
+function entriesUnder(root: string): Entry[] {
   const sources = readTree(root).sources.filter(
     ({ path }) => path.startsWith('src/') && !path.endsWith('.test.ts'),
   );
-  const entries = sources.flatMap(entriesOf);
+  return sources.flatMap(entriesOf);
+}
+
+/** Every symbol of Linux that a `@kernel` tag of the tree at `root` names. */
+export function taggedSymbols(root: string): ReadonlySet<string> {
+  return new Set(rowsOf(entriesUnder(root)).map(({ symbol }) => symbol));
+}
+
+/** The generated documents of the tree at `root`, by path. */
+export function generatedDocs(root: string): ReadonlyMap<string, string> {
+  const entries = entriesUnder(root);
   return new Map([
     ['docs/kernel-map.md', kernelMap(entries)],
     ['docs/deviations.md', deviations(entries)],

@@ -205,9 +205,9 @@ export function exceptionRules(
 
 const KERNEL_PATH =
   /^(?:arch|block|drivers|fs|include|init|kernel|lib|mm|net|security|tools|virt)\/[\w./-]+\.[chS]$/;
-// A line of its own, or the end of a comment of one line: `/** What it does. @kernel symbol path */`.
-const TAG =
-  /^\s*(?:(?:\/\*\*|\*)?\s*|\/\*\*\s.*\s)@(kernel|rfc|deviation)\b[ \t]*(.*?)\s*(?:\*\/)?$/;
+// On a line of their own, or behind the words of one: `/** What it does. @kernel symbol path @rfc 768 */`.
+const TAGS =
+  /(?<=\s)@(kernel|rfc|deviation)\b[ \t]*(.*?)\s*(?=\*\/|$|\s@(?:kernel|rfc|deviation)\b)/g;
 
 export interface Tag {
   readonly kind: 'kernel' | 'rfc' | 'deviation';
@@ -223,18 +223,18 @@ export function tagsOf(source: Source): Tag[] {
     if (!comment.text.startsWith('/**')) continue;
     const lines = comment.text.split('\n');
     for (let i = 0; i < lines.length; i++) {
-      const match = TAG.exec(lines[i] as string);
-      if (match === null) continue;
-      const text = [match[2] as string];
-      while (match[1] === 'deviation' && /^\s*\* +[^@\s/]/.test(lines[i + text.length] ?? '')) {
-        text.push((lines[i + text.length] as string).replace(/^\s*\*\s*|\s*\*\/$/g, ''));
+      for (const match of (lines[i] as string).matchAll(TAGS)) {
+        const text = [match[2] as string];
+        while (match[1] === 'deviation' && /^\s*\* +[^@\s/]/.test(lines[i + text.length] ?? '')) {
+          text.push((lines[i + text.length] as string).replace(/^\s*\*\s*|\s*\*\/$/g, ''));
+        }
+        tags.push({
+          kind: match[1] as Tag['kind'],
+          text: text.join(' '),
+          line: comment.line + i,
+          endLine: comment.endLine,
+        });
       }
-      tags.push({
-        kind: match[1] as Tag['kind'],
-        text: text.join(' '),
-        line: comment.line + i,
-        endLine: comment.endLine,
-      });
     }
   }
   return tags;

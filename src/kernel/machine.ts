@@ -100,6 +100,7 @@ export class Machine {
   /** @kernel init_net net/core/net_namespace.c */
   initNet!: Net;
 
+  /** @kernel softirq_init kernel/softirq.c */
   constructor(options: MachineOptions) {
     const { cpus = 1 } = options;
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) {

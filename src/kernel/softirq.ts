@@ -51,7 +51,7 @@ export function openSoftirq(machine: Machine, nr: number, action: SoftirqAction)
 
 /**
  * Marks a softirq pending on the present CPU; wakes ksoftirqd where nothing else would run it.
- * @kernel raise_softirq_irqoff kernel/softirq.c
+ * @kernel raise_softirq kernel/softirq.c
  */
 export function raiseSoftirq(machine: Machine, nr: number): void {
   raiseSoftirqOn(machine, machine.cpu, nr);

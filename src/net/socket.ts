@@ -95,7 +95,11 @@ export function sockAlloc(machine: Machine, type: number): Socket {
   return sock;
 }
 
-/** @kernel __sock_release net/socket.c */
+/**
+ * Closes a socket and gives back what it holds.
+ * @kernel sock_release net/socket.c
+ * @kernel __sock_release net/socket.c
+ */
 export function sockRelease(sock: Socket): void {
   const { ops } = sock;
   sock.ops = noSocketOps;
@@ -104,7 +108,11 @@ export function sockRelease(sock: Socket): void {
   sock.file = null;
 }
 
-/** @kernel __sock_create net/socket.c */
+/**
+ * A socket of a family, for a task; a negative errno when there is none such.
+ * @kernel sock_create net/socket.c
+ * @kernel __sock_create net/socket.c
+ */
 export function sockCreate(
   net: Net,
   family: number,

@@ -85,7 +85,10 @@ export const ICMP_EXT_ORIG_DGRAM_MIN_LEN = 128; // octets of the original datagr
  * +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
 
-/** struct icmphdr. The second word is a union, whose members all read the same four octets. */
+/**
+ * struct icmphdr. The second word is a union, whose members all read the same four octets.
+ * @kernel icmphdr include/uapi/linux/icmp.h
+ */
 export const icmphdr = {
   LEN: 8,
   type: (v: DataView, o: number): number => v.getUint8(o),

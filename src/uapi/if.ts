@@ -43,7 +43,7 @@ export const IF_LINK_MODE_DEFAULT = 0;
 export const IF_LINK_MODE_DORMANT = 1;
 export const IF_LINK_MODE_TESTING = 2;
 
-/** struct ifreq: the name, then a union that starts at UNION. */
+/** The name, then a union that starts at UNION. @kernel ifreq include/uapi/linux/if.h */
 export const ifreq = {
   LEN: 40,
   NAME: 0,

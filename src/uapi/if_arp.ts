@@ -114,6 +114,7 @@ export const ATF_DONTPUB = 0x40;
 /**
  * struct arphdr: the fixed part. Where the addresses stand follows from hln and pln; the offset helpers
  * count from the start of the header.
+ * @kernel arphdr include/uapi/linux/if_arp.h
  */
 export const arphdr = {
   LEN: 8,

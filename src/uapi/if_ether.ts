@@ -136,6 +136,7 @@ export const ETH_P_MCTP = 0xfa;
 /**
  * struct ethhdr. A MAC address is two numbers, as comparing and copying want it: its first four octets
  * (`Hi`, unsigned 32 bits) and its last two (`Lo`, 16 bits).
+ * @kernel ethhdr include/uapi/linux/if_ether.h
  */
 export const ethhdr = {
   LEN: 14,

@@ -128,6 +128,7 @@ export const IPV4_DEVCONF_ARP_EVICT_NOCARRIER = 33;
 /**
  * struct iphdr (RFC 791#3.1). `ihl` counts 32-bit words; `fragOff` is the whole word with IP_DF, IP_MF
  * and IP_OFFSET; addresses are unsigned numbers.
+ * @kernel iphdr include/uapi/linux/ip.h
  */
 export const iphdr = {
   LEN: 20,

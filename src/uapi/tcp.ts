@@ -260,6 +260,7 @@ const setBit = (v: DataView, o: number, mask: number, x: number): void =>
  * struct tcphdr (RFC 9293#3.1). `seq` and `ackSeq` are SIGNED 32-bit numbers, because all sequence
  * arithmetic is `(a - b) | 0`; printing one wants `>>> 0`. `doff` counts 32-bit words. `flags` is the
  * octet with FIN to CWR (TCPHDR_*), `flags9` has AE as well.
+ * @kernel tcphdr include/uapi/linux/tcp.h
  */
 export const tcphdr = {
   LEN: 20,

@@ -31,7 +31,10 @@ export const UDP_ENCAP_OVPNINUDP = 8;
  * +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
 
-/** struct udphdr. `len` covers header and data; a checksum of 0 says that there is none. */
+/**
+ * struct udphdr. `len` covers header and data; a checksum of 0 says that there is none.
+ * @kernel udphdr include/uapi/linux/udp.h
+ */
 export const udphdr = {
   LEN: 8,
   source: (v: DataView, o: number): number => v.getUint16(o),

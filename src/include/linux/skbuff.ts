@@ -157,6 +157,7 @@ export interface UbufInfo {
  *
  * Invariants: head <= data <= tail <= end; len >= dataLen; skbHeadlen() = len - dataLen =
  * tail - data; `users` counts holders of this struct, `shinfo.dataref` holders of the memory.
+ * @kernel sk_buff include/linux/skbuff.h
  */
 export class SkBuff {
   /** Queue links: a packet is on at most one queue, or in one frag_list (`next` only). */

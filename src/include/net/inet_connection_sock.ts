@@ -224,7 +224,12 @@ export interface RequestSockOps {
   initTsOff(net: Net, skb: SkBuff): number;
 }
 
-/** A connection in the making; tcp_request_sock and inet_request_sock in one. @kernel tcp_request_sock include/linux/tcp.h */
+/**
+ * A connection in the making: request_sock, inet_request_sock and tcp_request_sock in one.
+ * @kernel request_sock include/net/request_sock.h
+ * @kernel inet_request_sock include/net/inet_sock.h
+ * @kernel tcp_request_sock include/linux/tcp.h
+ */
 export class RequestSock extends SockCommon {
   dlNext: RequestSock | null;
   mss: number;

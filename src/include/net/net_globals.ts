@@ -81,8 +81,9 @@ export class NetGlobals {
   readonly inetaddrChain: NotifierChain<object>;
   readonly netlinkChain: NotifierChain<object>;
   readonly neteventChain: NotifierChain<object>;
-  /** Taps on everything, and receivers by protocol. @kernel ptype_base net/core/dev.c */
+  /** Taps on everything. @kernel ptype_all net/core/dev.c */
   ptypeAll: PacketType[] = [];
+  /** Receivers by protocol. @kernel ptype_base net/core/dev.c */
   readonly ptypeBase: Map<number, PacketType[]> = new Map();
   /** @kernel net_families net/socket.c */
   readonly netFamilies: (NetProtoFamily | null)[] = [];

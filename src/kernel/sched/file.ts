@@ -106,7 +106,11 @@ export class FilesStruct {
     this.rlimit = RLIMIT_NOFILE_DEFAULT;
   }
 
-  /** Opens the lowest free descriptor from `start` up for a file, or -EMFILE, -EINVAL. @kernel alloc_fd fs/file.c */
+  /**
+   * Opens the lowest free descriptor from `start` up for a file, or -EMFILE, -EINVAL.
+   * @kernel alloc_fd fs/file.c
+   * @kernel fd_install fs/file.c
+   */
   install(file: File, cloexec: boolean, start = 0): number {
     if (start >= this.rlimit) return -EINVAL;
     let fd = Math.max(start, start <= this.nextFd ? this.nextFd : start);

@@ -92,6 +92,7 @@ const UNREGISTER_TIMEOUT: number = 10 * HZ;
  * A device with its queues, not registered. `name` may be a pattern (`eth%d`); `setup` fills in
  * what its type has in common, e.g. etherSetup.
  * @kernel alloc_netdev_mqs net/core/dev.c
+ * @kernel netif_alloc_netdev_queues net/core/dev.c
  */
 export function allocNetdevMqs(
   net: Net,

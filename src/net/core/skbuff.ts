@@ -471,7 +471,7 @@ export function skSkbReasonDrop(
   __kfreeSkb(skb, reason);
 }
 
-/** Drops a packet, saying why. @kernel kfree_skb_reason include/linux/skbuff.h */
+/** Drops a packet, saying why. @kernel kfree_skb include/linux/skbuff.h */
 export function kfreeSkb(skb: SkBuff | null, reason: number, location: string): void {
   if (skb !== null) skSkbReasonDrop(null, skb, reason, location);
 }

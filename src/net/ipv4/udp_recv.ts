@@ -275,7 +275,11 @@ function udpSkRxDstSet(sk: UdpSock, skb: SkBuff): void {
   sk.rxDst = dst;
 }
 
-/** A datagram to this host; `data` at the UDP header. Takes it. @kernel __udp4_lib_rcv net/ipv4/udp.c */
+/**
+ * A datagram to this host; `data` at the UDP header. Takes it.
+ * @kernel udp_rcv net/ipv4/udp.c
+ * @kernel __udp4_lib_rcv net/ipv4/udp.c
+ */
 export function udpRcv(skb: SkBuff): number {
   const { net } = skb.dev as NetDevice;
   if (!pskbMayPull(skb, udphdr.LEN)) {

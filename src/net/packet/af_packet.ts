@@ -414,6 +414,7 @@ function packetCreate(net: Net, sock: Socket, protocol: number, kern: boolean): 
   return 0;
 }
 
+/** @kernel packet_family_ops net/packet/af_packet.c */
 const packetFamilyOps: NetProtoFamily = { family: AF_PACKET, create: packetCreate };
 
 function deviceGone(po: PacketSock, dev: NetDevice, event: number): void {

@@ -408,6 +408,7 @@ const unixDgramProto: Proto = {
   alloc: (net, family, prot) => new UnixSock(net, family, prot, unixCallbacks),
 };
 
+/** @kernel unix_family_ops net/unix/af_unix.c */
 const unixFamilyOps: NetProtoFamily = { family: AF_UNIX, create: unixCreate };
 
 function hex(value: number, width: number): string {

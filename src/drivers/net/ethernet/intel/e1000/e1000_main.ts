@@ -318,6 +318,7 @@ function e1000SetFeatures(netdev: NetDevice, features: number): number {
   return 0;
 }
 
+/** @kernel e1000_netdev_ops drivers/net/ethernet/intel/e1000/e1000_main.c */
 const e1000NetdevOps: NetDeviceOps = netDeviceOps({
   ndoOpen: e1000Open,
   ndoStop: e1000Close,
