@@ -112,7 +112,10 @@ function olderNames(rows: readonly Row[]): string[] {
     '|---|---|---|---|',
   ];
   for (const { name, today, why } of RENAMED) {
-    const row = rows.find(({ symbol }) => symbol === today);
+    // Where several functions share the work, the one that has the name.
+    const parts = rows.filter(({ symbol }) => symbol === today);
+    const bare = today.replaceAll('_', '').toLowerCase();
+    const row = parts.find(({ entry }) => entry.name.toLowerCase() === bare) ?? parts[0];
     if (row === undefined) continue;
     const here = `\`${cell(row.entry.name)}\` (\`${today}\`)`;
     out.push(`| \`${name}\` | ${here} | ${linkTo(row.entry)} | ${cell(why)} |`);

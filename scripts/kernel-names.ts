@@ -62,7 +62,7 @@ export interface Renamed {
   readonly why: string;
 }
 
-const CALL = 'system calls are the task’s table of functions; this does the work';
+const CALL = "system calls are the task's table of functions; this does the work";
 const HEADER =
   'headers are accessors over an address: `x(view, skb.networkHeader)` in place of a cast';
 
@@ -168,7 +168,7 @@ export const RENAMED: readonly Renamed[] = [
   {
     name: 'inode',
     today: 'sock_alloc',
-    why: 'a socket’s file refers to the socket; there is no inode',
+    why: "a socket's file refers to the socket; there is no inode",
   },
   {
     name: 'trace_netif_receive_skb',
@@ -203,7 +203,7 @@ export const NO_COUNTERPART: readonly { readonly names: string; readonly why: st
   },
   {
     names: 'memcpy kfree new_inode try_module_get likely unlikely',
-    why: 'the language’s business',
+    why: "the language's business",
   },
 ];
 
