@@ -263,7 +263,7 @@ function parseOption(lexer: Lexer, defines: Defines): TcpOption {
       return parseTimestamps(lexer);
     case 'FO':
     case 'FOEXP':
-      return { kind: name, cookie: parseHex(lexer, defines, 16) };
+      return { kind: name, cookie: parseHex(lexer, defines, 38) };
     case 'md5':
       return { kind: 'md5', digest: parseHex(lexer, defines, 16) };
     case 'ECN':

@@ -93,8 +93,10 @@ export class Runner {
   private readonly syscalls: SyscallHost;
   private readonly queue: Queued[];
   private readonly connections: Connection[];
-  /** Listening or connected descriptors, by the script's numbers. */
+  /** The connection under test; null before there is one. */
   private current: Connection | null;
+  /** Index of the first connection that may be tested: those before belong to older sockets. */
+  private firstTested: number;
   /** A socket began to listen: the next SYN is a new connection. */
   private listening: boolean;
   private nextRemotePort: number;
@@ -111,6 +113,7 @@ export class Runner {
     this.queue = [];
     this.connections = [];
     this.current = null;
+    this.firstTested = 0;
     this.listening = false;
     this.nextRemotePort = FIRST_REMOTE_PORT;
     this.nextIpId = 1;
@@ -275,7 +278,6 @@ export class Runner {
     if (known !== undefined) return known;
     if ((tcp.flags & (TCPHDR_SYN | TCPHDR_ACK)) !== TCPHDR_SYN) return null;
     const connection = new Connection(tcp.source, tcp.dest, true);
-    connection.fd = this.fdOfLocalPort(tcp.source);
     this.connections.push(connection);
     return connection;
   }
@@ -431,10 +433,9 @@ export class Runner {
     if (connection === null) return false;
     if (connection === this.current) return true;
     // A SYN of a socket that nobody has heard of yet: from now on it is the one.
-    const newer =
-      this.current === null ||
-      this.connections.indexOf(connection) > this.connections.indexOf(this.current);
-    if (!connection.active || !newer) return false;
+    const index = this.connections.indexOf(connection);
+    const after = this.current === null ? -1 : this.connections.indexOf(this.current);
+    if (!connection.active || index < this.firstTested || index <= after) return false;
     this.current = connection;
     return true;
   }
@@ -544,11 +545,13 @@ export class Runner {
   }
 
   /** What the interpreter has to know of a call. */
-  private noteCall({ name, args }: SyscallEvent): void {
+  private noteCall({ name }: SyscallEvent): void {
     if (name === 'listen') this.listening = true;
-    const [fd] = args;
-    if (name === 'socket' || fd === undefined)
-      this.lastFd = [...this.syscalls.fds.keys()].at(-1) ?? -1;
+    if (name !== 'socket') return;
+    // A new socket is tested from now on; the connections of others are over.
+    this.lastFd = [...this.syscalls.fds.keys()].at(-1) ?? -1;
+    this.current = null;
+    this.firstTested = this.connections.length;
   }
 
   /** Waits for a call that sleeps, if there is one. */
@@ -637,9 +640,17 @@ export class Runner {
     }
   }
 
+  /** The script's descriptor of what is tested; -1: there is none. */
+  private testedFd(): number {
+    const { current } = this;
+    if (current === null) return this.lastFd;
+    if (current.fd < 0 && current.active) current.fd = this.fdOfLocalPort(current.localPort);
+    return current.fd < 0 ? this.lastFd : current.fd;
+  }
+
   /** The fields of the tested socket's struct tcp_info, by their names in C. */
   private tcpInfo({ place }: CodeEvent): ReadonlyMap<string, number> {
-    const fd = this.current !== null && this.current.fd >= 0 ? this.current.fd : this.lastFd;
+    const fd = this.testedFd();
     const live = this.syscalls.fds.get(fd);
     if (live === undefined) {
       throw new ScriptFailure(place.line, 'no descriptor of the tested connection is open');

@@ -36,6 +36,12 @@ import { FOREVER } from '#user/lib/wait.ts';
 /** A system call that this interpreter or the machine does not have. */
 export class UnsupportedCall extends Error {
   override readonly name = 'UnsupportedCall';
+  readonly line: number;
+
+  constructor({ name, place }: SyscallEvent) {
+    super(`${place.file}:${place.line}: the system call ${name}() is not implemented`);
+    this.line = place.line;
+  }
 }
 
 export interface Endpoint {
@@ -113,15 +119,15 @@ export class Call {
       this.done(live);
       return;
     }
-    this.done(wanted, this.open(wanted, live));
+    this.open(wanted, live);
+    this.done(wanted);
   }
 
-  /** Notes a new descriptor; what is wrong with it, or empty. */
-  open(fd: number, live: number): string {
+  /** Notes a new descriptor; a number that the script uses again means the new one from now on. */
+  open(fd: number, live: number): void {
     const { fds } = this.host;
-    if (fds.has(fd)) return `the script has a descriptor ${fd} already`;
+    fds.delete(fd);
     fds.set(fd, live);
-    return '';
   }
 }
 
@@ -472,12 +478,8 @@ const pipe: Syscall = (c) => {
   const wanted = asList(c.arg(0), 'two descriptors').map((item) => evaluate(item, c.host.defines));
   const fds = new Int32Array(2);
   const result = c.libc.sys.pipe2(fds, 0);
-  let problem = '';
-  if (result === 0)
-    wanted.forEach((fd, i) => {
-      if (problem === '') problem = c.open(fd, fds[i] as number);
-    });
-  c.done(result, problem);
+  if (result === 0) for (const [i, fd] of wanted.entries()) c.open(fd, fds[i] as number);
+  c.done(result);
 };
 
 const dup: Syscall = (c) => c.doneFd(c.libc.sys.dup(c.fd(0)));
@@ -527,12 +529,7 @@ const SYSCALLS: Readonly<Record<string, Entry>> = {
 /** Refuses calls that do not exist or have the wrong number of arguments. */
 export function checkSyscall(event: SyscallEvent): Entry {
   const found = Object.hasOwn(SYSCALLS, event.name) ? SYSCALLS[event.name] : undefined;
-  const { line, file } = event.place;
-  if (found === undefined) {
-    throw new UnsupportedCall(
-      `${file}:${line}: the system call ${event.name}() is not implemented`,
-    );
-  }
+  if (found === undefined) throw new UnsupportedCall(event);
   const { length } = event.args;
   if (length >= found.min && length <= found.max) return found;
   const wanted = found.min === found.max ? `${found.min}` : `${found.min} to ${found.max}`;
