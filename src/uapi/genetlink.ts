@@ -1,4 +1,7 @@
-/** Generic netlink: its header, and the controller that knows the families. @kernel include/uapi/linux/genetlink.h */
+/*
+ * Generic netlink: its header, and the controller that knows the families.
+ * Kernel counterpart: include/uapi/linux/genetlink.h.
+ */
 
 export const GENL_HDRLEN = 4;
 export const GENL_ID_CTRL = 0x10;

@@ -1,4 +1,7 @@
-/** Messages of the metrics cache. @kernel include/uapi/linux/tcp_metrics.h */
+/*
+ * Messages of the metrics cache.
+ * Kernel counterpart: include/uapi/linux/tcp_metrics.h.
+ */
 
 export const TCP_METRICS_GENL_NAME = 'tcp_metrics';
 export const TCP_METRICS_GENL_VERSION = 1;

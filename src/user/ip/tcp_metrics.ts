@@ -43,8 +43,6 @@ const NAMES: readonly (readonly [metric: number, name: string])[] = [
   [4, 'reordering'],
 ];
 
-const NOTHING: Uint8Array = new Uint8Array(4);
-
 function genl(type: number, cmd: number, version: number): NlBuilder {
   return new NlBuilder(type, 0).header(GENL_HDRLEN, (v, o) => {
     genlmsghdr.setCmd(v, o, cmd);
@@ -108,10 +106,13 @@ function seconds(ms: number): string {
   return `${Math.floor(ms / 1000)}.${String(ms % 1000).padStart(3, '0')}sec`;
 }
 
+/** An IPv4 address of the entry; a missing one reads as 0.0.0.0. */
+function address(attrs: NlAttrs, type: number): string {
+  return formatAddress(AF_INET, attrs.bytes(type) ?? new Uint8Array(4));
+}
+
 function line(attrs: NlAttrs): string {
-  const words: string[] = [
-    formatAddress(AF_INET, attrs.bytes(TCP_METRICS_ATTR_ADDR_IPV4) ?? NOTHING),
-  ];
+  const words: string[] = [address(attrs, TCP_METRICS_ATTR_ADDR_IPV4)];
   words.push(`age ${seconds(Number(attrs.u64(TCP_METRICS_ATTR_AGE) ?? 0))}`);
   const vals = attrs.nested(TCP_METRICS_ATTR_VALS);
   for (const [metric, name] of NAMES) {
@@ -124,13 +125,11 @@ function line(attrs: NlAttrs): string {
   if (rttvar !== null) words.push(`rttvar ${rttvar >>> 2}us`);
   const mss = attrs.u16(TCP_METRICS_ATTR_FOPEN_MSS);
   if (mss !== null) words.push(`fo_mss ${mss}`);
-  if (attrs.has(TCP_METRICS_ATTR_FOPEN_COOKIE)) {
-    const cookie = attrs.bytes(TCP_METRICS_ATTR_FOPEN_COOKIE) ?? NOTHING;
+  const cookie = attrs.bytes(TCP_METRICS_ATTR_FOPEN_COOKIE);
+  if (cookie !== null) {
     words.push(`fo_cookie ${[...cookie].map((b) => b.toString(16).padStart(2, '0')).join('')}`);
   }
-  words.push(
-    `source ${formatAddress(AF_INET, attrs.bytes(TCP_METRICS_ATTR_SADDR_IPV4) ?? NOTHING)}`,
-  );
+  words.push(`source ${address(attrs, TCP_METRICS_ATTR_SADDR_IPV4)}`);
   return `${words.join(' ')}\n`;
 }
 
