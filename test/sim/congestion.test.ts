@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BBR_PROBE_BW, BBR_STARTUP, bbr } from '#net/ipv4/tcp_bbr_model.ts';
 import { tcpRegisterCongestionControl } from '#net/ipv4/tcp_cong.ts';
-import { aimdOps } from '../../examples/congestion-aimd.ts';
+import { aimdOps } from '../../examples/modules/congestion-aimd.ts';
 import { runBulk } from '../support/bulk.ts';
 
 const MBIT = 1e6;
