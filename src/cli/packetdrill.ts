@@ -18,7 +18,10 @@ export interface PacketdrillOptions {
   readonly seed: string;
 }
 
-/** Scripts of a file or a folder, in order. */
+/** Names of scripts that are for the other IP version end so. */
+const OTHER_VERSION = 'v6.pkt';
+
+/** A script, or those of a folder in order, without the ones for another IP version. */
 function findScripts(path: string): string[] {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
   return readdirSync(path, { withFileTypes: true })
@@ -26,7 +29,8 @@ function findScripts(path: string): string[] {
     .flatMap((entry) => {
       const full = join(path, entry.name);
       if (entry.isDirectory()) return findScripts(full);
-      return entry.name.endsWith('.pkt') ? [full] : [];
+      const wanted = entry.name.endsWith('.pkt') && !entry.name.endsWith(OTHER_VERSION);
+      return wanted ? [full] : [];
     });
 }
 

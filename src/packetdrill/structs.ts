@@ -8,7 +8,6 @@ import { type Defines, evaluate } from '#packetdrill/expr.ts';
 import { sockExtendedErr } from '#uapi/errqueue.ts';
 import { IP_RECVERR, sockaddrIn } from '#uapi/in.ts';
 import { AF_INET, SCM_TIMESTAMPING, SOL_IP, SOL_SOCKET } from '#uapi/socket.ts';
-import { encodeText } from '#user/lib/streams.ts';
 
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -137,14 +136,19 @@ function encodePlainStruct(struct: StructExpr, defines: Defines): Uint8Array {
   return out;
 }
 
+/** A text as octets: `\xff` is one. */
+function textBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (c) => c.charCodeAt(0) & 0xff);
+}
+
 /** The value of setsockopt(): numbers are ints, texts their characters. */
 export function encodeValue(expr: Expr, defines: Defines): Uint8Array {
-  if (expr.kind === 'string') return encodeText(expr.value);
+  if (expr.kind === 'string') return textBytes(expr.value);
   if (expr.kind === 'struct') return encodePlainStruct(expr, defines);
   const items = expr.kind === 'list' ? expr.items : [expr];
   const [first] = items;
   if (items.length === 1 && first !== undefined && first.kind === 'string') {
-    return encodeText(first.value);
+    return textBytes(first.value);
   }
   if (items.length === 1 && first?.kind === 'struct') return encodePlainStruct(first, defines);
   const out = new Uint8Array(items.length * 4);
@@ -183,7 +187,7 @@ export interface IovPiece {
 export function bufferOf(expr: Expr, length: number): Uint8Array | null {
   if (isNull(expr)) return null;
   const buf = new Uint8Array(length);
-  if (expr.kind === 'string') buf.set(encodeText(expr.value).subarray(0, length));
+  if (expr.kind === 'string') buf.set(textBytes(expr.value).subarray(0, length));
   else if (!isEllipsis(expr)) {
     throw new ScriptError(expr.place, `expected a buffer: '...', a text or NULL`);
   }

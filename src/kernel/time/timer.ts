@@ -267,7 +267,9 @@ export function modTimer<T>(timer: TimerList<T>, expires: number): boolean {
   // An empty wheel has no reason to have kept up with the time.
   if (base.count === 0 && base.clk <= machine.tick) base.clk = machine.tick + 1;
   timer.expires = expires | 0;
-  timer.tick = Math.max(machine.tick + ((expires - machine.jiffies) | 0), base.clk);
+  // The present tick has struck: at the earliest a timer goes with the next.
+  const delta = Math.max((expires - machine.jiffies) | 0, 1);
+  timer.tick = Math.max(machine.tick + delta, base.clk);
   if (base.insert(any)) machine.host.timerChanged(machine);
   return pending;
 }

@@ -305,7 +305,7 @@ export function __tcpTransmitSkb(sk: Sock, oskb: SkBuff, cloneIt: boolean, rcvNx
   let err = tp.icskAfOps!.queueXmit(sk, skb);
   if (err > 0) {
     tcpEnterCwr(sk);
-    err = err === NET_XMIT_CN ? 0 : ENOBUFS_NEG;
+    err = err === NET_XMIT_CN ? 0 : err;
   }
   if (err === 0 && cloneIt) {
     tcpUpdateSkbAfterSend(sk, oskb, priorWstamp);
