@@ -162,7 +162,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 }
 
 function summaryTable(result: DemoResult): string {
-  const table = new Table({ style: { head: [], border: [] } });
+  // No lines between the rows.
+  const chars = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+  const table = new Table({ chars, style: { head: [], border: [] } });
   const rows: [string, string][] = [
     ['file', `${result.bytes} bytes, SHA-256 ${result.sha256}`],
     [

@@ -223,8 +223,8 @@ function addPacketdrill(softnet: Command): void {
     .option(...SEED)
     .action(runPacketdrill);
   examples(packetdrill, [
-    ['every script of a folder', 'softnet packetdrill scripts/'],
-    ['one script, event by event', 'softnet packetdrill -v scripts/close.pkt'],
+    ['every script of a folder', 'softnet packetdrill test/packetdrill'],
+    ['one script, event by event', 'softnet packetdrill -v test/packetdrill/cork.pkt'],
   ]);
 }
 
