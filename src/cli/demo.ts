@@ -1,12 +1,13 @@
 /** `softnet demo`: a client downloads a file from a server through a router and lossy cables. */
+import { readFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import { captureCableToFile } from '#cli/capture.ts';
 import { UserError } from '#cli/errors.ts';
 import { Lab } from '#cli/lab.ts';
-import { passTo } from '#cli/output.ts';
+import { painter, passTo } from '#cli/output.ts';
 import { progressBar } from '#cli/progress.ts';
 import { turn } from '#cli/turn.ts';
-import { Story, tellStory } from '#sim/story.ts';
+import { Story, type StoryStyle, tellStory } from '#sim/story.ts';
 import { parseTopology } from '#sim/topology.ts';
 import { formatTimeNs } from '#sim/units.ts';
 import { dropReasonName } from '#uapi/net_dropreason.ts';
@@ -151,7 +152,8 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     live: world.halt(),
   };
   if (options.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
-  else process.stdout.write(`${tellStory(story.stages)}\n\n${summaryTable(summary)}\n`);
+  else
+    process.stdout.write(`${tellStory(story.stages, storyStyle())}\n\n${summaryTable(summary)}\n`);
   if (status !== 0) throw new UserError(`the download ended with status ${status}`);
   if (summary.sha256 !== summary.expectedSha256 || summary.bytes !== options.size) {
     throw new UserError('the file that arrived is not the file that was sent');
@@ -159,6 +161,34 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   if (Object.keys(summary.live).length > 0) {
     throw new UserError(`something was lost at the end: ${JSON.stringify(summary.live)}`);
   }
+}
+
+const STYLES = { title: 'bold', path: 'dim', drop: 'red' } as const;
+
+/** What the kernel map says that Linux calls the functions here; null when the map is not at hand. */
+function kernelNames(): ReadonlyMap<string, string> | null {
+  let map: string;
+  try {
+    map = readFileSync(new URL('../../docs/kernel-map.md', import.meta.url), 'utf8');
+  } catch {
+    return null;
+  }
+  const names = new Map<string, string>();
+  const bare = (name: string): string => name.replaceAll('_', '').toLowerCase();
+  // Rows of the map: | `symbol of Linux` | `name here` | file | RFC |
+  for (const [, symbol = '', name = ''] of map.matchAll(/^\| `(\w+)` \| `(\w+)` \|/gm)) {
+    if (!names.has(name) || bare(symbol) === bare(name)) names.set(name, symbol);
+  }
+  return names;
+}
+
+function storyStyle(): StoryStyle {
+  const paint = painter(process.stdout);
+  const names = kernelNames();
+  return {
+    paint: (part, text) => paint(STYLES[part], text),
+    ...(names === null ? {} : { kernelName: (name: string) => names.get(name) ?? null }),
+  };
 }
 
 function summaryTable(result: DemoResult): string {

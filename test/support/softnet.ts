@@ -7,6 +7,9 @@ import { build } from 'esbuild';
 
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url));
 
+/** Where tsx is, so that it is found from any folder. */
+const TSX = import.meta.resolve('tsx');
+
 export interface Ended {
   /** Exit status; null when a signal ended it. */
   readonly status: number | null;
@@ -23,9 +26,13 @@ export interface RunOptions {
   readonly input?: string;
   /** Commands in front, e.g. setpriv with its options. */
   readonly under?: readonly string[];
+  /** Run from the sources rather than from the bundle: slower, but each function knows its file. */
+  readonly source?: boolean;
   /** Sent once standard output or standard error contains the text. */
   readonly signalAfter?: readonly [text: string, signal: NodeJS.Signals];
 }
+
+const FROM_SOURCE = ['--import', TSX, '--conditions=source', join(ROOT, 'src/cli/main.ts')];
 
 /** A command that goes on longer has hung; it is ended and the test told. */
 const HANG_MS = 120_000;
@@ -66,7 +73,7 @@ export class Softnet {
     const [command = '', ...rest] = [
       ...(options.under ?? []),
       process.execPath,
-      this.main,
+      ...(options.source === true ? FROM_SOURCE : [this.main]),
       ...args,
     ];
     return new Promise((resolve, reject) => {
