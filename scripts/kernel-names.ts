@@ -44,7 +44,7 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
   routes: 'ip_route_input fib_lookup rt_dst_alloc',
   contexts: `
     rtnl_lock rtnl_unlock rcu_read_lock rcu_read_unlock synchronize_rcu call_rcu smp_processor_id might_sleep
-    lockdep_is_held ptype_all`,
+    lockdep_is_held ptype_all ptype_head list_add_tail list_empty test_bit`,
 };
 
 const STRUCTURES: Readonly<Record<string, string>> = {
@@ -86,6 +86,22 @@ export const RENAMED: readonly Renamed[] = [
   { name: 'udp_hdr', today: 'udphdr', why: HEADER },
   { name: 'eth_hdr', today: 'ethhdr', why: HEADER },
   { name: 'skb_shinfo', today: 'skb_shared_info', why: 'a field: `skb.shinfo`' },
+  {
+    name: 'do_splice_direct',
+    today: 'splice_direct_to_actor',
+    why: 'files are copied through a buffer',
+  },
+  {
+    name: 'ndo_get_stats',
+    today: 'net_device_ops',
+    why: '`ndo_get_stats64`: one set of counters',
+  },
+  { name: 'wait_queue_head_t', today: 'wait_queue_head', why: 'the same' },
+  {
+    name: 'pfifo_fast',
+    today: 'pfifo_fast_ops',
+    why: 'the qdisc of devices unless told otherwise',
+  },
   { name: 'skb_get_rxhash', today: 'skb_get_hash', why: 'renamed in 3.14' },
   {
     name: 'skb_copy_to_page',
@@ -180,7 +196,8 @@ export const RENAMED: readonly Renamed[] = [
 /** What C or several CPUs need and one thread does not; where what it protects is checked instead. */
 export const NO_COUNTERPART: readonly { readonly names: string; readonly why: string }[] = [
   {
-    names: 'spin_lock spin_unlock spin_lock_bh preempt_disable net_family_lock dev_base_lock',
+    names:
+      'spinlock_t spin_lock spin_unlock spin_lock_bh preempt_disable net_family_lock dev_base_lock',
     why: 'one thread, so no lock; debug builds check the contexts that the locks stand for (kernel/lockdep.ts)',
   },
   {
@@ -202,7 +219,7 @@ export const NO_COUNTERPART: readonly { readonly names: string; readonly why: st
     why: 'intrusive links of their own type, or arrays where lists are short',
   },
   {
-    names: 'memcpy kfree new_inode try_module_get likely unlikely',
+    names: 'ktime_t sk_buff_data_t memcpy kfree new_inode try_module_get likely unlikely',
     why: "the language's business",
   },
 ];
@@ -215,7 +232,8 @@ export const ABSENT: readonly { readonly names: string; readonly why: string }[]
   },
   { names: 'inet6_dev', why: 'IPv6: only its seats are there' },
   { names: 'netpoll_rx', why: 'netpoll serves consoles over the network; there is none' },
-  { names: 'igb_poll ixgbe_poll', why: 'one driver, e1000, so far' },
+  { names: 'igb_poll virtio_net', why: 'one driver of a network card, e1000, so far' },
+  { names: 'ndo_vlan_rx_add_vid ndo_vlan_rx_kill_vid', why: 'VLAN devices come later' },
   { names: 'xdp_md', why: 'XDP comes with BPF' },
   { names: 'iptable_filter nf_conntrack_core', why: 'the hooks are called; rules come later' },
   { names: 'tbf htb fq_codel', why: 'qdiscs beyond pfifo_fast come later' },
@@ -227,7 +245,7 @@ export const MEMBERS: Readonly<Record<string, { readonly file: string; readonly 
     net_device_ops: {
       file: 'src/include/linux/netdevice.ts',
       names: `ndo_init ndo_uninit ndo_open ndo_stop ndo_start_xmit ndo_select_queue ndo_set_mac_address
-      ndo_validate_addr ndo_change_mtu ndo_tx_timeout ndo_set_rx_mode`,
+      ndo_validate_addr ndo_do_ioctl ndo_change_mtu ndo_tx_timeout ndo_get_stats64 ndo_set_rx_mode`,
     },
     net_device: {
       file: 'src/include/linux/netdevice.ts',
@@ -245,7 +263,7 @@ export const MEMBERS: Readonly<Record<string, { readonly file: string; readonly 
       file: 'src/include/net/sock.ts',
       names: `sk_receive_queue sk_write_queue sk_forward_alloc sk_rcvbuf sk_sndbuf sk_filter sk_wq sk_wmem_alloc
       sk_shutdown sk_protocol sk_type sk_dst_cache sk_prot sk_state_change sk_data_ready sk_write_space
-      sk_error_report`,
+      sk_error_report sk_backlog_head skc_family skc_daddr skc_dport skc_num`,
     },
     socket: { file: 'src/include/linux/net.ts', names: 'state type flags wq file sk ops' },
     softnet_data: {
