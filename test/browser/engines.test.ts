@@ -32,7 +32,7 @@ describe('the same world in every engine', () => {
   });
 
   it.skipIf(newerNode === null)(
-    'gives the same run on a newer Node (skipped: none found)',
+    `gives the same run on a newer Node${newerNode === null ? ' (skipped: none found)' : ''}`,
     { timeout: 120_000 },
     async () => {
       expect(await runInNode(newerNode as string, bundle, SEED)).toEqual(here);
@@ -40,7 +40,7 @@ describe('the same world in every engine', () => {
   );
 
   it.skipIf(chromium === null)(
-    'gives the same run in Chromium (skipped: not installed)',
+    `gives the same run in Chromium${chromium === null ? ' (skipped: not installed)' : ''}`,
     { timeout: 120_000 },
     async () => {
       expect(await runInChromium(chromium as string, bundle, SEED)).toEqual(here);
