@@ -21,16 +21,18 @@ export interface PacketdrillOptions {
 /** Names of scripts that are for the other IP version end so. */
 const OTHER_VERSION = 'v6.pkt';
 
-/** A script, or those of a folder in order, without the ones for another IP version. */
-function findScripts(path: string): string[] {
+/** A script, or those of a folder in order. `leftOut` gets the folder's scripts for another IP version. */
+function findScripts(path: string, leftOut: string[]): string[] {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
   return readdirSync(path, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const full = join(path, entry.name);
-      if (entry.isDirectory()) return findScripts(full);
-      const wanted = entry.name.endsWith('.pkt') && !entry.name.endsWith(OTHER_VERSION);
-      return wanted ? [full] : [];
+      if (entry.isDirectory()) return findScripts(full, leftOut);
+      if (!entry.name.endsWith('.pkt')) return [];
+      if (!entry.name.endsWith(OTHER_VERSION)) return [full];
+      leftOut.push(full);
+      return [];
     });
 }
 
@@ -82,8 +84,12 @@ export async function runPacketdrill(
   options: PacketdrillOptions,
 ): Promise<void> {
   const config = configOf(options);
+  const leftOut: string[] = [];
+  const scripts = paths.flatMap((path) => findScripts(path, leftOut));
+  for (const path of leftOut) process.stderr.write(`softnet: ${path}: left out, it is for IPv6\n`);
+  if (scripts.length === 0) throw new UserError(`${paths.join(', ')}: no packet script to run`);
   const results: ScriptResult[] = [];
-  for (const path of paths.flatMap(findScripts)) {
+  for (const path of scripts) {
     const result = await runFile(path, config, options);
     results.push(result);
     if (options.json === true) continue;

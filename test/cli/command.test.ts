@@ -599,9 +599,25 @@ describe('tap', () => {
 });
 
 it('a packet script that is not there', async () => {
-  mkdirSync(join(folder, 'empty'));
   const ended = await run(['packetdrill', 'no.pkt']);
   expect(ended.status).not.toBe(0);
   expect(ended.stderr).toMatch(/no\.pkt: .*no such file/);
   expectClean(ended);
+});
+
+it('a folder without a packet script is no success', async () => {
+  mkdirSync(join(folder, 'empty'));
+  const ended = await run(['packetdrill', 'empty']);
+  expect(ended.status).not.toBe(0);
+  expect(ended.stderr).toBe('softnet: empty: no packet script to run\n');
+  expectClean(ended);
+});
+
+it('says which scripts of a folder it leaves out', async () => {
+  mkdirSync(join(folder, 'scripts'));
+  file('scripts/one.pkt', '0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n');
+  file('scripts/one-v6.pkt', 'not for this version');
+  const ended = await run(['packetdrill', 'scripts']);
+  expect([ended.status, ended.stdout]).toEqual([0, '1 passed, 0 failed\n']);
+  expect(ended.stderr).toBe('softnet: scripts/one-v6.pkt: left out, it is for IPv6\n');
 });
