@@ -3,6 +3,7 @@
  * the engines together and answers register accesses. SDM 13.3 (register map), 14 (reset).
  */
 import { E1000Chip, type E1000Hooks, reg, setReg } from '#hardware/e1000/e1000_chip.ts';
+import { reportDelayed, writeDelay } from '#hardware/e1000/e1000_chip_delay.ts';
 import {
   maskCauses,
   readCauses,
@@ -19,21 +20,9 @@ import {
   resetPhy,
   updateLink,
 } from '#hardware/e1000/e1000_chip_phy.ts';
-import {
-  receive,
-  replenished,
-  resetRx,
-  rxDelayed,
-  writeRdtr,
-} from '#hardware/e1000/e1000_chip_rx.ts';
+import { receive, replenished, resetRx } from '#hardware/e1000/e1000_chip_rx.ts';
 import { isStatistic, readStatistic } from '#hardware/e1000/e1000_chip_stats.ts';
-import {
-  kickTx,
-  resetTx,
-  transmitted,
-  txDelayed,
-  writeTidv,
-} from '#hardware/e1000/e1000_chip_tx.ts';
+import { kickTx, resetTx, transmitted } from '#hardware/e1000/e1000_chip_tx.ts';
 import {
   E1000_BAR_SIZE,
   E1000_CTRL,
@@ -93,8 +82,7 @@ export interface E1000CardOptions {
 const HOOKS: E1000Hooks = {
   transmitted,
   unthrottled,
-  rxDelayed,
-  txDelayed,
+  reportDelayed,
   negotiated,
   looped: receive,
 };
@@ -168,10 +156,10 @@ function writeRegister(chip: E1000Chip, offset: number, value: number): void {
       chip.txFetch = value & 0xffff;
       return;
     case E1000_TIDV:
-      writeTidv(chip, value);
+      writeDelay(chip, chip.txDelay, value);
       return;
     case E1000_RDTR:
-      writeRdtr(chip, value);
+      writeDelay(chip, chip.rxDelay, value);
       return;
     case E1000_EERD:
       setReg(chip, E1000_EERD, readEeprom(chip, value));

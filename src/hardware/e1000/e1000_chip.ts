@@ -5,7 +5,15 @@
  *   driver --TDT--> [descriptors] --DMA--> frame --line rate--> WireEnd
  *   driver <--RXT0- [descriptors] <--DMA-- rx FIFO <-- filters <-- WirePort
  */
-import { E1000_BAR_SIZE } from '#hardware/e1000/e1000_regs.ts';
+import {
+  E1000_BAR_SIZE,
+  E1000_ICR_RXT0,
+  E1000_ICR_TXDW,
+  E1000_RADV,
+  E1000_RDTR,
+  E1000_TADV,
+  E1000_TIDV,
+} from '#hardware/e1000/e1000_regs.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
 import type { WireEnd, WireFrame } from '#hardware/wire.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -27,10 +35,8 @@ export interface E1000Hooks {
   readonly transmitted: (chip: E1000Chip) => number;
   /** Interrupt throttling allows the next interrupt. */
   readonly unthrottled: (chip: E1000Chip) => number;
-  /** The line has been quiet for RDTR after a frame, or RADV has passed since the first. */
-  readonly rxDelayed: (chip: E1000Chip) => number;
-  /** The same for transmitted descriptors: TIDV, TADV. */
-  readonly txDelayed: (chip: E1000Chip) => number;
+  /** The wait before a report is over: RDTR or RADV, TIDV or TADV. */
+  readonly reportDelayed: (delay: E1000Delay) => number;
   /** Auto-negotiation has finished. */
   readonly negotiated: (chip: E1000Chip) => number;
   /** Not a timer: a frame comes back from the transmitter in loopback. */
@@ -49,6 +55,35 @@ export class TxContext {
   mss = 0;
   /** E1000_TXD_CMD_TCP, E1000_TXD_CMD_IP. */
   cmd = 0;
+}
+
+/** A report that is held back until it has been quiet for a while, but not beyond a limit. */
+export class E1000Delay {
+  readonly chip: E1000Chip;
+  /** Registers of the two times: RDTR and RADV, TIDV and TADV. */
+  readonly quietReg: number;
+  readonly limitReg: number;
+  /** What is reported, as a bit of ICR. */
+  readonly cause: number;
+  quietNs: number;
+  limitNs: number;
+  readonly timer: Hrtimer<E1000Delay>;
+
+  constructor(
+    chip: E1000Chip,
+    hooks: E1000Hooks,
+    quietReg: number,
+    limitReg: number,
+    cause: number,
+  ) {
+    this.chip = chip;
+    this.quietReg = quietReg;
+    this.limitReg = limitReg;
+    this.cause = cause;
+    this.quietNs = 0;
+    this.limitNs = 0;
+    this.timer = new Hrtimer<E1000Delay>(chip.machine, this, hooks.reportDelayed);
+  }
 }
 
 /** Most pieces of one packet, and its length in bytes: the segmentation engine's limits. */
@@ -109,20 +144,15 @@ export class E1000Chip {
   txBusy: boolean;
   /** When its last bit leaves. */
   txDoneNs: number;
-  /** Descriptors of transmitted packets that ask for a report wait for this long: TIDV, TADV. */
-  txDelayNs: number;
-  txDelayLimitNs: number;
   readonly txTimer: Hrtimer<E1000Chip>;
-  readonly txDelayTimer: Hrtimer<E1000Chip>;
+  readonly txDelay: E1000Delay;
 
   // Receive.
   /** Frames that wait for descriptors, and their bytes. */
   rxFifoHead: WireFrame | null;
   rxFifoTail: WireFrame | null;
   rxFifoBytes: number;
-  rxDelayNs: number;
-  rxDelayLimitNs: number;
-  readonly rxDelayTimer: Hrtimer<E1000Chip>;
+  readonly rxDelay: E1000Delay;
 
   readonly linkTimer: Hrtimer<E1000Chip>;
 
@@ -168,16 +198,12 @@ export class E1000Chip {
     this.txFrame = null;
     this.txBusy = false;
     this.txDoneNs = 0;
-    this.txDelayNs = 0;
-    this.txDelayLimitNs = 0;
     this.txTimer = new Hrtimer<E1000Chip>(machine, this, hooks.transmitted);
-    this.txDelayTimer = new Hrtimer<E1000Chip>(machine, this, hooks.txDelayed);
+    this.txDelay = new E1000Delay(this, hooks, E1000_TIDV, E1000_TADV, E1000_ICR_TXDW);
     this.rxFifoHead = null;
     this.rxFifoTail = null;
     this.rxFifoBytes = 0;
-    this.rxDelayNs = 0;
-    this.rxDelayLimitNs = 0;
-    this.rxDelayTimer = new Hrtimer<E1000Chip>(machine, this, hooks.rxDelayed);
+    this.rxDelay = new E1000Delay(this, hooks, E1000_RDTR, E1000_RADV, E1000_ICR_RXT0);
     this.linkTimer = new Hrtimer<E1000Chip>(machine, this, hooks.negotiated);
     this.outOfMemory = 0;
   }

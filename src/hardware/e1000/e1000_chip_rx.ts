@@ -6,6 +6,7 @@
  * the buffer (RNBC counts it); when that is full, it is lost (MPC, and the cause RXO).
  */
 import { type E1000Chip, reg, ringSize, setReg } from '#hardware/e1000/e1000_chip.ts';
+import { delayReport } from '#hardware/e1000/e1000_chip_delay.ts';
 import {
   checkChecksums,
   FOR_BROADCAST,
@@ -32,7 +33,6 @@ import {
   E1000_MPC,
   E1000_MPRC,
   E1000_PBA,
-  E1000_RADV,
   E1000_RCTL,
   E1000_RCTL_BSEX,
   E1000_RCTL_EN,
@@ -47,8 +47,6 @@ import {
   E1000_RDH,
   E1000_RDLEN,
   E1000_RDT,
-  E1000_RDT_FPDB,
-  E1000_RDTR,
   E1000_RNBC,
   E1000_ROC,
   E1000_RSRPD,
@@ -69,13 +67,7 @@ import {
 } from '#hardware/e1000/e1000_regs.ts';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
 import { freeFrame, WIRE_MAX_FRAME, type WireFrame } from '#hardware/wire.ts';
-import {
-  HRTIMER_NORESTART,
-  HRTIMER_RESTART,
-  hrtimerActive,
-  hrtimerCancel,
-  hrtimerStart,
-} from '#kernel/time/hrtimer.ts';
+import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { etherFcs } from '#lib/crc32.ts';
 import { dmaView, mem, memops } from '#mm/memory.ts';
 
@@ -86,8 +78,6 @@ const MAX_FRAME = 1514;
 const MAX_TAGGED_FRAME = 1518;
 const VLAN_TAG = 4;
 const ADDRESSES = 12;
-/** The unit of RDTR and RADV in ns. */
-const DELAY_UNIT_NS = 1024;
 
 /** Bytes of a receive buffer, by RCTL. */
 export function rxBufferSize(chip: E1000Chip): number {
@@ -238,41 +228,8 @@ function report(chip: E1000Chip, len: number, freeBefore: number): void {
   const threshold = ringSize(chip, E1000_RDLEN) >> (step + 1);
   if (freeBefore > threshold && rxFree(chip) <= threshold) causes |= E1000_ICR_RXDMT0;
   if (len + FCS <= (reg(chip, E1000_RSRPD) & 0xfff)) causes |= E1000_ICR_SRPD;
-  if (!delayReport(chip)) causes |= E1000_ICR_RXT0;
+  if (!delayReport(chip, chip.rxDelay)) causes |= E1000_ICR_RXT0;
   if (causes !== 0) setCauses(chip, causes);
-}
-
-/** Starts or prolongs the wait before RXT0 is reported; false when there is to be none. */
-function delayReport(chip: E1000Chip): boolean {
-  const delay = reg(chip, E1000_RDTR) & 0xffff;
-  if (delay === 0) return false;
-  const { nowNs } = chip.machine;
-  chip.rxDelayNs = nowNs + delay * DELAY_UNIT_NS;
-  if (!hrtimerActive(chip.rxDelayTimer)) {
-    const limit = reg(chip, E1000_RADV) & 0xffff;
-    chip.rxDelayLimitNs = limit === 0 ? Number.POSITIVE_INFINITY : nowNs + limit * DELAY_UNIT_NS;
-    hrtimerStart(chip.rxDelayTimer, Math.min(chip.rxDelayNs, chip.rxDelayLimitNs));
-  }
-  return true;
-}
-
-/** The line has been quiet long enough, or it has taken too long. */
-export function rxDelayed(chip: E1000Chip): number {
-  const due = Math.min(chip.rxDelayNs, chip.rxDelayLimitNs);
-  if (due > chip.machine.nowNs) {
-    chip.rxDelayTimer.expiresNs = due;
-    return HRTIMER_RESTART;
-  }
-  setCauses(chip, E1000_ICR_RXT0);
-  return HRTIMER_NORESTART;
-}
-
-/** RDTR is written; its top bit reports at once what waits. */
-export function writeRdtr(chip: E1000Chip, value: number): void {
-  setReg(chip, E1000_RDTR, value & 0xffff);
-  if ((value & E1000_RDT_FPDB) !== 0 && hrtimerCancel(chip.rxDelayTimer)) {
-    setCauses(chip, E1000_ICR_RXT0);
-  }
 }
 
 /** RDT is written: the driver has given descriptors. Frames that wait are stored. */
@@ -289,7 +246,7 @@ export function replenished(chip: E1000Chip): void {
 
 /** Throws away what waits. */
 export function resetRx(chip: E1000Chip): void {
-  hrtimerCancel(chip.rxDelayTimer);
+  hrtimerCancel(chip.rxDelay.timer);
   for (let frame = chip.rxFifoHead; frame !== null; ) {
     const { next } = frame;
     freeFrame(frame);

@@ -14,6 +14,7 @@ import {
   TX_MAX_PACKET,
   TX_MAX_PIECES,
 } from '#hardware/e1000/e1000_chip.ts';
+import { delayReport } from '#hardware/e1000/e1000_chip_delay.ts';
 import { setCauses } from '#hardware/e1000/e1000_chip_irq.ts';
 import { isSegmented, nextFrame } from '#hardware/e1000/e1000_chip_offload.ts';
 import { count, countOctets, countTxSize } from '#hardware/e1000/e1000_chip_stats.ts';
@@ -28,15 +29,12 @@ import {
   E1000_RCTL,
   E1000_RCTL_LBM_MAC,
   E1000_RCTL_LBM_MASK,
-  E1000_TADV,
   E1000_TCTL,
   E1000_TCTL_EN,
   E1000_TDBAL,
   E1000_TDH,
   E1000_TDLEN,
   E1000_TDT,
-  E1000_TIDV,
-  E1000_TIDV_FPD,
   E1000_TOTL,
   E1000_TPT,
   E1000_TSCTC,
@@ -61,19 +59,11 @@ import {
 } from '#hardware/e1000/e1000_regs.ts';
 import { DMA_BIDIRECTIONAL } from '#hardware/pci/iommu.ts';
 import { freeFrame, WIRE_OVERHEAD, type WireFrame } from '#hardware/wire.ts';
-import {
-  HRTIMER_NORESTART,
-  HRTIMER_RESTART,
-  hrtimerActive,
-  hrtimerCancel,
-  hrtimerStart,
-} from '#kernel/time/hrtimer.ts';
+import { HRTIMER_NORESTART, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
 import { dmaView, mem } from '#mm/memory.ts';
 
 /** Bytes of the frame check sequence, which counters include. */
 const FCS = 4;
-/** The unit of TIDV and TADV in ns. */
-const DELAY_UNIT_NS = 1024;
 /** Data length of a descriptor: 16 bits in the legacy format, 20 in the extended ones. */
 const LEGACY_LENGTH = 0xffff;
 const EXTENDED_LENGTH = 0xfffff;
@@ -250,47 +240,14 @@ function completePacket(chip: E1000Chip): void {
   setReg(chip, E1000_TDH, index);
   let causes = 0;
   if (index === reg(chip, E1000_TDT)) causes |= E1000_ICR_TXQE;
-  if (report && !(delayed && delayReport(chip))) causes |= E1000_ICR_TXDW;
+  if (report && !(delayed && delayReport(chip, chip.txDelay))) causes |= E1000_ICR_TXDW;
   if (causes !== 0) setCauses(chip, causes);
-}
-
-/** Starts or prolongs the wait before TXDW is reported; false when there is to be none. */
-function delayReport(chip: E1000Chip): boolean {
-  const delay = reg(chip, E1000_TIDV) & 0xffff;
-  if (delay === 0) return false;
-  const { nowNs } = chip.machine;
-  chip.txDelayNs = nowNs + delay * DELAY_UNIT_NS;
-  if (!hrtimerActive(chip.txDelayTimer)) {
-    const limit = reg(chip, E1000_TADV) & 0xffff;
-    chip.txDelayLimitNs = limit === 0 ? Number.POSITIVE_INFINITY : nowNs + limit * DELAY_UNIT_NS;
-    hrtimerStart(chip.txDelayTimer, Math.min(chip.txDelayNs, chip.txDelayLimitNs));
-  }
-  return true;
-}
-
-/** The wait is over, unless a later packet has prolonged it. */
-export function txDelayed(chip: E1000Chip): number {
-  const due = Math.min(chip.txDelayNs, chip.txDelayLimitNs);
-  if (due > chip.machine.nowNs) {
-    chip.txDelayTimer.expiresNs = due;
-    return HRTIMER_RESTART;
-  }
-  setCauses(chip, E1000_ICR_TXDW);
-  return HRTIMER_NORESTART;
-}
-
-/** TIDV is written; its top bit reports at once what waits. */
-export function writeTidv(chip: E1000Chip, value: number): void {
-  setReg(chip, E1000_TIDV, value & 0xffff);
-  if ((value & E1000_TIDV_FPD) !== 0 && hrtimerCancel(chip.txDelayTimer)) {
-    setCauses(chip, E1000_ICR_TXDW);
-  }
 }
 
 /** Forgets everything that is under way. */
 export function resetTx(chip: E1000Chip): void {
   hrtimerCancel(chip.txTimer);
-  hrtimerCancel(chip.txDelayTimer);
+  hrtimerCancel(chip.txDelay.timer);
   if (chip.txFrame !== null) freeFrame(chip.txFrame);
   chip.txFrame = null;
   chip.txBusy = false;

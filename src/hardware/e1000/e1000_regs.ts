@@ -280,8 +280,8 @@ export const E1000_RXCSUM_PCSS_MASK = 0x000000ff;
 export const E1000_RXCSUM_IPOFL = 0x00000100;
 export const E1000_RXCSUM_TUOFL = 0x00000200;
 export const E1000_RAH_AV = 0x80000000;
-export const E1000_TIDV_FPD = 0x80000000;
-export const E1000_RDT_FPDB = 0x80000000;
+/** Of RDTR (FPDB) and TIDV (FPD): report now what waits. */
+export const E1000_DELAY_FLUSH = 0x80000000;
 
 /** Bytes of a descriptor, and where its parts lie. */
 export const E1000_DESC_SIZE = 16;
