@@ -69,6 +69,16 @@ describe('timer wheel', () => {
     expect(tick).toBe(11);
   });
 
+  it('takes the present jiffy for the next tick, also beside other timers', () => {
+    const m = machine();
+    const fired: number[] = [];
+    modTimer(new TimerList(m, null, () => {}), m.jiffies + 1000);
+    m.enter(10.5e6);
+    modTimer(new TimerList(m, null, () => fired.push(m.tick)), m.jiffies);
+    runTo(m, 20e6);
+    expect(fired).toEqual([11]);
+  });
+
   it('says whether the timer was pending, and only reduces with timer_reduce', () => {
     const m = machine();
     const t = new TimerList(m, null, () => {});

@@ -11,6 +11,7 @@
  * RFC 9293. Nothing but the write queues holds data: each transmission is a clone whose head the
  * lower layers may use, while the fragments are shared.
  */
+import { NET_XMIT_CN } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   __skbHeaderRelease,
@@ -87,9 +88,6 @@ import { tcphdr } from '#uapi/tcp.ts';
 
 const SKB_CLOCK_MONOTONIC = 1;
 const TCPHDR_LEN = 20;
-/** NET_XMIT_CN: the packet went, but the queue is filling. Not an error of ours. */
-const NET_XMIT_CN = 2;
-const ENOBUFS_NEG: number = -ENOBUFS;
 /** truesize that marks a pure ACK. @kernel skb_set_tcp_pure_ack include/net/tcp.h */
 const PURE_ACK_TRUESIZE = 2;
 
@@ -288,7 +286,7 @@ export function __tcpTransmitSkb(sk: Sock, oskb: SkBuff, cloneIt: boolean, rcvNx
   let skb = oskb;
   if (cloneIt) {
     const clone = skbCloned(oskb) ? pskbCopy(oskb) : skbClone(oskb);
-    if (clone === null) return ENOBUFS_NEG;
+    if (clone === null) return -ENOBUFS;
     skb = clone;
     skb.dev = null;
   }
@@ -305,6 +303,7 @@ export function __tcpTransmitSkb(sk: Sock, oskb: SkBuff, cloneIt: boolean, rcvNx
   let err = tp.icskAfOps!.queueXmit(sk, skb);
   if (err > 0) {
     tcpEnterCwr(sk);
+    // A queue that is filling has taken the packet: no error of ours.
     err = err === NET_XMIT_CN ? 0 : err;
   }
   if (err === 0 && cloneIt) {
