@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NET_XMIT_DROP } from '#include/linux/netdevice.ts';
+import type { InetConnectionSockAfOps } from '#include/net/inet_connection_sock.ts';
+import { kfreeSkb } from '#net/core/skbuff.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { ECONNRESET, ETIMEDOUT } from '#uapi/errno.ts';
+import { SKB_DROP_REASON_QDISC_DROP } from '#uapi/net_dropreason.ts';
 import {
   LINUX_MIB_DELAYEDACKS,
   LINUX_MIB_TCPKEEPALIVE,
@@ -152,6 +156,35 @@ describe('a closed window', () => {
     // It opens: the data goes.
     rig.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
     expect(rig.texts()).toEqual(['P. 1:501(500) ack 1 win 63']);
+    rig.inject({ flags: 'R', seq: 1 });
+    rig.close(fd);
+  });
+
+  it('is probed each half second, without backing off, while our own queue drops the probes', () => {
+    const fd = established(50);
+    rig.inject({ flags: '.', seq: 1, ack: 1, win: 0, data: 0 });
+    rig.write(fd, 500);
+    const sk = rig.sock(fd);
+    const ops = sk.icskAfOps as InetConnectionSockAfOps;
+    const drops: number[] = [];
+    const start = rig.nowMs;
+    sk.icskAfOps = {
+      ...ops,
+      queueXmit: (_sk, skb) => {
+        drops.push(Math.round(rig.nowMs - start));
+        kfreeSkb(skb, SKB_DROP_REASON_QDISC_DROP, 'test');
+        return NET_XMIT_DROP;
+      },
+    };
+    for (let i = 0; i < 40; i++) rig.advance(50);
+    const gaps = drops.map((t, i) => t - (drops[i - 1] ?? 0));
+    expect(gaps).toEqual([250, 500, 500, 500]);
+    expect(sk.icskBackoff).toBe(0);
+    // The queue has room again: now it backs off.
+    sk.icskAfOps = ops;
+    rig.advance(500);
+    expect(rig.texts()).toEqual(['. 0:0(0) ack 1 win 63']);
+    expect(sk.icskBackoff).toBe(1);
     rig.inject({ flags: 'R', seq: 1 });
     rig.close(fd);
   });
