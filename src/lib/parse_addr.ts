@@ -100,7 +100,7 @@ function longestGap(groups: readonly number[]): { start: number; length: number 
 
 /**
  * The text of an IPv6 address: lower case, no leading zeros, the longest run of at least two zero groups as
- * `::`, IPv4-mapped ones with a dotted end.
+ * `::`, IPv4-mapped and IPv4-compatible ones with a dotted end, as inet_ntop() writes them.
  * @rfc 5952#4
  */
 export function inNtop6(octets: Uint8Array, off = 0): string {
@@ -113,6 +113,10 @@ export function inNtop6(octets: Uint8Array, off = 0): string {
     return `::ffff:${inNtop4(((groups[6] as number) << 16) | (groups[7] as number))}`;
   }
   const gap = longestGap(groups);
+  // IPv4-compatible: the first six groups are zero, the seventh is not.
+  if (gap.start === 0 && gap.length === 6) {
+    return `::${inNtop4(((groups[6] as number) << 16) | (groups[7] as number))}`;
+  }
   const hex = (list: readonly number[]): string => list.map((g) => g.toString(16)).join(':');
   if (gap.start < 0) return hex(groups);
   return `${hex(groups.slice(0, gap.start))}::${hex(groups.slice(gap.start + gap.length))}`;
