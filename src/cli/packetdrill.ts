@@ -6,6 +6,7 @@ import { turn } from '#cli/turn.ts';
 import { type Config, DEFAULT_CONFIG, withOption } from '#packetdrill/config.ts';
 import { runScript } from '#packetdrill/main.ts';
 import { formatFailure, formatSummary, type ScriptResult, toJson } from '#packetdrill/report.ts';
+import { machineBackend } from '#packetdrill/testbed.ts';
 
 export interface PacketdrillOptions {
   readonly ipVersion: string;
@@ -71,9 +72,11 @@ async function runFile(
     throw new UserError(`${path}: ${(error as Error).message}`);
   }
   return runScript(path, source, config, {
-    readFile: readBeside(dirname(path)),
-    turn,
-    seed: options.seed,
+    makeBackend: machineBackend({
+      seed: options.seed,
+      turn,
+      readFile: readBeside(dirname(path)),
+    }),
     log: options.verbose === true ? (line) => process.stdout.write(`${line}\n`) : null,
     capture: null,
   });

@@ -42,11 +42,11 @@ export async function runParsed(
     for (const event of script.events) if (event.kind === 'syscall') checkSyscall(event);
     runner = new Runner(script, config, host);
     await runner.run();
-    result = { path, ...blank, outcome: 'passed', seconds: runner.testbed.world.nowNs / 1e9 };
+    result = { path, ...blank, outcome: 'passed', seconds: runner.seconds };
   } catch (error) {
     result = resultOf(path, error);
   }
-  const lost = runner?.testbed.halt() ?? {};
+  const lost = runner?.backend.halt() ?? {};
   if (result.outcome !== 'passed' || Object.keys(lost).length === 0) return result;
   const what = Object.entries(lost).map(([name, count]) => `${count} ${name}`);
   return { ...result, outcome: 'error', reason: `the machine has lost ${what.join(', ')}` };

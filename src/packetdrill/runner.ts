@@ -7,7 +7,6 @@
  * longer tested are passed over, and so is what comes after the last packet that the script names.
  */
 
-import { inNtop4 } from '#lib/parse_addr.ts';
 import {
   type CodeEvent,
   type CommandEvent,
@@ -19,8 +18,8 @@ import {
   type SyscallEvent,
   type TcpSpec,
 } from '#packetdrill/ast.ts';
-import { Commands, type ReadFile } from '#packetdrill/commands.ts';
-import { type Config, gatewayOf, withScriptOptions } from '#packetdrill/config.ts';
+import type { Backend, MakeBackend } from '#packetdrill/backend.ts';
+import { type Config, withScriptOptions } from '#packetdrill/config.ts';
 import { Connection, type TimestampRules } from '#packetdrill/connection.ts';
 import { evaluate } from '#packetdrill/expr.ts';
 import { formatPacket } from '#packetdrill/packet_format.ts';
@@ -28,7 +27,6 @@ import { codeLine, PythonError, PythonSyntaxError, runPython } from '#packetdril
 import { CONSTANTS, errnoName, errnoNumber } from '#packetdrill/symbols.ts';
 import { makeCall, type SyscallHost } from '#packetdrill/syscalls.ts';
 import { tcpInfoNames } from '#packetdrill/tcp_info.ts';
-import { START_NS, Testbed } from '#packetdrill/testbed.ts';
 import { buildIcmp, buildTcp, buildUdp, type LivePacket, quotePacket } from '#packetdrill/wire.ts';
 import { ICMP_DEST_UNREACH } from '#uapi/icmp.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
@@ -36,7 +34,6 @@ import { iphdr } from '#uapi/ip.ts';
 import { TCPHDR_ACK, TCPHDR_FIN, TCPHDR_PSH, TCPHDR_SYN, tcphdr } from '#uapi/tcp.ts';
 import { udphdr } from '#uapi/udp.ts';
 import { decodeSockaddr4 } from '#user/lib/sockaddr.ts';
-import { main as sh } from '#user/sh/sh.ts';
 
 /** Something did not happen as the script says. */
 export class ScriptFailure extends Error {
@@ -55,17 +52,13 @@ export class ScriptFailure extends Error {
 }
 
 export interface RunnerHost {
-  readonly readFile: ReadFile;
-  readonly turn: () => Promise<void>;
-  readonly seed: number | string;
+  readonly makeBackend: MakeBackend;
   /** Told of each event and packet as it happens. */
   readonly log: ((line: string) => void) | null;
   /** Sees each packet: ns since the script began, the bytes from the IP header on. */
   readonly capture: ((timeNs: number, bytes: Uint8Array, inbound: boolean) => void) | null;
 }
 
-/** How long an expected packet or the end of a call is waited for. */
-const PATIENCE_NS = 300e9;
 /** Ports of the remote side's connections begin here. */
 const FIRST_REMOTE_PORT = 49152;
 const DEFAULT_TTL = 64;
@@ -84,11 +77,10 @@ interface Pending {
 }
 
 export class Runner {
-  readonly testbed: Testbed;
+  readonly backend: Backend;
   private readonly script: Script;
   private readonly config: Config;
   private readonly host: RunnerHost;
-  private readonly commands: Commands;
   private readonly rules: TimestampRules;
   private readonly syscalls: SyscallHost;
   private readonly queue: Queued[];
@@ -104,12 +96,13 @@ export class Runner {
   private pending: Pending | null;
   private lastFd: number;
   private readonly variables: Map<string, number | string | boolean | null>;
+  /** The backend's time of the script's beginning. */
+  private origin: number;
 
   constructor(script: Script, config: Config, host: RunnerHost) {
     this.script = script;
     this.config = withScriptOptions(config, script.options);
     this.host = host;
-    this.commands = new Commands(host.readFile);
     this.queue = [];
     this.connections = [];
     this.current = null;
@@ -122,22 +115,18 @@ export class Runner {
     this.variables = new Map();
     const { tcpTsTickUs, tcpTsEcrScaled, toleranceNs } = this.config;
     this.rules = { tickUs: tcpTsTickUs, scaled: tcpTsEcrScaled, toleranceNs };
-    this.testbed = new Testbed({
-      seed: host.seed,
-      turn: host.turn,
-      sent: (packet) => this.sent(packet),
-    });
+    this.backend = host.makeBackend({ sent: (packet) => this.sent(packet) });
+    this.origin = this.backend.nowNs;
     this.syscalls = this.makeHost();
   }
 
   private makeHost(): SyscallHost {
-    const { config, testbed } = this;
-    const { machine } = testbed;
+    const { config, backend } = this;
     return {
-      libc: testbed.libc,
+      libc: backend.calls,
       defines: config.defines,
       clock: {
-        fromWall: (sec, nsec) => (sec - machine.bootEpochSec) * 1e9 + nsec - START_NS,
+        fromWall: (sec, nsec) => backend.fromWall(sec, nsec) - this.origin,
         toleranceNs: config.toleranceNs,
       },
       local: { addr: config.localIp, port: config.port },
@@ -151,13 +140,13 @@ export class Runner {
 
   /** Runs the whole script. Throws ScriptError, ScriptFailure, UnsupportedCall. */
   async run(): Promise<void> {
-    await this.configure();
+    await this.backend.setUp(this.config);
     const { init, events, cleanup } = this.script;
     try {
       if (init !== null) await this.shell(init.command, init.place);
       // Commands have taken no time, but for those that slept: the script begins now.
       this.queue.length = 0;
-      this.origin = this.testbed.world.nowNs;
+      this.origin = this.backend.nowNs;
       for (const event of events) await this.runEvent(event);
       this.settlePending();
     } finally {
@@ -165,34 +154,18 @@ export class Runner {
     }
   }
 
-  /** World time of the script's beginning. */
-  private origin: number = START_NS;
+  /** Time since the script began. */
+  get seconds(): number {
+    return this.nowNs / 1e9;
+  }
 
   private get nowNs(): number {
-    return this.testbed.world.nowNs - this.origin;
-  }
-
-  private async configure(): Promise<void> {
-    const { localIp, remoteIp, prefixLength, mtu } = this.config;
-    const gateway = inNtop4(gatewayOf(this.config));
-    const lines = [
-      'ip link set lo up',
-      `ip link set tun0 mtu ${mtu} up`,
-      `ip addr add ${inNtop4(localIp)}/${prefixLength} dev tun0`,
-      `ip route add ${inNtop4(remoteIp)} via ${gateway} dev tun0`,
-    ];
-    const { status, output } = await this.runShell(lines.join(' && '));
-    if (status !== 0) throw new Error(`the machine cannot be set up: ${output.trim()}`);
-  }
-
-  private runShell(command: string): Promise<{ status: number | null; output: string }> {
-    const { env, find } = this.commands;
-    return this.testbed.command(sh, ['sh', '-c', command], env, find);
+    return this.backend.nowNs - this.origin;
   }
 
   private async shell(command: string, place: Place): Promise<void> {
     this.say(() => `\`${command}\``);
-    const { status, output } = await this.runShell(command);
+    const { status, output } = await this.backend.command(command);
     if (output !== '') this.say(() => output.trimEnd());
     if (status === 0) return;
     const said = output.trim() === '' ? '' : `: ${output.trim()}`;
@@ -243,10 +216,7 @@ export class Runner {
   }
 
   private runWorld(timeNs: number, until: () => boolean): void {
-    const { world } = this.testbed;
-    const target = this.origin + timeNs;
-    if (world.nowNs <= target) this.testbed.runUntil(target, until);
-    if (!until() && world.nowNs < target) world.nowNs = target;
+    this.backend.runUntil(this.origin + timeNs, until);
   }
 
   private tolerance(gapNs: number): number {
@@ -284,10 +254,10 @@ export class Runner {
 
   /** The script's descriptor of the socket with a local port; -1: none. */
   private fdOfLocalPort(port: number): number {
-    const { libc } = this.testbed;
+    const { sys } = this.backend.calls;
     const addr = new Uint8Array(128);
     for (const [fd, live] of [...this.syscalls.fds].reverse()) {
-      const length = libc.sys.getsockname(live, addr);
+      const length = sys.getsockname(live, addr);
       if (length > 0 && decodeSockaddr4(addr)?.port === port) return fd;
     }
     return -1;
@@ -316,7 +286,7 @@ export class Runner {
     this.say(() => `< ${formatPacket(packet)}`);
     const frame = this.buildInbound(event);
     this.host.capture?.(this.nowNs, frame.subarray(12), true);
-    const err = this.testbed.inject(frame);
+    const err = this.backend.inject(frame);
     if (err !== 0) {
       throw new ScriptFailure(
         event.place.line,
@@ -347,7 +317,7 @@ export class Runner {
   private udpPorts(): { source: number; destination: number } {
     const [port] = [...this.syscalls.fds.values()].map((live) => {
       const addr = new Uint8Array(128);
-      return this.testbed.libc.sys.getsockname(live, addr) > 0
+      return this.backend.calls.sys.getsockname(live, addr) > 0
         ? (decodeSockaddr4(addr)?.port ?? 0)
         : 0;
     });
@@ -401,7 +371,7 @@ export class Runner {
   private outbound(event: PacketEvent, fromNs: number, toNs: number, base: number): void {
     const { packet: spec } = event;
     const any = event.time.kind === 'any';
-    const limit = (any ? base : toNs) + PATIENCE_NS;
+    const limit = (any ? base : toNs) + this.backend.patienceNs;
     let rest = spec;
     for (;;) {
       const { packet, connection } = this.nextOutbound(event, limit);
@@ -568,7 +538,7 @@ export class Runner {
     const { line } = event.place;
     const began = this.nowNs;
     if (pending.returned === null) {
-      const limit = Math.max(endNs, this.nowNs) + PATIENCE_NS;
+      const limit = Math.max(endNs, this.nowNs) + this.backend.patienceNs;
       this.runWorld(limit, () => pending.returned !== null);
     }
     const { returned } = pending;
@@ -655,7 +625,7 @@ export class Runner {
     if (live === undefined) {
       throw new ScriptFailure(place.line, 'no descriptor of the tested connection is open');
     }
-    const names = tcpInfoNames(this.testbed.libc, live);
+    const names = tcpInfoNames(this.backend.calls, live);
     if (names === null) throw new ScriptFailure(place.line, 'the socket has no TCP_INFO');
     return names;
   }

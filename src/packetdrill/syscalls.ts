@@ -5,6 +5,7 @@
  */
 
 import { type Expr, ScriptError, type SyscallEvent } from '#packetdrill/ast.ts';
+import type { ScriptCalls } from '#packetdrill/backend.ts';
 import { type Defines, evaluate } from '#packetdrill/expr.ts';
 import {
   asList,
@@ -26,12 +27,9 @@ import {
   type ScriptClock,
 } from '#packetdrill/structs.ts';
 import { EBADF, EFAULT } from '#uapi/errno.ts';
-import { POLLIN, POLLOUT } from '#uapi/poll.ts';
-import { AF_INET, MSG_DONTWAIT, MSG_ERRQUEUE, SO_RCVTIMEO, SO_SNDTIMEO } from '#uapi/socket.ts';
+import { AF_INET } from '#uapi/socket.ts';
 import type { EpollEvent, UserMsghdr } from '#uapi/unistd.ts';
-import type { Libc } from '#user/lib/libc.ts';
 import { SOCKADDR_STORAGE_LEN } from '#user/lib/sockaddr.ts';
-import { FOREVER } from '#user/lib/wait.ts';
 
 /** A system call that this interpreter or the machine does not have. */
 export class UnsupportedCall extends Error {
@@ -51,7 +49,7 @@ export interface Endpoint {
 
 /** What the calls need of the run. */
 export interface SyscallHost {
-  readonly libc: Libc;
+  readonly libc: ScriptCalls;
   readonly defines: Defines;
   readonly clock: ScriptClock;
   readonly local: Endpoint;
@@ -78,7 +76,7 @@ export class Call {
     this.finish = finish;
   }
 
-  get libc(): Libc {
+  get libc(): ScriptCalls {
     return this.host.libc;
   }
 
@@ -256,9 +254,7 @@ const sendmsg: Syscall = (c) => {
     controllen: control?.length ?? 0,
     flags: 0,
   };
-  const attempt = (): number => c.libc.sys.sendmsg(c.fd(0), msg, flags);
-  if ((flags & MSG_DONTWAIT) !== 0) c.done(attempt());
-  else c.libc.waits.retry(c.fd(0), POLLOUT, SO_SNDTIMEO, attempt, (result) => c.done(result));
+  c.libc.onSendmsg(c.fd(0), msg, flags, (result) => c.done(result));
 };
 
 const CONTROL_BYTES = 1024;
@@ -278,11 +274,6 @@ const recvmsg: Syscall = (c) => {
     controllen: CONTROL_BYTES,
     flags: 0,
   };
-  const attempt = (): number => {
-    msg.controllen = CONTROL_BYTES;
-    msg.namelen = SOCKADDR_STORAGE_LEN;
-    return c.libc.sys.recvmsg(c.fd(0), msg, flags);
-  };
   const finish = (result: number): void => {
     if (result < 0) {
       c.done(result);
@@ -301,8 +292,7 @@ const recvmsg: Syscall = (c) => {
     }
     c.done(result, problem);
   };
-  if ((flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) !== 0) finish(attempt());
-  else c.libc.waits.retry(c.fd(0), POLLIN, SO_RCVTIMEO, attempt, finish);
+  c.libc.onRecvmsg(c.fd(0), msg, flags, finish);
 };
 
 // Control.
@@ -390,19 +380,10 @@ function pollEntries(c: Call): PollEntry[] {
 
 const poll: Syscall = (c) => {
   const entries = pollEntries(c);
-  const timeoutMs = c.int(2);
-  const { sys, waits } = c.libc;
   const fds = Int32Array.from(entries, ({ fd }) => fd);
   const events = Int16Array.from(entries, (entry) => entry.events);
   const revents = new Int16Array(entries.length);
-  const deadline = sys.monotonic() + timeoutMs * 1e6;
-  const look = (): void => {
-    const count = sys.poll(fds, events, revents);
-    const left = timeoutMs < 0 ? FOREVER : deadline - sys.monotonic();
-    if (count === 0 && (timeoutMs < 0 || left > 0)) {
-      waits.any(entries, left, look);
-      return;
-    }
+  c.libc.onPoll(fds, events, revents, c.int(2), (count) => {
     const wrong = entries.findIndex((entry, i) => {
       return entry.revents !== null && entry.revents !== revents[i];
     });
@@ -414,8 +395,7 @@ const poll: Syscall = (c) => {
         ? ''
         : `expected revents ${hex(entry.revents as number)}, got ${hex(revents[wrong] as number)}`,
     );
-  };
-  look();
+  });
 };
 
 function epollEvent(c: Call, expr: Expr): EpollEvent {
@@ -438,10 +418,7 @@ const epollCtl: Syscall = (c) => {
 const epollWait: Syscall = (c) => {
   const wanted = c.arg(1).kind === 'list' ? asList(c.arg(1), 'events') : [c.arg(1)];
   const max = Math.max(0, Math.min(4096, c.int(2)));
-  const timeoutMs = c.int(3);
-  const { sys, waits } = c.libc;
   const events = Array.from({ length: max }, (): EpollEvent => ({ events: 0, data: 0 }));
-  const deadline = sys.monotonic() + timeoutMs * 1e6;
   const finish = (count: number): void => {
     for (let i = 0; i < count; i++) {
       const expr = wanted[i];
@@ -457,13 +434,7 @@ const epollWait: Syscall = (c) => {
     }
     c.done(count);
   };
-  const look = (): void => {
-    const count = sys.epollWait(c.fd(0), events);
-    const left = timeoutMs < 0 ? FOREVER : deadline - sys.monotonic();
-    if (count !== 0 || (timeoutMs >= 0 && left <= 0)) finish(count);
-    else waits.fd(c.fd(0), POLLIN, left, look);
-  };
-  look();
+  c.libc.onEpollWait(c.fd(0), events, c.int(3), finish);
 };
 
 // Files.

@@ -2,15 +2,15 @@
  * struct tcp_info by the names of C, for the code of scripts: `tcpi_snd_cwnd`.
  */
 
+import type { ScriptCalls } from '#packetdrill/backend.ts';
 import { SOL_TCP } from '#uapi/socket.ts';
 import { TCP_INFO } from '#uapi/tcp.ts';
 import { getTcpInfo, TCP_INFO_FIELDS, TCP_INFO_LEN } from '#uapi/tcp_info.ts';
-import type { Libc } from '#user/lib/libc.ts';
 
 /** The fields of a socket's struct tcp_info; null when it has none. */
-export function tcpInfoNames(libc: Libc, fd: number): ReadonlyMap<string, number> | null {
+export function tcpInfoNames({ sys }: ScriptCalls, fd: number): ReadonlyMap<string, number> | null {
   const buf = new Uint8Array(TCP_INFO_LEN);
-  const length = libc.sys.getsockopt(fd, SOL_TCP, TCP_INFO, buf);
+  const length = sys.getsockopt(fd, SOL_TCP, TCP_INFO, buf);
   if (length < 0) return null;
   const info = getTcpInfo(new DataView(buf.buffer), 0, length);
   const names = new Map<string, number>();

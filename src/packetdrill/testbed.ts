@@ -7,7 +7,18 @@ import { type TunFile, tunDoRead, tunGetUser } from '#drivers/net/tun_io.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { createTask } from '#kernel/sched/task.ts';
-import { decodeFrame, type LivePacket, VNET_HDR_LEN } from '#packetdrill/wire.ts';
+import {
+  type Backend,
+  type BackendOptions,
+  type CommandResult,
+  DEVICE,
+  type MakeBackend,
+  setUpCommands,
+} from '#packetdrill/backend.ts';
+import { Commands, type ReadFile } from '#packetdrill/commands.ts';
+import type { Config } from '#packetdrill/config.ts';
+import { MachineCalls } from '#packetdrill/machine_calls.ts';
+import { decodeFrame, VNET_HDR_LEN } from '#packetdrill/wire.ts';
 import { World } from '#sim/world.ts';
 import {
   IFF_TUN,
@@ -18,18 +29,21 @@ import {
   TUN_F_TSO6,
 } from '#uapi/if_tun.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
-import { Libc } from '#user/lib/libc.ts';
-import { type Main, Process, runProcess } from '#user/lib/process.ts';
+import { Process, runProcess } from '#user/lib/process.ts';
 import { Collector } from '#user/lib/streams.ts';
+import { main as sh } from '#user/sh/sh.ts';
 
 /** The script begins at this time of the world: the machine has been up for a while. */
-export const START_NS = 1e9;
+const START_NS = 1e9;
+
+/** How long an expected packet or the end of a call is waited for. */
+const PATIENCE_NS = 300e9;
 
 /** Virtual time after which a command that has not ended is given up. */
 const COMMAND_LIMIT_NS = 600e9;
 
 const TUN: TunCreateOptions = {
-  name: 'tun0',
+  name: DEVICE,
   flags: IFF_TUN | IFF_VNET_HDR,
   vnetHdrSz: VNET_HDR_LEN,
   offload: TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
@@ -38,26 +52,28 @@ const TUN: TunCreateOptions = {
 /** Largest packet: 64 KB and the header in front. */
 const FRAME_BYTES = 65536 + VNET_HDR_LEN;
 
-export interface CommandResult {
-  /** Null: it did not end. */
-  readonly status: number | null;
-  readonly output: string;
-}
-
-export interface TestbedOptions {
+export interface MachineOptions {
   readonly seed: number | string;
   readonly turn: () => Promise<void>;
-  /** Called with each packet that leaves the machine, when it leaves. */
-  readonly sent: (packet: LivePacket) => void;
+  readonly readFile: ReadFile;
 }
 
-export class Testbed {
+export interface TestbedOptions extends MachineOptions, BackendOptions {}
+
+/** Runs each script against a fresh machine. */
+export function machineBackend(options: MachineOptions): MakeBackend {
+  return ({ sent }) => new Testbed({ ...options, sent });
+}
+
+export class Testbed implements Backend {
   readonly world: World;
   readonly machine: Machine;
+  readonly calls: MachineCalls;
+  readonly patienceNs: number;
   /** The script's own task. */
-  readonly sys: SyscallTable;
-  readonly libc: Libc;
+  private readonly sys: SyscallTable;
   private readonly tun: TunFile;
+  private readonly commands: Commands;
 
   constructor(options: TestbedOptions) {
     this.world = new World({ seed: options.seed, turn: options.turn });
@@ -82,33 +98,44 @@ export class Testbed {
     });
     this.world.onHalt(() => tunDetach(tun));
     this.sys = makeSyscalls(createTask(this.machine, 'packetdrill', this.machine.initNet));
-    this.libc = new Libc(this.sys);
+    this.calls = new MachineCalls(this.sys);
+    this.patienceNs = PATIENCE_NS;
+    this.commands = new Commands(options.readFile);
   }
 
-  /** Gives the machine a packet; 0 or a negative errno. */
+  get nowNs(): number {
+    return this.world.nowNs;
+  }
+
+  fromWall(sec: number, nsec: number): number {
+    return (sec - this.machine.bootEpochSec) * 1e9 + nsec;
+  }
+
+  async setUp(config: Config): Promise<void> {
+    const { status, output } = await this.command(setUpCommands(config).join(' && '));
+    if (status !== 0) throw new Error(`the machine cannot be set up: ${output.trim()}`);
+  }
+
   inject(frame: Uint8Array): number {
     this.machine.enter(this.world.nowNs);
     const result = tunGetUser(this.tun, frame);
     return result < 0 ? result : 0;
   }
 
-  /** Lets time pass until then, or until something makes `until` true. */
   runUntil(timeNs: number, until: () => boolean): void {
+    const { world } = this;
     if (until()) return;
-    this.world.run({ untilNs: timeNs, until });
+    if (world.nowNs <= timeNs) world.run({ untilNs: timeNs, until });
+    if (!until() && world.nowNs < timeNs) world.nowNs = timeNs;
   }
 
-  /** Runs a program of the machine to its end. */
-  async command(
-    main: Main,
-    argv: readonly string[],
-    env: Readonly<Record<string, string>>,
-    programs: (name: string) => Main | null,
-  ): Promise<CommandResult> {
+  async command(text: string): Promise<CommandResult> {
     const said = new Collector();
-    const program = this.world.spawn(this.machine, argv[0] ?? '', (sys, fork) => {
+    const { env, find: programs } = this.commands;
+    const argv = ['sh', '-c', text];
+    const program = this.world.spawn(this.machine, 'sh', (sys, fork) => {
       return runProcess(
-        main,
+        sh,
         new Process({ sys, fork, argv, env, programs, stdout: said, stderr: said }),
       );
     });
@@ -119,7 +146,6 @@ export class Testbed {
     return { status: program.status, output: said.text() };
   }
 
-  /** Halts the machine; what it has lost, empty when all is well. */
   halt(): Record<string, number> {
     this.sys.exit(0);
     return this.world.halt()['dut'] ?? {};

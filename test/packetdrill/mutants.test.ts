@@ -3,13 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '#packetdrill/config.ts';
 import { runMutants } from '#packetdrill/main.ts';
 import type { RunnerHost } from '#packetdrill/runner.ts';
+import { machineBackend } from '#packetdrill/testbed.ts';
 
 const scripts = readdirSync(new URL('.', import.meta.url)).filter((name) => name.endsWith('.pkt'));
 
 const host: RunnerHost = {
-  readFile: () => null,
-  turn: () => new Promise((resolve) => setImmediate(resolve)),
-  seed: 1,
+  makeBackend: machineBackend({
+    seed: 1,
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
+    readFile: () => null,
+  }),
   log: null,
   capture: null,
 };

@@ -5,14 +5,17 @@ import { DEFAULT_CONFIG } from '#packetdrill/config.ts';
 import { runScript } from '#packetdrill/main.ts';
 import { formatFailure } from '#packetdrill/report.ts';
 import type { RunnerHost } from '#packetdrill/runner.ts';
+import { machineBackend } from '#packetdrill/testbed.ts';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const scripts = readdirSync(folder).filter((name) => name.endsWith('.pkt'));
 
 const host: RunnerHost = {
-  readFile: () => null,
-  turn: () => new Promise((resolve) => setImmediate(resolve)),
-  seed: 1,
+  makeBackend: machineBackend({
+    seed: 1,
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
+    readFile: () => null,
+  }),
   log: null,
   capture: null,
 };
