@@ -5,6 +5,7 @@ import { liveReport } from '#kernel/live.ts';
 import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
 import { createTask, type Task } from '#kernel/sched/task.ts';
 import {
+  EACCES,
   EADDRINUSE,
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
@@ -498,6 +499,18 @@ describe('namespaces', () => {
     sys.setns('init_net');
     const other = sys.open('/proc/sys/net/ipv4/ip_forward', 0);
     expect(read(other)).toBe('0\n');
+  });
+});
+
+describe('/sys/module', () => {
+  it('shows and sets the parameters of a module', () => {
+    const path = '/sys/module/tcp_cubic/parameters/hystart_detect';
+    const fd = sys.open(path, 1);
+    expect(read(sys.open(path, 0))).toBe('3\n');
+    expect(sys.write(fd, bytes('2\n'))).toBe(2);
+    expect(read(sys.open(path, 0))).toBe('2\n');
+    expect(sys.open('/sys/module/tcp_cubic/parameters/bic_scale', 1)).toBe(-EACCES);
+    expect(sys.open('/sys/module/none/parameters', 0)).toBe(-ENOENT);
   });
 });
 

@@ -13,6 +13,7 @@ import { Cpu } from '#kernel/cpu.ts';
 import { deliverPendingIrqs, IrqTable } from '#kernel/irq.ts';
 import { LiveCounters } from '#kernel/live.ts';
 import { HZ, INITIAL_JIFFIES } from '#kernel/param.ts';
+import { ModuleParams } from '#kernel/params.ts';
 import { Rcu, rcuCore } from '#kernel/rcu.ts';
 import { Rtnl } from '#kernel/rtnl.ts';
 import { runTasks, TaskTable } from '#kernel/sched/task.ts';
@@ -91,6 +92,8 @@ export class Machine {
   readonly tasks: TaskTable;
   /** Settings of the machine as a whole; those of a namespace are in `Net.sysctl`. */
   readonly sysctl: SysctlTable;
+  /** Parameters of modules: /sys/module. */
+  readonly params: ModuleParams;
   /** Name in uname and the prompt. @kernel init_uts_ns init/version.c */
   hostname: string;
   /** The PCI bus, its devices and their drivers: set by pciInit(). */
@@ -129,6 +132,7 @@ export class Machine {
     this.rtnl = new Rtnl();
     this.tasks = new TaskTable();
     this.sysctl = new SysctlTable();
+    this.params = new ModuleParams();
     this.hostname = options.name;
     openSoftirq(this, TIMER_SOFTIRQ, runTimerSoftirq);
     openSoftirq(this, TASKLET_SOFTIRQ, taskletAction);

@@ -10,6 +10,7 @@ import {
   type RegularNode,
   readOnly,
 } from '#fs/namei.ts';
+import { moduleDirectory } from '#fs/sysfs/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { netifCarrierOk, netifRunning, RtnlLinkStats64 } from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -147,5 +148,8 @@ function classNet(net: Net): DirectoryNode {
 
 /** /sys as a task in `net` sees it. */
 export function sysRoot(net: Net): DirectoryNode {
-  return directory({ class: directory({ net: classNet(net) }) });
+  return directory({
+    class: directory({ net: classNet(net) }),
+    module: moduleDirectory(net.machine),
+  });
 }

@@ -21,6 +21,7 @@ import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.t
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
 import type { File } from '#kernel/sched/file.ts';
@@ -134,6 +135,7 @@ export class NetGlobals {
   readonly tcpCongList: TcpCongestionOps[] = [];
   /** Those that everyone may choose; null: as each algorithm's flags say. */
   tcpCongAllowed: readonly string[] | null = null;
+  readonly tcpCubicParams: TcpCubicParams = new TcpCubicParams();
   tcpHashinfo: InetHashinfo | null = null;
   /** Bound AF_UNIX sockets: paths of the machine, and abstract names of each namespace. */
   readonly unixNames: Map<string, Sock> = new Map();

@@ -49,7 +49,7 @@ import {
   tcpRegisterCongestionControl,
   tcpReno,
 } from '#net/ipv4/tcp_cong.ts';
-import { cubictcp } from '#net/ipv4/tcp_cubic.ts';
+import { cubictcpRegister } from '#net/ipv4/tcp_cubic_params.ts';
 import { dctcpOps } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDataReady } from '#net/ipv4/tcp_input_data.ts';
 import { tcpTsqWorkInit } from '#net/ipv4/tcp_output_tsq.ts';
@@ -131,7 +131,7 @@ export function tcpInit(machine: Machine): number {
   // The default comes first in the list of what is available.
   return (
     tcpRegisterCongestionControl(machine, tcpReno) ||
-    tcpRegisterCongestionControl(machine, cubictcp) ||
+    cubictcpRegister(machine) ||
     tcpRegisterCongestionControl(machine, tcpBbrCongOps) ||
     tcpRegisterCongestionControl(machine, dctcpOps)
   );

@@ -3,10 +3,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { TCP_INFINITE_SSTHRESH, tcpSk } from '#include/net/tcp.ts';
+import type { KernelParam } from '#kernel/params.ts';
 import { skAlloc, sockInitData, sockPut } from '#net/core/sock.ts';
 import { tcpReno } from '#net/ipv4/tcp_cong.ts';
 import { cubicRoot, cubictcp } from '#net/ipv4/tcp_cubic.ts';
+import { cubictcpRegister } from '#net/ipv4/tcp_cubic_params.ts';
 import { tcpProt } from '#net/ipv4/tcp_ipv4.ts';
+import { EINVAL } from '#uapi/errno.ts';
 import { AF_INET } from '#uapi/socket.ts';
 
 const MS = 1e6;
@@ -154,6 +157,59 @@ describe('hystart', () => {
       cubictcp.pktsAcked?.(sk, 1, 50_000, 100);
     }
     expect(sk.sndSsthresh).toBe(100);
+  });
+});
+
+describe('module parameters', () => {
+  /** What a longer round trip, and a train of ACKs, do to a window of 100. */
+  function slower(): number {
+    sk.sndUna = 0;
+    sk.sndNxt = 0;
+    cubictcp.init?.(sk);
+    sk.sndCwnd = 100;
+    sk.sndNxt = 1;
+    for (let i = 0; i < 10; i++) cubictcp.pktsAcked?.(sk, 1, 50_000, 100);
+    sk.sndUna = 2;
+    sk.sndNxt = 1000;
+    for (let i = 0; i < 10; i++) cubictcp.pktsAcked?.(sk, 1, 60_000, 100);
+    return sk.sndSsthresh;
+  }
+
+  function param(name: string): KernelParam {
+    return m.machine.params.of('tcp_cubic')?.get(name) as KernelParam;
+  }
+
+  beforeEach(() => {
+    sk.sndCwnd = 10;
+    m.machine.params.register('tcp_cubic', []);
+    m.machine.netGlobals.tcpCongList.length = 0;
+    expect(cubictcpRegister(m.machine)).toBe(0);
+  });
+
+  it('choose how HyStart looks: trains only', () => {
+    expect(param('hystart_detect').read()).toBe('3');
+    expect(param('hystart_detect').write?.('1')).toBe(0);
+    expect(slower()).toBe(TCP_INFINITE_SSTHRESH);
+    expect(param('hystart_detect').write?.('2')).toBe(0);
+    expect(slower()).toBe(100);
+  });
+
+  it('turn HyStart off, and then a first threshold counts', () => {
+    expect(param('hystart').write?.('0')).toBe(0);
+    expect(slower()).toBe(TCP_INFINITE_SSTHRESH);
+    expect(param('initial_ssthresh').write?.('33')).toBe(0);
+    cubictcp.init?.(sk);
+    expect(sk.sndSsthresh).toBe(33);
+  });
+
+  it('set what is left after a loss, and refuse nonsense', () => {
+    cubictcp.init?.(sk);
+    sk.sndCwnd = 100;
+    expect(param('beta').write?.('512')).toBe(0);
+    expect(cubictcp.ssthresh(sk)).toBe(50);
+    expect(param('beta').write?.('1024')).toBe(-EINVAL);
+    expect(param('beta').write?.('half')).toBe(-EINVAL);
+    expect(param('bic_scale').write).toBeNull();
   });
 });
 

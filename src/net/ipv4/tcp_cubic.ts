@@ -14,6 +14,7 @@ import {
   TCP_CONG_NON_RESTRICTED,
   type TcpCongestionOps,
 } from '#include/net/tcp.ts';
+import { HYSTART_ACK_TRAIN, HYSTART_DELAY } from '#include/net/tcp_cubic.ts';
 import {
   SK_PACING_NONE,
   tcpInSlowStart,
@@ -32,21 +33,13 @@ import {
 import { TCP_CA_Loss } from '#uapi/tcp.ts';
 
 const BETA_SCALE = 1024;
-const BETA = 717;
 /** log2 of the clock of the cubic function in Hz. */
 const BICTCP_HZ = 10;
 const BIC_SCALE = 41;
 const CUBE_RTT_SCALE: number = BIC_SCALE * 10;
 /** 2^40 / CUBE_RTT_SCALE: turns a distance in segments into K^3. */
 const CUBE_FACTOR: number = Math.floor(2 ** (10 + 3 * BICTCP_HZ) / CUBE_RTT_SCALE);
-/** Segments acknowledged for each of Reno's window, times 8 / cwnd. */
-const RENO_SCALE: number = Math.floor(
-  Math.floor((8 * (BETA_SCALE + BETA)) / 3) / (BETA_SCALE - BETA),
-);
-
 const HYSTART_MIN_SAMPLES = 8;
-const HYSTART_LOW_WINDOW = 16;
-const HYSTART_ACK_DELTA_US = 2000;
 const HYSTART_DELAY_MIN_US = 4000;
 const HYSTART_DELAY_MAX_US = 16000;
 const NO_RTT = 0xffffffff;
@@ -114,8 +107,10 @@ function bictcpHystartReset(sk: TcpSock): void {
 
 /** @kernel cubictcp_init net/ipv4/tcp_cubic.c */
 function cubictcpInit(sk: TcpSock): void {
+  const { hystart, initialSsthresh } = sk.net.machine.netGlobals.tcpCubicParams;
   sk.icskCaPriv = new Bictcp();
-  bictcpHystartReset(sk);
+  if (hystart !== 0) bictcpHystartReset(sk);
+  else if (initialSsthresh !== 0) sk.sndSsthresh = initialSsthresh;
 }
 
 /** After an idle time the curve goes on where it stood. @kernel cubictcp_cwnd_event net/ipv4/tcp_cubic.c @rfc 9438#5.8 */
@@ -168,8 +163,10 @@ function cubicDelta(offs: number): number {
 }
 
 /** The window never grows slower than Reno's would. @rfc 9438#4.3 */
-function tcpFriendliness(ca: Bictcp, cwnd: number): void {
-  const delta = (cwnd * RENO_SCALE) >>> 3;
+function tcpFriendliness(ca: Bictcp, cwnd: number, beta: number): void {
+  // Segments acknowledged for each of Reno's window, times 8 / cwnd.
+  const scale = Math.floor(Math.floor((8 * (BETA_SCALE + beta)) / 3) / (BETA_SCALE - beta));
+  const delta = (cwnd * scale) >>> 3;
   if (delta > 0 && ca.ackCnt > delta) {
     // As many whole steps as leave the count within one.
     const steps = Math.ceil(ca.ackCnt / delta) - 1;
@@ -218,7 +215,8 @@ function bictcpUpdate(sk: TcpSock, ca: Bictcp, cwnd: number, acked: number): voi
     // Nothing is known of the path's capacity yet: at least 5 % a round trip.
     if (ca.lastMaxCwnd === 0 && ca.cnt > 20) ca.cnt = 20;
   }
-  tcpFriendliness(ca, cwnd);
+  const params = sk.net.machine.netGlobals.tcpCubicParams;
+  if (params.tcpFriendliness !== 0) tcpFriendliness(ca, cwnd, params.beta);
   // No more than half as much again in a round trip.
   ca.cnt = Math.max(ca.cnt, 2);
 }
@@ -238,12 +236,15 @@ function cubictcpCongAvoid(sk: TcpSock, _ack: number, acked: number): void {
 
 /** After a loss: 717/1024 of the window, and fast convergence for newcomers' sake. @kernel cubictcp_recalc_ssthresh net/ipv4/tcp_cubic.c @rfc 9438#4.6 */
 function cubictcpRecalcSsthresh(sk: TcpSock): number {
+  const { beta, fastConvergence } = sk.net.machine.netGlobals.tcpCubicParams;
   const ca = bictcp(sk);
   const cwnd = tcpSndCwnd(sk);
   ca.epochStart = 0;
   ca.lastMaxCwnd =
-    cwnd < ca.lastMaxCwnd ? Math.floor((cwnd * (BETA_SCALE + BETA)) / (2 * BETA_SCALE)) : cwnd;
-  return Math.max(Math.floor((cwnd * BETA) / BETA_SCALE), 2);
+    cwnd < ca.lastMaxCwnd && fastConvergence !== 0
+      ? Math.floor((cwnd * (BETA_SCALE + beta)) / (2 * BETA_SCALE))
+      : cwnd;
+  return Math.max(Math.floor((cwnd * beta) / BETA_SCALE), 2);
 }
 
 /** @kernel cubictcp_state net/ipv4/tcp_cubic.c */
@@ -271,9 +272,9 @@ function hystartFound(sk: TcpSock, detectMib: number, cwndMib: number): void {
 }
 
 /** ACKs that follow each other closely for longer than half an RTT: the pipe is full. */
-function hystartAckTrain(sk: TcpSock, ca: Bictcp): void {
+function hystartAckTrain(sk: TcpSock, ca: Bictcp, deltaUs: number): void {
   const now = sk.tcpMstamp;
-  if (now - ca.lastAck > HYSTART_ACK_DELTA_US) return;
+  if (now - ca.lastAck > deltaUs) return;
   ca.lastAck = now;
   let threshold = ca.delayMinUs + hystartAckDelay(sk);
   // Pacing itself spreads the ACKs over half an RTT.
@@ -301,9 +302,12 @@ function hystartDelay(sk: TcpSock, ca: Bictcp, delayUs: number): void {
 function hystartUpdate(sk: TcpSock, delayUs: number): void {
   const ca = bictcp(sk);
   if (after(sk.sndUna, ca.endSeq)) bictcpHystartReset(sk);
-  if (tcpSndCwnd(sk) < HYSTART_LOW_WINDOW) return;
-  hystartAckTrain(sk, ca);
-  hystartDelay(sk, ca, delayUs);
+  const params = sk.net.machine.netGlobals.tcpCubicParams;
+  if (tcpSndCwnd(sk) < params.hystartLowWindow) return;
+  if ((params.hystartDetect & HYSTART_ACK_TRAIN) !== 0) {
+    hystartAckTrain(sk, ca, params.hystartAckDeltaUs);
+  }
+  if ((params.hystartDetect & HYSTART_DELAY) !== 0) hystartDelay(sk, ca, delayUs);
 }
 
 /** @kernel cubictcp_acked net/ipv4/tcp_cubic.c */
@@ -314,7 +318,8 @@ function cubictcpAcked(sk: TcpSock, _pktsAcked: number, rttUs: number, _inFlight
   if (ca.epochStart !== 0 && ((sk.net.machine.jiffies - ca.epochStart) | 0) < HZ) return;
   const delayUs = rttUs === 0 ? 1 : rttUs;
   if (ca.delayMinUs === 0 || ca.delayMinUs > delayUs) ca.delayMinUs = delayUs;
-  if (!ca.found && tcpInSlowStart(sk)) hystartUpdate(sk, delayUs);
+  const { hystart } = sk.net.machine.netGlobals.tcpCubicParams;
+  if (hystart !== 0 && !ca.found && tcpInSlowStart(sk)) hystartUpdate(sk, delayUs);
 }
 
 /** @kernel cubictcp net/ipv4/tcp_cubic.c */

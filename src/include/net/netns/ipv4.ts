@@ -132,6 +132,8 @@ export class NetnsIpv4 {
 
   sysctlTcpEcn = 2;
   sysctlTcpEcnFallback = 1;
+  /** When AccECN's option is sent: 0 never, 1 as few as may be, 2 on every ACK. */
+  sysctlTcpEcnOption = 2;
   sysctlTcpKeepaliveTime: number = 7200 * 1000;
   sysctlTcpKeepaliveIntvl: number = 75 * 1000;
   sysctlTcpKeepaliveProbes = 9;
