@@ -61,7 +61,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   'net/8021q': { values: family },
 
   // Registers, memory and interrupts, and nothing of packets' meaning.
-  hardware: { values: [...machine, 'trace'] },
+  hardware: { values: [...machine, 'trace', 'include/trace'] },
   drivers: { values: [...core, 'net/ethernet', 'hardware'], types: ['net', 'fs'] },
   fs: { values: socket },
   init: { values: KERNEL_FOLDERS },

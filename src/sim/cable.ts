@@ -13,6 +13,7 @@ import {
   type WireFrame,
   type WirePort,
 } from '#hardware/wire.ts';
+import { WIRE_LOST, WIRE_OVERFLOW, WIRE_UNPLUGGED } from '#include/trace/events/packet.ts';
 import type { Prandom } from '#lib/prandom.ts';
 import { mem } from '#mm/memory.ts';
 import { markCe } from '#sim/ecn.ts';
@@ -99,7 +100,7 @@ class Line implements WireEnd {
     if (this.tap !== null) this.tap(frame);
     if (!this.cable.connected || this.peer === null) {
       counters.unplugged++;
-      freeFrame(frame);
+      this.gone(frame, WIRE_UNPLUGGED);
       return;
     }
     // Each chance is drawn for each frame, so that changing one impairment leaves the others' draws.
@@ -110,7 +111,7 @@ class Line implements WireEnd {
     const jitterNs = Math.floor(random.float() * i.jitterNs);
     if (lost) {
       counters.lost++;
-      freeFrame(frame);
+      this.gone(frame, WIRE_LOST);
       return;
     }
     if (damaged) this.damage(frame);
@@ -128,7 +129,20 @@ class Line implements WireEnd {
     frame.next = this.underWay;
     if (this.underWay !== null) this.underWay.prev = frame;
     this.underWay = frame;
+    const { cableSend } = this.world.trace;
+    if (cableSend.probe !== null) {
+      cableSend.probe(frame, this.cable.name, (1 - this.far) as 0 | 1, arrivalNs);
+    }
     this.world.at(arrivalNs, EVENT_FRAME, deliver, this, frame);
+  }
+
+  /** The frame will not arrive; `why` is a WIRE_*. */
+  private gone(frame: WireFrame, why: number): void {
+    const { cableDrop } = this.world.trace;
+    if (cableDrop.probe !== null) {
+      cableDrop.probe(frame, this.cable.name, (1 - this.far) as 0 | 1, why);
+    }
+    freeFrame(frame);
   }
 
   /** Everything under way is lost. */
@@ -136,7 +150,7 @@ class Line implements WireEnd {
     for (let frame = this.underWay; frame !== null; ) {
       const { next } = frame;
       this.counters.unplugged++;
-      freeFrame(frame);
+      this.gone(frame, WIRE_UNPLUGGED);
       frame = next;
     }
     this.underWay = null;
@@ -153,7 +167,7 @@ class Line implements WireEnd {
       this.queuedBytes + frame.len > i.queueBytes
     ) {
       this.counters.overflowed++;
-      freeFrame(frame);
+      this.gone(frame, WIRE_OVERFLOW);
       return false;
     }
     this.queuedBytes += frame.len;
@@ -201,10 +215,13 @@ class Line implements WireEnd {
     frame.next = null;
     if (this.peer === null) {
       this.counters.unplugged++;
-      freeFrame(frame);
+      this.gone(frame, WIRE_UNPLUGGED);
       return;
     }
     this.counters.delivered++;
+    const { cableArrive } = this.world.trace;
+    if (cableArrive.probe !== null)
+      cableArrive.probe(frame, this.cable.name, (1 - this.far) as 0 | 1);
     this.peer.receive(frame);
   }
 }

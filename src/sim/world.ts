@@ -9,6 +9,7 @@
  * promise, so the world lets the host's event loop turn once before it goes on: by then every
  * program sleeps in a system call again. A world without programs runs without awaiting anything.
  */
+import { CableEvents } from '#include/trace/events/packet.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -145,6 +146,10 @@ export class World {
   readonly machines: Machine[];
   readonly programs: Program[];
   readonly fingerprint: Fingerprint;
+  /** Tracepoints of what is between the machines. */
+  readonly trace: CableEvents;
+  /** Called with each machine when it has booted: recorders follow it from there on. */
+  readonly onBoot: ((machine: Machine) => void)[];
   /** ns since the world began. */
   nowNs: number;
   /** Events that have happened. */
@@ -167,6 +172,8 @@ export class World {
     this.programs = [];
     this.fingerprint = new Fingerprint();
     this.fingerprint.text(String(options.seed));
+    this.trace = new CableEvents();
+    this.onBoot = [];
     this.nowNs = 0;
     this.eventCount = 0;
     this.invariants = [];
@@ -195,6 +202,7 @@ export class World {
     this.machines.push(machine);
     this.names.set(machine, name);
     host.timerChanged(machine);
+    for (const fn of this.onBoot) fn(machine);
     return machine;
   }
 

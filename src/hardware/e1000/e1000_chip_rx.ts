@@ -67,6 +67,7 @@ import {
 } from '#hardware/e1000/e1000_regs.ts';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
 import { freeFrame, WIRE_MAX_FRAME, type WireFrame } from '#hardware/wire.ts';
+import { WIRE_BAD_CRC, WIRE_FILTERED, WIRE_NO_DESCRIPTOR } from '#include/trace/events/packet.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { etherFcs } from '#lib/crc32.ts';
 import { dmaView, mem, memops } from '#mm/memory.ts';
@@ -106,7 +107,9 @@ export function receive(chip: E1000Chip, frame: WireFrame): void {
   const enabled = (reg(chip, E1000_RCTL) & E1000_RCTL_EN) !== 0;
   const works = enabled && !chip.faults.rxDead && chip.pci.mastering;
   const kind = works ? accept(chip, frame) : NOT_FOR_US;
+  const tp = chip.machine.trace.packet.wireDrop;
   if (kind === NOT_FOR_US) {
+    if (tp.probe !== null) tp.probe(frame, frame.badCrc ? WIRE_BAD_CRC : WIRE_FILTERED);
     freeFrame(frame);
     return;
   }
@@ -118,6 +121,7 @@ export function receive(chip: E1000Chip, frame: WireFrame): void {
   const capacity = (reg(chip, E1000_PBA) & 0xffff) * 1024;
   if (chip.rxFifoBytes + frame.len > capacity) {
     count(chip, E1000_MPC);
+    if (tp.probe !== null) tp.probe(frame, WIRE_NO_DESCRIPTOR);
     freeFrame(frame);
     setCauses(chip, E1000_ICR_RXO);
     return;
@@ -190,12 +194,14 @@ function store(chip: E1000Chip, frame: WireFrame): void {
   const total = bytesToStore(chip, frame);
   const ring = ringSize(chip, E1000_RDLEN);
   const freeBefore = rxFree(chip);
+  const tp = chip.machine.trace.packet.wireReceive;
   let index = reg(chip, E1000_RDH);
   for (let done = 0; done < total; ) {
     const at = reg(chip, E1000_RDBAL) + index * E1000_DESC_SIZE;
     const n = Math.min(total - done, bufferSize);
     chip.pci.iommu.check(at, E1000_DESC_SIZE, DMA_BIDIRECTIONAL);
     const buffer = dmaView.getUint32(at, true);
+    if (done === 0 && tp.probe !== null) tp.probe(frame, buffer);
     chip.pci.iommu.check(buffer, n, DMA_FROM_DEVICE);
     memops.copy(buffer, frame.addr + done, Math.min(n, Math.max(frame.len - done, 0)));
     if (keepFcs) storeFcs(buffer, n, frame.len - done, fcs);

@@ -212,6 +212,8 @@ function finishFrame(chip: E1000Chip): void {
 }
 
 function send(chip: E1000Chip, frame: WireFrame): void {
+  const tp = chip.machine.trace.packet.wireTransmit;
+  if (tp.probe !== null) tp.probe(frame, chip.txPieceAddr[0] as number);
   if (isLoopback(chip)) chip.loopback(frame);
   else if (chip.end === null) freeFrame(frame);
   else chip.end.send(frame);

@@ -35,6 +35,7 @@ import {
   napiGroCbReset,
   type PacketOffload,
 } from '#include/net/gro.ts';
+import { MERGE_GRO } from '#include/trace/events/packet.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { view } from '#mm/memory.ts';
 import { netifReceiveSkbListInternal } from '#net/core/dev_rx.ts';
@@ -298,6 +299,8 @@ export function skbGroReceive(p: SkBuff, skb: SkBuff): number {
   p.truesize += delta;
   p.len += len;
   skb.groCb.sameFlow = true;
+  const tp = p.machine.trace.packet.packetMerge;
+  if (tp.probe !== null) tp.probe(p, skb, MERGE_GRO);
   return 0;
 }
 

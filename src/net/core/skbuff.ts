@@ -36,6 +36,7 @@ import { NapiGroCb } from '#include/net/gro.ts';
 import { InetSkbParm, ipcbClear, ipOptionsCopy } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { TcpSkbCb, tcpSkbCbCopy, tcpSkbCbReset } from '#include/net/tcp.ts';
+import { DERIVE_CLONE } from '#include/trace/events/packet.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { inHardirq } from '#kernel/cpu.ts';
@@ -251,6 +252,8 @@ export function allocSkb(machine: Machine, size: number): SkBuff | null {
   if (data === 0) return null;
   const skb = allocSkbStruct(machine, allocShinfo(machine));
   finalizeSkbAround(skb, data, usable);
+  const tp = machine.trace.packet.packetBirth;
+  if (tp.probe !== null) tp.probe(skb);
   return skb;
 }
 
@@ -270,6 +273,8 @@ export function buildSkb(machine: Machine, data: number, fragSize: number): SkBu
   const skb = allocSkbStruct(machine, allocShinfo(machine));
   finalizeSkbAround(skb, data, skbWithOverhead(fragSize));
   skb.headFrag = true;
+  const tp = machine.trace.packet.packetBirth;
+  if (tp.probe !== null) tp.probe(skb);
   return skb;
 }
 
@@ -420,6 +425,8 @@ export function __kfreeSkb(skb: SkBuff, reason: number): void {
   if (DEBUG && skb.list !== null) {
     throw new KernelBug('skb-freed-while-queued', `skb ${skb.id} is still on a queue`);
   }
+  const tp = skb.machine.trace.packet.packetFree;
+  if (tp.probe !== null) tp.probe(skb, reason);
   skbReleaseHeadState(skb);
   skbReleaseData(skb, reason);
   kfreeSkbmem(skb);
@@ -431,6 +438,8 @@ export function kfreeSkbPartial(skb: SkBuff): void {
     __kfreeSkb(skb, SKB_CONSUMED);
     return;
   }
+  const tp = skb.machine.trace.packet.packetFree;
+  if (tp.probe !== null) tp.probe(skb, SKB_CONSUMED);
   skbReleaseHeadState(skb);
   freeShinfo(skb.machine, skb.shinfo);
   kfreeSkbmem(skb);
@@ -493,6 +502,8 @@ export function consumeSkb(skb: SkBuff | null, location = ''): void {
 export function __consumeStatelessSkb(skb: SkBuff, location = ''): void {
   const tp = skb.machine.trace.skb.consumeSkb;
   if (tp.probe !== null) tp.probe(skb, location);
+  const end = skb.machine.trace.packet.packetFree;
+  if (end.probe !== null) end.probe(skb, SKB_CONSUMED);
   skbReleaseData(skb, SKB_CONSUMED);
   kfreeSkbmem(skb);
 }
@@ -617,7 +628,10 @@ export function skbClone(skb: SkBuff): SkBuff {
     n.fcloneBuddy = skb;
     skb.fcloneBuddy = n;
   }
-  return __skbClone(n, skb);
+  __skbClone(n, skb);
+  const tp = skb.machine.trace.packet.packetDerive;
+  if (tp.probe !== null) tp.probe(n, skb, DERIVE_CLONE);
+  return n;
 }
 
 /** Turns `dst` into a clone of `src`; what it was is released. @kernel skb_morph net/core/skbuff.c */
@@ -657,9 +671,12 @@ export function skbSetMachine(skb: SkBuff, machine: Machine): void {
     machine.netGlobals.skbuffCache.live.set(skb, live.get(skb) ?? stackTraceSave());
     live.delete(skb);
   }
+  const oldId = skb.id;
   skb.machine = machine;
   skb.id = machine.netGlobals.skbuffCache.nextId++;
   skb.origin = skb.id;
+  const tp = machine.trace.packet.packetCross;
+  if (tp.probe !== null) tp.probe(skb, from, oldId);
   for (let f = skb.shinfo.fragList; f !== null; f = f.next) skbSetMachine(f, machine);
 }
 

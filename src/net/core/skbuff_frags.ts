@@ -20,6 +20,7 @@ import {
   skbTailroom,
   skbZerocopyClone,
 } from '#include/linux/skbuff.ts';
+import { DERIVE_SPLIT, MERGE_COALESCE, MERGE_SHIFT } from '#include/trace/events/packet.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { mem, memops } from '#mm/memory.ts';
 import { getPage, putPage } from '#mm/page_alloc.ts';
@@ -93,6 +94,7 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
   if (skbCloned(to) || to.ppRecycle !== from.ppRecycle) return -1;
   if (len <= skbTailroom(to)) {
     if (len !== 0) skbCopyBits(from, 0, mem, skbPut(to, len), len);
+    traceMerge(to, from, MERGE_COALESCE);
     return 0;
   }
   const ts = to.shinfo;
@@ -117,7 +119,13 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
   to.truesize += delta;
   to.len += len;
   to.dataLen += len;
+  traceMerge(to, from, MERGE_COALESCE);
   return delta;
+}
+
+function traceMerge(into: SkBuff, from: SkBuff, how: number): void {
+  const tp = into.machine.trace.packet.packetMerge;
+  if (tp.probe !== null) tp.probe(into, from, how);
 }
 
 /**
@@ -126,6 +134,8 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
  */
 export function skbSplit(skb: SkBuff, skb1: SkBuff, len: number): void {
   const pos = skbHeadlen(skb);
+  const tp = skb.machine.trace.packet.packetDerive;
+  if (tp.probe !== null) tp.probe(skb1, skb, DERIVE_SPLIT);
   skb1.shinfo.flags |= skb.shinfo.flags & (SKBFL_SHARED_FRAG | SKBFL_PURE_ZEROCOPY);
   skbZerocopyClone(skb1, skb);
   if (len < pos) splitInsideHeader(skb, skb1, len, pos);
@@ -266,5 +276,6 @@ function shifted(tgt: SkBuff, skb: SkBuff, shiftlen: number): number {
   skb.ipSummed = CHECKSUM_PARTIAL;
   skbLenAdd(skb, -shiftlen);
   skbLenAdd(tgt, shiftlen);
+  traceMerge(tgt, skb, MERGE_SHIFT);
   return shiftlen;
 }

@@ -20,6 +20,7 @@ import {
   skbReserve,
   skbZerocopyClone,
 } from '#include/linux/skbuff.ts';
+import { DERIVE_SEGMENT } from '#include/trace/events/packet.ts';
 import { csumFold } from '#lib/checksum.ts';
 import { mem, memops } from '#mm/memory.ts';
 import { getPage } from '#mm/page_alloc.ts';
@@ -89,6 +90,8 @@ function newSegment(head: SkBuff, doffset: number, room: number, linear: number)
   __copySkbHeader(nskb, head);
   skbHeadersOffsetUpdate(nskb, nskb.data - head.data);
   memops.copy(nskb.data, head.data, doffset);
+  const tp = head.machine.trace.packet.packetDerive;
+  if (tp.probe !== null) tp.probe(nskb, head, DERIVE_SEGMENT);
   return nskb;
 }
 

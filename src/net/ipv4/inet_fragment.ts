@@ -16,6 +16,7 @@ import {
   SIZEOF_IPQ,
 } from '#include/net/inet_frag.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { MERGE_REASSEMBLE } from '#include/trace/events/packet.ts';
 import { modTimer, TimerList, timerDelete } from '#kernel/time/timer.ts';
 import { csumAdd } from '#lib/checksum.ts';
 import { jhash3words } from '#lib/jhash.ts';
@@ -260,11 +261,13 @@ export function inetFragReasmFinish(q: IpFragQueue, head: SkBuff): void {
   let fp = head.next;
   let tail: SkBuff | null = null;
   let sumTruesize = head.truesize;
+  const tp = head.machine.trace.packet.packetMerge;
   rbErase(head, q.fragments);
   while (run !== null || fp !== null) {
     while (fp !== null) {
       const { next } = fp as SkBuff;
       const frag: SkBuff = fp;
+      if (tp.probe !== null) tp.probe(head, frag, MERGE_REASSEMBLE);
       sumTruesize += frag.truesize;
       if (head.ipSummed !== frag.ipSummed) head.ipSummed = CHECKSUM_NONE;
       else if (head.ipSummed === CHECKSUM_COMPLETE) head.csum = csumAdd(head.csum, frag.csum);

@@ -55,7 +55,7 @@ import { __tcpMtuToMss, tcpMtupInit, tcpSyncMss } from '#net/ipv4/tcp_output_mss
 import { tcpSelectInitialWindow } from '#net/ipv4/tcp_output_window.ts';
 import { tcpStreamAllocSkb, tcpWmemSchedule, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
 import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS } from '#uapi/errno.ts';
-import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
+import { SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import { RTAX_INITRWND, RTAX_WINDOW } from '#uapi/rtnetlink.ts';
 import { LINUX_MIB_TCPORIGDATASENT, TCP_MIB_ACTIVEOPENS } from '#uapi/snmp.ts';
 import { TCPOLEN_TSTAMP_ALIGNED } from '#uapi/tcp.ts';
@@ -166,7 +166,7 @@ function makeSynData(sk: Sock, syn: SkBuff, fo: TcpFastopenRequest): SkBuff | nu
   if (synData === null) return null;
   tcpSkbCbCopy(synData.tcpCb, syn.tcpCb);
   if (!fillSynData(sk, synData, fo, Math.min(Math.max(room, 0), fo.size))) {
-    __kfreeSkb(synData, SKB_DROP_REASON_NOT_SPECIFIED);
+    __kfreeSkb(synData, SKB_CONSUMED);
     return null;
   }
   return synData;

@@ -37,7 +37,11 @@ import { inetCskClearXmitTimers } from '#net/ipv4/inet_connection_sock_timer.ts'
 import { inetPutPort } from '#net/ipv4/inet_hashtables_bind.ts';
 import { tcpClearAllRetransHints } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpChronoStop } from '#net/ipv4/tcp_output_chrono.ts';
-import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
+import {
+  SKB_CONSUMED,
+  SKB_DROP_REASON_PROTO_MEM,
+  SKB_DROP_REASON_SOCKET_CLOSE,
+} from '#uapi/net_dropreason.ts';
 import { TCP_MIB_ATTEMPTFAILS, TCP_MIB_CURRESTAB, TCP_MIB_ESTABRESETS } from '#uapi/snmp.ts';
 import {
   TCP_CLOSE,
@@ -126,7 +130,7 @@ export function tcpStreamAllocSkb(sk: Sock, forceSchedule: boolean): SkBuff | nu
   if (forceSchedule) skForcedMemSchedule(sk, skb.truesize);
   else scheduled = skWmemSchedule(sk, skb.truesize);
   if (!scheduled) {
-    __kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+    __kfreeSkb(skb, SKB_DROP_REASON_PROTO_MEM);
     return null;
   }
   skbReserve(skb, MAX_TCP_HEADER);
@@ -142,13 +146,16 @@ export function tcpWmemSchedule(sk: Sock, copy: number): number {
   return Math.min(copy, Math.max(sk.skForwardAlloc, 0));
 }
 
-/** @kernel tcp_wmem_free_skb include/net/tcp.h */
-export function tcpWmemFreeSkb(sk: Sock, skb: SkBuff): void {
+/**
+ * Frees a packet of the sender's queues: acknowledged, so used up, unless `reason` says otherwise.
+ * @kernel tcp_wmem_free_skb include/net/tcp.h
+ */
+export function tcpWmemFreeSkb(sk: Sock, skb: SkBuff, reason: number = SKB_CONSUMED): void {
   skWmemQueuedAdd(sk, -skb.truesize);
   // The user's own pages were never charged.
   const pure = skbZcopyPure(skb);
   skMemUncharge(sk, pure ? skbTruesize(skbEndOffset(skb)) : skb.truesize);
-  __kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED);
+  __kfreeSkb(skb, reason);
 }
 
 /** @kernel tcp_rtx_queue_unlink_and_free include/net/tcp.h */
@@ -162,7 +169,8 @@ function tcpRtxQueuePurge(sk: Sock): void {
   const tp = tcpSk(sk);
   tp.highestSack = null;
   for (let skb = skbRbFirst(tp.rtxQueue); skb !== null; skb = skbRbFirst(tp.rtxQueue)) {
-    tcpRtxQueueUnlinkAndFree(skb, sk);
+    tcpRtxQueueUnlink(skb, sk);
+    tcpWmemFreeSkb(sk, skb, SKB_DROP_REASON_SOCKET_CLOSE);
   }
 }
 
@@ -172,7 +180,7 @@ export function tcpWriteQueuePurge(sk: Sock): void {
   tcpChronoStop(sk, TCP_CHRONO_BUSY);
   for (let skb = __skbDequeue(sk.skWriteQueue); skb !== null; ) {
     tcpTsortedUnlink(tp, skb);
-    tcpWmemFreeSkb(sk, skb);
+    tcpWmemFreeSkb(sk, skb, SKB_DROP_REASON_SOCKET_CLOSE);
     skb = __skbDequeue(sk.skWriteQueue);
   }
   tcpRtxQueuePurge(sk);

@@ -9,6 +9,7 @@ import { NapiEvents } from '#include/trace/events/napi.ts';
 import { NeighEvents } from '#include/trace/events/neigh.ts';
 import { NetEvents } from '#include/trace/events/net.ts';
 import { NetlinkEvents } from '#include/trace/events/netlink.ts';
+import { PacketEvents } from '#include/trace/events/packet.ts';
 import { QdiscEvents } from '#include/trace/events/qdisc.ts';
 import { SkbEvents } from '#include/trace/events/skb.ts';
 import { SockEvents } from '#include/trace/events/sock.ts';
@@ -25,6 +26,7 @@ export class TraceEvents {
   readonly neigh: NeighEvents = new NeighEvents();
   readonly net: NetEvents = new NetEvents();
   readonly netlink: NetlinkEvents = new NetlinkEvents();
+  readonly packet: PacketEvents = new PacketEvents();
   readonly qdisc: QdiscEvents = new QdiscEvents();
   readonly skb: SkbEvents = new SkbEvents();
   readonly sock: SockEvents = new SockEvents();

@@ -169,6 +169,7 @@ export function e1000CleanRxIrq(adapter: E1000Adapter, budget: number): number {
   let cleaned = 0;
   let packets = 0;
   let bytes = 0;
+  const unmap = adapter.pdev.machine.trace.packet.dmaUnmap;
   while (work < budget) {
     const at = ring.desc + i * E1000_DESC_SIZE;
     const status = dmaView.getUint8(at + E1000_RXD_STATUS);
@@ -187,7 +188,9 @@ export function e1000CleanRxIrq(adapter: E1000Adapter, budget: number): number {
     const bad = adapter.discarding || !whole || (errors & E1000_RXD_ERR_FRAME_ERR_MASK) !== 0;
     adapter.discarding = !whole;
     if (!bad) {
+      const { dma } = buffer;
       const skb = takePacket(adapter, buffer, length);
+      if (unmap.probe !== null) unmap.probe(skb, dma);
       packets++;
       bytes += length;
       e1000RxChecksum(adapter, status, errors, skb);
@@ -299,6 +302,8 @@ function takeJumbo(
   skb: SkBuff,
   length: number,
 ): void {
+  const unmap = adapter.pdev.machine.trace.packet.dmaUnmap;
+  if (skb.len === 0 && unmap.probe !== null) unmap.probe(skb, buffer.dma);
   if (skb.len === 0 && length <= adapter.copybreak && skbTailroom(skb) >= length) {
     memops.copy(skbPut(skb, length), buffer.dma, length);
   } else {

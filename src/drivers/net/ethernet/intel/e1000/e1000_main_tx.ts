@@ -200,6 +200,8 @@ function e1000TxMap(adapter: E1000Adapter, ring: E1000TxRing, skb: SkBuff, first
   const { shinfo } = skb;
   const headLen = skbHeadlen(skb);
   const start = ring.nextToUse;
+  const tp = adapter.pdev.machine.trace.packet.dmaMap;
+  if (tp.probe !== null) tp.probe(skb, skb.data);
   let i = mapPieces(adapter, ring, skb.data, headLen, start);
   for (let f = 0; f < shinfo.nrFrags; f++) {
     i = mapPieces(adapter, ring, skbFragAddress(shinfo, f), skbFragSize(shinfo, f), i);

@@ -1,0 +1,394 @@
+/**
+ * The recorder: writes down what tracepoints and woven functions tell of one or more machines, in a
+ * bounded memory. It only looks: a run is the same with it and without.
+ *
+ *     const recorder = new Recorder({ bytes: 64 << 20 });
+ *     recorder.attach(machine);
+ *     ...
+ *     for (const step of journey(recorder, packet)) ...
+ *
+ * A packet's number in the recording is its own for life; what is made from it (clones, segments,
+ * fragments, the frame's packet on the next machine) gets its own number and knows its parent, so that
+ * all of them are one journey. Questions are asked in query.ts, drops.ts and flow.ts.
+ */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { Sock } from '#include/net/sock.ts';
+import { inHardirq } from '#kernel/cpu.ts';
+import type { Machine } from '#kernel/machine.ts';
+import type { Tracepoint } from '#kernel/tracepoint.ts';
+import { Names } from '#trace/names.ts';
+import { PacketIds, PacketTable } from '#trace/packets.ts';
+import { watchDevices } from '#trace/probes_device.ts';
+import { watchPackets } from '#trace/probes_packet.ts';
+import { watchSockets } from '#trace/probes_socket.ts';
+import {
+  CONTEXT_HARDIRQ,
+  CONTEXT_SOFTIRQ,
+  CONTEXT_TASK,
+  KIND_END,
+  KIND_TRACEPOINT,
+  type PacketInfo,
+  type SockInfo,
+  type Step,
+} from '#trace/record.ts';
+import { TraceRing } from '#trace/ring.ts';
+
+export interface RecorderOptions {
+  /** Memory for records, snapshots and bytes; 64 MiB by default. What is oldest is overwritten. */
+  readonly bytes?: number;
+  /** Most bytes that are kept of a packet, from its first header on; 128 by default. */
+  readonly headerBytes?: number;
+  /** Also record timers, and the entries and exits of receive functions; false by default. */
+  readonly verbose?: boolean;
+}
+
+const DEFAULT_BYTES = 64 * 1024 * 1024;
+const DEFAULT_HEADER_BYTES = 128;
+
+/** A machine that is being followed. */
+export class MachineTrack {
+  readonly machine: Machine | null;
+  readonly name: string;
+  readonly index: number;
+  readonly ids: PacketIds;
+  /** The packet that the receive path handles now; 0: none. */
+  current: number;
+  /** Packets that were handed to drivers which have not answered yet, innermost last. */
+  readonly sending: number[];
+  /** Packet whose first byte is at an address that a card may fetch. */
+  readonly toCard: Map<number, number>;
+  /** Packet, at its sender, that a card put at an address. */
+  readonly fromCard: Map<number, number>;
+  /** Depth of traced functions. */
+  depth: number;
+  readonly undo: (() => void)[];
+
+  constructor(machine: Machine | null, name: string, index: number) {
+    this.machine = machine;
+    this.name = name;
+    this.index = index;
+    this.ids = new PacketIds();
+    this.current = 0;
+    this.sending = [];
+    this.toCard = new Map();
+    this.fromCard = new Map();
+    this.depth = 0;
+    this.undo = [];
+  }
+
+  /** Registers a probe for as long as the machine is followed. */
+  watch<Args extends unknown[]>(tp: Tracepoint<Args>, probe: (...args: Args) => void): void {
+    tp.register(probe);
+    this.undo.push(() => tp.unregister(probe));
+  }
+}
+
+/** Drops of one kind: one reason, in one function, on one machine. */
+export interface DropCount {
+  readonly machine: string;
+  readonly reason: number;
+  readonly location: string;
+  count: number;
+  /** The latest packet of the kind. */
+  packet: number;
+  /** Where in the recording it ended. */
+  seq: number;
+}
+
+export class Recorder {
+  readonly ring: TraceRing;
+  readonly packets: PacketTable;
+  readonly names: Names;
+  readonly verbose: boolean;
+  readonly tracks: MachineTrack[];
+  /** Counted as they happen, so that overwriting loses none. */
+  readonly dropCounts: Map<string, DropCount>;
+  /** Packets that ended with neither consume_skb nor a drop reason. */
+  unexplained: number;
+  private readonly byMachine: Map<Machine, MachineTrack>;
+  private readonly sockNumbers: WeakMap<Sock, number>;
+  private readonly socks: SockInfo[];
+
+  constructor(options: RecorderOptions = {}) {
+    const { bytes = DEFAULT_BYTES, headerBytes = DEFAULT_HEADER_BYTES, verbose = false } = options;
+    if (!(bytes >= 64 * 1024)) throw new RangeError(`a recording needs 64 KiB, not ${bytes} bytes`);
+    this.ring = new TraceRing(bytes * 0.9, headerBytes);
+    // About 90 bytes a packet: a tenth of the memory.
+    let capacity = 512;
+    while (capacity * 2 * 90 <= bytes * 0.1) capacity *= 2;
+    this.packets = new PacketTable(capacity);
+    this.names = new Names();
+    this.verbose = verbose;
+    this.tracks = [];
+    this.dropCounts = new Map();
+    this.unexplained = 0;
+    this.byMachine = new Map();
+    this.sockNumbers = new WeakMap();
+    this.socks = [];
+  }
+
+  // Machines.
+
+  /** Follows a machine from now on, under its own name or another. */
+  attach(machine: Machine, name: string = machine.name): void {
+    if (this.byMachine.has(machine)) return;
+    const track = this.track(machine, name);
+    this.byMachine.set(machine, track);
+    watchPackets(this, track);
+    watchDevices(this, track);
+    watchSockets(this, track);
+  }
+
+  /** A track of its own for what is not a machine: the cables. */
+  track(machine: Machine | null, name: string): MachineTrack {
+    const track = new MachineTrack(machine, name, this.tracks.length);
+    this.tracks.push(track);
+    return track;
+  }
+
+  /** Stops following a machine, or all. What was recorded stays. */
+  detach(machine?: Machine): void {
+    for (const track of this.tracks) {
+      if (machine !== undefined && track.machine !== machine) continue;
+      for (const undo of track.undo.splice(0)) undo();
+      if (track.machine !== null) this.byMachine.delete(track.machine);
+    }
+  }
+
+  trackOf(machine: Machine): MachineTrack | null {
+    return this.byMachine.get(machine) ?? null;
+  }
+
+  // Writing: what probes call.
+
+  /** The packet's number; one that was not seen before gets one, and is taken as just born. */
+  packetOf(track: MachineTrack, skb: SkBuff): number {
+    const known = track.ids.find(skb.id);
+    return known !== 0 ? known : this.addPacket(track, skb, 0, 0, 0);
+  }
+
+  addPacket(track: MachineTrack, skb: SkBuff, parent: number, how: number, cause: number): number {
+    const { packets, ring } = this;
+    const { nowNs } = skb.machine;
+    const packet = packets.add(skb, track.index, parent, how, cause, ring.next, nowNs);
+    track.ids.set(skb.id, packet);
+    return packet;
+  }
+
+  /** Writes a record. `skb` is looked at when given, and must be alive. */
+  write(
+    track: MachineTrack,
+    kind: number,
+    name: number,
+    packet: number,
+    skb: SkBuff | null,
+    other: number,
+    sock: number,
+    dev: number,
+    a0: number,
+    a1: number,
+    a2: number,
+    a3: number,
+  ): number {
+    const { ring, packets } = this;
+    const machine = track.machine as Machine;
+    const { cpu } = machine;
+    const context =
+      cpu.hardirqCount > 0
+        ? CONTEXT_HARDIRQ
+        : cpu.servingSoftirq > 0
+          ? CONTEXT_SOFTIRQ
+          : CONTEXT_TASK;
+    let journey = 0;
+    let snap = 0;
+    if (packet !== 0) {
+      const slot = packets.slot(packet);
+      journey = packets.journey[slot] as number;
+      if (skb !== null) {
+        snap = ring.snapshot(skb, packets.lastSnap[slot] as number);
+        packets.lastSnap[slot] = snap;
+      }
+    }
+    return ring.push(
+      machine.nowNs,
+      (track.index << 16) | (cpu.id << 8) | context,
+      kind | (dev << 16),
+      name,
+      packet,
+      journey,
+      other,
+      sock,
+      a0,
+      a1,
+      a2,
+      a3,
+      snap,
+      track.depth,
+    );
+  }
+
+  /** Writes that a packet passed a tracepoint; its device is noted. */
+  seen(
+    track: MachineTrack,
+    name: number,
+    skb: SkBuff,
+    a0: number,
+    a1: number,
+    a2: number,
+    a3: number,
+  ): number {
+    const packet = this.packetOf(track, skb);
+    const dev = skb.dev === null ? 0 : this.names.number(skb.dev.name);
+    this.write(track, KIND_TRACEPOINT, name, packet, skb, 0, 0, dev, a0, a1, a2, a3);
+    return packet;
+  }
+
+  /** Writes a packet's end, once. */
+  end(
+    track: MachineTrack,
+    skb: SkBuff,
+    name: number,
+    reason: number,
+    location: string,
+    sock: number,
+  ): void {
+    const packet = this.packetOf(track, skb);
+    const { packets, names } = this;
+    const slot = packets.slot(packet);
+    if ((packets.endSeq[slot] as number) >= 0) return;
+    const place = names.number(location);
+    const dev = skb.dev === null ? 0 : names.number(skb.dev.name);
+    const seq = this.write(track, KIND_END, name, packet, skb, 0, sock, dev, reason, place, 0, 0);
+    packets.endSeq[slot] = seq;
+    packets.endNs[slot] = skb.machine.nowNs;
+    packets.reason[slot] = reason;
+    packets.location[slot] = place;
+    if (track.current === packet) track.current = 0;
+  }
+
+  /** The socket's number; 0 for null. */
+  sockOf(track: MachineTrack, sk: Sock | null): number {
+    if (sk === null) return 0;
+    const known = this.sockNumbers.get(sk);
+    if (known !== undefined) return known;
+    const number = this.socks.length + 1;
+    this.socks.push(sockInfo(track, sk, number));
+    this.sockNumbers.set(sk, number);
+    return number;
+  }
+
+  /** The socket's addresses have changed. */
+  sockChanged(track: MachineTrack, sk: Sock): void {
+    const number = this.sockOf(track, sk);
+    // A closed socket has lost its addresses; those that it had are of more interest.
+    if (sk.skcNum !== 0 && sk.skcDport !== 0) this.socks[number - 1] = sockInfo(track, sk, number);
+  }
+
+  // Reading.
+
+  /** Number of the oldest step that is still there, and of the next one. */
+  get firstSeq(): number {
+    return this.ring.first;
+  }
+
+  get nextSeq(): number {
+    return this.ring.next;
+  }
+
+  /** A step, or null when it has been overwritten or has not happened yet. */
+  step(seq: number): Step | null {
+    const { ring, names, packets } = this;
+    if (seq < ring.first || seq >= ring.next) return null;
+    const where = ring.where(seq);
+    const packet = ring.packet(seq);
+    return {
+      seq,
+      timeNs: ring.timeNs(seq),
+      machine: this.tracks[where >>> 16]?.name ?? '',
+      cpu: (where >>> 8) & 0xff,
+      context: where & 0xff,
+      kind: ring.kind(seq),
+      name: names.text(ring.name(seq)),
+      packet,
+      journey: packets.has(packet)
+        ? (packets.journey[packets.slot(packet)] as number)
+        : ring.journey(seq),
+      other: ring.other(seq),
+      sock: ring.sock(seq),
+      dev: names.text(ring.dev(seq)),
+      args: [ring.arg(seq, 0), ring.arg(seq, 1), ring.arg(seq, 2), ring.arg(seq, 3)],
+      depth: ring.depth(seq),
+      snapshot: ring.readSnapshot(ring.snapNumber(seq)),
+    };
+  }
+
+  /** What is known of a packet, or null when that has been overwritten. */
+  packet(packet: number): PacketInfo | null {
+    const { packets: p, names } = this;
+    if (!p.has(packet)) return null;
+    const i = p.slot(packet);
+    const at = (column: Int32Array | Float64Array): number => column[i] as number;
+    return {
+      packet,
+      machine: this.tracks[at(p.machine)]?.name ?? '',
+      id: at(p.id),
+      journey: at(p.journey),
+      parent: at(p.parent),
+      how: at(p.how),
+      cause: at(p.cause),
+      mergedInto: at(p.mergedInto),
+      bornSeq: at(p.bornSeq),
+      bornNs: at(p.bornNs),
+      endSeq: at(p.endSeq),
+      endNs: at(p.endNs),
+      reason: at(p.reason),
+      location: names.text(at(p.location)),
+    };
+  }
+
+  sock(sock: number): SockInfo | null {
+    return this.socks[sock - 1] ?? null;
+  }
+
+  /** Packets of followed machines that have not ended, by number. */
+  livePackets(): number[] {
+    return this.tracks.flatMap((track) => track.ids.live()).sort((a, b) => a - b);
+  }
+
+  /**
+   * The invariant that no packet leaves without `consume` or a named reason: what is against it, in a
+   * sentence each. For the end of a world, when nothing may live any more.
+   */
+  checkEnds(): string[] {
+    const wrong: string[] = [];
+    for (const packet of this.livePackets()) {
+      const info = this.packet(packet);
+      const who = info === null ? '' : ` of ${info.machine}, born at ${info.bornNs} ns`;
+      wrong.push(`packet ${packet}${who} has no end`);
+    }
+    if (this.unexplained > 0) {
+      wrong.push(`${this.unexplained} packets ended without consume and without a drop reason`);
+    }
+    return wrong;
+  }
+}
+
+function sockInfo(track: MachineTrack, sk: Sock, sock: number): SockInfo {
+  return {
+    sock,
+    machine: track.name,
+    family: sk.skcFamily,
+    protocol: sk.skProtocol,
+    saddr: sk.skcRcvSaddr,
+    sport: sk.skcNum,
+    daddr: sk.skcDaddr,
+    dport: sk.skcDport,
+  };
+}
+
+/** The context that code of a machine runs in now: CONTEXT_*. */
+export function contextOf(machine: Machine): number {
+  const { cpu } = machine;
+  if (inHardirq(cpu)) return CONTEXT_HARDIRQ;
+  return cpu.servingSoftirq > 0 ? CONTEXT_SOFTIRQ : CONTEXT_TASK;
+}

@@ -1,0 +1,340 @@
+/**
+ * The memory of a recording: three rings of fixed size over typed arrays. Records have one size; the
+ * pointers of a packet are kept once as long as they do not change, and so are its bytes, so that most
+ * records of a packet share one snapshot. What is oldest is overwritten. Counterpart in spirit of
+ * kernel/trace/ring_buffer.c.
+ */
+import { type SkBuff, skbMacHeaderWasSet } from '#include/linux/skbuff.ts';
+// The plain view: packets of every age are looked at.
+import { hostView, mem } from '#mm/memory.ts';
+import type { Snapshot } from '#trace/record.ts';
+
+/** 32-bit words of a record, and of a snapshot. */
+const RECORD_WORDS = 16;
+const SNAP_WORDS = 16;
+
+// Words of a record; the time takes the first two.
+const R_WHERE = 2;
+const R_KIND = 3;
+const R_NAME = 4;
+const R_PACKET = 5;
+const R_JOURNEY = 6;
+const R_OTHER = 7;
+const R_SOCK = 8;
+const R_ARG = 9;
+const R_SNAP = 13;
+const R_DEPTH = 14;
+
+// Words of a snapshot.
+const S_HEAD = 0;
+const S_DATA = 1;
+const S_TAIL = 2;
+const S_END = 3;
+const S_MAC = 4;
+const S_NET = 5;
+const S_TRANS = 6;
+const S_LEN = 7;
+const S_DATALEN = 8;
+const S_COUNTS = 9;
+const S_STATE = 10;
+const S_GSO = 11;
+const S_PROTO = 12;
+const S_BYTES_AT = 13;
+const S_BYTES_LEN = 14;
+const S_BYTES_OFF = 15;
+
+/** Largest power of two that is not above `n`. */
+function powerOfTwo(n: number): number {
+  return n < 2 ? 1 : 2 ** (31 - Math.clz32(n));
+}
+
+export class TraceRing {
+  /** Number of the next record; those from `first` up to it are there. */
+  next: number;
+  readonly capacity: number;
+  private readonly words: Int32Array;
+  private readonly times: Float64Array;
+  private readonly mask: number;
+
+  private readonly snaps: Int32Array;
+  private readonly snapMask: number;
+  private readonly snapCapacity: number;
+  /** Number of the next snapshot, from 1. */
+  private nextSnap: number;
+
+  private readonly bytes: Uint8Array;
+  private readonly bytesView: DataView;
+  private nextByte: number;
+  /** Total of bytes written so far when a snapshot was made, by its slot: tells what is overwritten. */
+  private readonly snapBytesEnd: Float64Array;
+  private bytesWritten: number;
+  private readonly headerBytes: number;
+
+  /** @param size memory in bytes for everything @param headerBytes most bytes of a packet kept */
+  constructor(size: number, headerBytes: number) {
+    this.capacity = powerOfTwo(Math.max(256, Math.floor((size * 0.5) / (RECORD_WORDS * 4))));
+    this.mask = this.capacity - 1;
+    const buffer = new ArrayBuffer(this.capacity * RECORD_WORDS * 4);
+    this.words = new Int32Array(buffer);
+    this.times = new Float64Array(buffer);
+    this.next = 0;
+    this.snapCapacity = Math.max(128, this.capacity >> 1);
+    this.snapMask = this.snapCapacity - 1;
+    this.snaps = new Int32Array(this.snapCapacity * SNAP_WORDS);
+    this.snapBytesEnd = new Float64Array(this.snapCapacity);
+    this.nextSnap = 1;
+    this.headerBytes = headerBytes;
+    this.bytes = new Uint8Array(powerOfTwo(Math.max(size >> 2, 64 * headerBytes)));
+    this.bytesView = new DataView(this.bytes.buffer);
+    this.nextByte = 0;
+    this.bytesWritten = 0;
+  }
+
+  /** Number of the oldest record that is still there. */
+  get first(): number {
+    return Math.max(0, this.next - this.capacity);
+  }
+
+  /** Memory that the rings take, in bytes. */
+  get memoryBytes(): number {
+    return (
+      this.words.byteLength +
+      this.snaps.byteLength +
+      this.snapBytesEnd.byteLength +
+      this.bytes.byteLength
+    );
+  }
+
+  clear(): void {
+    this.next = 0;
+    this.nextSnap = 1;
+    this.nextByte = 0;
+    this.bytesWritten = 0;
+  }
+
+  /** Writes a record; returns its number. */
+  push(
+    timeNs: number,
+    where: number,
+    kindDev: number,
+    name: number,
+    packet: number,
+    journey: number,
+    other: number,
+    sock: number,
+    a0: number,
+    a1: number,
+    a2: number,
+    a3: number,
+    snap: number,
+    depth: number,
+  ): number {
+    const seq = this.next++;
+    const slot = seq & this.mask;
+    const { words } = this;
+    const at = slot * RECORD_WORDS;
+    this.times[slot * (RECORD_WORDS / 2)] = timeNs;
+    words[at + R_WHERE] = where;
+    words[at + R_KIND] = kindDev;
+    words[at + R_NAME] = name;
+    words[at + R_PACKET] = packet;
+    words[at + R_JOURNEY] = journey;
+    words[at + R_OTHER] = other;
+    words[at + R_SOCK] = sock;
+    words[at + R_ARG] = a0;
+    words[at + R_ARG + 1] = a1;
+    words[at + R_ARG + 2] = a2;
+    words[at + R_ARG + 3] = a3;
+    words[at + R_SNAP] = snap;
+    words[at + R_DEPTH] = depth;
+    return seq;
+  }
+
+  // Readers: `seq` must be one that is there.
+
+  timeNs(seq: number): number {
+    return this.times[(seq & this.mask) * (RECORD_WORDS / 2)] as number;
+  }
+
+  private word(seq: number, word: number): number {
+    return this.words[(seq & this.mask) * RECORD_WORDS + word] as number;
+  }
+
+  where(seq: number): number {
+    return this.word(seq, R_WHERE);
+  }
+
+  kind(seq: number): number {
+    return this.word(seq, R_KIND) & 0xff;
+  }
+
+  dev(seq: number): number {
+    return this.word(seq, R_KIND) >>> 16;
+  }
+
+  name(seq: number): number {
+    return this.word(seq, R_NAME);
+  }
+
+  packet(seq: number): number {
+    return this.word(seq, R_PACKET);
+  }
+
+  journey(seq: number): number {
+    return this.word(seq, R_JOURNEY);
+  }
+
+  other(seq: number): number {
+    return this.word(seq, R_OTHER);
+  }
+
+  sock(seq: number): number {
+    return this.word(seq, R_SOCK);
+  }
+
+  arg(seq: number, i: number): number {
+    return this.word(seq, R_ARG + i);
+  }
+
+  depth(seq: number): number {
+    return this.word(seq, R_DEPTH);
+  }
+
+  snapNumber(seq: number): number {
+    return this.word(seq, R_SNAP);
+  }
+
+  // Snapshots.
+
+  /**
+   * The number of a snapshot of the packet as it is: `last` when nothing has changed since that one,
+   * else a new one.
+   */
+  snapshot(skb: SkBuff, last: number): number {
+    const { snaps } = this;
+    const { head, shinfo } = skb;
+    const counts = (skb.users & 0xffff) | (shinfo.dataref << 16);
+    const state = skb.ipSummed | (skb.cloned ? 4 : 0) | (shinfo.nrFrags << 8);
+    const gso = (shinfo.gsoSize & 0xffff) | (shinfo.gsoSegs << 16);
+    const start = firstByte(skb);
+    const length = Math.min(Math.max(skb.tail - start, 0), this.headerBytes);
+    // One that is soon overwritten would be lost to the records that still refer to it.
+    if (last > 0 && this.nextSnap - last < this.snapCapacity >> 1) {
+      const slot = last & this.snapMask;
+      const old = slot * SNAP_WORDS;
+      if (
+        snaps[old + S_HEAD] === head &&
+        snaps[old + S_DATA] === skb.data &&
+        snaps[old + S_TAIL] === skb.tail &&
+        snaps[old + S_MAC] === skb.macHeader &&
+        snaps[old + S_NET] === skb.networkHeader &&
+        snaps[old + S_TRANS] === skb.transportHeader &&
+        snaps[old + S_LEN] === skb.len &&
+        snaps[old + S_COUNTS] === counts &&
+        snaps[old + S_STATE] === state &&
+        snaps[old + S_GSO] === gso &&
+        snaps[old + S_PROTO] === skb.protocol &&
+        snaps[old + S_BYTES_LEN] === length &&
+        this.bytesWritten - (this.snapBytesEnd[slot] as number) < this.bytes.length >> 1 &&
+        this.sameBytes(snaps[old + S_BYTES_OFF] as number, start, length)
+      ) {
+        return last;
+      }
+    }
+    const number = this.nextSnap++;
+    const slot = number & this.snapMask;
+    const at = slot * SNAP_WORDS;
+    snaps[at + S_HEAD] = head;
+    snaps[at + S_DATA] = skb.data;
+    snaps[at + S_TAIL] = skb.tail;
+    snaps[at + S_END] = skb.end;
+    snaps[at + S_MAC] = skb.macHeader;
+    snaps[at + S_NET] = skb.networkHeader;
+    snaps[at + S_TRANS] = skb.transportHeader;
+    snaps[at + S_LEN] = skb.len;
+    snaps[at + S_DATALEN] = skb.dataLen;
+    snaps[at + S_COUNTS] = counts;
+    snaps[at + S_STATE] = state;
+    snaps[at + S_GSO] = gso;
+    snaps[at + S_PROTO] = skb.protocol;
+    snaps[at + S_BYTES_AT] = start - head;
+    snaps[at + S_BYTES_LEN] = length;
+    snaps[at + S_BYTES_OFF] = this.storeBytes(start, length);
+    this.snapBytesEnd[slot] = this.bytesWritten;
+    return number;
+  }
+
+  private sameBytes(offset: number, addr: number, length: number): boolean {
+    const { bytesView } = this;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) {
+      if (bytesView.getInt32(offset + i) !== hostView.getInt32(addr + i)) return false;
+    }
+    for (; i < length; i++) if (this.bytes[offset + i] !== mem[addr + i]) return false;
+    return true;
+  }
+
+  private storeBytes(addr: number, length: number): number {
+    let at = this.nextByte;
+    if (at + length > this.bytes.length) {
+      this.bytesWritten += this.bytes.length - at;
+      at = 0;
+    }
+    const { bytesView } = this;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) bytesView.setInt32(at + i, hostView.getInt32(addr + i));
+    for (; i < length; i++) this.bytes[at + i] = mem[addr + i] as number;
+    this.nextByte = at + length;
+    this.bytesWritten += length;
+    return at;
+  }
+
+  /** A snapshot by its number, or null when it has been overwritten. */
+  readSnapshot(number: number): Snapshot | null {
+    if (number <= 0 || number >= this.nextSnap || this.nextSnap - number > this.snapCapacity) {
+      return null;
+    }
+    const slot = number & this.snapMask;
+    const at = slot * SNAP_WORDS;
+    const w = (word: number): number => this.snaps[at + word] as number;
+    const head = w(S_HEAD);
+    const end = this.snapBytesEnd[slot] as number;
+    const offset = w(S_BYTES_OFF);
+    const kept = this.bytesWritten - end <= this.bytes.length - w(S_BYTES_LEN);
+    const counts = w(S_COUNTS);
+    const state = w(S_STATE);
+    const from = (address: number): number => (address < 0 ? -1 : address - head);
+    return {
+      head,
+      data: w(S_DATA) - head,
+      tail: w(S_TAIL) - head,
+      end: w(S_END) - head,
+      macHeader: from(w(S_MAC)),
+      networkHeader: from(w(S_NET)),
+      transportHeader: from(w(S_TRANS)),
+      len: w(S_LEN),
+      dataLen: w(S_DATALEN),
+      users: counts & 0xffff,
+      dataref: counts >>> 16,
+      ipSummed: state & 3,
+      cloned: (state & 4) !== 0,
+      nrFrags: state >>> 8,
+      gsoSize: w(S_GSO) & 0xffff,
+      gsoSegs: w(S_GSO) >>> 16,
+      protocol: w(S_PROTO),
+      bytesAt: w(S_BYTES_AT),
+      bytes: kept ? this.bytes.slice(offset, offset + w(S_BYTES_LEN)) : new Uint8Array(0),
+    };
+  }
+}
+
+/** Address of the first header that is set and lies in the head, else of the data. */
+function firstByte(skb: SkBuff): number {
+  const { head, data } = skb;
+  let start = data;
+  const { networkHeader } = skb;
+  if (networkHeader >= head && networkHeader < start) start = networkHeader;
+  const { macHeader } = skb;
+  if (skbMacHeaderWasSet(skb) && macHeader >= head && macHeader < start) start = macHeader;
+  return start;
+}

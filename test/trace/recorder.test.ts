@@ -1,0 +1,87 @@
+import { expect, it } from 'vitest';
+import { turn } from '#cli/turn.ts';
+import { recordWorld } from '#sim/record_world.ts';
+import { journey, packetsOf, steps } from '#trace/query.ts';
+import { KIND_END, KIND_LOST, KIND_MERGE, KIND_RECEIVE } from '#trace/record.ts';
+import { Recorder, type RecorderOptions } from '#trace/recorder.ts';
+import { runScenario } from '../support/scenario.ts';
+
+/** The rough world of the determinism tests, recorded. */
+async function recorded(options: RecorderOptions = {}): Promise<{
+  recorder: Recorder;
+  fingerprint: string;
+}> {
+  let recorder: Recorder | null = null;
+  const result = await runScenario({
+    seed: 9,
+    turn,
+    size: 50_000,
+    prepare: (lab) => {
+      recorder = recordWorld(lab.world, options);
+    },
+  });
+  if (recorder === null) throw new Error('nothing was recorded');
+  return { recorder, fingerprint: result.fingerprint };
+}
+
+it('does not change the run', async () => {
+  const plain = await runScenario({ seed: 9, turn, size: 50_000 });
+  const { recorder, fingerprint } = await recorded({ verbose: true });
+  expect(recorder.nextSeq).toBeGreaterThan(5000);
+  expect(fingerprint).toBe(plain.fingerprint);
+});
+
+it('sees each packet end with consume or a reason', async () => {
+  const { recorder } = await recorded();
+  expect(recorder.checkEnds()).toEqual([]);
+  for (const info of packetsOf(recorder)) {
+    expect(info.endSeq).toBeGreaterThanOrEqual(info.bornSeq);
+    expect(recorder.step(info.endSeq)).toMatchObject({ kind: KIND_END, packet: info.packet });
+    expect(info.reason).toBeGreaterThan(0);
+  }
+});
+
+it('follows data from the writer over two cables to the reader', async () => {
+  const { recorder } = await recorded();
+  const sent = [...steps(recorder, { name: 'tcp:tcp_sendmsg_locked', machine: 'a' })].find(
+    (step) => step.packet !== 0,
+  );
+  const path = journey(recorder, sent?.packet ?? 0);
+  const machines = new Set(path.map(({ machine }) => machine));
+  expect(machines).toEqual(new Set(['a', '', 'r', 'b']));
+  const received = path.filter(({ kind }) => kind === KIND_RECEIVE).map(({ machine }) => machine);
+  // The router takes all segments before the last machine has the first.
+  expect(received[0]).toBe('r');
+  expect(received).toContain('b');
+  // Every packet that arrives was sent by one that is known.
+  for (const step of steps(recorder, { kinds: [KIND_RECEIVE] })) expect(step.other).not.toBe(0);
+});
+
+it('tells of frames that cables lose, and of packets that become one', async () => {
+  const { recorder } = await recorded();
+  const lost = [...steps(recorder, { kinds: [KIND_LOST] })];
+  expect(lost.length).toBeGreaterThan(0);
+  for (const step of lost) expect(recorder.packet(step.packet)).not.toBeNull();
+  for (const step of steps(recorder, { kinds: [KIND_MERGE] })) {
+    expect(step.other).not.toBe(step.packet);
+  }
+});
+
+it('stays within its memory and forgets the oldest', async () => {
+  const bytes = 256 * 1024;
+  const { recorder } = await recorded({ bytes });
+  expect(recorder.ring.memoryBytes).toBeLessThanOrEqual(bytes);
+  expect(recorder.firstSeq).toBeGreaterThan(0);
+  expect(recorder.step(recorder.firstSeq - 1)).toBeNull();
+  expect(recorder.step(recorder.nextSeq)).toBeNull();
+  for (const step of steps(recorder)) {
+    if (step.snapshot === null) continue;
+    expect(step.snapshot.data).toBeLessThanOrEqual(step.snapshot.tail);
+    expect(step.snapshot.tail).toBeLessThanOrEqual(step.snapshot.end);
+  }
+  expect(recorder.checkEnds()).toEqual([]);
+});
+
+it('refuses a memory that holds nothing', () => {
+  expect(() => new Recorder({ bytes: 100 })).toThrow('64 KiB');
+});
