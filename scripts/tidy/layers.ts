@@ -89,6 +89,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     values: [...structs, 'drivers', 'init', 'sim', 'user'],
     types: KERNEL_FOLDERS,
   },
+  // The same against the host's kernel: system calls, processes, threads.
+  'packetdrill/kernel': { values: [...base, 'user/lib', 'packetdrill'] },
   cli: {
     values: [...base, 'trace', 'init', 'sim', 'user', 'host', 'packetdrill'],
     types: KERNEL_FOLDERS,

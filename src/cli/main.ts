@@ -209,22 +209,35 @@ function addPacketdrill(softnet: Command): void {
   const packetdrill = softnet
     .command('packetdrill')
     .description(
-      'Runs packet scripts in the language of packetdrill against a machine in virtual time.',
+      'Runs packet scripts in the language of packetdrill against a machine in virtual time, or against the real kernel.',
     )
     .summary('run packet scripts against a machine')
     .argument('<path...>', 'scripts, or folders of them')
+    .addOption(
+      new Option('--against <what>', "a softnet machine, or this host's kernel (needs root)")
+        .choices(['softnet', 'kernel'])
+        .default('softnet'),
+    )
     .option('--ip-version <version>', 'ipv4', 'ipv4')
     .option('-v, --verbose', 'tell each event and packet')
     .option('--json', 'print one object at the end')
-    .option('--tolerance <us>', 'how far times may be off', checked(parseNumber), 0)
+    .option('--pcap <file>', 'capture the packets (several scripts: a folder)')
+    .option(
+      '--tolerance <us>',
+      'how far times may be off (default: 0; kernel: 8000)',
+      checked(parseNumber),
+    )
     .option('--tolerance-percent <n>', 'the same, relative to the gap', checked(parseNumber), 0)
     .option('-D, --define <NAME=VALUE>', 'what a symbol in scripts stands for', collect, [])
     .option('-o, --option <name=value>', 'an option as in the head of a script', collect, [])
+    .option('--jobs <n>', 'kernel: how many scripts run at once', checked(parseNumber), 1)
+    .option('--retries <n>', 'kernel: tries more for one that fails', checked(parseNumber), 0)
     .option(...SEED)
     .action(runPacketdrill);
   examples(packetdrill, [
     ['every script of a folder', 'softnet packetdrill test/packetdrill'],
     ['one script, event by event', 'softnet packetdrill -v test/packetdrill/cork.pkt'],
+    ['the same against this kernel', 'sudo softnet packetdrill --against kernel cork.pkt'],
   ]);
 }
 

@@ -64,6 +64,8 @@ export interface Backend {
   readonly calls: ScriptCalls;
   /** How long something is waited for that does not come. */
   readonly patienceNs: number;
+  /** How much later than asked, beyond the tolerance, a timer of this delay may be. */
+  lateNs(delayNs: number): number;
   /** The backend's time of a wall time. */
   fromWall(sec: number, nsec: number): number;
   /** Addresses and routes of the device, and whatever a script may take for granted. */
@@ -76,6 +78,11 @@ export interface Backend {
   command(text: string): Promise<CommandResult>;
   /** Takes everything down; what the machine has lost, empty when all is well. */
   halt(): Record<string, number>;
+}
+
+/** Something is missing on this host; the message says what. */
+export class BackendUnavailable extends Error {
+  override readonly name = 'BackendUnavailable';
 }
 
 export interface BackendOptions {

@@ -3,6 +3,7 @@
  */
 
 import { type Script, ScriptError } from '#packetdrill/ast.ts';
+import { BackendUnavailable } from '#packetdrill/backend.ts';
 import { type Config, withScriptOptions } from '#packetdrill/config.ts';
 import { mutantsOf } from '#packetdrill/mutate.ts';
 import { parseScriptText } from '#packetdrill/parser.ts';
@@ -24,6 +25,9 @@ function resultOf(path: string, error: unknown): ScriptResult {
   }
   if (error instanceof UnsupportedCall) {
     return { path, ...blank, outcome: 'error', line: error.line, reason: error.message };
+  }
+  if (error instanceof BackendUnavailable) {
+    return { path, ...blank, outcome: 'error', reason: error.message };
   }
   const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { path, ...blank, outcome: 'error', reason };

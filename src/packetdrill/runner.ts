@@ -462,7 +462,8 @@ export class Runner {
   ): void {
     const at = packet.timeNs - this.origin;
     const slack = this.tolerance(toNs - base);
-    if (at >= fromNs - slack && at <= toNs + slack) return;
+    const late = slack + this.backend.lateNs(toNs - base);
+    if (at >= fromNs - slack && at <= toNs + late) return;
     const wanted = fromNs === toNs ? seconds(fromNs) : `${seconds(fromNs)}~${seconds(toNs)}`;
     throw this.mismatch(
       event,
@@ -547,7 +548,10 @@ export class Runner {
     }
     this.checkResult(event, returned.result, returned.problem);
     const wanted = endNs < 0 ? began : endNs;
-    if (Math.abs(returned.timeNs - wanted) > this.tolerance(endNs < 0 ? 0 : endNs - began)) {
+    const gap = endNs < 0 ? 0 : endNs - began;
+    const slack = this.tolerance(gap);
+    const off = returned.timeNs - wanted;
+    if (off < -slack || off > slack + this.backend.lateNs(gap)) {
       throw new ScriptFailure(
         line,
         `${event.text} returned at ${seconds(returned.timeNs)} s, expected ${seconds(wanted)} s`,

@@ -107,6 +107,10 @@ export class Testbed implements Backend {
     return this.world.nowNs;
   }
 
+  lateNs(): number {
+    return 0;
+  }
+
   fromWall(sec: number, nsec: number): number {
     return (sec - this.machine.bootEpochSec) * 1e9 + nsec;
   }

@@ -1,0 +1,32 @@
+/*
+ * A process that runs scripts against the real kernel, one after the other, as pool.ts tells it.
+ * Each script enters a namespace of its own and never leaves it; the next enters another.
+ */
+
+import { dirname } from 'node:path';
+import { KernelBackend, KernelHost } from '#packetdrill/kernel/backend.ts';
+import type { Job, Reply } from '#packetdrill/kernel/pool.ts';
+import { runScript } from '#packetdrill/main.ts';
+
+async function runJob(host: KernelHost, job: Job): Promise<Reply> {
+  const log: string[] = [];
+  const packets: Reply['packets'][number][] = [];
+  const result = await runScript(job.path, job.source, job.config, {
+    makeBackend: (options) => new KernelBackend(host, options, dirname(job.path)),
+    log: job.verbose ? (line) => log.push(line) : null,
+    capture: job.capture
+      ? (timeNs, bytes, inbound) => packets.push({ timeNs, bytes, inbound })
+      : null,
+  });
+  return { result, log, packets, stuck: host.sleeper.busy };
+}
+
+function serve(): void {
+  let host: KernelHost | null = null;
+  process.on('message', (job: Job) => {
+    host ??= new KernelHost();
+    void runJob(host, job).then((reply) => process.send?.(reply));
+  });
+}
+
+serve();
