@@ -353,3 +353,46 @@ export const ethtoolDrvinfo = {
   setEedumpLen: (v: DataView, o: number, x: number): void => v.setUint32(o + 188, x, true),
   setRegdumpLen: (v: DataView, o: number, x: number): void => v.setUint32(o + 192, x, true),
 } as const;
+
+export const ETHTOOL_GSSET_INFO = 0x37;
+
+// What became of a wish for features: bits of the result of ETHTOOL_SFEATURES.
+export const ETHTOOL_F_UNSUPPORTED = 0x1;
+export const ETHTOOL_F_WISH = 0x2;
+export const ETHTOOL_F_COMPAT = 0x4;
+
+/** struct ethtool_coalesce: of its 23 words the two delays, in us. */
+export const ethtoolCoalesce = {
+  LEN: 92,
+  rxUsecs: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  txUsecs: (v: DataView, o: number): number => v.getUint32(o + 20, true),
+  setRxUsecs: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+  setTxUsecs: (v: DataView, o: number, x: number): void => v.setUint32(o + 20, x, true),
+} as const;
+
+/** struct ethtool_gstrings: set and number, the names of 32 bytes behind. */
+export const ethtoolStrings = {
+  LEN: 12,
+  set: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  length: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  setSet: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+  setLength: (v: DataView, o: number, x: number): void => v.setUint32(o + 8, x, true),
+} as const;
+
+/** struct ethtool_sset_info: a mask of 64 sets, of which the lower 32 are used; sizes behind. */
+export const ethtoolSsetInfo = {
+  LEN: 16,
+  mask: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  setMask: (v: DataView, o: number, x: number): void => v.setUint32(o + 8, x, true),
+} as const;
+
+/** struct ethtool_gfeatures, ethtool_sfeatures: number of blocks, the blocks behind. */
+export const ethtoolFeatures = {
+  LEN: 8,
+  /** Available, requested, active, never changed. */
+  GET_BLOCK: 16,
+  /** Valid, requested. */
+  SET_BLOCK: 8,
+  size: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  setSize: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+} as const;

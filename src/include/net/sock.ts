@@ -191,7 +191,6 @@ export class Sock extends SockCommon {
   skRxDst: DstEntry | null;
   skRxDstIfindex: number;
   skRouteCaps: number;
-  skRouteForcedCaps: number;
   skGsoType: number;
   skGsoMaxSize: number;
   skGsoMaxSegs: number;
@@ -294,7 +293,6 @@ export class Sock extends SockCommon {
     this.skRxDst = null;
     this.skRxDstIfindex = 0;
     this.skRouteCaps = 0;
-    this.skRouteForcedCaps = 0;
     this.skGsoType = 0;
     this.skGsoMaxSize = 65536;
     this.skGsoMaxSegs = 65535;

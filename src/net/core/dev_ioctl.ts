@@ -16,12 +16,14 @@ import {
   devSetMtu,
 } from '#net/core/dev.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
+import { devEthtool } from '#net/core/ethtool_ioctl.ts';
 import { EBUSY, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP } from '#uapi/errno.ts';
 import { IFF_UP, IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import { AF_INET, AF_UNSPEC } from '#uapi/socket.ts';
 import {
   SIOCADDMULTI,
   SIOCDELMULTI,
+  SIOCETHTOOL,
   SIOCGIFCONF,
   SIOCGIFFLAGS,
   SIOCGIFHWADDR,
@@ -143,7 +145,11 @@ function changeMulticast(dev: NetDevice, cmd: number, arg: Uint8Array): number {
   return cmd === SIOCADDMULTI ? devMcAdd(dev, addr) : devMcDel(dev, addr);
 }
 
-/** Changes an interface, under rtnl. @kernel dev_ifsioc net/core/dev_ioctl.c */
+/**
+ * Changes an interface, under rtnl.
+ * @kernel dev_ifsioc net/core/dev_ioctl.c
+ * @deviation the structure of SIOCETHTOOL stands behind the ifreq, where Linux has a pointer to it.
+ */
 function devIfset(dev: NetDevice, cmd: number, arg: Uint8Array): number {
   const v = viewOf(arg);
   switch (cmd) {
@@ -163,6 +169,8 @@ function devIfset(dev: NetDevice, cmd: number, arg: Uint8Array): number {
     case SIOCADDMULTI:
     case SIOCDELMULTI:
       return changeMulticast(dev, cmd, arg);
+    case SIOCETHTOOL:
+      return devEthtool(dev, arg.subarray(ifreq.LEN));
     default:
       return dev.netdevOps.ndoDoIoctl?.(dev, cmd, arg) ?? -EOPNOTSUPP;
   }

@@ -20,6 +20,7 @@ import {
   SOCK_TIMESTAMP,
   SOCK_TIMESTAMPING_RX_SOFTWARE,
   type Sock,
+  skIsTcp,
 } from '#include/net/sock.ts';
 import { netGsoOk } from '#net/core/gso.ts';
 import { skAlloc, skDstSet, sockResetFlag } from '#net/core/sock.ts';
@@ -121,7 +122,9 @@ export function skSetupCaps(sk: Sock, dst: DstEntry): void {
   skDstSet(sk, dst);
   const dev = dst.dev;
   let maxSegs = 1;
-  sk.skRouteCaps = (dev?.features ?? 0) | sk.skRouteForcedCaps;
+  sk.skRouteCaps = dev?.features ?? 0;
+  // TCP always builds super-packets: what the device cannot, is cut up right before it.
+  if (skIsTcp(sk)) sk.skRouteCaps |= NETIF_F_GSO;
   if ((sk.skRouteCaps & NETIF_F_GSO) !== 0) sk.skRouteCaps |= NETIF_F_GSO_SOFTWARE;
   if (skCanGso(sk)) {
     if (dst.headerLen !== 0) {

@@ -13,6 +13,7 @@ import {
   yes,
 } from '#user/coreutils/system.ts';
 import { cat, grep, head, tail, wc } from '#user/coreutils/text.ts';
+import { main as ethtool } from '#user/ethtool/ethtool.ts';
 import { main as curl } from '#user/http/curl.ts';
 import { main as httpd } from '#user/httpd/httpd.ts';
 import { main as chargend } from '#user/inetd/chargend.ts';
@@ -35,6 +36,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   discardd,
   echo,
   echod,
+  ethtool,
   false: failure,
   grep,
   head,
