@@ -1,12 +1,13 @@
 /**
- * Builds dist/ from src/ with plain tsc. `--if-stale` does nothing when every output is newer than every
- * input, so `npm start` pays for a build once.
+ * Builds dist/ from src/ with plain tsc, and woven/, the same with the function tracer. `--if-stale` does
+ * nothing when every output is newer than every input, so `npm start` pays for a build once.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { buildWoven } from './weave.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -26,6 +27,7 @@ function isStale(): boolean {
   const built = statSync(stamp).mtimeMs;
   const inputs = [
     'src',
+    'scripts/weave',
     'package.json',
     'tsconfig.base.json',
     'tsconfig.json',
@@ -41,8 +43,10 @@ function build(): number {
     cwd: root,
     stdio: 'inherit',
   });
-  if (status === 0) writeFileSync(stamp, '');
-  return status ?? 1;
+  if (status !== 0) return status ?? 1;
+  buildWoven(root, join(root, 'woven'));
+  writeFileSync(stamp, '');
+  return 0;
 }
 
 if (argv.includes('--if-stale') && !isStale()) exit(0);

@@ -427,6 +427,7 @@ function xmitNoQueue(packet: SkBuff, dev: NetDevice, txq: NetdevQueue): number {
  * Sends a packet whose `dev` and link header are set; it is used up in any case. NET_XMIT_* or a
  * negative errno.
  * @kernel dev_queue_xmit include/linux/netdevice.h
+ * @kernel __dev_queue_xmit net/core/dev.c
  */
 export function devQueueXmit(skb: SkBuff): number {
   const { machine } = skb;
