@@ -158,6 +158,8 @@ export class KernelBackend implements Backend {
   async command(text: string): Promise<CommandResult> {
     const { status, stdout, stderr } = spawnSync('/bin/sh', ['-c', text], {
       cwd: this.folder,
+      // Scripts that belong together find each other by it.
+      env: { ...process.env, PACKETDRILL_PID: String(process.pid) },
       encoding: 'utf8',
       timeout: COMMAND_LIMIT_MS,
     });

@@ -60,7 +60,10 @@ function ask(child: ChildProcess, job: Job): Promise<Reply> {
       resolve(reply);
     };
     const replied = (reply: unknown): void => finish(reply as Reply);
-    const exited = (): void => finish(failed(job, 'the process that ran the script has ended'));
+    const exited = (code: number | null, signal: string | null): void => {
+      const how = signal ?? `status ${code}`;
+      finish(failed(job, `the process that ran the script has ended: ${how}`));
+    };
     const timer = setTimeout(() => {
       finish(failed(job, `the script has not ended after ${LIMIT_MS / 1000} s`));
     }, LIMIT_MS);

@@ -79,6 +79,8 @@ export class Sleeper {
   /** Readable when a call has returned. */
   readonly wakeFd: number;
   private readonly native: Native;
+  /** Holds what addresses point at. */
+  private readonly arena: Arena;
   private readonly control: Int32Array;
   private readonly numbers: Float64Array;
   private readonly counter: number;
@@ -86,10 +88,11 @@ export class Sleeper {
 
   constructor(native: Native, arena: Arena) {
     this.native = native;
+    this.arena = arena;
     this.wakeFd = native.must('eventfd', 'eventfd', 0, EFD_NONBLOCK);
     const one = arena.alloc(8);
     arena.setUint64(one, 1);
-    this.counter = arena.at(arena.alloc(8));
+    this.counter = arena.alloc(8);
     const control = new SharedArrayBuffer(4 * CONTROL_WORDS);
     const numbers = new SharedArrayBuffer(8 * (1 + MAX_ARGS));
     this.control = new Int32Array(control);
@@ -143,7 +146,7 @@ export class Sleeper {
     const { done } = this;
     if (done === null || Atomics.load(this.control, STATE) !== IDLE) return;
     this.done = null;
-    this.native.call('read', this.wakeFd, this.counter, 8);
+    this.native.call('read', this.wakeFd, this.arena.at(this.counter), 8);
     done(this.numbers[0] as number);
   }
 }
