@@ -194,6 +194,12 @@ export const TCPI_OPT_SYN_DATA = 32;
 export const TCPI_OPT_USEC_TS = 64;
 export const TCPI_OPT_TFO_CHILD = 128;
 
+// tcpi_ecn_mode.
+export const TCPI_ECN_MODE_DISABLED = 0;
+export const TCPI_ECN_MODE_RFC3168 = 1;
+export const TCPI_ECN_MODE_ACCECN = 2;
+export const TCPI_ECN_MODE_PENDING = 3;
+
 // tcpi_fastopen_client_fail.
 export const TFO_STATUS_UNSPEC = 0;
 export const TFO_COOKIE_UNAVAILABLE = 1;

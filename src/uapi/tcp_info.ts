@@ -1,6 +1,6 @@
 /*
  * The layout of struct tcp_info, field by field, for getsockopt(TCP_INFO), inet_diag and the tools.
- * Kernel counterpart: include/uapi/linux/tcp.h (Linux 6.18, x86-64). Little-endian. New fields are only
+ * Kernel counterpart: include/uapi/linux/tcp.h (Linux 7.0, x86-64). Little-endian. New fields are only
  * ever added at the end, so a shorter buffer gets the front part.
  */
 
@@ -8,7 +8,7 @@
 export interface TcpInfoField {
   readonly name: keyof TcpInfo;
   readonly offset: number;
-  /** 8, 16, 32 or 64; less than 8 is a bit field at `shift` of the octet at `offset`. */
+  /** 8, 16, 24, 32 or 64; less than 8 is a bit field at `shift` of the octet at `offset`. */
   readonly bits: number;
   readonly shift: number;
 }
@@ -89,8 +89,10 @@ export interface TcpInfo {
   receivedE1Bytes: number;
   receivedE0Bytes: number;
   receivedCeBytes: number;
-  accecnFailMode: number;
+  ecnMode: number;
   accecnOptSeen: number;
+  accecnFailMode: number;
+  options2: number;
 }
 
 export const TCP_INFO_FIELDS: readonly TcpInfoField[] = Object.freeze([
@@ -162,8 +164,10 @@ export const TCP_INFO_FIELDS: readonly TcpInfoField[] = Object.freeze([
   { name: 'receivedE1Bytes', offset: 264, bits: 32, shift: 0 },
   { name: 'receivedE0Bytes', offset: 268, bits: 32, shift: 0 },
   { name: 'receivedCeBytes', offset: 272, bits: 32, shift: 0 },
-  { name: 'accecnFailMode', offset: 276, bits: 16, shift: 0 },
-  { name: 'accecnOptSeen', offset: 278, bits: 16, shift: 0 },
+  { name: 'ecnMode', offset: 276, bits: 2, shift: 0 },
+  { name: 'accecnOptSeen', offset: 276, bits: 2, shift: 2 },
+  { name: 'accecnFailMode', offset: 276, bits: 4, shift: 4 },
+  { name: 'options2', offset: 277, bits: 24, shift: 0 },
 ] as const);
 
 /** An all-zero TcpInfo to fill in. */
@@ -178,6 +182,11 @@ function setU64(v: DataView, o: number, x: number): void {
   const all = x === Number.POSITIVE_INFINITY;
   v.setUint32(o, all ? 0xffffffff : x % 0x100000000, true);
   v.setUint32(o + 4, all ? 0xffffffff : Math.floor(x / 0x100000000), true);
+}
+
+function setU24(v: DataView, o: number, x: number): void {
+  v.setUint16(o, x & 0xffff, true);
+  v.setUint8(o + 2, x >>> 16);
 }
 
 function getU64(v: DataView, o: number): number {
@@ -200,6 +209,7 @@ export function putTcpInfo(v: DataView, o: number, len: number, info: Readonly<T
     const x = info[f.name];
     if (f.bits === 64) setU64(v, at, x);
     else if (f.bits === 32) v.setUint32(at, x, true);
+    else if (f.bits === 24) setU24(v, at, x);
     else if (f.bits === 16) v.setUint16(at, x, true);
     else if (f.bits === 8) v.setUint8(at, x);
     else v.setUint8(at, v.getUint8(at) | ((x & ((1 << f.bits) - 1)) << f.shift));
@@ -215,6 +225,7 @@ export function getTcpInfo(v: DataView, o: number, len: number): TcpInfo {
     const at = o + f.offset;
     if (f.bits === 64) info[f.name] = getU64(v, at);
     else if (f.bits === 32) info[f.name] = v.getUint32(at, true);
+    else if (f.bits === 24) info[f.name] = v.getUint16(at, true) | (v.getUint8(at + 2) << 16);
     else if (f.bits === 16) info[f.name] = v.getUint16(at, true);
     else info[f.name] = (v.getUint8(at) >> f.shift) & ((1 << f.bits) - 1);
   }

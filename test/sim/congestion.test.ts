@@ -1,5 +1,8 @@
 /** Congestion controls at work: whole machines, modelled cards, a bottleneck in virtual time. */
 import { describe, expect, it } from 'vitest';
+import type { TcpSock } from '#include/linux/tcp.ts';
+import { TCP_ECN_MODE_ACCECN, TCP_ECN_MODE_ANY } from '#include/net/tcp.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { BBR_PROBE_BW, BBR_STARTUP, bbr } from '#net/ipv4/tcp_bbr_model.ts';
 import { tcpRegisterCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { aimdOps } from '../../examples/modules/congestion-aimd.ts';
@@ -111,4 +114,40 @@ describe('dctcp', () => {
     expect(line.marked).toBe(0);
     expect(bps).toBeGreaterThan(12 * MBIT);
   }, 120_000);
+});
+
+describe('accurate ECN', () => {
+  const accurate = (machine: Machine): void => {
+    machine.initNet.ipv4.sysctlTcpEcn = 3;
+  };
+
+  for (const congestionControl of ['reno', 'cubic', 'dctcp']) {
+    it(`tells ${congestionControl} of every mark, once, and the line is full without a loss`, async () => {
+      let last: TcpSock | null = null;
+      let marked = 0;
+      const { bps, line, live } = await runBulk({
+        seed: 11,
+        seconds: 4,
+        congestionControl,
+        impairments: { rate: '50mbit', delay: '5ms', ecn: '30kb', queue: '1mb' },
+        prepare: accurate,
+        sample: (sk) => {
+          last = sk;
+          expect(sk.ecnFlags & TCP_ECN_MODE_ANY).toBe(TCP_ECN_MODE_ACCECN);
+          expect(sk.accecnFailMode).toBe(0);
+          // Never fewer than before, and never above what the line has marked.
+          expect(sk.deliveredCe).toBeGreaterThanOrEqual(marked);
+          marked = sk.deliveredCe;
+        },
+      });
+      expect(last).not.toBeNull();
+      expect(bps).toBeGreaterThan(38 * MBIT);
+      expect(line.overflowed).toBe(0);
+      expect(line.marked).toBeGreaterThan(3);
+      // Marks that were still on their way at the last sample are missing.
+      expect(marked).toBeLessThanOrEqual(line.marked);
+      expect(marked).toBeGreaterThan(line.marked * 0.9 - 20);
+      expect(live).toEqual({});
+    }, 120_000);
+  }
 });

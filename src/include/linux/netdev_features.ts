@@ -31,17 +31,21 @@ export const NETIF_F_GRO_UDP_FWD: number = 1 << 26;
 export const NETIF_F_GSO_ROBUST: number = 1 << 27;
 export const NETIF_F_GSO_PARTIAL: number = 1 << 28;
 export const NETIF_F_GSO_FRAGLIST: number = 1 << 29;
+/** Segmentation that leaves the AccECN counter alone. */
+export const NETIF_F_GSO_ACCECN: number = 1 << 30;
 export const NETIF_F_CSUM_MASK: number = NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_HW_CSUM;
 export const NETIF_F_ALL_TSO: number =
   NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN | NETIF_F_TSO_MANGLEID;
-export const NETIF_F_GSO_SOFTWARE: number = NETIF_F_ALL_TSO | NETIF_F_GSO_UDP_L4;
+export const NETIF_F_GSO_SOFTWARE: number =
+  NETIF_F_ALL_TSO | NETIF_F_GSO_ACCECN | NETIF_F_GSO_UDP_L4;
 /** Every kind of segmentation. */
 export const NETIF_F_GSO_MASK: number =
   NETIF_F_ALL_TSO |
   NETIF_F_GSO_UDP_L4 |
   NETIF_F_GSO_ROBUST |
   NETIF_F_GSO_PARTIAL |
-  NETIF_F_GSO_FRAGLIST;
+  NETIF_F_GSO_FRAGLIST |
+  NETIF_F_GSO_ACCECN;
 /** Software features that every device has. */
 export const NETIF_F_SOFT_FEATURES: number = NETIF_F_GSO | NETIF_F_GRO;
 /** What users may not change. */

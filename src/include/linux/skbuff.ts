@@ -90,6 +90,8 @@ export const SKB_GSO_PARTIAL: number = 1 << 13;
 export const SKB_GSO_UDP: number = 1 << 16;
 export const SKB_GSO_UDP_L4: number = 1 << 17;
 export const SKB_GSO_FRAGLIST: number = 1 << 18;
+/** The header's counter is the same in all segments. */
+export const SKB_GSO_TCP_ACCECN: number = 1 << 19;
 
 /** What follows a packet's linear data; shared by all clones. @kernel skb_shared_info include/linux/skbuff.h */
 export class SkbSharedInfo {

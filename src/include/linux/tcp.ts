@@ -20,6 +20,8 @@ export class TcpOptionsReceived {
   sawTstamp = false;
   tstampOk = false;
   dsack = false;
+  /** Offset of the AccECN option in the header of the last segment; 0: none. */
+  accecn = 0;
   wscaleOk = false;
   /** 0 no SACK, TCP_SACK_SEEN, TCP_DSACK_SEEN. */
   sackOk = 0;
@@ -66,6 +68,8 @@ export class TcpSacktagState {
   reord = 0;
   /** Segments newly SACKed, or delivered twice. */
   sackDelivered = 0;
+  /** Bytes newly acknowledged or SACKed. */
+  deliveredBytes = 0;
   mssNow = 0;
   /** The same for what the cumulative ACK covered: times in us, lowest sequence, segments. */
   firstAckt = 0;
@@ -216,7 +220,36 @@ export class TcpSock extends InetConnectionSock {
   prrOut = 0;
   delivered = 0;
   deliveredCe = 0;
-  receivedEce = 0;
+  // Accurate ECN (RFC 9768): packets and payload bytes by codepoint, uint32; what the peer reports of
+  // ours is `delivered`.
+  receivedCe = 0;
+  /** CE packets that no ACK has told of, up to 15. */
+  receivedCePending = 0;
+  receivedEct1Bytes = 0;
+  receivedEct0Bytes = 0;
+  receivedCeBytes = 0;
+  deliveredEct1Bytes = 0;
+  deliveredEct0Bytes = 0;
+  deliveredCeBytes = 0;
+  /** Fields that the next option needs at least, 0 to 3. */
+  accecnMinlen = 0;
+  /** ACKs that must carry the option, 0 to 2. */
+  accecnOptDemand = 0;
+  accecnOptSentWDsack = false;
+  /** Codepoint that delivered bytes are put down to while no option comes; 0: unknown. */
+  estEcnfield = 0;
+  prevEcnfield = 0;
+  /** Codepoints of our SYN or SYN-ACK, and of the peer's. */
+  synEctSnt = 0;
+  synEctRcv = 0;
+  /** TCP_ACCECN_*_FAIL_* */
+  accecnFailMode = 0;
+  /** TCP_ACCECN_OPT_*_SEEN */
+  sawAccecnOpt = 0;
+  /** us: when the last option went out. */
+  accecnOptTstamp = 0;
+  /** Packets an ACK acknowledges, average in 1/64. */
+  pktsAckedEwma = 0;
   lost = 0;
   appLimited = 0;
   /** us */

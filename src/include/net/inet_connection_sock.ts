@@ -261,6 +261,14 @@ export class RequestSock extends SockCommon {
   sackOk: boolean;
   wscaleOk: boolean;
   ecnOk: boolean;
+  accecnOk: boolean;
+  /** Codepoints of the SYN-ACK sent and the SYN received. */
+  synEctSnt: number;
+  synEctRcv: number;
+  /** TCP_ACCECN_*_FAIL_* */
+  accecnFailMode: number;
+  /** TCP_ACCECN_OPT_*_SEEN */
+  sawAccecnOpt: number;
   acked: boolean;
   noSrccheck: boolean;
   iropt: IpOptions | null;
@@ -311,6 +319,11 @@ export class RequestSock extends SockCommon {
     this.sackOk = false;
     this.wscaleOk = false;
     this.ecnOk = false;
+    this.accecnOk = false;
+    this.synEctSnt = 0;
+    this.synEctRcv = 0;
+    this.accecnFailMode = 0;
+    this.sawAccecnOpt = 0;
     this.acked = false;
     this.noSrccheck = false;
     this.iropt = null;

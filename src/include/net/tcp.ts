@@ -56,10 +56,15 @@ export const TCP_INFINITE_SSTHRESH = 0x7fffffff;
 export const TCP_NAGLE_OFF = 1;
 export const TCP_NAGLE_CORK = 2;
 export const TCP_NAGLE_PUSH = 4;
-export const TCP_ECN_OK = 1;
+// Bits of TcpSock.ecnFlags. The mode takes two: both set while our SYN's offer is open.
+export const TCP_ECN_DISABLED = 0;
+export const TCP_ECN_MODE_RFC3168 = 1;
 export const TCP_ECN_QUEUE_CWR = 2;
 export const TCP_ECN_DEMAND_CWR = 4;
 export const TCP_ECN_SEEN = 8;
+export const TCP_ECN_MODE_ACCECN = 16;
+export const TCP_ECN_MODE_PENDING: number = TCP_ECN_MODE_RFC3168 | TCP_ECN_MODE_ACCECN;
+export const TCP_ECN_MODE_ANY: number = TCP_ECN_MODE_RFC3168 | TCP_ECN_MODE_ACCECN;
 
 // Flags byte of the header, and of TcpSkbCb.tcpFlags.
 export const TCPHDR_FIN = 0x01;
@@ -176,6 +181,10 @@ export interface TcpCongestionOps {
 
 export const TCP_CONG_NON_RESTRICTED = 0x1;
 export const TCP_CONG_NEEDS_ECN = 0x2;
+/** Accurate feedback (RFC 9768). */
+export const TCP_CONG_NEEDS_ACCECN = 0x4;
+/** ECT(1) instead of ECT(0) in the handshake. */
+export const TCP_CONG_ECT_1_NEGOTIATION = 0x8;
 
 /** Flags of TcpCongestionOps.inAckEvent. */
 export const CA_ACK_SLOWPATH = 1;

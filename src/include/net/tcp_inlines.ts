@@ -14,6 +14,8 @@ import { SOCK_DONE, SOCK_URGINLINE } from '#include/net/sock.ts';
 import {
   TCP_ATO_MIN,
   TCP_CONG_NEEDS_ECN,
+  TCP_ECN_MODE_ACCECN,
+  TCP_ECN_MODE_ANY,
   TCP_INFINITE_SSTHRESH,
   TCP_PAWS_24DAYS,
   TCP_PAWS_MSL,
@@ -315,7 +317,14 @@ export function tcpInq(sk: Sock): number {
 
 /** The fourth word that the next in-order header will have. @kernel __tcp_fast_path_on include/net/tcp.h */
 export function __tcpFastPathOn(tp: TcpSock, sndWnd: number): void {
-  tp.predFlags = (tp.tcpHeaderLen << 26) | TCP_FLAG_ACK | sndWnd;
+  // Accurate ECN: the counter that stands for no new mark.
+  const ace = tcpEcnMode(tp) === TCP_ECN_MODE_ACCECN ? (tp.deliveredCe + 5) & 7 : 0;
+  tp.predFlags = (tp.tcpHeaderLen << 26) | (ace << 22) | TCP_FLAG_ACK | sndWnd;
+}
+
+/** TCP_ECN_DISABLED or TCP_ECN_MODE_*. @kernel tcp_ecn_mode_any include/net/tcp.h */
+export function tcpEcnMode(tp: TcpSock): number {
+  return tp.ecnFlags & TCP_ECN_MODE_ANY;
 }
 
 /** @kernel tcp_fast_path_on include/net/tcp.h */

@@ -11,6 +11,7 @@ export const OPTION_TS = 0x2;
 export const OPTION_MD5 = 0x4;
 export const OPTION_WSCALE = 0x8;
 export const OPTION_FAST_OPEN_COOKIE = 0x100;
+export const OPTION_ACCECN = 0x1000;
 
 export class TcpOutOptions {
   /** OPTION_* */
@@ -19,6 +20,13 @@ export class TcpOutOptions {
   mss = 0;
   ws = 0;
   numSackBlocks = 0;
+  /** Byte counters in the AccECN option. */
+  numAccecnFields = 0;
+  /** They are at their start: a SYN-ACK. */
+  useSynackEcnBytes = false;
+  /** Octets of an option that wait for the padding of the next one. */
+  leftoverHigh = 1;
+  leftoverLow = 1;
   /** int32 */
   tsval = 0;
   tsecr = 0;
@@ -31,6 +39,10 @@ export class TcpOutOptions {
     this.mss = 0;
     this.ws = 0;
     this.numSackBlocks = 0;
+    this.numAccecnFields = 0;
+    this.useSynackEcnBytes = false;
+    this.leftoverHigh = 1;
+    this.leftoverLow = 1;
     this.tsval = 0;
     this.tsecr = 0;
     this.fastopenCookie = null;

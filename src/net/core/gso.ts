@@ -4,6 +4,7 @@
  */
 import {
   NETIF_F_FRAGLIST,
+  NETIF_F_GSO_ACCECN,
   NETIF_F_GSO_FRAGLIST,
   NETIF_F_GSO_ROBUST,
   NETIF_F_GSO_UDP_L4,
@@ -22,6 +23,7 @@ import {
   CHECKSUM_UNNECESSARY,
   SKB_GSO_DODGY,
   SKB_GSO_FRAGLIST,
+  SKB_GSO_TCP_ACCECN,
   SKB_GSO_TCP_ECN,
   SKB_GSO_TCP_FIXEDID,
   SKB_GSO_TCPV4,
@@ -103,7 +105,8 @@ function gsoTypeFeatures(gsoType: number): number {
     SKB_GSO_TCP_FIXEDID |
     SKB_GSO_TCPV6 |
     SKB_GSO_UDP_L4 |
-    SKB_GSO_FRAGLIST;
+    SKB_GSO_FRAGLIST |
+    SKB_GSO_TCP_ACCECN;
   if ((gsoType & ~known) !== 0) return -1;
   let f = 0;
   if ((gsoType & SKB_GSO_TCPV4) !== 0) f |= NETIF_F_TSO;
@@ -112,6 +115,7 @@ function gsoTypeFeatures(gsoType: number): number {
   if ((gsoType & SKB_GSO_TCP_FIXEDID) !== 0) f |= NETIF_F_TSO_MANGLEID;
   if ((gsoType & SKB_GSO_TCPV6) !== 0) f |= NETIF_F_TSO6;
   if ((gsoType & SKB_GSO_UDP_L4) !== 0) f |= NETIF_F_GSO_UDP_L4;
+  if ((gsoType & SKB_GSO_TCP_ACCECN) !== 0) f |= NETIF_F_GSO_ACCECN;
   if ((gsoType & SKB_GSO_FRAGLIST) !== 0) f |= NETIF_F_GSO_FRAGLIST;
   return f;
 }

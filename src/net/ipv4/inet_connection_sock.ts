@@ -10,6 +10,7 @@ import { inetCsk, inetSk, type RequestSock } from '#include/net/inet_connection_
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import { tcpAccecnAceFailSendSetRetrans } from '#include/net/tcp_ecn.ts';
 import { tcpRtoMax } from '#include/net/tcp_inlines.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
@@ -222,6 +223,7 @@ export function reqskTimerHandler(req: RequestSock): void {
     }
     req.rskOps.synAckTimeout(req);
     if (!expire && (!resend || tcpRtxSynack(listener, req) === 0 || req.acked)) {
+      tcpAccecnAceFailSendSetRetrans(req);
       if (req.numTimeout++ === 0) queue.young--;
       modTimer(req.rskTimer!, (req.net.machine.jiffies + tcpReqskTimeout(req)) | 0);
       return;

@@ -68,7 +68,7 @@ import { ipRouteOutputFlow } from '#net/ipv4/route.ts';
 import { EFAULT, EMSGSIZE, ENETUNREACH, ENOBUFS, ENOMEM } from '#uapi/errno.ts';
 import { icmphdr } from '#uapi/icmp.ts';
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IPPROTO_ICMP } from '#uapi/in.ts';
-import { INET_ECN_MASK, IP_DF, IPVERSION, iphdr } from '#uapi/ip.ts';
+import { IP_DF, IPVERSION, iphdr } from '#uapi/ip.ts';
 import {
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_SKB_UCOPY_FAULT,
@@ -621,7 +621,7 @@ export function ipSendUnicastReply(
   replyFlow(fl4, sk, skb, arg, daddr, saddr);
   const rt = ipRouteOutputFlow(net, fl4, sk);
   if (typeof rt === 'number') return;
-  inet.tos = arg.tos & ~INET_ECN_MASK;
+  inet.tos = arg.tos;
   sk.skProtocol = iphdr.protocol(view, skb.networkHeader);
   sk.skcBoundDevIf = arg.boundDevIf;
   sk.skSndbuf = net.sysctlWmemDefault;

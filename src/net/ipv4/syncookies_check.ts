@@ -11,6 +11,7 @@ import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import { cookieAccecnOk } from '#include/net/tcp_ecn.ts';
 import { tcpFullSpace } from '#include/net/tcp_inlines.ts';
 import { view } from '#mm/memory.ts';
 import { reqskFree } from '#net/core/request_sock.ts';
@@ -134,5 +135,6 @@ export function cookieV4Check(sk: Sock, skb: SkBuff): Sock | null {
   }
   cookieWindow(sk, req, dst);
   if (net.ipv4.sysctlTcpEcn === 0 && dstFeature(dst, RTAX_FEATURE_ECN) === 0) req.ecnOk = false;
+  req.accecnOk = req.ecnOk && cookieAccecnOk(skb.transportHeader);
   return tcpGetCookieSock(sk, skb, req, dst);
 }

@@ -28,6 +28,8 @@ const PLAIN: readonly Plain[] = [
   ['tcp_early_demux', 'sysctlTcpEarlyDemux', 0, 1],
   ['tcp_fwmark_accept', 'sysctlTcpFwmarkAccept', 0, 1],
   ['tcp_ecn', 'sysctlTcpEcn', 0, 5],
+  ['tcp_ecn_option', 'sysctlTcpEcnOption', 0, 3],
+  ['tcp_ecn_option_beacon', 'sysctlTcpEcnOptionBeacon', 0, 3],
   ['tcp_ecn_fallback', 'sysctlTcpEcnFallback', 0, 1],
   ['tcp_ecn_option', 'sysctlTcpEcnOption', 0, 3],
   ['tcp_keepalive_probes', 'sysctlTcpKeepaliveProbes', 0, 255],

@@ -5,6 +5,7 @@
  * (unread data means RST), RFC 1122#4.2.2.13. A closed socket lives on as an orphan until its peer has
  * acknowledged our FIN, within limits.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
@@ -37,6 +38,7 @@ import {
   TCPHDR_FIN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { TCP_ACCECN_OPT_NOT_SEEN, tcpAccecnInitCounters } from '#include/net/tcp_ecn.ts';
 import { tcpFinTime, tcpSndCwndSet } from '#include/net/tcp_inlines.ts';
 import { skbRbErase, skbRbFirst } from '#include/net/tcp_queue.ts';
 import { bugOn } from '#kernel/bug.ts';
@@ -289,6 +291,12 @@ function resetSender(tp: TcpSock): void {
   tp.windowClamp = 0;
   tp.delivered = 0;
   tp.deliveredCe = 0;
+  tp.accecnFailMode = 0;
+  tp.sawAccecnOpt = TCP_ACCECN_OPT_NOT_SEEN;
+  tcpAccecnInitCounters(tp);
+  tp.prevEcnfield = 0;
+  tp.accecnOptTstamp = 0;
+  tp.pktsAckedEwma = 0;
   if (tp.icskCaInitialized) tp.icskCaOps?.release?.(tp);
   tp.icskCaPriv = null;
   tp.icskCaInitialized = false;

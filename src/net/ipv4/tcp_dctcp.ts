@@ -13,10 +13,9 @@ import {
   CA_EVENT_LOSS,
   TCP_CONG_NEEDS_ECN,
   TCP_ECN_DEMAND_CWR,
-  TCP_ECN_OK,
   type TcpCongestionOps,
 } from '#include/net/tcp.ts';
-import { inetEcnDontxmit } from '#include/net/tcp_ecn.ts';
+import { inetEcnDontxmit, tcpEcnModeAny } from '#include/net/tcp_ecn.ts';
 import { tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { tcpRenoCongAvoid, tcpRenoSsthresh, tcpRenoUndoCwnd } from '#net/ipv4/tcp_cong.ts';
@@ -62,7 +61,7 @@ function dctcpInit(sk: TcpSock): void {
   const ca = new Dctcp();
   sk.icskCaPriv = ca;
   const state = sk.skcState;
-  if ((sk.ecnFlags & TCP_ECN_OK) !== 0 || state === TCP_LISTEN || state === TCP_CLOSE) {
+  if (tcpEcnModeAny(sk) || state === TCP_LISTEN || state === TCP_CLOSE) {
     ca.priorRcvNxt = sk.rcvNxt;
     dctcpReset(sk, ca);
     return;

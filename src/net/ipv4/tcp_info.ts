@@ -1,6 +1,7 @@
 /**
  * What a connection tells about itself. Counterpart of tcp_get_info in net/ipv4/tcp.c.
  */
+
 import {
   TCP_CHRONO_BUSY,
   TCP_CHRONO_RWND_LIMITED,
@@ -8,12 +9,22 @@ import {
   type TcpSock,
 } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { TCP_ECN_OK, TCP_ECN_SEEN, tcpSk } from '#include/net/tcp.ts';
+import { TCP_ECN_SEEN, tcpSk } from '#include/net/tcp.ts';
+import {
+  tcpEcnModeAccecn,
+  tcpEcnModeAny,
+  tcpEcnModePending,
+  tcpEcnModeRfc3168,
+} from '#include/net/tcp_ecn.ts';
 import { tcpClockMs, tcpIsSack, tcpMinRtt, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import { tcpDelackMax } from '#net/ipv4/tcp_output_ctl.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
 import {
   TCP_LISTEN,
+  TCPI_ECN_MODE_ACCECN,
+  TCPI_ECN_MODE_DISABLED,
+  TCPI_ECN_MODE_PENDING,
+  TCPI_ECN_MODE_RFC3168,
   TCPI_OPT_ECN,
   TCPI_OPT_ECN_SEEN,
   TCPI_OPT_SACK,
@@ -37,12 +48,19 @@ export function tcpComputeDeliveryRate(tp: TcpSock): number {
   return Math.floor((tp.rateDelivered * tp.mssCache * 1e6) / tp.rateIntervalUs);
 }
 
+/** TCPI_ECN_MODE_* */
+function ecnModeInfo(tp: TcpSock): number {
+  if (tcpEcnModePending(tp)) return TCPI_ECN_MODE_PENDING;
+  if (tcpEcnModeAccecn(tp)) return TCPI_ECN_MODE_ACCECN;
+  return tcpEcnModeRfc3168(tp) ? TCPI_ECN_MODE_RFC3168 : TCPI_ECN_MODE_DISABLED;
+}
+
 function optionBits(tp: TcpSock): number {
   let options = 0;
   if (tp.rxOpt.tstampOk) options |= TCPI_OPT_TIMESTAMPS;
   if (tcpIsSack(tp)) options |= TCPI_OPT_SACK;
   if (tp.rxOpt.wscaleOk) options |= TCPI_OPT_WSCALE;
-  if ((tp.ecnFlags & TCP_ECN_OK) !== 0) options |= TCPI_OPT_ECN;
+  if (tcpEcnModeAny(tp)) options |= TCPI_OPT_ECN;
   if ((tp.ecnFlags & TCP_ECN_SEEN) !== 0) options |= TCPI_OPT_ECN_SEEN;
   if (tp.synDataAcked) options |= TCPI_OPT_SYN_DATA;
   if (tp.usecTs) options |= TCPI_OPT_USEC_TS;
@@ -119,6 +137,16 @@ function traffic(tp: TcpSock, info: TcpInfo): void {
   info.rcvWnd = tp.rcvWnd;
   info.rehash = tp.timeoutRehash;
   info.fastopenClientFail = tp.fastopenClientFail;
+  info.receivedCe = tp.receivedCe;
+  info.deliveredE1Bytes = tp.deliveredEct1Bytes;
+  info.deliveredE0Bytes = tp.deliveredEct0Bytes;
+  info.deliveredCeBytes = tp.deliveredCeBytes;
+  info.receivedE1Bytes = tp.receivedEct1Bytes;
+  info.receivedE0Bytes = tp.receivedEct0Bytes;
+  info.receivedCeBytes = tp.receivedCeBytes;
+  info.ecnMode = ecnModeInfo(tp);
+  info.accecnFailMode = tp.accecnFailMode;
+  info.accecnOptSeen = tp.sawAccecnOpt;
   info.totalRto = tp.totalRto;
   info.totalRtoRecoveries = tp.totalRtoRecoveries;
   info.totalRtoTime = tp.totalRtoTime;

@@ -16,12 +16,21 @@ import { netIncStats, tcpIncStats } from '#include/net/ip.ts';
 import { SOCK_DEAD, SOCK_KEEPOPEN, type Sock } from '#include/net/sock.ts';
 import {
   TCP_DELACK_MAX,
-  TCP_ECN_OK,
   TCP_MAX_QUICKACKS,
   TCP_TIMEOUT_MIN,
   TCP_TIMEWAIT_LEN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import {
+  tcpAccecnReflectorFlags,
+  tcpAccecnThirdAck,
+  tcpEcnModeAccecn,
+  tcpEcnModeAny,
+  tcpEcnRcvSyn,
+  tcpEcnRcvSynack,
+  tcpEcnReceivedCounters,
+  tcpEcnReceivedCountersPayload,
+} from '#include/net/tcp_ecn.ts';
 import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import {
   __tcpFastPathOn,
@@ -96,7 +105,7 @@ import { tcpInitMetrics, tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
 import { TcpMinisockOut, tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';
-import { tcpSendAck, tcpSendSynack } from '#net/ipv4/tcp_output_ctl.ts';
+import { __tcpSendAck, tcpSendSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpMtupInit, tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpDone, tcpSetState } from '#net/ipv4/tcp_state.ts';
 import {
@@ -133,8 +142,6 @@ import {
   TCP_SYN_SENT,
   TCP_TIME_WAIT,
   TCPHDR_ACK,
-  TCPHDR_CWR,
-  TCPHDR_ECE,
   TCPHDR_FIN,
   TCPHDR_RST,
   TCPHDR_SYN,
@@ -168,6 +175,7 @@ function tcpRcvFastData(sk: Sock, skb: SkBuff, headerLen: number, hasTstamp: boo
   netIncStats(sk.net, LINUX_MIB_TCPHPHITS);
 
   tcpCleanupSkb(skb);
+  tcpEcnReceivedCounters(sk, skb, skb.len - headerLen);
   __skbPull(skb, headerLen);
   const eaten = tcpQueueRcv(sk, skb);
   tcpEventDataRecv(sk, skb);
@@ -222,6 +230,7 @@ function tcpRcvFast(sk: Sock, skb: SkBuff, th: number): number {
 
   // A pure ACK; such packets were summed on entry.
   const flag = hasTstamp && tp.rcvNxt === tp.rcvWup ? tcpReplaceTsRecentFast(tp) : 0;
+  tcpEcnReceivedCounters(sk, skb, 0);
   tcpAck(sk, skb, flag);
   consumeSkb(skb, 'tcp_rcv_established');
   tcpDataSndCheck(sk);
@@ -241,6 +250,7 @@ export function tcpRcvEstablished(sk: Sock, skb: SkBuff): void {
   tcpMstampRefresh(tp);
   if (sk.skRxDst === null && tp.icskAfOps !== null) tp.icskAfOps.skRxDstSet(sk, skb);
   tp.rxOpt.sawTstamp = false;
+  tp.rxOpt.accecn = 0;
 
   const fast = tcpRcvFast(sk, skb, th);
   if (fast === FAST_DONE) return;
@@ -261,6 +271,7 @@ export function tcpRcvEstablished(sk: Sock, skb: SkBuff): void {
     if (!tcpValidateIncoming(sk, skb, th, true)) return;
   }
 
+  tcpEcnReceivedCountersPayload(sk, skb);
   const reason = tcpAck(sk, skb, FLAG_SLOWPATH | FLAG_UPDATE_TS_RECENT);
   if (reason < 0) {
     tcpDropReason(sk, skb, -reason, 'tcp_rcv_established');
@@ -338,19 +349,6 @@ function tcpTryUndoSpuriousSyn(tp: TcpSock): void {
 
 // ---- SYN-SENT ----------------------------------------------------------------------------------
 
-/** The peer's SYN-ACK grants ECN only with ECE and without CWR. @kernel tcp_ecn_rcv_synack net/ipv4/tcp_input.c */
-function tcpEcnRcvSynack(tp: TcpSock, th: number): void {
-  const bits = tcphdr.flags(view, th) & (TCPHDR_ECE | TCPHDR_CWR);
-  if ((tp.ecnFlags & TCP_ECN_OK) !== 0 && bits !== TCPHDR_ECE) tp.ecnFlags &= ~TCP_ECN_OK;
-}
-
-/** @kernel tcp_ecn_rcv_syn net/ipv4/tcp_input.c */
-function tcpEcnRcvSyn(tp: TcpSock, th: number): void {
-  const both = TCPHDR_ECE | TCPHDR_CWR;
-  const bits = tcphdr.flags(view, th) & both;
-  if ((tp.ecnFlags & TCP_ECN_OK) !== 0 && bits !== both) tp.ecnFlags &= ~TCP_ECN_OK;
-}
-
 /** Forgets what the options of a segment that did not count had set. */
 function tcpSynsentUndo(tp: TcpSock, savedClamp: number): void {
   tcpClearOptions(tp.rxOpt);
@@ -389,7 +387,7 @@ function tcpSynsentAckCheck(sk: Sock, skb: SkBuff): number {
 function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopenCookie): number {
   const tp = tcpSk(sk);
   const { seq } = skb.tcpCb;
-  tcpEcnRcvSynack(tp, th);
+  if (tcpEcnModeAny(tp)) tcpEcnRcvSynack(sk, skb, th);
   tcpInitWl(tp, seq);
   tcpTryUndoSpuriousSyn(tp);
   tcpAck(sk, skb, FLAG_SLOWPATH);
@@ -432,7 +430,8 @@ function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopen
     consumeSkb(skb, 'tcp_rcv_synsent_state_process');
     return 0;
   }
-  tcpSendAck(sk);
+  const ace = tcpEcnModeAccecn(tp) ? tcpAccecnReflectorFlags(tp.synEctRcv) : 0;
+  __tcpSendAck(sk, tp.rcvNxt, ace);
   return -1;
 }
 
@@ -458,7 +457,7 @@ function tcpRcvSynsentCrossed(sk: Sock, skb: SkBuff, th: number): void {
   tp.sndWnd = tcphdr.window(view, th);
   tp.sndWl1 = seq;
   tp.maxWindow = tp.sndWnd;
-  tcpEcnRcvSyn(tp, th);
+  tcpEcnRcvSyn(tp, skb, th);
   tcpMtupInit(sk);
   tcpSyncMss(sk, tp.icskPmtuCookie);
   tcpInitializeRcvMss(sk);
@@ -538,6 +537,7 @@ function tcpRcvSynRecv(sk: Sock, skb: SkBuff, th: number): void {
   if (tcpCaOps(tp).congControl === null) tcpUpdatePacingRate(sk);
   tp.lsndtime = tcpJiffies32(sk);
   tcpInitializeRcvMss(sk);
+  if (tcpEcnModeAccecn(tp)) tcpAccecnThirdAck(tp, skb, tp.synEctSnt);
   tcpFastPathOn(tp);
   if ((sk.skShutdown & SEND_SHUTDOWN) !== 0) tcpShutdown(sk, SEND_SHUTDOWN);
 }
@@ -688,6 +688,7 @@ export function tcpRcvStateProcess(sk: Sock, skb: SkBuff): number {
       return tcpRcvListen(sk, skb, th);
     case TCP_SYN_SENT: {
       tp.rxOpt.sawTstamp = false;
+      tp.rxOpt.accecn = 0;
       tcpMstampRefresh(tp);
       const queued = tcpRcvSynsentStateProcess(sk, skb, th);
       if (queued >= 0) return queued;
@@ -700,6 +701,7 @@ export function tcpRcvStateProcess(sk: Sock, skb: SkBuff): number {
 
   tcpMstampRefresh(tp);
   tp.rxOpt.sawTstamp = false;
+  tp.rxOpt.accecn = 0;
   const req = tp.fastopenRsk;
   if (req !== null && !tcpRcvFastopenReq(sk, skb, req)) return 0;
   if ((tcphdr.flags(view, th) & (TCPHDR_ACK | TCPHDR_RST | TCPHDR_SYN)) === 0) {
@@ -713,7 +715,7 @@ export function tcpRcvStateProcess(sk: Sock, skb: SkBuff): number {
     if (sk.skcState === TCP_SYN_RECV) return acked === 0 ? SKB_DROP_REASON_TCP_OLD_ACK : -acked;
     // While closing, an old ACK does no harm.
     if (acked < 0) {
-      tcpSendChallengeAck(sk);
+      tcpSendChallengeAck(sk, false);
       tcpDropReason(sk, skb, -acked, 'tcp_rcv_state_process');
       return 0;
     }

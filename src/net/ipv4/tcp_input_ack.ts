@@ -5,6 +5,7 @@
  * Counterpart: tcp_ack and its helpers of net/ipv4/tcp_input.c. RFC 9293#3.10.7.4, RFC 5681, RFC 5961
  * (acceptable ACKs), RFC 8985#7.5 (loss probes).
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   type RateSample,
@@ -12,15 +13,13 @@ import {
   type TcpSacktagState,
   type TcpSock,
 } from '#include/linux/tcp.ts';
-import { ICSK_ACK_NOW, ICSK_TIME_PROBE0 } from '#include/net/inet_connection_sock.ts';
+import { ICSK_TIME_PROBE0 } from '#include/net/inet_connection_sock.ts';
 import { netAddStats, netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import {
   CA_ACK_ECE,
   CA_ACK_SLOWPATH,
   CA_ACK_WIN_UPDATE,
-  TCP_ECN_DEMAND_CWR,
-  TCP_ECN_OK,
   TCP_NAGLE_OFF,
   TCPCB_LOST,
   TCPCB_RETRANS,
@@ -28,6 +27,12 @@ import {
   TCPCB_SACKED_RETRANS,
   tcpSk,
 } from '#include/net/tcp.ts';
+import {
+  tcpEcnAcceptCwr,
+  tcpEcnModeAccecn,
+  tcpEcnModeRfc3168,
+  tcpEcnRcvEcnEcho,
+} from '#include/net/tcp_ecn.ts';
 import {
   tcpFastPathCheck,
   tcpInCwndReduction,
@@ -57,6 +62,7 @@ import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
 import { skDstConfirm } from '#net/core/sock.ts';
 import { inetCskClearXmitTimer, tcpResetXmitTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
+import { tcpAccecnProcess } from '#net/ipv4/tcp_input_accecn.ts';
 import { tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';
 import {
   tcpCaOps,
@@ -126,14 +132,7 @@ import {
   LINUX_MIB_TCPLOSSPROBERECOVERY,
   LINUX_MIB_TCPPUREACKS,
 } from '#uapi/snmp.ts';
-import {
-  TCP_CA_CWR,
-  TCP_CA_Open,
-  TCP_SYN_SENT,
-  TCPHDR_ECE,
-  TCPHDR_SYN,
-  tcphdr,
-} from '#uapi/tcp.ts';
+import { TCP_CA_CWR, TCP_CA_Open, TCP_SYN_SENT, TCPHDR_SYN, tcphdr } from '#uapi/tcp.ts';
 
 // ---- Window ------------------------------------------------------------------------------------
 
@@ -235,6 +234,8 @@ function tcpCleanRtxSkb(
 
   if ((sacked & TCPCB_SACKED_ACKED) !== 0) {
     tp.sackedOut -= ackedPcount;
+    // Counted when it was SACKed.
+    state.deliveredBytes -= skb.len;
   } else if (tcpIsSack(tp)) {
     tcpCountDelivered(tp, ackedPcount, eceAck);
     if (!tcpSkbSpuriousRetrans(tp, skb)) {
@@ -324,6 +325,7 @@ function tcpCleanRtxQueue(
   let seqRttUs = -1;
   let sackRttUs = -1;
   let caRttUs = -1;
+  state.deliveredBytes += (tp.sndUna - priorSndUna) >>> 0;
   let flag = tcpCleanRtxWalk(sk, priorSndUna, eceAck, state);
   const skb = state.rtxHead;
   state.rtxHead = null;
@@ -419,18 +421,32 @@ function tcpCongControl(
   tcpUpdatePacingRate(sk);
 }
 
-/** @kernel tcp_newly_delivered net/ipv4/tcp_input.c */
-function tcpNewlyDelivered(sk: Sock, priorDelivered: number, flag: number): number {
+/** Segments newly delivered; `ecnCount` of them marked, by accurate ECN. @kernel tcp_newly_delivered net/ipv4/tcp_input.c */
+function tcpNewlyDelivered(
+  sk: Sock,
+  priorDelivered: number,
+  ecnCount: number,
+  flag: number,
+): number {
   const delivered = tcpSk(sk).delivered - priorDelivered;
   netAddStats(sk.net, LINUX_MIB_TCPDELIVERED, delivered);
-  if ((flag & FLAG_ECE) !== 0) netAddStats(sk.net, LINUX_MIB_TCPDELIVEREDCE, delivered);
+  if ((flag & FLAG_ECE) !== 0) {
+    const marked = tcpEcnModeRfc3168(tcpSk(sk)) ? delivered : ecnCount;
+    netAddStats(sk.net, LINUX_MIB_TCPDELIVEREDCE, marked);
+  }
   return delivered;
 }
 
 /** @kernel tcp_in_ack_event net/ipv4/tcp_input.c */
-function tcpInAckEvent(tp: TcpSock, flags: number): void {
+function tcpInAckEvent(tp: TcpSock, flag: number): void {
   const ops = tcpCaOps(tp);
-  if (ops.inAckEvent !== null) ops.inAckEvent(tp, flags);
+  if (ops.inAckEvent === null) return;
+  let caFlags = (flag & FLAG_WIN_UPDATE) !== 0 ? CA_ACK_WIN_UPDATE : 0;
+  if ((flag & FLAG_SLOWPATH) !== 0) {
+    caFlags |= CA_ACK_SLOWPATH;
+    if ((flag & FLAG_ECE) !== 0) caFlags |= CA_ACK_ECE;
+  }
+  ops.inAckEvent(tp, caFlags);
 }
 
 /**
@@ -473,27 +489,6 @@ function tcpXmitRecovery(sk: Sock, rexmit: number): void {
   tcpXmitRetransmitQueue(sk);
 }
 
-// ---- ECN ---------------------------------------------------------------------------------------
-
-/** @kernel tcp_ecn_rcv_ecn_echo net/ipv4/tcp_input.c */
-function tcpEcnRcvEcnEcho(tp: TcpSock, th: number): boolean {
-  return (
-    (tp.ecnFlags & TCP_ECN_OK) !== 0 &&
-    (tcphdr.flags(view, th) & (TCPHDR_ECE | TCPHDR_SYN)) === TCPHDR_ECE
-  );
-}
-
-/**
- * The sender has reduced its window, so its mark need not be echoed any longer. Data that says so is
- * acknowledged at once: the window may be a single packet.
- * @kernel tcp_ecn_accept_cwr net/ipv4/tcp_input.c
- */
-function tcpEcnAcceptCwr(tp: TcpSock, skb: SkBuff): void {
-  if (tcphdr.cwr(view, skb.transportHeader) === 0) return;
-  tp.ecnFlags &= ~TCP_ECN_DEMAND_CWR;
-  if (skb.tcpCb.seq !== skb.tcpCb.endSeq) tp.ackPending |= ICSK_ACK_NOW;
-}
-
 // ---- tcp_ack -----------------------------------------------------------------------------------
 
 /**
@@ -510,20 +505,14 @@ function tcpAckSlow(
   const tp = tcpSk(sk);
   const { seq, endSeq, ackSeq: ack } = skb.tcpCb;
   let flag = ackFlag;
-  let caFlags = CA_ACK_SLOWPATH;
   if (seq !== endSeq) flag |= FLAG_DATA;
   else netIncStats(sk.net, LINUX_MIB_TCPPUREACKS);
   flag |= tcpAckUpdateWindow(sk, skb, ack, seq);
   if (skb.tcpCb.sacked !== 0) flag |= tcpSacktagWriteQueue(sk, skb, priorSndUna, state);
-  if (tcpEcnRcvEcnEcho(tp, skb.transportHeader)) {
-    flag |= FLAG_ECE;
-    caFlags |= CA_ACK_ECE;
-  }
+  if (tcpEcnRcvEcnEcho(tp, skb.transportHeader)) flag |= FLAG_ECE;
   if (state.sackDelivered !== 0) {
     tcpCountDelivered(tp, state.sackDelivered, (flag & FLAG_ECE) !== 0);
   }
-  if ((flag & FLAG_WIN_UPDATE) !== 0) caFlags |= CA_ACK_WIN_UPDATE;
-  tcpInAckEvent(tp, caFlags);
   return flag;
 }
 
@@ -542,23 +531,37 @@ function tcpAckOld(
   const tp = tcpSk(sk);
   const maxWindow = Math.min(tp.maxWindow, tp.bytesAcked);
   if (before(skb.tcpCb.ackSeq, (priorSndUna - maxWindow) | 0)) {
-    if ((ackFlag & FLAG_NO_CHALLENGE_ACK) === 0) tcpSendChallengeAck(sk);
+    if ((ackFlag & FLAG_NO_CHALLENGE_ACK) === 0) tcpSendChallengeAck(sk, false);
     return -SKB_DROP_REASON_TCP_TOO_OLD_ACK;
   }
   if (skb.tcpCb.sacked !== 0) {
     const delivered = tp.delivered;
     const flag = ackFlag | tcpSacktagWriteQueue(sk, skb, priorSndUna, state);
     const out = tcpFastretransAlert(sk, priorSndUna, 0, flag, state);
-    tcpNewlyDelivered(sk, delivered, out);
+    tcpNewlyDelivered(sk, delivered, 0, out);
     tcpXmitRecovery(sk, state.rexmit);
   }
   return 0;
 }
 
+/** Packets that accurate ECN newly reports as marked. */
+function tcpAckEcn(
+  sk: Sock,
+  skb: SkBuff,
+  priorDelivered: number,
+  flag: number,
+  state: TcpSacktagState,
+): number {
+  const tp = tcpSk(sk);
+  if (!tcpEcnModeAccecn(tp)) return 0;
+  const pkts = tp.delivered - priorDelivered;
+  return tcpAccecnProcess(sk, skb, pkts, state.deliveredBytes, flag);
+}
+
 /** Nothing was outstanding when the ACK came. @kernel tcp_ack net/ipv4/tcp_input.c */
 function tcpAckNoQueue(
   sk: Sock,
-  ack: number,
+  skb: SkBuff,
   priorSndUna: number,
   priorDelivered: number,
   ackFlag: number,
@@ -566,12 +569,15 @@ function tcpAckNoQueue(
 ): void {
   const tp = tcpSk(sk);
   let flag = ackFlag;
+  const ecnCount = tcpAckEcn(sk, skb, priorDelivered, flag, state);
+  if (ecnCount > 0) flag |= FLAG_ECE;
+  tcpInAckEvent(tp, flag);
   if ((flag & FLAG_DSACKING_ACK) !== 0) {
     flag = tcpFastretransAlert(sk, priorSndUna, 0, flag, state);
-    tcpNewlyDelivered(sk, priorDelivered, flag);
+    tcpNewlyDelivered(sk, priorDelivered, ecnCount, flag);
   }
   tcpAckProbe(sk);
-  if (tp.tlpHighSeq !== 0) tcpProcessTlpAck(sk, ack, flag);
+  if (tp.tlpHighSeq !== 0) tcpProcessTlpAck(sk, skb.tcpCb.ackSeq, flag);
 }
 
 /** @kernel tcp_ack net/ipv4/tcp_input.c */
@@ -606,7 +612,6 @@ function __tcpAck(sk: Sock, skb: SkBuff, ackFlag: number, state: TcpSacktagState
     tcpUpdateWl(tp, seq);
     tcpSndUnaUpdate(tp, ack);
     flag |= FLAG_WIN_UPDATE;
-    tcpInAckEvent(tp, CA_ACK_WIN_UPDATE);
     netIncStats(sk.net, LINUX_MIB_TCPHPACKS);
   } else {
     flag = tcpAckSlow(sk, skb, priorSndUna, flag, state);
@@ -618,13 +623,16 @@ function __tcpAck(sk: Sock, skb: SkBuff, ackFlag: number, state: TcpSacktagState
   tp.icskProbesOut = 0;
   tp.rcvTstamp = tcpJiffies32(sk);
   if (priorPackets === 0) {
-    tcpAckNoQueue(sk, ack, priorSndUna, priorDelivered, flag, state);
+    tcpAckNoQueue(sk, skb, priorSndUna, priorDelivered, flag, state);
     return 1;
   }
 
   const eceAck = (flag & FLAG_ECE) !== 0;
   flag |= tcpCleanRtxQueue(sk, priorFack, priorSndUna, eceAck, state);
   tcpRackUpdateReoWnd(sk, rs);
+  const ecnCount = tcpAckEcn(sk, skb, priorDelivered, flag, state);
+  if (ecnCount > 0) flag |= FLAG_ECE;
+  tcpInAckEvent(tp, flag);
   if (tp.tlpHighSeq !== 0) tcpProcessTlpAck(sk, ack, flag);
 
   if (tcpAckIsDubious(tp, flag)) {
@@ -638,7 +646,7 @@ function __tcpAck(sk: Sock, skb: SkBuff, ackFlag: number, state: TcpSacktagState
   if ((flag & FLAG_SET_XMIT_TIMER) !== 0) tcpSetXmitTimer(sk);
   if ((flag & FLAG_FORWARD_PROGRESS) !== 0 || (flag & FLAG_NOT_DUP) === 0) skDstConfirm(sk);
 
-  const delivered = tcpNewlyDelivered(sk, priorDelivered, flag);
+  const delivered = tcpNewlyDelivered(sk, priorDelivered, ecnCount, flag);
   rs.isAckDelayed = (flag & FLAG_ACK_MAYBE_DELAYED) !== 0;
   tcpRateGen(sk, delivered, tp.lost - priorLost, isSackReneg, rs);
   tcpCongControl(sk, ack, delivered, flag, rs);

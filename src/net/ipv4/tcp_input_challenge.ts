@@ -9,9 +9,10 @@ import { netIncStats } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import { tcpAccecnReflectorFlags } from '#include/net/tcp_ecn.ts';
 import { HZ } from '#kernel/param.ts';
 import { view } from '#mm/memory.ts';
-import { tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
+import { __tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
 import { LINUX_MIB_TCPACKSKIPPEDCHALLENGE, LINUX_MIB_TCPCHALLENGEACK } from '#uapi/snmp.ts';
 import { tcphdr } from '#uapi/tcp.ts';
 
@@ -53,11 +54,11 @@ export function tcpOowRateLimited(
 
 /**
  * Asks the peer to prove that it sent what we got. Limited for each socket, and for the namespace
- * with a count that cannot be guessed.
+ * with a count that cannot be guessed. `accecnReflector`: the ACK tells how the peer's SYN arrived.
  * @kernel tcp_send_challenge_ack net/ipv4/tcp_input.c
  * @rfc 5961#7
  */
-export function tcpSendChallengeAck(sk: Sock): void {
+export function tcpSendChallengeAck(sk: Sock, accecnReflector: boolean): void {
   const net = sk.net;
   if (__tcpOowRateLimited(net, LINUX_MIB_TCPACKSKIPPEDCHALLENGE, tcpSk(sk))) return;
   const limit = net.ipv4.sysctlTcpChallengeAckLimit;
@@ -72,5 +73,6 @@ export function tcpSendChallengeAck(sk: Sock): void {
     net.ipv4.tcpChallengeCount--;
   }
   netIncStats(net, LINUX_MIB_TCPCHALLENGEACK);
-  tcpSendAck(sk);
+  const tp = tcpSk(sk);
+  __tcpSendAck(sk, tp.rcvNxt, accecnReflector ? tcpAccecnReflectorFlags(tp.synEctRcv) : 0);
 }

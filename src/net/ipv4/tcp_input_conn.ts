@@ -18,6 +18,12 @@ import { RequestSock, type RequestSockOps } from '#include/net/inet_connection_s
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import {
+  TCP_ACCECN_OPT_NOT_SEEN,
+  TCP_ECN_IN_ACCECN_OUT_ACCECN,
+  tcpAccecnSynRequested,
+  tcpCaNeedsAccecn,
+} from '#include/net/tcp_ecn.ts';
 import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpCaNeedsEcn, tcpClearOptions, tcpTimeoutInit } from '#include/net/tcp_inlines.ts';
 import { mem, view } from '#mm/memory.ts';
@@ -65,6 +71,11 @@ function tcpOpenreqInit(req: RequestSock, rxOpt: TcpOptionsReceived, skb: SkBuff
   req.wscaleOk = rxOpt.wscaleOk;
   req.acked = false;
   req.ecnOk = false;
+  req.accecnOk = false;
+  req.sawAccecnOpt = TCP_ACCECN_OPT_NOT_SEEN;
+  req.accecnFailMode = 0;
+  req.synEctRcv = 0;
+  req.synEctSnt = 0;
   req.irRmtPort = tcphdr.source(view, th);
   req.irNum = tcphdr.dest(view, th);
   req.skcDport = req.irRmtPort;
@@ -74,20 +85,30 @@ function tcpOpenreqInit(req: RequestSock, rxOpt: TcpOptionsReceived, skb: SkBuff
 }
 
 /**
- * Grants ECN when the SYN asks for it and is itself not marked, or when the route or the congestion
- * control wants it.
+ * Grants accurate ECN when the SYN asks for it and the settings allow; classic ECN when it asks for
+ * that and is itself not marked, or when the route or the congestion control wants it.
  * @kernel tcp_ecn_create_request net/ipv4/tcp_input.c
  * @rfc 3168#6.1.1
+ * @rfc 9768#3.1.2
  */
 function tcpEcnCreateRequest(req: RequestSock, skb: SkBuff, sk: Sock, dst: DstEntry): void {
   const th = skb.transportHeader;
+  if (
+    tcpAccecnSynRequested(th) &&
+    (sk.net.ipv4.sysctlTcpEcn >= TCP_ECN_IN_ACCECN_OUT_ACCECN || tcpCaNeedsAccecn(sk))
+  ) {
+    req.ecnOk = true;
+    req.accecnOk = true;
+    req.synEctRcv = skb.tcpCb.ipDsfield & INET_ECN_MASK;
+    return;
+  }
   const both = TCPHDR_ECE | TCPHDR_CWR;
   if ((tcphdr.flags(view, th) & both) !== both) return;
   const ect = (skb.tcpCb.ipDsfield & INET_ECN_MASK) !== INET_ECN_NOT_ECT;
   const dstEcn = dstFeature(dst, DST_FEATURE_ECN_MASK);
   const ecnOk = sk.net.ipv4.sysctlTcpEcn !== 0 || dstEcn !== 0;
   if (
-    ((!ect || tcphdr.res1(view, th) !== 0) && ecnOk) ||
+    ((!ect || tcphdr.res1(view, th) !== 0 || tcphdr.ae(view, th) !== 0) && ecnOk) ||
     tcpCaNeedsEcn(sk) ||
     (dstEcn & DST_FEATURE_ECN_CA) !== 0
   ) {

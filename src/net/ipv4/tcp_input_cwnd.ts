@@ -6,14 +6,13 @@
  * Counterpart: parts of net/ipv4/tcp_input.c. RFC 5681, RFC 6937 (PRR), RFC 3708 and 4015 (undo by
  * DSACK and by timestamps), RFC 3168 (ECN). Nothing here sends, so tcp_output may call it.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { netAddStats, netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import {
   CA_EVENT_COMPLETE_CWR,
-  TCP_ECN_OK,
-  TCP_ECN_QUEUE_CWR,
   TCP_INFINITE_SSTHRESH,
   TCP_RACK_RECOVERY_THRESH,
   TCPCB_EVER_RETRANS,
@@ -24,6 +23,7 @@ import {
   type TcpCongestionOps,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpEcnModeRfc3168, tcpEcnQueueCwr, tcpEcnWithdrawCwr } from '#include/net/tcp_ecn.ts';
 import {
   tcpCaEvent,
   tcpCurrentSsthresh,
@@ -71,24 +71,13 @@ import {
   TCP_SYN_SENT,
 } from '#uapi/tcp.ts';
 
-// ---- Explicit congestion notification ----------------------------------------------------------
-
-/** @kernel tcp_ecn_queue_cwr net/ipv4/tcp_input.c */
-export function tcpEcnQueueCwr(tp: TcpSock): void {
-  if ((tp.ecnFlags & TCP_ECN_OK) !== 0) tp.ecnFlags |= TCP_ECN_QUEUE_CWR;
-}
-
-/** @kernel tcp_ecn_withdraw_cwr net/ipv4/tcp_input.c */
-function tcpEcnWithdrawCwr(tp: TcpSock): void {
-  tp.ecnFlags &= ~TCP_ECN_QUEUE_CWR;
-}
-
 // ---- Counting ----------------------------------------------------------------------------------
 
 /** Segments that arrived, for the rate estimator and tcp_info. @kernel tcp_count_delivered net/ipv4/tcp_input.c */
 export function tcpCountDelivered(tp: TcpSock, delivered: number, eceAck: boolean): void {
   tp.delivered += delivered;
-  if (eceAck) tp.deliveredCe += delivered;
+  // Accurate ECN counts by itself.
+  if (eceAck && tcpEcnModeRfc3168(tp)) tp.deliveredCe += delivered;
 }
 
 /** @kernel tcp_verify_left_out include/net/tcp.h */

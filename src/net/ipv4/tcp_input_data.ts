@@ -5,6 +5,7 @@
  * Counterpart: tcp_data_queue, tcp_fin, tcp_urg, tcp_reset of net/ipv4/tcp_input.c. RFC 9293#3.10.7.4,
  * RFC 6093 (urgent data).
  */
+
 import { __skbPull, type SkBuff } from '#include/linux/skbuff.ts';
 import {
   __skbQueueTail,
@@ -18,6 +19,11 @@ import { ICSK_ACK_NOMEM, ICSK_ACK_NOW } from '#include/net/inet_connection_sock.
 import { netIncStats } from '#include/net/ip.ts';
 import { SOCK_DEAD, SOCK_DONE, SOCK_URGINLINE, type Sock } from '#include/net/sock.ts';
 import { TCP_MAX_QUICKACKS, TCP_URG_NOTYET, TCP_URG_VALID, tcpSk } from '#include/net/tcp.ts';
+import {
+  TCP_ACCECN_OPT_FAIL_SEND,
+  tcpAccecnFailModeSet,
+  tcpEcnModeAccecn,
+} from '#include/net/tcp_ecn.ts';
 import {
   tcpEpollinReady,
   tcpFastPathCheck,
@@ -216,6 +222,7 @@ export function tcpDataQueue(sk: Sock, skb: SkBuff): void {
   }
   if (!after(endSeq, tp.rcvNxt)) {
     // Sent again though it had arrived.
+    tcpRcvSpuriousRetrans(tp, seq);
     netIncStats(sk.net, LINUX_MIB_DELAYEDACKLOST);
     tcpDsackSet(sk, seq, endSeq);
     tcpDataQueueRefuse(sk, skb, SKB_DROP_REASON_TCP_OLD_DATA);
@@ -239,6 +246,17 @@ export function tcpDataQueue(sk: Sock, skb: SkBuff): void {
 }
 
 /**
+ * The same segment comes a third time although the second was answered: when that answer had the
+ * AccECN option, something on the way drops it.
+ * @kernel tcp_rcv_spurious_retrans net/ipv4/tcp_input.c
+ * @rfc 9768#3.2.3.2.2
+ */
+function tcpRcvSpuriousRetrans(tp: TcpSock, seq: number): void {
+  if (!tp.accecnOptSentWDsack || !tcpEcnModeAccecn(tp)) return;
+  if (seq === tp.duplicateSack[0]?.startSeq) tcpAccecnFailModeSet(tp, TCP_ACCECN_OPT_FAIL_SEND);
+}
+
+/**
  * Answers a segment outside the window: repeats our state, and says what came twice.
  * @kernel tcp_send_dupack net/ipv4/tcp_input.c
  */
@@ -249,6 +267,7 @@ export function tcpSendDupack(sk: Sock, skb: SkBuff): void {
     netIncStats(sk.net, LINUX_MIB_DELAYEDACKLOST);
     tcpEnterQuickackMode(sk, TCP_MAX_QUICKACKS);
     if (tcpIsSack(tp) && sk.net.ipv4.sysctlTcpDsack !== 0) {
+      tcpRcvSpuriousRetrans(tp, seq);
       tcpDsackSet(sk, seq, seqMin(endSeq, tp.rcvNxt));
     }
   }

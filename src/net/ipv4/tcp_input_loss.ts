@@ -11,11 +11,13 @@
  *   Recovery  the window shrinks while losses are retransmitted
  *   Loss      after a timeout, slow start from one segment
  */
+
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
 import { ICSK_TIME_RETRANS } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { CA_EVENT_LOSS, TCPCB_SACKED_ACKED, tcpSk } from '#include/net/tcp.ts';
+import { tcpEcnQueueCwr } from '#include/net/tcp_ecn.ts';
 import {
   tcpCaEvent,
   tcpCurrentSsthresh,
@@ -43,7 +45,6 @@ import {
   tcpAddRenoSack,
   tcpCaOps,
   tcpClearAllRetransHints,
-  tcpEcnQueueCwr,
   tcpEndCwndReduction,
   tcpEnterRecovery,
   tcpInitUndo,

@@ -31,6 +31,8 @@ import {
   TCPOLEN_TIMESTAMP,
   TCPOLEN_TSTAMP_ALIGNED,
   TCPOLEN_WINDOW,
+  TCPOPT_ACCECN0,
+  TCPOPT_ACCECN1,
   TCPOPT_EOL,
   TCPOPT_EXP,
   TCPOPT_FASTOPEN,
@@ -156,6 +158,7 @@ export function tcpParseOptions(
   const syn = tcphdr.syn(view, th) !== 0 && !estab;
   let ptr = th + tcphdr.LEN;
   optRx.sawTstamp = false;
+  optRx.accecn = 0;
 
   while (ptr < end) {
     const opcode = view.getUint8(ptr);
@@ -185,6 +188,8 @@ export function tcpParseOptions(
       ) {
         skb.tcpCb.sacked = ptr - th;
       }
+    } else if (opcode === TCPOPT_ACCECN0 || opcode === TCPOPT_ACCECN1) {
+      optRx.accecn = ptr - th;
     } else if (syn) {
       tcpParseSynOption(net, opcode, opsize, ptr, optRx);
       if (foc !== null) tcpParseFastopen(opcode, opsize, ptr, foc);
@@ -222,10 +227,14 @@ export function tcpFastParseOptions(net: Net, skb: SkBuff, th: number, tp: TcpSo
   const rxOpt = tp.rxOpt;
   if (hdrlen === tcphdr.LEN) {
     rxOpt.sawTstamp = false;
+    rxOpt.accecn = 0;
     return false;
   }
   if (rxOpt.tstampOk && hdrlen === tcphdr.LEN + TCPOLEN_TSTAMP_ALIGNED) {
-    if (tcpParseAlignedTimestamp(tp, th)) return true;
+    if (tcpParseAlignedTimestamp(tp, th)) {
+      rxOpt.accecn = 0;
+      return true;
+    }
   }
   tcpParseOptions(net, skb, rxOpt, true);
   if (rxOpt.sawTstamp && rxOpt.rcvTsecr !== 0) rxOpt.rcvTsecr = (rxOpt.rcvTsecr - tp.tsoffset) | 0;

@@ -4,6 +4,7 @@
  * Counterpart: the delayed ACK parts of net/ipv4/tcp_input.c. RFC 5681#4.2, RFC 1122#4.2.3.2, and
  * RFC 3168#6.1.3 for the echo of congestion marks.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TCP_ACK_DEFERRED } from '#include/linux/tcp.ts';
 import { dstMetric } from '#include/net/dst.ts';
@@ -14,12 +15,12 @@ import {
   CA_EVENT_ECN_NO_CE,
   TCP_ATO_MIN,
   TCP_ECN_DEMAND_CWR,
-  TCP_ECN_OK,
   TCP_ECN_SEEN,
   TCP_FASTRETRANS_THRESH,
   TCP_MAX_QUICKACKS,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpEcnDisabled, tcpEcnModeRfc3168 } from '#include/net/tcp_ecn.ts';
 import { tcpCaEvent, tcpCaNeedsEcn, tcpIsSack, tcpJiffies32 } from '#include/net/tcp_inlines.ts';
 import { hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
 import { __skDstGet, sockHold, sockOwnedByUser } from '#net/core/sock.ts';
@@ -70,7 +71,7 @@ export function tcpInQuickackMode(sk: Sock): boolean {
  */
 export function tcpDataEcnCheck(sk: Sock, skb: SkBuff): void {
   const tp = tcpSk(sk);
-  if ((tp.ecnFlags & TCP_ECN_OK) === 0) return;
+  if (tcpEcnDisabled(tp)) return;
   const mark = skb.tcpCb.ipDsfield & INET_ECN_MASK;
   if (mark === INET_ECN_NOT_ECT) {
     // Retransmissions are not marked ECN-capable: one of those asks for haste.
@@ -79,14 +80,15 @@ export function tcpDataEcnCheck(sk: Sock, skb: SkBuff): void {
   }
   if (mark === INET_ECN_CE) {
     if (tcpCaNeedsEcn(sk)) tcpCaEvent(sk, CA_EVENT_ECN_IS_CE);
-    if ((tp.ecnFlags & TCP_ECN_DEMAND_CWR) === 0) {
+    if ((tp.ecnFlags & TCP_ECN_DEMAND_CWR) === 0 && tcpEcnModeRfc3168(tp)) {
       tcpEnterQuickackMode(sk, 2);
       tp.ecnFlags |= TCP_ECN_DEMAND_CWR;
     }
   } else if (tcpCaNeedsEcn(sk)) {
     tcpCaEvent(sk, CA_EVENT_ECN_NO_CE);
   }
-  tp.ecnFlags |= TCP_ECN_SEEN;
+  // Accurate ECN notes it for pure ACKs too, in tcp_ecn_received_counters().
+  if (tcpEcnModeRfc3168(tp)) tp.ecnFlags |= TCP_ECN_SEEN;
 }
 
 /**

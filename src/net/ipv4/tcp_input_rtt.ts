@@ -224,6 +224,7 @@ export function tcpSacktagStateGet(machine: Machine): TcpSacktagState {
   st.lastSackt = 0;
   st.reord = 0;
   st.sackDelivered = 0;
+  st.deliveredBytes = 0;
   st.mssNow = 0;
   st.rexmit = REXMIT_NONE;
   rateSampleReset(st.rate);

@@ -258,6 +258,7 @@ function tcpSacktagOne(
     state.flag |= FLAG_DATA_SACKED;
     tp.sackedOut += pcount;
     state.sackDelivered += pcount;
+    state.deliveredBytes += (endSeq - startSeq) >>> 0;
   }
   // The duplicate answers the retransmission that was still thought in flight.
   if (dupSack && (sacked & TCPCB_SACKED_RETRANS) !== 0) {

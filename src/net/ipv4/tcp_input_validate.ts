@@ -4,11 +4,20 @@
  * Counterpart: tcp_validate_incoming and its helpers of net/ipv4/tcp_input.c. RFC 9293#3.10.7.4,
  * RFC 7323#5 (PAWS), RFC 5961#3 and #4 (blind resets and SYNs get a challenge ACK).
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbQueueLen } from '#include/linux/skbuff_queue.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
 import { netIncStats, tcpIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { TCP_PAWS_WINDOW, tcpSk } from '#include/net/tcp.ts';
+import {
+  TCP_ACCECN_OPT_COUNTER_SEEN,
+  tcpAccecnOptDemandMin,
+  tcpAccecnOptionInit,
+  tcpAccecnSawOptFailRecv,
+  tcpEcnModeAccecn,
+} from '#include/net/tcp_ecn.ts';
 import { tcpIsSack, tcpPawsCheck, tcpReceiveWindow } from '#include/net/tcp_inlines.ts';
 import { after, before, seqMax } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
@@ -18,6 +27,7 @@ import { tcpOowRateLimited, tcpSendChallengeAck } from '#net/ipv4/tcp_input_chal
 import { tcpReset, tcpSendDupack } from '#net/ipv4/tcp_input_data.ts';
 import { tcpDropReason } from '#net/ipv4/tcp_input_ofo.ts';
 import { tcpDisorderedAckCheck, tcpFastParseOptions } from '#net/ipv4/tcp_input_options.ts';
+import { INET_ECN_MASK } from '#uapi/ip.ts';
 import {
   SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE,
   SKB_DROP_REASON_TCP_INVALID_SEQUENCE,
@@ -92,12 +102,29 @@ function tcpRstAcceptable(sk: Sock, skb: SkBuff): boolean {
  * @kernel tcp_validate_incoming net/ipv4/tcp_input.c
  * @rfc 5961#4.2
  */
-function tcpSynChallenge(sk: Sock, skb: SkBuff, synInerr: boolean): false {
+function tcpSynChallenge(
+  sk: Sock,
+  skb: SkBuff,
+  synInerr: boolean,
+  accecnReflector: boolean,
+): false {
   if (synInerr) tcpIncStats(sk.net, TCP_MIB_INERRS);
   netIncStats(sk.net, LINUX_MIB_TCPSYNCHALLENGE);
-  tcpSendChallengeAck(sk);
+  tcpSendChallengeAck(sk, accecnReflector);
   tcpDropReason(sk, skb, SKB_DROP_REASON_TCP_INVALID_SYN, 'tcp_validate_incoming');
   return false;
+}
+
+/**
+ * A SYN or SYN-ACK came again: its latest codepoint is what we tell, and its option may be the first.
+ * @kernel tcp_validate_incoming net/ipv4/tcp_input.c
+ * @rfc 9768#3.1.5
+ */
+function tcpAccecnSynAgain(tp: TcpSock, skb: SkBuff): void {
+  tp.synEctRcv = skb.tcpCb.ipDsfield & INET_ECN_MASK;
+  if (tp.rxOpt.accecn === 0 || tp.sawAccecnOpt >= TCP_ACCECN_OPT_COUNTER_SEEN) return;
+  tcpAccecnSawOptFailRecv(tp, tcpAccecnOptionInit(skb, tp.rxOpt.accecn));
+  tcpAccecnOptDemandMin(tp, 1);
 }
 
 /**
@@ -117,7 +144,7 @@ function tcpPawsIncoming(sk: Sock, skb: SkBuff, th: number, synInerr: boolean): 
   const reason = tcpDisorderedAckCheck(tp, skb);
   // A RST counts even with an old timestamp.
   if (reason === 0 || tcphdr.rst(view, th) !== 0) return true;
-  if (tcphdr.syn(view, th) !== 0) return tcpSynChallenge(sk, skb, synInerr);
+  if (tcphdr.syn(view, th) !== 0) return tcpSynChallenge(sk, skb, synInerr, false);
   if (reason === SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK) {
     // Overtaken ACKs are common and want no answer.
     netIncStats(sk.net, LINUX_MIB_PAWS_OLD_ACK);
@@ -151,7 +178,7 @@ export function tcpValidateIncoming(sk: Sock, skb: SkBuff, th: number, synInerr:
     if ((flags & TCPHDR_RST) !== 0) {
       if (tcpResetCheck(sk, skb)) return tcpResetAndFree(sk, skb);
     } else {
-      if ((flags & TCPHDR_SYN) !== 0) return tcpSynChallenge(sk, skb, synInerr);
+      if ((flags & TCPHDR_SYN) !== 0) return tcpSynChallenge(sk, skb, synInerr, false);
       if (reason !== SKB_DROP_REASON_TCP_OLD_SEQUENCE) {
         netIncStats(sk.net, LINUX_MIB_BEYOND_WINDOW);
       }
@@ -169,12 +196,14 @@ export function tcpValidateIncoming(sk: Sock, skb: SkBuff, th: number, synInerr:
     if (tp.synFastopen && tp.dataSegsIn === 0 && sk.skcState === TCP_ESTABLISHED) {
       tcpFastopenActiveDisable(sk);
     }
-    tcpSendChallengeAck(sk);
+    tcpSendChallengeAck(sk, false);
     tcpDropReason(sk, skb, SKB_DROP_REASON_TCP_RESET, 'tcp_validate_incoming');
     return false;
   }
 
   if ((flags & TCPHDR_SYN) !== 0) {
+    const accecn = tcpEcnModeAccecn(tp);
+    if (accecn) tcpAccecnSynAgain(tp, skb);
     // Crossed SYNs: the SYN-ACK of the other side repeats a SYN we have seen.
     const crossed =
       sk.skcState === TCP_SYN_RECV &&
@@ -183,7 +212,7 @@ export function tcpValidateIncoming(sk: Sock, skb: SkBuff, th: number, synInerr:
       ((seq + 1) | 0) === endSeq &&
       endSeq === tp.rcvNxt &&
       ackSeq === tp.sndNxt;
-    if (!crossed) return tcpSynChallenge(sk, skb, synInerr);
+    if (!crossed) return tcpSynChallenge(sk, skb, synInerr, accecn);
   }
   return true;
 }

@@ -105,6 +105,7 @@ import { tcpV4SendCheck, tcpV4SendReset, tcpV4TimewaitAck } from '#net/ipv4/tcp_
 import { tcpMetricsFlushAll } from '#net/ipv4/tcp_metrics.ts';
 import {
   TCP_TW_ACK,
+  TCP_TW_ACK_OOW,
   TCP_TW_RST,
   TCP_TW_SYN,
   TcpMinisockOut,
@@ -461,9 +462,9 @@ function tcpV4RcvTimeWait(net: Net, skb: SkBuff, tw: InetTimewaitSock): number {
       inetTwskDeschedulePut(tw);
       return tcpV4RcvSock(net, skb, listener, false, out.isn);
     }
-    tcpV4TimewaitAck(tw, skb);
-  } else if (status === TCP_TW_ACK) {
-    tcpV4TimewaitAck(tw, skb);
+    tcpV4TimewaitAck(tw, skb, false);
+  } else if (status === TCP_TW_ACK || status === TCP_TW_ACK_OOW) {
+    tcpV4TimewaitAck(tw, skb, status === TCP_TW_ACK_OOW);
   } else if (status === TCP_TW_RST) {
     tcpV4SendReset(tw, skb, SK_RST_REASON_TCP_TIMEWAIT_SOCKET);
     inetTwskDeschedulePut(tw);

@@ -119,6 +119,7 @@ function tcpV4SendSynack(
   const cookieTs = synackType === TCP_SYNACK_COOKIE ? cookieInitTimestamp(req, nowNs) : 0;
   const skb = tcpMakeSynack(sk, dst, req, foc, synackType, cookieTs);
   if (skb === null) return -1;
+  req.synEctSnt = tcpSk(sk).tos & INET_ECN_MASK;
   __tcpV4SendCheck(skb, req.irLocAddr, req.irRmtAddr);
   let tos = tcpSk(sk).tos;
   if (sk.net.ipv4.sysctlTcpReflectTos !== 0) {

@@ -25,7 +25,7 @@ import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
 import { ipSendUnicastReply } from '#net/ipv4/ip_output_append.ts';
 import { tcpSynackWindow } from '#net/ipv4/tcp_minisocks_req.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
-import { iphdr } from '#uapi/ip.ts';
+import { INET_ECN_MASK, iphdr } from '#uapi/ip.ts';
 import { RTN_LOCAL } from '#uapi/rtnetlink.ts';
 import { TCP_MIB_OUTRSTS, TCP_MIB_OUTSEGS } from '#uapi/snmp.ts';
 import {
@@ -111,7 +111,7 @@ export function tcpV4SendReset(sk: SockCommon | null, skb: SkBuff, reason: numbe
   let mark = 0;
   let priority = 0;
   let txhash = 0;
-  arg.tos = iphdr.tos(view, skb.networkHeader);
+  arg.tos = iphdr.tos(view, skb.networkHeader) & ~INET_ECN_MASK;
   if (sk !== null) {
     // Without a binding the reply must find its own way, even if it is another than the segment's.
     arg.boundDevIf = sk.skcBoundDevIf;
@@ -168,8 +168,12 @@ function tcpV4SendAck(sk: SockCommon, skb: SkBuff, ack: ReplyAck): void {
   tcpV4Reply(sk.net, sk, skb, arg, ack.mark, ack.priority, ack.txhash);
 }
 
-/** Answers for a time-wait socket, and drops the caller's reference to it. @kernel tcp_v4_timewait_ack net/ipv4/tcp_ipv4.c */
-export function tcpV4TimewaitAck(tw: InetTimewaitSock, skb: SkBuff): void {
+/**
+ * Answers for a time-wait socket, and drops the caller's reference to it. `oow`: the segment was out of
+ * the window, so nobody knows what the ACK's mark would be counted for.
+ * @kernel tcp_v4_timewait_ack net/ipv4/tcp_ipv4.c
+ */
+export function tcpV4TimewaitAck(tw: InetTimewaitSock, skb: SkBuff, oow: boolean): void {
   tcpV4SendAck(tw, skb, {
     seq: tw.twSndNxt,
     ack: tw.twRcvNxt,
@@ -178,7 +182,7 @@ export function tcpV4TimewaitAck(tw: InetTimewaitSock, skb: SkBuff): void {
     tsecr: tw.twTsRecent,
     oif: tw.skcBoundDevIf,
     flags: tw.twTransparent ? IP_REPLY_ARG_NOSRCCHECK : 0,
-    tos: tw.twTos,
+    tos: oow ? tw.twTos & ~INET_ECN_MASK : tw.twTos,
     mark: tw.twMark,
     priority: tw.twPriority,
     txhash: tw.twTxhash,
@@ -198,7 +202,7 @@ export function tcpV4ReqskSendAck(sk: Sock, skb: SkBuff, req: RequestSock): void
     tsecr: req.tsRecent,
     oif: 0,
     flags: req.noSrccheck ? IP_REPLY_ARG_NOSRCCHECK : 0,
-    tos: iphdr.tos(view, skb.networkHeader),
+    tos: iphdr.tos(view, skb.networkHeader) & ~INET_ECN_MASK,
     mark: sk.skMark,
     priority: sk.skPriority,
     txhash: req.txhash,

@@ -52,6 +52,8 @@ export const TCP_TW_SUCCESS = 0;
 export const TCP_TW_RST = 1;
 export const TCP_TW_ACK = 2;
 export const TCP_TW_SYN = 3;
+/** An ACK for a segment out of the window. */
+export const TCP_TW_ACK_OOW = 4;
 
 /** Results that a function in C returns through pointers. */
 export class TcpMinisockOut {
@@ -71,9 +73,9 @@ export function tcpInWindow(seq: number, endSeq: number, sWin: number, eWin: num
 
 // ---- Time wait ---------------------------------------------------------------------------------
 
-/** TCP_TW_ACK keeps the caller's reference for the answer; else it is dropped. @kernel tcp_timewait_check_oow_rate_limit net/ipv4/tcp_minisocks.c */
+/** TCP_TW_ACK_OOW keeps the caller's reference for the answer; else it is dropped. @kernel tcp_timewait_check_oow_rate_limit net/ipv4/tcp_minisocks.c */
 function tcpTimewaitCheckOow(tw: InetTimewaitSock, skb: SkBuff, mibIdx: number): number {
-  if (!tcpOowRateLimited(tw.net, skb, mibIdx, tw)) return TCP_TW_ACK;
+  if (!tcpOowRateLimited(tw.net, skb, mibIdx, tw)) return TCP_TW_ACK_OOW;
   inetTwskPut(tw);
   return TCP_TW_SUCCESS;
 }

@@ -10,7 +10,25 @@ import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats, tcpIncStats } from '#include/net/ip.ts';
 import { SK_RST_REASON_INVALID_SYN } from '#include/net/rstreason.ts';
 import { SOCK_KEEPOPEN, type Sock } from '#include/net/sock.ts';
-import { TCP_ECN_OK, tcpSk } from '#include/net/tcp.ts';
+import {
+  TCP_ECN_DISABLED,
+  TCP_ECN_MODE_ACCECN,
+  TCP_ECN_MODE_RFC3168,
+  tcpSk,
+} from '#include/net/tcp.ts';
+import {
+  TCP_ACCECN_ACE_FAIL_RECV,
+  TCP_ACCECN_OPT_COUNTER_SEEN,
+  TCP_ACCECN_OPT_FAIL_RECV,
+  TCP_ACCECN_OPT_FAIL_SEEN,
+  tcpAccecnAce,
+  tcpAccecnAceFailSendSetRetrans,
+  tcpAccecnFailModeSet,
+  tcpAccecnOptionInit,
+  tcpAccecnThirdAck,
+  tcpEcnModeSet,
+  tcpEcnReceivedCountersPayload,
+} from '#include/net/tcp_ecn.ts';
 import {
   keepaliveTimeWhen,
   ktimeGetSeconds,
@@ -43,6 +61,7 @@ import { type TcpMinisockOut, tcpInWindow } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpSelectInitialWindow } from '#net/ipv4/tcp_output_window.ts';
 import { tcpInitXmitTimers } from '#net/ipv4/tcp_timer.ts';
+import { INET_ECN_MASK } from '#uapi/ip.ts';
 import {
   SKB_DROP_REASON_TCP_LISTEN_OVERFLOW,
   SKB_DROP_REASON_TCP_OVERWINDOW,
@@ -178,6 +197,26 @@ function tcpChildInitTimeouts(newtp: TcpSock, req: RequestSock): void {
 }
 
 /**
+ * The child's mode, and for accurate ECN what the ACK of our SYN-ACK tells.
+ * @kernel tcp_ecn_openreq_child net/ipv4/tcp_minisocks.c
+ */
+function tcpEcnOpenreqChild(newtp: TcpSock, req: RequestSock, skb: SkBuff): void {
+  newtp.ecnFlags = TCP_ECN_DISABLED;
+  if (!req.accecnOk) {
+    if (req.ecnOk) tcpEcnModeSet(newtp, TCP_ECN_MODE_RFC3168);
+    return;
+  }
+  tcpEcnModeSet(newtp, TCP_ECN_MODE_ACCECN);
+  newtp.synEctSnt = req.synEctSnt;
+  tcpAccecnThirdAck(newtp, skb, req.synEctSnt);
+  newtp.sawAccecnOpt = req.sawAccecnOpt;
+  tcpAccecnFailModeSet(newtp, req.accecnFailMode);
+  newtp.prevEcnfield = req.synEctRcv;
+  newtp.accecnOptDemand = 1;
+  tcpEcnReceivedCountersPayload(newtp, skb);
+}
+
+/**
  * A full socket for a request whose handshake is complete. Null when there is no memory.
  * @kernel tcp_create_openreq_child net/ipv4/tcp_minisocks.c
  */
@@ -197,7 +236,7 @@ export function tcpCreateOpenreqChild(sk: Sock, req: RequestSock, skb: SkBuff): 
   if (skb.len >= TCP_MSS_DEFAULT + newtp.tcpHeaderLen) {
     newtp.ackLastSegSize = skb.len - newtp.tcpHeaderLen;
   }
-  newtp.ecnFlags = req.ecnOk ? TCP_ECN_OK : 0;
+  tcpEcnOpenreqChild(newtp, req, skb);
   newtp.fastopenReq = null;
   newtp.fastopenRsk = null;
   tcpIncStats(sk.net, TCP_MIB_PASSIVEOPENS);
@@ -222,6 +261,25 @@ function tcpReqOptions(req: RequestSock, skb: SkBuff, th: number, opt: TcpOption
   opt.tsRecentStamp = ktimeGetSeconds(req.net.machine) - age;
   const pawsReject = tcpPawsReject(req.net.machine, opt, tcphdr.rst(view, th) !== 0);
   return (pawsReject ? 1 : 0) | (tsecrReject ? 2 : 0);
+}
+
+/**
+ * The SYN came again: its latest codepoint counts, and one without flags says that they hurt.
+ * @kernel tcp_check_req net/ipv4/tcp_minisocks.c
+ * @rfc 9768#3.1.5
+ */
+function tcpReqSynAgain(req: RequestSock, skb: SkBuff, th: number): void {
+  req.synEctRcv = skb.tcpCb.ipDsfield & INET_ECN_MASK;
+  if (tcpAccecnAce(th) === 0) req.accecnFailMode |= TCP_ACCECN_ACE_FAIL_RECV;
+}
+
+/** The first option of the client, in the ACK that ends the handshake. @kernel tcp_check_req net/ipv4/tcp_minisocks.c */
+function tcpReqAccecnOption(req: RequestSock, skb: SkBuff, opt: TcpOptionsReceived): void {
+  if (!req.accecnOk || opt.accecn === 0 || req.sawAccecnOpt >= TCP_ACCECN_OPT_COUNTER_SEEN) return;
+  req.sawAccecnOpt = tcpAccecnOptionInit(skb, opt.accecn);
+  if (req.sawAccecnOpt === TCP_ACCECN_OPT_FAIL_SEEN) {
+    req.accecnFailMode |= TCP_ACCECN_OPT_FAIL_RECV;
+  }
 }
 
 /** Answers a segment that is no part of the handshake. @kernel tcp_check_req net/ipv4/tcp_minisocks.c */
@@ -323,10 +381,10 @@ export function tcpCheckReq(
 
   // The SYN again: our SYN-ACK was lost.
   if (seq === req.rcvIsn && flg === TCPHDR_SYN && (rejects & 1) === 0) {
-    if (
-      !tcpOowRateLimited(sk.net, skb, LINUX_MIB_TCPACKSKIPPEDSYNRECV, req) &&
-      tcpRtxSynack(sk, req) === 0
-    ) {
+    if (tcpOowRateLimited(sk.net, skb, LINUX_MIB_TCPACKSKIPPEDSYNRECV, req)) return null;
+    if (req.accecnOk) tcpReqSynAgain(req, skb, th);
+    if (tcpRtxSynack(sk, req) === 0) {
+      tcpAccecnAceFailSendSetRetrans(req);
       const timer = req.rskTimer;
       if (timer !== null && timerPending(timer)) {
         modTimer(timer, (sk.net.machine.jiffies + tcpReqskTimeout(req)) | 0);
@@ -348,6 +406,7 @@ export function tcpCheckReq(
     return tcpEmbryonicReset(sk, skb, req, (flg & TCPHDR_RST) !== 0, fastopen, out);
   }
   if ((flg & TCPHDR_ACK) === 0) return null;
+  tcpReqAccecnOption(req, skb, opt);
   // The child is there already.
   if (fastopen) return sk;
 

@@ -2,11 +2,18 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loopbackInit } from '#drivers/net/loopback.ts';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
-import { NETIF_F_GRO, NETIF_F_SG, NETIF_F_TSO } from '#include/linux/netdev_features.ts';
+import {
+  NETIF_F_GRO,
+  NETIF_F_GSO_ACCECN,
+  NETIF_F_SG,
+  NETIF_F_TSO,
+  NETIF_F_TSO_ECN,
+} from '#include/linux/netdev_features.ts';
 import { NapiStruct, type NetDevice, PacketType } from '#include/linux/netdevice.ts';
 import {
   CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
+  SKB_GSO_TCP_ACCECN,
   SKB_GSO_TCPV4,
   type SkBuff,
   skbReserve,
@@ -19,7 +26,7 @@ import { __devGetByName } from '#net/core/dev.ts';
 import { netDevInit } from '#net/core/dev_init.ts';
 import { devAddPack, devRemovePack } from '#net/core/dev_rx.ts';
 import { groNormalList, napiGroFlush, napiGroReceive } from '#net/core/gro.ts';
-import { skbGsoSegment } from '#net/core/gso.ts';
+import { netGsoOk, skbGsoSegment } from '#net/core/gso.ts';
 import { cleanupNet } from '#net/core/net_namespace.ts';
 import { allocSkb, consumeSkb, skbPull, skbPutData } from '#net/core/skbuff.ts';
 import { skbLinearize } from '#net/core/skbuff_copy.ts';
@@ -181,6 +188,20 @@ describe('segmentation', () => {
       expect(tcpSum(th, seg.len - 34)).toBe(0);
       const at = seg.data + HEADERS;
       expect(mem.slice(at, at + seg.len - HEADERS)).toEqual(data.slice(i * 1000, i * 1000 + 1000));
+      consumeSkb(seg);
+    }
+    consumeSkb(skb);
+  });
+
+  it('keeps the counter of accurate ECN in all segments', () => {
+    const skb = tcpFrame(payloadOf(3000), { flags: TCPHDR_ACK | TCPHDR_CWR });
+    asGso(skb, 1000);
+    skb.shinfo.gsoType |= SKB_GSO_TCP_ACCECN;
+    // A device that only knows the CWR of RFC 3168 would clear it.
+    expect(netGsoOk(NETIF_F_TSO | NETIF_F_TSO_ECN, skb.shinfo.gsoType)).toBe(false);
+    expect(netGsoOk(NETIF_F_TSO | NETIF_F_GSO_ACCECN, skb.shinfo.gsoType)).toBe(true);
+    for (const seg of segments(skb, NETIF_F_SG)) {
+      expect(tcphdr.flags(view, seg.data + 34)).toBe(TCPHDR_ACK | TCPHDR_CWR);
       consumeSkb(seg);
     }
     consumeSkb(skb);

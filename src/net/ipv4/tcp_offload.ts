@@ -10,7 +10,7 @@ import { NETIF_F_GSO_ROBUST } from '#include/linux/netdev_features.ts';
 import {
   __skbPull,
   CHECKSUM_PARTIAL,
-  SKB_GSO_TCP_ECN,
+  SKB_GSO_TCP_ACCECN,
   SKB_GSO_TCP_FIXEDID,
   SKB_GSO_TCPV4,
   SKBTX_ANY_SW_TSTAMP,
@@ -101,6 +101,7 @@ function segment(gso: SkBuff, features: number): SkBuff | number {
   const iph = gso.networkHeader;
   const mss = gso.shinfo.gsoSize;
   const copyDestructor = gso.destructor === tcpWfree;
+  const clearCwr = (gso.shinfo.gsoType & SKB_GSO_TCP_ACCECN) === 0;
   const segs = skbSegment(gso, features);
   if (typeof segs === 'number') return segs;
   let seq = tcphdr.seq(view, segs.transportHeader);
@@ -108,8 +109,8 @@ function segment(gso: SkBuff, features: number): SkBuff | number {
   for (let seg: SkBuff | null = segs; seg !== null; seg = seg.next) {
     const th = seg.transportHeader;
     tcphdr.setSeq(view, th, seq);
-    // Only the first says that the window has been reduced.
-    if (seg !== segs) tcphdr.setFlags(view, th, tcphdr.flags(view, th) & ~TCPHDR_CWR);
+    // Only the first says that the window has been reduced; an accurate counter is in all.
+    if (clearCwr && seg !== segs) tcphdr.setFlags(view, th, tcphdr.flags(view, th) & ~TCPHDR_CWR);
     finishSegment(seg, iph, seg.next === null);
     seq = (seq + mss) | 0;
   }
@@ -205,7 +206,6 @@ function optionsDiffer(th: number, th2: number, thlen: number): boolean {
 /** Must the held packet be finished before this one, instead of taking it on? */
 function mustFlush(p: SkBuff, skb: SkBuff, th: number, len: number): boolean {
   const th2 = p.transportHeader;
-  if ((tcphdr.flags(view, th) & TCPHDR_CWR) !== 0) return true;
   const words = view.getInt32(th + 12) ^ view.getInt32(th2 + 12);
   if ((words & FLAG_WORD_COMPARED) !== 0) return true;
   if (tcphdr.ackSeq(view, th) !== tcphdr.ackSeq(view, th2)) return true;
@@ -261,7 +261,7 @@ export function tcp4GroComplete(skb: SkBuff, thoff: number): number {
   skb.csumOffset = TCPHDR_CHECK_OFFSET;
   skb.ipSummed = CHECKSUM_PARTIAL;
   shinfo.gsoSegs = groCb.count;
-  if ((tcphdr.flags(view, th) & TCPHDR_CWR) !== 0) shinfo.gsoType |= SKB_GSO_TCP_ECN;
+  if ((tcphdr.flags(view, th) & TCPHDR_CWR) !== 0) shinfo.gsoType |= SKB_GSO_TCP_ACCECN;
   return 0;
 }
 

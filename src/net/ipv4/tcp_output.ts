@@ -240,7 +240,7 @@ function buildHeader(sk: Sock, skb: SkBuff, rcvNxt: number): number {
   } else {
     tcphdr.setWindow(view, th, tcpSelectWindow(sk));
     const ecn = tcpEcnSend(sk, skb, headerSize);
-    if (ecn !== 0) tcphdr.setFlags(view, th, tcphdr.flags(view, th) | ecn);
+    if (ecn !== 0) tcphdr.setFlags9(view, th, tcphdr.flags9(view, th) | ecn);
   }
   tcpOptionsWrite(th, tp, opts);
   return headerSize;

@@ -110,6 +110,7 @@ const PURE_ACK_TRUESIZE = 2;
 export const TCP_SYNACK_NORMAL = 0;
 export const TCP_SYNACK_FASTOPEN = 1;
 export const TCP_SYNACK_COOKIE = 2;
+export const TCP_SYNACK_RETRANS = 3;
 
 /** Sequence number for a segment without data: never beyond the peer's window. @kernel tcp_acceptable_seq net/ipv4/tcp_output.c */
 function tcpAcceptableSeq(sk: Sock): number {
@@ -202,9 +203,11 @@ function buildSynack(
   req: RequestSock,
   mss: number,
   foc: TcpFastopenCookie | null,
+  synackType: number,
 ): void {
   const opts = sk.net.machine.netGlobals.tcpOutOptions;
-  const headerSize = tcpSynackOptions(req, mss, skb, foc, opts) + TCPHDR_LEN;
+  const retrans = synackType === TCP_SYNACK_RETRANS;
+  const headerSize = tcpSynackOptions(req, mss, skb, foc, retrans, opts) + TCPHDR_LEN;
   const th = skbPush(skb, headerSize);
   skbResetTransportHeader(skb);
   tcphdr.setSource(view, th, req.irNum);
@@ -249,7 +252,7 @@ export function tcpMakeSynack(
   if (req.txhash !== 0) skbSetHash(skb, req.txhash, true);
   skb.mark = req.irMark;
   skb.ipSummed = CHECKSUM_PARTIAL;
-  buildSynack(sk, skb, req, mss, foc);
+  buildSynack(sk, skb, req, mss, foc, synackType);
   tcpIncStats(sk.net, TCP_MIB_OUTSEGS);
   skbSetDeliveryTime(skb, now, SKB_CLOCK_MONOTONIC);
   return skb;
@@ -258,7 +261,7 @@ export function tcpMakeSynack(
 /** Sends the SYN-ACK of a request again. 0 or a negative errno. @kernel tcp_rtx_synack net/ipv4/tcp_output.c */
 export function tcpRtxSynack(sk: Sock, req: RequestSock): number {
   if (sk.skTxrehash === SOCK_TXREHASH_ENABLED) req.txhash = sk.net.machine.random.u32() | 1;
-  const res = req.rskOps.sendSynack(sk, null, new Flowi4(), req, null, TCP_SYNACK_NORMAL, null);
+  const res = req.rskOps.sendSynack(sk, null, new Flowi4(), req, null, TCP_SYNACK_RETRANS, null);
   if (res !== 0) return res;
   tcpIncStats(sk.net, TCP_MIB_RETRANSSEGS);
   netIncStats(sk.net, LINUX_MIB_TCPSYNRETRANS);

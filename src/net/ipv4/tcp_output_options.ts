@@ -11,10 +11,12 @@ import type { TcpSock } from '#include/linux/tcp.ts';
 import { dstMetricAdvmss } from '#include/net/dst.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { MAX_TCP_OPTION_SPACE, tcpSk } from '#include/net/tcp.ts';
+import { MAX_TCP_OPTION_SPACE, TCPHDR_ACK, tcpSk } from '#include/net/tcp.ts';
+import { tcpEcnModeAccecn } from '#include/net/tcp_ecn.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpSkbTimestampTs } from '#include/net/tcp_inlines.ts';
 import {
+  OPTION_ACCECN,
   OPTION_FAST_OPEN_COOKIE,
   OPTION_SACK_ADVERTISE,
   OPTION_TS,
@@ -22,6 +24,11 @@ import {
   type TcpOutOptions,
 } from '#include/net/tcp_out_options.ts';
 import { mem, view } from '#mm/memory.ts';
+import {
+  tcpAccecnOptionDue,
+  tcpOptionsFitAccecn,
+  writeAccecn,
+} from '#net/ipv4/tcp_output_accecn.ts';
 import {
   TCPOLEN_EXP_FASTOPEN_BASE,
   TCPOLEN_FASTOPEN_BASE,
@@ -53,10 +60,11 @@ const WORD_SACK_PERM_TS =
   (TCPOLEN_SACK_PERM << 16) |
   (TCPOPT_TIMESTAMP << 8) |
   TCPOLEN_TIMESTAMP;
-const WORD_NOP_NOP = (TCPOPT_NOP << 24) | (TCPOPT_NOP << 16);
+const NOP_NOP = (TCPOPT_NOP << 8) | TCPOPT_NOP;
+const WORD_NOP_NOP = NOP_NOP << 16;
 const WORD_TS = WORD_NOP_NOP | (TCPOPT_TIMESTAMP << 8) | TCPOLEN_TIMESTAMP;
-const WORD_SACK_PERM = WORD_NOP_NOP | (TCPOPT_SACK_PERM << 8) | TCPOLEN_SACK_PERM;
-const WORD_WSCALE = (TCPOPT_NOP << 24) | (TCPOPT_WINDOW << 16) | (TCPOLEN_WINDOW << 8);
+const WORD_SACK_PERM = (TCPOPT_SACK_PERM << 8) | TCPOLEN_SACK_PERM;
+const WORD_WSCALE = (TCPOPT_WINDOW << 16) | (TCPOLEN_WINDOW << 8);
 
 /** The MSS to announce: the route's, less when the user asked for less. @kernel tcp_advertise_mss net/ipv4/tcp_output.c */
 function tcpAdvertiseMss(sk: Sock): number {
@@ -111,15 +119,26 @@ export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): numbe
       tp.synFastopenExp = fastopen.cookie.exp;
     }
   }
+  // A simultaneous open's SYN-ACK has the AccECN option, a SYN has not.
+  if (
+    (skb.tcpCb.tcpFlags & TCPHDR_ACK) !== 0 &&
+    tcpEcnModeAccecn(tp) &&
+    tp.icskRetransmits < 2 &&
+    ipv4.sysctlTcpEcnOption !== 0
+  ) {
+    opts.useSynackEcnBytes = true;
+    remaining -= tcpOptionsFitAccecn(opts, 0, remaining);
+  }
   return MAX_TCP_OPTION_SPACE - remaining;
 }
 
-/** Options of a SYN-ACK. Returns their length in octets. @kernel tcp_synack_options net/ipv4/tcp_output.c */
+/** Options of a SYN-ACK; `retrans`: it is sent again. Returns their length in octets. @kernel tcp_synack_options net/ipv4/tcp_output.c */
 export function tcpSynackOptions(
   req: RequestSock,
   mss: number,
   skb: SkBuff,
   foc: TcpFastopenCookie | null,
+  retrans: boolean,
   opts: TcpOutOptions,
 ): number {
   let remaining = MAX_TCP_OPTION_SPACE;
@@ -148,6 +167,11 @@ export function tcpSynackOptions(
     if (!req.tstampOk) remaining -= TCPOLEN_SACKPERM_ALIGNED;
   }
   if (foc !== null && foc.len >= 0) remaining -= fastopenCookie(foc, remaining, opts);
+  // Once one was lost, the option may be why.
+  if (req.accecnOk && req.net.ipv4.sysctlTcpEcnOption !== 0 && !retrans) {
+    opts.useSynackEcnBytes = true;
+    remaining -= tcpOptionsFitAccecn(opts, 0, remaining);
+  }
   return MAX_TCP_OPTION_SPACE - remaining;
 }
 
@@ -171,19 +195,24 @@ export function tcpEstablishedOptions(sk: Sock, skb: SkBuff | null, opts: TcpOut
   const effSacks = rxOpt.numSacks + (rxOpt.dsack ? 1 : 0);
   if (effSacks !== 0) {
     const room = MAX_TCP_OPTION_SPACE - size - TCPOLEN_SACK_BASE_ALIGNED;
-    if (room < TCPOLEN_SACK_PERBLOCK) return size;
-    opts.numSackBlocks = Math.min(effSacks, Math.floor(room / TCPOLEN_SACK_PERBLOCK));
-    size += TCPOLEN_SACK_BASE_ALIGNED + opts.numSackBlocks * TCPOLEN_SACK_PERBLOCK;
+    if (room >= TCPOLEN_SACK_PERBLOCK) {
+      opts.numSackBlocks = Math.min(effSacks, Math.floor(room / TCPOLEN_SACK_PERBLOCK));
+      size += TCPOLEN_SACK_BASE_ALIGNED + opts.numSackBlocks * TCPOLEN_SACK_PERBLOCK;
+    }
+  }
+  if (tcpAccecnOptionDue(tp)) {
+    opts.useSynackEcnBytes = false;
+    size += tcpOptionsFitAccecn(opts, tp.accecnMinlen, MAX_TCP_OPTION_SPACE - size);
   }
   return size;
 }
 
-/** A DSACK block, when there is one, goes first (RFC 2883#4). Returns the next free address. */
-function writeSackBlocks(ptr: number, tp: TcpSock, count: number): number {
+/** A DSACK block, when there is one, goes first (RFC 2883#4). `lead`: the two octets in front. Returns the next free address. */
+function writeSackBlocks(ptr: number, tp: TcpSock, count: number, lead: number): number {
   const { rxOpt } = tp;
   let at = ptr;
   const len = TCPOLEN_SACK_BASE + count * TCPOLEN_SACK_PERBLOCK;
-  view.setInt32(at, WORD_NOP_NOP | (TCPOPT_SACK << 8) | len);
+  view.setInt32(at, (lead << 16) | (TCPOPT_SACK << 8) | len);
   at += 4;
   const dsack = rxOpt.dsack ? 1 : 0;
   for (let i = 0; i < count; i++) {
@@ -234,16 +263,31 @@ export function tcpOptionsWrite(th: number, tp: TcpSock | null, opts: TcpOutOpti
     view.setInt32(ptr + 8, opts.tsecr);
     ptr += 12;
   }
+  // Octets left over from the option before, in place of the NOPs that pad the next one.
+  let lead = NOP_NOP;
+  if ((options & OPTION_ACCECN) !== 0) {
+    ptr = writeAccecn(ptr, tp, opts);
+    lead = (opts.leftoverHigh << 8) | opts.leftoverLow;
+  } else if (tp !== null) {
+    tp.accecnOptSentWDsack = false;
+  }
   if ((options & OPTION_SACK_ADVERTISE) !== 0) {
-    view.setInt32(ptr, WORD_SACK_PERM);
+    view.setInt32(ptr, (lead << 16) | WORD_SACK_PERM);
+    lead = NOP_NOP;
     ptr += 4;
   }
   if ((options & OPTION_WSCALE) !== 0) {
-    view.setInt32(ptr, WORD_WSCALE | opts.ws);
+    // There is room for a single octet here.
+    const one = (lead & 0xff) === TCPOPT_NOP;
+    view.setInt32(ptr, ((one ? lead >> 8 : TCPOPT_NOP) << 24) | WORD_WSCALE | opts.ws);
+    if (one) lead = NOP_NOP;
     ptr += 4;
   }
   if (opts.numSackBlocks !== 0 && tp !== null) {
-    ptr = writeSackBlocks(ptr, tp, opts.numSackBlocks);
+    ptr = writeSackBlocks(ptr, tp, opts.numSackBlocks, lead);
+  } else if (lead !== NOP_NOP) {
+    view.setInt32(ptr, (lead << 16) | NOP_NOP);
+    ptr += 4;
   }
   if ((options & OPTION_FAST_OPEN_COOKIE) !== 0 && opts.fastopenCookie !== null) {
     writeFastopenCookie(ptr, opts.fastopenCookie);

@@ -4,10 +4,12 @@
  *
  * Counterpart of tcp_write_xmit and its helpers in net/ipv4/tcp_output.c. RFC 9293#3.8.6, 5681.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TCP_CHRONO_RWND_LIMITED, TSQ_THROTTLED } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { TCP_NAGLE_PUSH, TCPHDR_FIN, tcpSk } from '#include/net/tcp.ts';
+import { tcpAccecnOptionBeaconCheck, tcpEcnModeAccecn } from '#include/net/tcp_ecn.ts';
 import {
   tcpInCwndReduction,
   tcpMaxTsoDeferredMss,
@@ -206,17 +208,20 @@ function xmitOne(
  */
 export function tcpWriteXmit(sk: Sock, mssNow: number, nonagle: number, pushOne: number): boolean {
   const tp = tcpSk(sk);
+  let mss = mssNow;
   let sentPkts = 0;
   let stop = XMIT_SENT;
   tcpMstampRefresh(tp);
+  // The beacon depends on the time, and takes room from the payload.
+  if (tcpEcnModeAccecn(tp) && tcpAccecnOptionBeaconCheck(tp)) mss = tcpCurrentMss(sk);
   if (pushOne === 0) {
     const result = tcpMtuProbe(sk);
     if (result === 0) return false;
     if (result > 0) sentPkts = 1;
   }
-  const maxSegs = tcpTsoSegs(sk, mssNow);
+  const maxSegs = tcpTsoSegs(sk, mss);
   for (let skb = tcpSendHead(sk); skb !== null; skb = tcpSendHead(sk)) {
-    stop = xmitOne(sk, skb, mssNow, nonagle, pushOne, maxSegs);
+    stop = xmitOne(sk, skb, mss, nonagle, pushOne, maxSegs);
     if (stop !== XMIT_SENT) break;
     sentPkts += tcpSkbPcount(skb);
     if (pushOne !== 0) break;

@@ -131,6 +131,10 @@ export class NetnsIpv4 {
   sysctlFibSyncMem = 524288;
 
   sysctlTcpEcn = 2;
+  /** TCP_ACCECN_OPTION_* */
+  sysctlTcpEcnOption = 2;
+  /** AccECN options a round trip, at least. */
+  sysctlTcpEcnOptionBeacon = 3;
   sysctlTcpEcnFallback = 1;
   /** When AccECN's option is sent: 0 never, 1 as few as may be, 2 on every ACK. */
   sysctlTcpEcnOption = 2;
