@@ -31,7 +31,6 @@ const PLAIN: readonly Plain[] = [
   ['tcp_ecn_option', 'sysctlTcpEcnOption', 0, 3],
   ['tcp_ecn_option_beacon', 'sysctlTcpEcnOptionBeacon', 0, 3],
   ['tcp_ecn_fallback', 'sysctlTcpEcnFallback', 0, 1],
-  ['tcp_ecn_option', 'sysctlTcpEcnOption', 0, 3],
   ['tcp_keepalive_probes', 'sysctlTcpKeepaliveProbes', 0, 255],
   ['tcp_syn_retries', 'sysctlTcpSynRetries', 1, 127],
   ['tcp_synack_retries', 'sysctlTcpSynackRetries', 0, 255],

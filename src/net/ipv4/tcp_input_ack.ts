@@ -595,7 +595,7 @@ function __tcpAck(sk: Sock, skb: SkBuff, ackFlag: number, state: TcpSacktagState
   if (before(ack, priorSndUna)) return tcpAckOld(sk, skb, priorSndUna, flag, state);
   if (after(ack, tp.sndNxt)) {
     // RFC 9293 3.10.7.4: an ACK of what was not sent is answered by one; Linux limits their rate.
-    if ((ackFlag & FLAG_NO_CHALLENGE_ACK) === 0) tcpSendChallengeAck(sk);
+    if ((ackFlag & FLAG_NO_CHALLENGE_ACK) === 0) tcpSendChallengeAck(sk, false);
     return -SKB_DROP_REASON_TCP_ACK_UNSENT_DATA;
   }
   if (after(ack, priorSndUna)) {

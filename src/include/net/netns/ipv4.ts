@@ -136,8 +136,6 @@ export class NetnsIpv4 {
   /** AccECN options a round trip, at least. */
   sysctlTcpEcnOptionBeacon = 3;
   sysctlTcpEcnFallback = 1;
-  /** When AccECN's option is sent: 0 never, 1 as few as may be, 2 on every ACK. */
-  sysctlTcpEcnOption = 2;
   sysctlTcpKeepaliveTime: number = 7200 * 1000;
   sysctlTcpKeepaliveIntvl: number = 75 * 1000;
   sysctlTcpKeepaliveProbes = 9;
