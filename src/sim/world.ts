@@ -240,6 +240,11 @@ export class World {
     return this.events.size === 0;
   }
 
+  /** When the earliest event happens, in ns since the world began; Infinity when there is none. */
+  get nextEventNs(): number {
+    return this.events.nextTimeNs;
+  }
+
   /** Lets the earliest event happen. False when there is none. */
   step(): boolean {
     const event = this.events.pop();

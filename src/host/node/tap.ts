@@ -112,6 +112,8 @@ export interface TapOptions {
   /** Address of the kernel's end as four bytes, and its prefix length. */
   readonly hostAddress?: { readonly address: readonly number[]; readonly prefix: number };
   readonly mtu?: number;
+  /** False: the kernel cuts its packets and fills in checksums before they come here. */
+  readonly offload?: boolean;
 }
 
 /** An open TAP device. The interface exists until {@link Tap.close}. */
@@ -146,7 +148,7 @@ export class Tap {
     this.name = name;
     this.libc = loadLibc();
     this.pinned = [];
-    this.fd = this.open(name);
+    this.fd = this.open(name, options.offload ?? true);
     this.txErrors = 0;
     this.handle = null;
     this.closed = false;
@@ -221,7 +223,7 @@ export class Tap {
     onIdle();
   }
 
-  private open(name: string): number {
+  private open(name: string, offload: boolean): number {
     let fd: number;
     try {
       // O_CLOEXEC keeps the device from outliving us in a child.
@@ -253,6 +255,10 @@ export class Tap {
     const size = new Uint8Array(4);
     new DataView(size.buffer).setInt32(0, VNET_HDR_SIZE, true);
     this.must(this.libc.ioctl(fd, TUNSETVNETHDRSZ, size), 'TUNSETVNETHDRSZ', fd);
+    if (!offload) {
+      this.must(this.libc.ioctlValue(fd, TUNSETOFFLOAD, 0), 'TUNSETOFFLOAD', fd);
+      return fd;
+    }
     const offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
     // Kernels before 6.2 do not know UDP segmentation.
     if (this.libc.ioctlValue(fd, TUNSETOFFLOAD, offloads | TUN_F_USO4 | TUN_F_USO6) < 0) {

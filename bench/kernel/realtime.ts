@@ -1,0 +1,136 @@
+/**
+ * A world whose clock follows the real one, so that cables and machines of softnet meet the real
+ * kernel. Events happen in order at their times, or as soon after as this process gets to run.
+ */
+import { performance } from 'node:perf_hooks';
+import { turn } from '#cli/turn.ts';
+import {
+  allocFrame,
+  freeFrame,
+  type WireEnd,
+  type WireFrame,
+  type WirePort,
+} from '#hardware/wire.ts';
+import { Tap, VNET_HDR_SIZE } from '#host/node/tap.ts';
+import { mem } from '#mm/memory.ts';
+import type { Cable } from '#sim/cable.ts';
+import { EVENT_FRAME, World } from '#sim/world.ts';
+import { FineTimer, inNetns } from './libc.ts';
+
+/** Shortest frame, without the check sequence. */
+const ETH_ZLEN = 60;
+
+/** A wait of less is not worth the timer: the turn of the event loop takes as long. */
+const SPIN_NS = 20e3;
+
+export class RealtimeWorld {
+  readonly world: World;
+  private readonly startMs: number;
+  private readonly timer: FineTimer;
+  private wakeUp: (() => void) | null;
+  /** Furthest that an event was behind its time, ns. */
+  latestNs: number;
+
+  constructor(seed: string) {
+    this.world = new World({ seed, turn, bootEpochSec: Date.now() / 1000 });
+    this.startMs = performance.now();
+    this.wakeUp = null;
+    this.timer = new FineTimer(() => this.wake());
+    this.latestNs = 0;
+  }
+
+  /** ns since the world began. */
+  clock(): number {
+    return Math.round((performance.now() - this.startMs) * 1e6);
+  }
+
+  /** Something has been scheduled from outside. */
+  wake(): void {
+    const { wakeUp } = this;
+    this.wakeUp = null;
+    wakeUp?.();
+  }
+
+  /** Runs the world until `done`, which is asked after each round. */
+  async run(done: () => boolean): Promise<void> {
+    const { world } = this;
+    while (!done()) {
+      const nowNs = this.clock();
+      if (nowNs > world.nextEventNs) {
+        this.latestNs = Math.max(this.latestNs, nowNs - world.nextEventNs);
+      }
+      await world.runPrograms({ untilNs: nowNs });
+      const waitNs = world.nextEventNs - this.clock();
+      if (waitNs < SPIN_NS) continue;
+      await new Promise<void>((resolve) => {
+        this.wakeUp = resolve;
+        // At least now and then, for those who wait for `done`.
+        this.timer.set(Math.min(waitNs, 50e6));
+      });
+    }
+  }
+
+  /** Halts the machines; what is left alive by machine, nothing when all is well. */
+  halt(): Record<string, Record<string, number>> {
+    this.timer.close();
+    return this.world.halt();
+  }
+}
+
+/** A TAP device of a namespace as the port at one end of a cable: whole frames, no offloads. */
+export class TapPort implements WirePort {
+  private readonly realtime: RealtimeWorld;
+  private readonly tap: Tap;
+  private readonly tx: Uint8Array;
+  private readonly txAddress: number;
+  private readonly wire: WireEnd;
+
+  constructor(
+    realtime: RealtimeWorld,
+    cable: Cable,
+    end: 0 | 1,
+    netns: string,
+    hostAddress: { readonly address: readonly number[]; readonly prefix: number },
+  ) {
+    this.realtime = realtime;
+    this.tap = inNetns(netns, () => new Tap({ name: 'wire0', hostAddress, offload: false }));
+    this.tx = new Uint8Array(VNET_HDR_SIZE + 2048);
+    this.txAddress = this.tap.pin(this.tx);
+    this.wire = cable.plug(end, this);
+    this.tap.start(
+      (bytes) => this.fromKernel(bytes),
+      () => realtime.wake(),
+      (reason) => {
+        throw new Error(`the TAP device of ${netns} is gone: ${reason}`);
+      },
+    );
+  }
+
+  /** The frame takes its place among the world's events: other code may be in the middle of one. */
+  private fromKernel(bytes: Uint8Array): void {
+    const length = bytes.length - VNET_HDR_SIZE;
+    const frame = allocFrame(Math.max(length, ETH_ZLEN));
+    if (frame === null) return;
+    mem.set(bytes.subarray(VNET_HDR_SIZE), frame.addr);
+    // A TAP device does not pad; a cable knows no shorter frames.
+    mem.fill(0, frame.addr + length, frame.addr + frame.len);
+    const { world } = this.realtime;
+    world.at(this.realtime.clock(), EVENT_FRAME, sendFrame, this.wire, frame);
+  }
+
+  receive(frame: WireFrame): void {
+    this.tx.set(mem.subarray(frame.addr, frame.addr + frame.len), VNET_HDR_SIZE);
+    this.tap.write(this.txAddress, VNET_HDR_SIZE + frame.len);
+    freeFrame(frame);
+  }
+
+  linkChanged(_up: boolean): void {}
+
+  close(): void {
+    this.tap.close();
+  }
+}
+
+function sendFrame(subject: unknown, detail: unknown): void {
+  (subject as WireEnd).send(detail as WireFrame);
+}

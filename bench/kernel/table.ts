@@ -1,0 +1,152 @@
+/** Makes RESULTS.md of the results: medians of the repetitions, and what softnet is to the kernel. */
+import { type CaseResult, CONTROLS, keyOf, LOSSES, REORDERS, RTTS_MS } from './cells.ts';
+
+/** Ratios within this of 1 are what the comparison asks for. */
+const TOLERANCE = 0.2;
+
+type Direction = 'out' | 'back';
+
+interface Column {
+  readonly title: string;
+  readonly ends: string;
+  readonly direction: Direction;
+}
+
+/** Who opened, who sent. What softnet did is held against the kernel in the same place. */
+const COLUMNS: readonly Column[] = [
+  { title: 'softnet opens, sends', ends: 'softnet>kernel', direction: 'out' },
+  { title: 'softnet opens, kernel sends', ends: 'softnet>kernel', direction: 'back' },
+  { title: 'kernel opens, sends', ends: 'kernel>softnet', direction: 'out' },
+  { title: 'kernel opens, softnet sends', ends: 'kernel>softnet', direction: 'back' },
+];
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}
+
+/** Results of one cell. */
+class Cell {
+  private readonly results: readonly CaseResult[];
+
+  constructor(results: readonly CaseResult[]) {
+    this.results = results;
+  }
+
+  /** Median goodput of one direction, Mbit/s; NaN when nothing was measured. */
+  mbit(ends: string, direction: Direction): number {
+    return median(
+      this.results
+        .filter(({ spec }) => spec.ends.join('>') === ends)
+        .map((result) => (direction === 'out' ? result.outMbit : result.backMbit)),
+    );
+  }
+
+  ratio({ ends, direction }: Column): number {
+    return this.mbit(ends, direction) / this.mbit('kernel>kernel', direction);
+  }
+
+  /** The longest time without a byte in runs with softnet, and without, ms. */
+  gapMs(withSoftnet: boolean): number {
+    const gaps = this.results
+      .filter(({ spec }) => spec.ends.includes('softnet') === withSoftnet)
+      .map(({ longestGapMs }) => longestGapMs);
+    return Math.max(...gaps);
+  }
+
+  get runs(): number {
+    return this.results.filter(({ spec }) => spec.ends[0] !== spec.ends[1]).length;
+  }
+
+  get isOutside(): boolean {
+    return COLUMNS.some((column) => Math.abs(this.ratio(column) - 1) > TOLERANCE);
+  }
+}
+
+function cellsOf(results: readonly CaseResult[]): Map<string, Cell> {
+  const byKey = new Map<string, CaseResult[]>();
+  for (const result of results) {
+    const key = keyOf({ ...result.spec, seed: '', ends: ['kernel', 'kernel'] });
+    const list = byKey.get(key);
+    if (list === undefined) byKey.set(key, [result]);
+    else list.push(result);
+  }
+  return new Map([...byKey].map(([key, list]) => [key, new Cell(list)]));
+}
+
+/** Cells in which softnet is not within a fifth of the kernel. */
+export function outside(results: readonly CaseResult[]): Set<string> {
+  return new Set([...cellsOf(results)].filter(([, cell]) => cell.isOutside).map(([key]) => key));
+}
+
+const percent = (p: number): string => `${Number((p * 100).toFixed(2))} %`;
+const figure = (x: number): string => (Number.isNaN(x) ? '-' : x.toPrecision(3));
+const ratio = (x: number): string => {
+  if (Number.isNaN(x)) return '-';
+  return Math.abs(x - 1) > TOLERANCE ? `**${x.toFixed(2)}**` : x.toFixed(2);
+};
+
+function rows(control: string, cells: Map<string, Cell>): string[] {
+  const lines: string[] = [];
+  for (const rttMs of RTTS_MS) {
+    for (const loss of LOSSES) {
+      for (const reorder of REORDERS) {
+        const cell = cells.get([control, rttMs, loss, reorder, '', 'kernel>kernel'].join(' '));
+        if (cell === undefined) continue;
+        const kernel = (['out', 'back'] as const).map((d) => figure(cell.mbit('kernel>kernel', d)));
+        lines.push(
+          `| ${[
+            `${rttMs} ms`,
+            percent(loss),
+            percent(reorder),
+            kernel.join(' / '),
+            ...COLUMNS.map((column) => {
+              const mbit = figure(cell.mbit(column.ends, column.direction));
+              return `${mbit} (${ratio(cell.ratio(column))})`;
+            }),
+            `${(cell.gapMs(true) / 1e3).toFixed(1)} / ${(cell.gapMs(false) / 1e3).toFixed(1)}`,
+            cell.runs,
+          ].join(' | ')} |`,
+        );
+      }
+    }
+  }
+  return lines;
+}
+
+/** The document. */
+export function tableOf(results: readonly CaseResult[]): string {
+  const cells = cellsOf(results);
+  const [first] = results;
+  const wrong = results.filter(
+    ({ spec, intact, congestionControls }) =>
+      !intact || congestionControls.some((name) => name !== spec.congestionControl),
+  );
+  const ratios = [...cells.values()].flatMap((cell) => COLUMNS.map((c) => cell.ratio(c)));
+  const known = ratios.filter((x) => !Number.isNaN(x));
+  const good = known.filter((x) => Math.abs(x - 1) <= TOLERANCE).length;
+  const head = [
+    '# softnet and the real kernel through the same cables',
+    '',
+    'Made by `npm run bench:kernel`; how it is measured is in [README.md](README.md).',
+    '',
+    `${results.length} runs of ${(first?.spec.bytes ?? 0) / 1e6} MB each way over a line of ${first?.spec.rateMbit ?? 0} Mbit/s with a queue of ${(first?.spec.queueBytes ?? 0) / 1024} KiB.`,
+    `Runs with a wrong byte or another congestion control than the one named: ${wrong.length}.`,
+    `Directions within ${TOLERANCE * 100} % of what the kernel does with itself: ${good} of ${known.length}.`,
+    '',
+    'Goodput in Mbit/s, medians; in brackets what it is to kernel with kernel. *Gap*: the longest time in s that',
+    'a reading program waited for a byte, with softnet and without.',
+    '',
+  ];
+  const body = CONTROLS.flatMap((control) => [
+    `## ${control}`,
+    '',
+    `| RTT | loss | reordered | kernel with kernel, out / back | ${COLUMNS.map((c) => c.title).join(' | ')} | gap | runs |`,
+    `|${'---|'.repeat(COLUMNS.length + 6)}`,
+    ...rows(control, cells),
+    '',
+  ]);
+  return [...head, ...body].join('\n');
+}
