@@ -360,3 +360,42 @@ export const gnetStatsQueue = {
   setRequeues: (v: DataView, o: number, x: number): void => v.setUint32(o + 12, x, true),
   setOverlimits: (v: DataView, o: number, x: number): void => v.setUint32(o + 16, x, true),
 } as const;
+
+/** ns of a tick, the unit of buckets' sizes. @kernel PSCHED_TICKS2NS include/net/pkt_sched.h */
+export const PSCHED_TICK_NS = 64;
+
+/** struct tc_tbf_qopt: two struct tc_ratespec, at RATE and PEAKRATE, then bytes, ticks, ticks. */
+export const tcTbfQopt = {
+  LEN: 36,
+  RATE: 0,
+  PEAKRATE: 12,
+  limit: (v: DataView, o: number): number => v.getUint32(o + 24, true),
+  buffer: (v: DataView, o: number): number => v.getUint32(o + 28, true),
+  mtu: (v: DataView, o: number): number => v.getUint32(o + 32, true),
+  setLimit: (v: DataView, o: number, x: number): void => v.setUint32(o + 24, x, true),
+  setBuffer: (v: DataView, o: number, x: number): void => v.setUint32(o + 28, x, true),
+  setMtu: (v: DataView, o: number, x: number): void => v.setUint32(o + 32, x, true),
+} as const;
+
+/** struct tc_codel_xstats. Times in us. */
+export const tcCodelXstats = {
+  LEN: 36,
+  maxpacket: (v: DataView, o: number): number => v.getUint32(o, true),
+  count: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  lastcount: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  ldelay: (v: DataView, o: number): number => v.getUint32(o + 12, true),
+  dropNext: (v: DataView, o: number): number => v.getInt32(o + 16, true),
+  dropOverlimit: (v: DataView, o: number): number => v.getUint32(o + 20, true),
+  ecnMark: (v: DataView, o: number): number => v.getUint32(o + 24, true),
+  dropping: (v: DataView, o: number): number => v.getUint32(o + 28, true),
+  ceMark: (v: DataView, o: number): number => v.getUint32(o + 32, true),
+  setMaxpacket: (v: DataView, o: number, x: number): void => v.setUint32(o, x, true),
+  setCount: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+  setLastcount: (v: DataView, o: number, x: number): void => v.setUint32(o + 8, x, true),
+  setLdelay: (v: DataView, o: number, x: number): void => v.setUint32(o + 12, x, true),
+  setDropNext: (v: DataView, o: number, x: number): void => v.setInt32(o + 16, x, true),
+  setDropOverlimit: (v: DataView, o: number, x: number): void => v.setUint32(o + 20, x, true),
+  setEcnMark: (v: DataView, o: number, x: number): void => v.setUint32(o + 24, x, true),
+  setDropping: (v: DataView, o: number, x: number): void => v.setUint32(o + 28, x, true),
+  setCeMark: (v: DataView, o: number, x: number): void => v.setUint32(o + 32, x, true),
+} as const;

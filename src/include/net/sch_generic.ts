@@ -4,6 +4,7 @@ import { NET_XMIT_DROP, NET_XMIT_SUCCESS } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkBuffHead } from '#include/linux/skbuff.ts';
 import { __skbDequeue, __skbQueueTail } from '#include/linux/skbuff_queue.ts';
+import { SKB_DROP_REASON_QDISC_DROP } from '#uapi/net_dropreason.ts';
 
 export const TCQ_F_BUILTIN = 0x1;
 export const TCQ_F_INGRESS = 0x2;
@@ -20,9 +21,27 @@ export const __QDISC_STATE_DEACTIVATED = 1;
 export const __QDISC_STATE_MISSED = 2;
 export const __QDISC_STATE_DRAINING = 3;
 
+/**
+ * The classes of a discipline that has other disciplines below it. A class is a number of the
+ * discipline's own; 0: none.
+ * @kernel Qdisc_class_ops include/net/sch_generic.h
+ */
+export interface QdiscClassOps {
+  find: (sch: Qdisc, classid: number) => number;
+  /** The discipline below a class; null: none. */
+  leaf: (sch: Qdisc, cl: number) => Qdisc | null;
+  /** Puts a discipline below a class, null for none; returns the one that was there. */
+  graft: (sch: Qdisc, cl: number, leaf: Qdisc | null) => Qdisc | null;
+  walk: (sch: Qdisc, visit: (cl: number) => void) => void;
+  /** The discipline below the class has become empty by drops. */
+  qlenNotify: ((sch: Qdisc, cl: number) => void) | null;
+}
+
 /** A kind of queueing discipline. @kernel Qdisc_ops include/net/sch_generic.h */
 export interface QdiscOps {
   readonly id: string;
+  /** Disciplines with others below them have these. */
+  readonly clOps?: QdiscClassOps;
   /**
    * Takes the packet. Returns NET_XMIT_*; a packet that is not kept is put on `toFree` with its drop
    * reason in `cb0`, and freed by the caller.
@@ -37,6 +56,8 @@ export interface QdiscOps {
   change: ((sch: Qdisc, opt: Uint8Array) => number) | null;
   changeTxQueueLen: ((sch: Qdisc, newLen: number) => number) | null;
   dump: ((sch: Qdisc) => Uint8Array | null) | null;
+  /** TCA_STATS_APP: figures of the discipline's own. */
+  readonly dumpStats?: (sch: Qdisc) => Uint8Array;
 }
 
 /** An instance on a device or queue. @kernel Qdisc include/net/sch_generic.h */
@@ -170,6 +191,38 @@ export function qdiscDequeueHead(sch: Qdisc): SkBuff | null {
 export function __qdiscDrop(skb: SkBuff, toFree: SkBuffHead, reason: number): void {
   skb.cb0 = reason;
   __skbQueueTail(toFree, skb);
+}
+
+/**
+ * The packet that would leave next, taken out of its queue but still held, for disciplines that cannot
+ * look without taking. @kernel qdisc_peek_dequeued include/net/sch_generic.h
+ */
+export function qdiscPeekDequeued(sch: Qdisc): SkBuff | null {
+  const held = sch.gsoSkb.next;
+  if (held !== null) return held;
+  const skb = sch.ops.dequeue(sch);
+  if (skb !== null) {
+    __skbQueueTail(sch.gsoSkb, skb);
+    // It is still part of the queue.
+    sch.backlog += skb.pktLen;
+    sch.qlen++;
+  }
+  return skb;
+}
+
+/** Takes the packet that a peek has shown. @kernel qdisc_dequeue_peeked include/net/sch_generic.h */
+export function qdiscDequeuePeeked(sch: Qdisc): SkBuff | null {
+  const skb = __skbDequeue(sch.gsoSkb);
+  if (skb === null) return sch.ops.dequeue(sch);
+  sch.backlog -= skb.pktLen;
+  sch.qlen--;
+  return skb;
+}
+
+/** Hands a packet to a discipline below. @kernel qdisc_enqueue include/net/sch_generic.h */
+export function qdiscEnqueue(skb: SkBuff, sch: Qdisc, toFree: SkBuffHead): number {
+  const { enqueue } = sch.ops;
+  return enqueue === null ? qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_DROP) : enqueue(skb, sch, toFree);
 }
 
 /** The same, counted; returns NET_XMIT_DROP. @kernel qdisc_drop_reason include/net/sch_generic.h */

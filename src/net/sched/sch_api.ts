@@ -5,12 +5,15 @@
 import type { NetDevice, NetdevQueue } from '#include/linux/netdevice.ts';
 import {
   type Qdisc,
+  type QdiscClassOps,
   type QdiscOps,
   TCQ_F_NOPARENT,
   TCQ_F_ONETXQUEUE,
 } from '#include/net/sch_generic.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { assertRtnl } from '#kernel/rtnl.ts';
+import { qdiscLookup } from '#net/sched/sch_api_tree.ts';
+import { codelQdiscOps } from '#net/sched/sch_codel.ts';
 import { bfifoQdiscOps, pfifoQdiscOps } from '#net/sched/sch_fifo.ts';
 import {
   devGraftQdisc,
@@ -21,9 +24,10 @@ import {
   qdiscPut,
   schGenericInit,
 } from '#net/sched/sch_generic.ts';
+import { tbfQdiscOps } from '#net/sched/sch_tbf.ts';
 import { EEXIST, EINVAL, ENOENT, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
-import { TC_H_ROOT } from '#uapi/pkt_sched.ts';
+import { TC_H_MAJ_MASK, TC_H_ROOT } from '#uapi/pkt_sched.ts';
 
 /** 0, or -EEXIST when the name is taken. @kernel register_qdisc net/sched/sch_api.c */
 export function registerQdisc(machine: Machine, ops: QdiscOps): number {
@@ -62,6 +66,7 @@ export function qdiscCreate(
   handle: number,
   opt: Uint8Array | null,
   extack: QdiscExtack,
+  parent: number = TC_H_ROOT,
 ): Qdisc | number {
   const { machine } = dev.net;
   assertRtnl(machine);
@@ -70,7 +75,7 @@ export function qdiscCreate(
     extack.msg = 'Specified qdisc kind is unknown';
     return -ENOENT;
   }
-  const sch = qdiscAlloc(txq, ops, TC_H_ROOT);
+  const sch = qdiscAlloc(txq, ops, parent);
   sch.handle = handle !== 0 ? handle : qdiscAllocHandle(dev);
   const err = sch.handle === 0 ? -ENOMEM : (ops.init?.(sch, opt) ?? 0);
   if (err === 0) return sch;
@@ -87,14 +92,58 @@ function qdiscAllocHandle(dev: NetDevice): number {
   return 0;
 }
 
-/** The discipline of a device by its handle; null: none. @kernel qdisc_lookup net/sched/sch_api.c */
-export function qdiscLookup(dev: NetDevice, handle: number): Qdisc | null {
-  if (handle === 0) return null;
-  if (dev.qdisc !== null && dev.qdisc.handle === handle) return dev.qdisc;
-  for (const { qdiscSleeping } of dev.tx) {
-    if (qdiscSleeping.handle === handle) return qdiscSleeping;
+/** The class of a classful discipline that a handle names; what is wrong with it otherwise. */
+export interface QdiscClass {
+  readonly above: Qdisc;
+  readonly clOps: QdiscClassOps;
+  readonly cl: number;
+}
+
+/** @kernel qdisc_leaf net/sched/sch_api.c */
+export function qdiscClass(
+  dev: NetDevice,
+  classid: number,
+  extack: QdiscExtack,
+): QdiscClass | number {
+  const above = qdiscLookup(dev, (classid & TC_H_MAJ_MASK) >>> 0);
+  if (above === null) {
+    extack.msg = 'Failed to find specified qdisc';
+    return -ENOENT;
   }
-  return null;
+  const { clOps } = above.ops;
+  if (clOps === undefined) {
+    extack.msg = 'Parent qdisc is not classful';
+    return -EINVAL;
+  }
+  const cl = clOps.find(above, classid);
+  if (cl !== 0) return { above, clOps, cl };
+  extack.msg = 'Specified class not found';
+  return -ENOENT;
+}
+
+/**
+ * Makes a discipline and puts it below a class; `kind` null takes away what is there. 0 or a negative
+ * errno. @kernel qdisc_graft net/sched/sch_api.c
+ */
+export function qdiscGraftClass(
+  dev: NetDevice,
+  { above, clOps, cl }: QdiscClass,
+  classid: number,
+  kind: string | null,
+  handle: number,
+  opt: Uint8Array | null,
+  extack: QdiscExtack,
+): number {
+  let leaf: Qdisc | null = null;
+  if (kind !== null) {
+    const txq = above.devQueue as NetdevQueue;
+    const made = qdiscCreate(dev, txq, kind, handle, opt, extack, classid);
+    if (typeof made === 'number') return made;
+    leaf = made;
+  }
+  const old = clOps.graft(above, cl, leaf);
+  if (old !== null) qdiscPut(old);
+  return 0;
 }
 
 /**
@@ -158,7 +207,15 @@ export function qdiscGraftRoot(dev: NetDevice, kind: string, handle: number): nu
 /** @kernel pktsched_init net/sched/sch_api.c */
 export function pktschedInit(machine: Machine): number {
   schGenericInit(machine);
-  for (const ops of [pfifoFastOps, pfifoQdiscOps, bfifoQdiscOps, mqQdiscOps, noqueueQdiscOps]) {
+  for (const ops of [
+    pfifoFastOps,
+    pfifoQdiscOps,
+    bfifoQdiscOps,
+    mqQdiscOps,
+    noqueueQdiscOps,
+    codelQdiscOps,
+    tbfQdiscOps,
+  ]) {
     const err = registerQdisc(machine, ops);
     if (err !== 0) return err;
   }

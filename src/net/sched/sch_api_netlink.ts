@@ -1,6 +1,6 @@
 /**
  * Queueing disciplines over netlink: RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC. Counterpart of those
- * parts of net/sched/sch_api.c. Disciplines without classes only: all of them are at the root.
+ * parts of net/sched/sch_api.c. Disciplines may be at the root or below a class of another.
  */
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -32,7 +32,14 @@ import {
   nlmsgSeq,
   nlmsgType,
 } from '#net/netlink/nlattr.ts';
-import { qdiscGraft, qdiscLookup, qdiscReplaceRoot } from '#net/sched/sch_api.ts';
+import {
+  type QdiscClass,
+  qdiscClass,
+  qdiscGraft,
+  qdiscGraftClass,
+  qdiscReplaceRoot,
+} from '#net/sched/sch_api.ts';
+import { qdiscChildren, qdiscLookup } from '#net/sched/sch_api_tree.ts';
 import { EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOENT } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
 import {
@@ -46,6 +53,7 @@ import {
   gnetStatsQueue,
   TC_H_MIN_MASK,
   TC_H_ROOT,
+  TCA_STATS_APP,
   TCA_STATS_BASIC,
   TCA_STATS_QUEUE,
   tcStats,
@@ -115,8 +123,8 @@ type Plan = { readonly create: boolean; readonly old: Qdisc | null };
 /** Which discipline a request is about, and whether to make it or change it. */
 function plan(request: Request, flags: number, extack: NetlinkExtAck): Plan | number {
   const { dev, parent, handle, kind } = request;
-  const root = parent === 0 ? null : rootOf(dev);
-  const found = parent === 0 ? qdiscLookup(dev, handle) : root;
+  const found = parent === 0 ? qdiscLookup(dev, handle) : placed(dev, parent, extack);
+  if (typeof found === 'number') return found;
   if (parent === 0) return { create: false, old: found };
   if (handle !== 0 && found?.handle !== handle) {
     if (found !== null && (flags & NLM_F_REPLACE) === 0) {
@@ -162,10 +170,6 @@ function tcModifyQdisc(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): num
   const request = parse(skb, msg, extack);
   if (typeof request === 'number') return request;
   const { dev, parent, handle, kind, opt } = request;
-  if (parent !== 0 && parent !== TC_H_ROOT) {
-    extack.msg = 'Failed to find specified qdisc';
-    return -ENOENT;
-  }
   const flags = nlmsgFlags(msg);
   const planned = plan(request, flags, extack);
   if (typeof planned === 'number') return planned;
@@ -182,9 +186,26 @@ function tcModifyQdisc(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): num
     extack.msg = 'Specified qdisc kind is unknown';
     return -ENOENT;
   }
-  const err = qdiscReplaceRoot(dev, kind, handle, opt, extack);
-  if (err === 0 && dev.qdisc !== null) notify(request, msg, skb, RTM_NEWQDISC, dev.qdisc);
+  const place = parent === TC_H_ROOT ? null : qdiscClass(dev, parent, extack);
+  if (typeof place === 'number') return place;
+  const err =
+    place === null
+      ? qdiscReplaceRoot(dev, kind, handle, opt, extack)
+      : qdiscGraftClass(dev, place, parent, kind, handle, opt, extack);
+  const made = place === null ? dev.qdisc : leafOf(place);
+  if (err === 0 && made !== null) notify(request, msg, skb, RTM_NEWQDISC, made);
   return err;
+}
+
+const leafOf = ({ above, clOps, cl }: QdiscClass): Qdisc | null => clOps.leaf(above, cl);
+
+/** The discipline in a place that somebody has put there; null: none, or the place's own. */
+function placed(dev: NetDevice, parent: number, extack: NetlinkExtAck): Qdisc | null | number {
+  if (parent === TC_H_ROOT) return rootOf(dev);
+  const place = qdiscClass(dev, parent, extack);
+  if (typeof place === 'number') return place;
+  const leaf = leafOf(place);
+  return leaf === null || leaf.handle === 0 ? null : leaf;
 }
 
 /** RTM_DELQDISC and RTM_GETQDISC of one. @kernel tc_get_qdisc net/sched/sch_api.c */
@@ -192,7 +213,10 @@ function tcGetQdisc(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number
   const request = parse(skb, msg, extack);
   if (typeof request === 'number') return request;
   const { dev, parent, handle, kind } = request;
-  const q = parent === 0 ? qdiscLookup(dev, handle) : parent === TC_H_ROOT ? dev.qdisc : null;
+  const place = parent === 0 || parent === TC_H_ROOT ? null : qdiscClass(dev, parent, extack);
+  if (typeof place === 'number') return place;
+  const q =
+    place !== null ? leafOf(place) : parent === 0 ? qdiscLookup(dev, handle) : dev.qdisc;
   if (q === null) {
     extack.msg = 'Cannot find specified qdisc on specified device';
     return -ENOENT;
@@ -215,7 +239,9 @@ function tcGetQdisc(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number
     return -ENOENT;
   }
   notify(request, msg, skb, RTM_DELQDISC, q);
-  return qdiscGraft(dev, null);
+  return place === null
+    ? qdiscGraft(dev, null)
+    : qdiscGraftClass(dev, place, parent, null, 0, null, extack);
 }
 
 function basicStats(q: Qdisc, length: number): Uint8Array {
@@ -252,7 +278,8 @@ function putStats(skb: SkBuff, q: Qdisc): boolean {
   if (nest < 0) return false;
   const ok =
     nlaPut(skb, TCA_STATS_BASIC, basicStats(q, GNET_STATS_BASIC_LEN)) === 0 &&
-    nlaPut(skb, TCA_STATS_QUEUE, queueStats(q)) === 0;
+    nlaPut(skb, TCA_STATS_QUEUE, queueStats(q)) === 0 &&
+    (q.ops.dumpStats === undefined || nlaPut(skb, TCA_STATS_APP, q.ops.dumpStats(q)) === 0);
   if (!ok) return false;
   nlaNestEnd(skb, nest);
   return nlaPut(skb, TCA_STATS, oldStats(q)) === 0;
@@ -323,7 +350,14 @@ function listed(dev: NetDevice): Qdisc[] {
   const { qdisc } = dev;
   if (qdisc === null || qdisc === dev.net.machine.netGlobals.noopQdisc) return [];
   const below = dev.tx.map((txq) => txq.qdiscSleeping).filter((q) => q !== qdisc);
-  return qdisc.ops.id === 'mq' ? [qdisc, ...below] : [qdisc];
+  return (qdisc.ops.id === 'mq' ? [qdisc, ...below] : [qdisc]).flatMap(withChildren);
+}
+
+/** A discipline and all below it. */
+function withChildren(q: Qdisc): Qdisc[] {
+  // What a discipline has made for itself has no handle and is not shown.
+  const shown = qdiscChildren(q).filter((child) => child.handle !== 0);
+  return [q, ...shown.flatMap(withChildren)];
 }
 
 /** args[0]: index of the last device done. @kernel tc_dump_qdisc net/sched/sch_api.c */

@@ -31,19 +31,21 @@ export interface Kind {
   parse(words: readonly string[]): Uint8Array | null;
   /** The words of TCA_OPTIONS, with a blank behind each. */
   print(options: Uint8Array): string;
+  /** The lines of TCA_STATS_APP, for `tc -s`. */
+  printStats?(stats: Uint8Array): string;
 }
 
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-function unsigned(text: string | undefined): number | null {
+export function unsigned(text: string | undefined): number | null {
   if (text === undefined || !/^(?:0[xX][0-9a-fA-F]+|[0-9]+)$/.test(text)) return null;
   const value = Number(text);
   return value <= 0xffffffff ? value : null;
 }
 
 /** A size such as `64k`, in bytes; null when it is none. */
-function sizeOf(text: string | undefined): number | null {
+export function sizeOf(text: string | undefined): number | null {
   const match = /^([0-9]+(?:\.[0-9]+)?)(b|k|kb|m|mb|g|gb|kbit|mbit|gbit)?$/i.exec(text ?? '');
   if (match === null) return null;
   const scale = {
@@ -63,7 +65,7 @@ function sizeOf(text: string | undefined): number | null {
 }
 
 /** A rate such as `1mbit`, in bytes a second; null when it is none. */
-function rateOf(text: string | undefined): number | null {
+export function rateOf(text: string | undefined): number | null {
   const match = /^([0-9]+(?:\.[0-9]+)?)([kmgt]?)(bit|bps)?$/i.exec(text ?? '');
   if (match === null) return null;
   const letters = ['', 'k', 'm', 'g', 't'];
@@ -73,7 +75,7 @@ function rateOf(text: string | undefined): number | null {
 }
 
 /** A time such as `10ms`, in us; null when it is none. */
-function timeOf(text: string | undefined): number | null {
+export function timeOf(text: string | undefined): number | null {
   const match = /^([0-9]+(?:\.[0-9]+)?)(s|sec|secs|ms|msec|msecs|us|usec|usecs)?$/.exec(text ?? '');
   if (match === null) return null;
   const unit = match[2] ?? 'us';
@@ -212,7 +214,7 @@ function timeOfNs(text: string | undefined): number | null {
 }
 
 /** A rate in bytes a second as tc prints it. */
-function printRate(bytes: number): string {
+export function printRate(bytes: number): string {
   const units = ['bit', 'Kbit', 'Mbit', 'Gbit', 'Tbit'];
   let value = bytes * 8;
   let i = 0;
@@ -224,7 +226,7 @@ function printRate(bytes: number): string {
 }
 
 /** A time in us as tc prints it. */
-function printTime(us: number): string {
+export function printTime(us: number): string {
   const short = (value: number): string => String(Number(value.toPrecision(3)));
   if (us >= 1e6) return `${short(us / 1e6)}s`;
   return us >= 1e3 ? `${short(us / 1e3)}ms` : `${Math.trunc(us)}us`;
@@ -264,7 +266,8 @@ const fq: Kind = {
   },
 };
 
-export const KINDS: Readonly<Record<string, Kind>> = {
+/** Those that have no file of their own. */
+export const PLAIN_KINDS: Readonly<Record<string, Kind>> = {
   bfifo: fifo('b'),
   fq,
   pfifo: fifo('p'),

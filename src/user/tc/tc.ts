@@ -8,6 +8,7 @@ import {
   TC_H_MAJ_MASK,
   TC_H_MIN_MASK,
   TC_H_ROOT,
+  TCA_STATS_APP,
   TCA_STATS_BASIC,
   TCA_STATS_QUEUE,
 } from '#uapi/pkt_sched.ts';
@@ -24,13 +25,17 @@ import { getifaddrs } from '#user/lib/ifaddrs.ts';
 import { NetlinkClient, NetlinkError } from '#user/lib/netlink.ts';
 import { NlBuilder, type NlMessage } from '#user/lib/nlmsg.ts';
 import type { Main, Process } from '#user/lib/process.ts';
-import { KINDS, OptionError, printSize } from '#user/tc/kinds.ts';
+import { codel } from '#user/tc/codel.ts';
+import { type Kind, OptionError, PLAIN_KINDS, printSize } from '#user/tc/kinds.ts';
+import { tbf } from '#user/tc/tbf.ts';
 
 const USAGE =
   'Usage: tc [ -s ] qdisc [ add | del | replace | change | show ] dev STRING\n' +
   '       [ root | parent CLASSID ] [ handle QHANDLE ]\n' +
   '       [ [ QDISC_KIND ] [ help | OPTIONS ] ]\n' +
-  'QDISC_KIND := { [p|b]fifo | pfifo_fast | fq }\n';
+  'QDISC_KIND := { [p|b]fifo | pfifo_fast | tbf | codel | fq }\n';
+
+const KINDS: Readonly<Record<string, Kind>> = { ...PLAIN_KINDS, codel, tbf };
 
 /** Ends the command with a message and status 1, as iproute2 does. */
 class Failure extends Error {}
@@ -129,6 +134,13 @@ function formatClassid(id: number): string {
     : `${(id & TC_H_MAJ_MASK) === 0 ? '' : major}:${minor.toString(16)}`;
 }
 
+/** Figures of the discipline's own. */
+function formatXstats(message: NlMessage, kind: string): string {
+  const bytes = message.attrs(tcmsg.LEN).nested(TCA_STATS2)?.bytes(TCA_STATS_APP) ?? null;
+  const print = Object.hasOwn(KINDS, kind) ? KINDS[kind]?.printStats : undefined;
+  return bytes === null || print === undefined ? '' : print(bytes);
+}
+
 function formatStats(message: NlMessage): string {
   const stats = message.attrs(tcmsg.LEN).nested(TCA_STATS2);
   if (stats === null) return '';
@@ -174,7 +186,7 @@ async function show(p: Process, words: readonly string[], stats: boolean): Promi
       const options = attrs.bytes(TCA_OPTIONS);
       if (options !== null && Object.hasOwn(KINDS, kind)) text += KINDS[kind]?.print(options) ?? '';
       text += '\n';
-      if (stats) text += formatStats(message);
+      if (stats) text += formatStats(message) + formatXstats(message, kind);
     });
   } finally {
     client.close();
