@@ -222,7 +222,9 @@ export function qdiscDequeuePeeked(sch: Qdisc): SkBuff | null {
 /** Hands a packet to a discipline below. @kernel qdisc_enqueue include/net/sch_generic.h */
 export function qdiscEnqueue(skb: SkBuff, sch: Qdisc, toFree: SkBuffHead): number {
   const { enqueue } = sch.ops;
-  return enqueue === null ? qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_DROP) : enqueue(skb, sch, toFree);
+  return enqueue === null
+    ? qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_DROP)
+    : enqueue(skb, sch, toFree);
 }
 
 /** The same, counted; returns NET_XMIT_DROP. @kernel qdisc_drop_reason include/net/sch_generic.h */

@@ -3,8 +3,9 @@
  * include/net/dsfield.h as far as they change packets; here since making a packet writable lies above
  * `include`. RFC 3168.
  */
-import { mem, view } from '#mm/memory.ts';
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { mem, view } from '#mm/memory.ts';
 import { skbEnsureWritable } from '#net/core/skbuff_copy.ts';
 import { ETH_P_IP, ETH_P_IPV6 } from '#uapi/if_ether.ts';
 import { INET_ECN_CE, INET_ECN_MASK, INET_ECN_NOT_ECT, iphdr } from '#uapi/ip.ts';

@@ -215,8 +215,7 @@ function tcGetQdisc(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number
   const { dev, parent, handle, kind } = request;
   const place = parent === 0 || parent === TC_H_ROOT ? null : qdiscClass(dev, parent, extack);
   if (typeof place === 'number') return place;
-  const q =
-    place !== null ? leafOf(place) : parent === 0 ? qdiscLookup(dev, handle) : dev.qdisc;
+  const q = place !== null ? leafOf(place) : parent === 0 ? qdiscLookup(dev, handle) : dev.qdisc;
   if (q === null) {
     extack.msg = 'Cannot find specified qdisc on specified device';
     return -ENOENT;

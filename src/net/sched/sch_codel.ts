@@ -2,7 +2,7 @@
  * One queue kept short by controlled delay: a packet is dropped, or marked, when packets have waited for
  * longer than the target throughout an interval. Counterpart of net/sched/sch_codel.c. RFC 8289.
  */
-import { type NetDevice } from '#include/linux/netdevice.ts';
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import { __skbDequeue } from '#include/linux/skbuff_queue.ts';
 import {

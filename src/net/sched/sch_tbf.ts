@@ -2,8 +2,9 @@
  * The token bucket filter: packets leave at a rate, a burst at once, and wait in the discipline below.
  * Counterpart of net/sched/sch_tbf.c.
  */
-import type { NetDevice } from '#include/linux/netdevice.ts';
+
 import { NETIF_F_GSO_MASK } from '#include/linux/netdev_features.ts';
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import { NET_XMIT_SUCCESS } from '#include/linux/netdevice.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import {

@@ -77,8 +77,13 @@ function check(given: Readonly<Record<string, number>>): void {
   }
 }
 
-const ticks = (bytes: number, rate: number): number =>
-  Math.min(Math.floor((bytes * 1e9) / rate / PSCHED_TICK_NS), UNLIMITED);
+/** The time of so many bytes in ticks; tc(8) reckons in whole us. */
+function ticks(bytes: number, rate: number): number {
+  const us = Math.floor((bytes * 1e6) / rate);
+  return Math.min(Math.floor((us * 1e3) / PSCHED_TICK_NS), UNLIMITED);
+}
+
+const ticksToUs = (count: number): number => Math.floor((count * PSCHED_TICK_NS) / 1e3);
 
 function u64(value: number): Uint8Array {
   const out = new Uint8Array(8);
@@ -120,10 +125,9 @@ export const tbf: Kind = {
     const rate = tcRatespec.rate(view, at + tcTbfQopt.RATE);
     const peak = tcRatespec.rate(view, at + tcTbfQopt.PEAKRATE);
     // Sizes come back as times.
-    const size = (count: number, bps: number): number =>
-      Math.floor((count * PSCHED_TICK_NS * bps) / 1e9);
+    const size = (count: number, bps: number): number => Math.floor((ticksToUs(count) * bps) / 1e6);
     const latency = (limit: number, bps: number, count: number): number =>
-      (limit * 1e6) / bps - (count * PSCHED_TICK_NS) / 1e3;
+      (limit * 1e6) / bps - ticksToUs(count);
     const limit = tcTbfQopt.limit(view, at);
     let us = latency(limit, rate, tcTbfQopt.buffer(view, at));
     const parts = [
