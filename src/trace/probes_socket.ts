@@ -1,6 +1,6 @@
 /** Probes of sockets and TCP: who takes a packet, and why a sender does not send. */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { Sock } from '#include/net/sock.ts';
+import type { Sock, SockCommon } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpPacketsInFlight } from '#include/net/tcp_inlines.ts';
 import type { Tracepoint } from '#kernel/tracepoint.ts';
@@ -20,7 +20,7 @@ function note(
   track: MachineTrack,
   kind: number,
   name: number,
-  sk: Sock | null,
+  sk: SockCommon | null,
   skb: SkBuff | null,
   a0: number,
   a1: number,

@@ -12,7 +12,7 @@
  * all of them are one journey. Questions are asked in query.ts, drops.ts and flow.ts.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { Sock } from '#include/net/sock.ts';
+import { SOCK_KIND_FULL, type Sock, type SockCommon } from '#include/net/sock.ts';
 import { inHardirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { Tracepoint } from '#kernel/tracepoint.ts';
@@ -32,6 +32,7 @@ import {
   type Step,
 } from '#trace/record.ts';
 import { TraceRing } from '#trace/ring.ts';
+import { IPPROTO_TCP } from '#uapi/in.ts';
 
 export interface RecorderOptions {
   /** Memory for records, snapshots and bytes; 64 MiB by default. What is oldest is overwritten. */
@@ -106,7 +107,7 @@ export class Recorder {
   /** Packets that ended with neither consume_skb nor a drop reason. */
   unexplained: number;
   private readonly byMachine: Map<Machine, MachineTrack>;
-  private readonly sockNumbers: WeakMap<Sock, number>;
+  private readonly sockNumbers: WeakMap<SockCommon, number>;
   private readonly socks: SockInfo[];
 
   constructor(options: RecorderOptions = {}) {
@@ -267,7 +268,7 @@ export class Recorder {
   }
 
   /** The socket's number; 0 for null. */
-  sockOf(track: MachineTrack, sk: Sock | null): number {
+  sockOf(track: MachineTrack, sk: SockCommon | null): number {
     if (sk === null) return 0;
     const known = this.sockNumbers.get(sk);
     if (known !== undefined) return known;
@@ -278,7 +279,7 @@ export class Recorder {
   }
 
   /** The socket's addresses have changed. */
-  sockChanged(track: MachineTrack, sk: Sock): void {
+  sockChanged(track: MachineTrack, sk: SockCommon): void {
     const number = this.sockOf(track, sk);
     // A closed socket has lost its addresses; those that it had are of more interest.
     if (sk.skcNum !== 0 && sk.skcDport !== 0) this.socks[number - 1] = sockInfo(track, sk, number);
@@ -373,12 +374,13 @@ export class Recorder {
   }
 }
 
-function sockInfo(track: MachineTrack, sk: Sock, sock: number): SockInfo {
+function sockInfo(track: MachineTrack, sk: SockCommon, sock: number): SockInfo {
   return {
     sock,
     machine: track.name,
     family: sk.skcFamily,
-    protocol: sk.skProtocol,
+    // Requests and those in TIME_WAIT are TCP's.
+    protocol: sk.kind === SOCK_KIND_FULL ? (sk as Sock).skProtocol : IPPROTO_TCP,
     saddr: sk.skcRcvSaddr,
     sport: sk.skcNum,
     daddr: sk.skcDaddr,

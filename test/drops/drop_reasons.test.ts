@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { advisedReasons } from '#trace/advice.ts';
 import { deviceRows } from './devices.ts';
 import { ipRows } from './ip.ts';
 import { socketRows } from './sockets.ts';
@@ -58,6 +59,13 @@ describe('the table', () => {
   it('has a row for each reason that the code gives', () => {
     expect(given.size).toBeGreaterThan(60);
     expect(unshown(given, ROWS)).toEqual([]);
+  });
+
+  it('has advice for each reason that a packet can be dropped for', () => {
+    const advised = new Set(advisedReasons());
+    const verdicts = new Set(Object.keys(VERDICTS));
+    const silent = [...given].filter((name) => !advised.has(name) && !verdicts.has(name));
+    expect(silent).toEqual([]);
   });
 
   it('finds a reason that has none', () => {

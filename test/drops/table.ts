@@ -5,6 +5,10 @@ import { SLOT_SIZE } from '#mm/memory.ts';
 import { allocPages, BLOCK_SIZE, CHUNK_SIZE, putPage } from '#mm/page_alloc.ts';
 import { IpMachine, type WireDevice } from '#net/ipv4/testing/ip_machine.ts';
 import { TcpRig, type TcpRigOptions } from '#net/ipv4/testing/tcp_rig.ts';
+import { dropLedger } from '#trace/drops.ts';
+import { journey } from '#trace/query.ts';
+import { KIND_BIRTH, KIND_DERIVE, KIND_END } from '#trace/record.ts';
+import { Recorder } from '#trace/recorder.ts';
 import { dropReasonName } from '#uapi/net_dropreason.ts';
 
 /** One packet that was dropped: why, and the kernel function that did it. */
@@ -20,12 +24,35 @@ export interface DropRow extends Drop {
   readonly run: () => readonly Drop[];
 }
 
-function watch(machine: Machine): Drop[] {
+/** Drops of a machine as they happen, and its recording. */
+interface Watch {
+  readonly drops: Drop[];
+  readonly recorder: Recorder;
+}
+
+function watch(machine: Machine): Watch {
   const drops: Drop[] = [];
   machine.trace.skb.kfreeSkb.register((_skb, at, reason) => {
     drops.push({ reason: dropReasonName(reason), at });
   });
-  return drops;
+  const recorder = new Recorder({ bytes: 1 << 20 });
+  recorder.attach(machine);
+  return { drops, recorder };
+}
+
+/** Each packet has ended, the dropped ones as they were seen, with a journey from birth to end. */
+function checkJourneys({ drops, recorder }: Watch): void {
+  expect(recorder.checkEnds()).toEqual([]);
+  const counted = dropLedger(recorder).flatMap(({ name, location, count, packet, advice }) => {
+    const path = journey(recorder, packet);
+    expect(path[0]?.kind, 'it begins with a birth').toBeOneOf([KIND_BIRTH, KIND_DERIVE]);
+    // After the end there is at most the driver's answer.
+    const own = path.filter((step) => step.packet === packet && step.name !== 'net:net_dev_xmit');
+    expect(own.at(-1)).toMatchObject({ kind: KIND_END });
+    expect(advice.text).not.toBe('');
+    return location === '__kfree_skb' ? [] : Array<string>(count).fill(`${name} in ${location}`);
+  });
+  expect(counted.sort()).toEqual(drops.map(({ reason, at }) => `${reason} in ${at}`).sort());
 }
 
 /** A host with two Ethernet devices; the neighbours of PEER and FAR are known. */
@@ -54,10 +81,11 @@ export function onIp(
     const eth1 = m.device('eth1', '10.1.0.1', 24);
     m.neighbour(eth0, PEER);
     m.neighbour(eth1, FAR);
-    const drops = watch(m.machine);
+    const watched = watch(m.machine);
     cause({ m, eth0, eth1 });
-    const seen = [...drops];
+    const seen = [...watched.drops];
     m.end();
+    checkJourneys(watched);
     return seen;
   };
   return { reason, at, when, run };
@@ -73,10 +101,11 @@ export function onTcp(
 ): DropRow {
   const run = (): readonly Drop[] => {
     const rig = new TcpRig(options);
-    const drops = watch(rig.machine);
+    const watched = watch(rig.machine);
     cause(rig);
-    const seen = [...drops];
+    const seen = [...watched.drops];
     expect(rig.end()).toEqual({});
+    checkJourneys(watched);
     return seen;
   };
   return { reason, at, when, run };

@@ -257,6 +257,8 @@ function queueUnresolved(neigh: Neighbour, skb: SkBuff): void {
   skbDstForce(skb);
   __skbQueueTail(neigh.arpQueue, skb);
   neigh.arpQueueLenBytes += skb.truesize;
+  const tp = skb.machine.trace.packet.neighQueue;
+  if (tp.probe !== null) tp.probe(skb, neigh.arpQueue.qlen);
 }
 
 /**

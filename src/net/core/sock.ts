@@ -370,6 +370,8 @@ export function __skAddBacklog(sk: Sock, skb: SkBuff): void {
   else sk.skBacklogTail.next = skb;
   sk.skBacklogTail = skb;
   skb.next = null;
+  const tp = skb.machine.trace.packet.socketQueue;
+  if (tp.probe !== null) tp.probe(skb, sk, true);
 }
 
 /**
@@ -423,6 +425,8 @@ export function __sockQueueRcvSkb(sk: Sock, skb: SkBuff): number {
   skbDstForce(skb);
   skb.cb0 = sk.skDrops;
   __skbQueueTail(sk.skReceiveQueue, skb);
+  const queued = skb.machine.trace.packet.socketQueue;
+  if (queued.probe !== null) queued.probe(skb, sk, false);
   if (!sockFlag(sk, SOCK_DEAD)) sk.skDataReady(sk);
   return SKB_NOT_DROPPED_YET;
 }

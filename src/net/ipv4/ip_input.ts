@@ -249,6 +249,8 @@ function ipRcvFinishCore(net: Net, skb: SkBuff, dev: NetDevice): number {
       iphdr.tos(view, iph),
       dev,
     );
+    const tp = net.machine.trace.packet.routeInput;
+    if (tp.probe !== null) tp.probe(skb, net, reason);
     if (reason !== SKB_NOT_DROPPED_YET) {
       if (reason === SKB_DROP_REASON_IP_RPFILTER) netIncStats(net, LINUX_MIB_IPRPFILTER);
       return reason;

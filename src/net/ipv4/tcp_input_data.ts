@@ -108,6 +108,8 @@ export function tcpQueueRcv(sk: Sock, skb: SkBuff): boolean {
   if (!eaten) {
     __skbQueueTail(sk.skReceiveQueue, skb);
     skbSetOwnerR(skb, sk);
+    const trace = skb.machine.trace.packet.socketQueue;
+    if (trace.probe !== null) trace.probe(skb, sk, false);
   }
   return eaten;
 }

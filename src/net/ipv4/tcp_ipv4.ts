@@ -32,6 +32,12 @@ import {
 } from '#include/net/sock.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
+import {
+  SOCKET_EARLY_DEMUX,
+  SOCKET_ESTABLISHED,
+  SOCKET_LISTENER,
+  SOCKET_NONE,
+} from '#include/trace/events/packet.ts';
 import { bugOn, KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -515,9 +521,19 @@ function tcpV4RcvNoSocket(net: Net, skb: SkBuff): number {
   return tcpV4Discard(null, skb, SKB_DROP_REASON_NO_SOCKET);
 }
 
+/** What a lookup found: a SOCKET_*. */
+function socketFound(sk: SockCommon | null, early: boolean): number {
+  if (sk === null) return SOCKET_NONE;
+  if (early) return SOCKET_EARLY_DEMUX;
+  return sk.skcState === TCP_LISTEN ? SOCKET_LISTENER : SOCKET_ESTABLISHED;
+}
+
 /** @kernel tcp_v4_rcv net/ipv4/tcp_ipv4.c */
 function tcpV4RcvLookup(net: Net, skb: SkBuff): number {
+  const early = skb.sk !== null;
   const sk = inetLookupSkb(net, skb);
+  const tp = skb.machine.trace.packet.socketLookup;
+  if (tp.probe !== null) tp.probe(skb, sk, socketFound(sk, early));
   if (sk === null) return tcpV4RcvNoSocket(net, skb);
   if (sk.kind === SOCK_KIND_TIMEWAIT) return tcpV4RcvTimeWait(net, skb, sk as InetTimewaitSock);
   if (sk.kind === SOCK_KIND_REQUEST) return tcpV4RcvRequest(net, skb, sk as RequestSock);

@@ -28,6 +28,15 @@ import {
   tcpWriteQueueEmpty,
   tcpWriteQueueTail,
 } from '#include/net/tcp_queue.ts';
+import {
+  STALL_CWND,
+  STALL_DEVICE,
+  STALL_NAGLE,
+  STALL_PACING,
+  STALL_RWND,
+  STALL_SMALL_QUEUE,
+  STALL_TSO_DEFER,
+} from '#include/trace/events/packet.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
@@ -158,6 +167,13 @@ const XMIT_STOP = 1;
 const XMIT_STOP_CWND = 2;
 const XMIT_STOP_RWND = 3;
 
+/** Tells what keeps the head of the write queue; gives back `stop`. */
+function stalled(sk: Sock, skb: SkBuff, why: number, stop: number): number {
+  const trace = sk.net.machine.trace.packet.tcpSendStall;
+  if (trace.probe !== null) trace.probe(sk, skb, why);
+  return stop;
+}
+
 /** Sends the head of the write queue if it may go. One round of tcp_write_xmit()'s loop. */
 function xmitOne(
   sk: Sock,
@@ -168,34 +184,34 @@ function xmitOne(
   maxSegs: number,
 ): number {
   const tp = tcpSk(sk);
-  if (tcpPacingCheck(sk)) return XMIT_STOP;
+  if (tcpPacingCheck(sk)) return stalled(sk, skb, STALL_PACING, XMIT_STOP);
   let quota = tcpCwndTest(tp);
   if (quota === 0) {
     // A loss probe goes in spite of cwnd.
-    if (pushOne !== 2) return XMIT_STOP;
+    if (pushOne !== 2) return stalled(sk, skb, STALL_CWND, XMIT_STOP);
     quota = 1;
   }
   quota = Math.min(quota, maxSegs);
   const missing = quota * mssNow - skb.len;
   if (missing > 0) tcpGrowSkb(sk, skb, missing);
   const tsoSegs = tcpSetSkbTsoSegs(skb, mssNow);
-  if (!tcpSndWndTest(tp, skb, mssNow)) return XMIT_STOP_RWND;
+  if (!tcpSndWndTest(tp, skb, mssNow)) return stalled(sk, skb, STALL_RWND, XMIT_STOP_RWND);
   if (tsoSegs === 1) {
     const rule = tcpSkbIsLast(sk, skb) ? nonagle : TCP_NAGLE_PUSH;
-    if (!tcpNagleTest(tp, skb, mssNow, rule)) return XMIT_STOP;
+    if (!tcpNagleTest(tp, skb, mssNow, rule)) return stalled(sk, skb, STALL_NAGLE, XMIT_STOP);
   } else if (pushOne === 0) {
     const defer = tcpTsoShouldDefer(sk, skb, maxSegs);
-    if (defer === DEFER_CWND) return XMIT_STOP_CWND;
-    if (defer === DEFER_RWND) return XMIT_STOP_RWND;
-    if (defer === DEFER) return XMIT_STOP;
+    if (defer === DEFER_CWND) return stalled(sk, skb, STALL_CWND, XMIT_STOP_CWND);
+    if (defer === DEFER_RWND) return stalled(sk, skb, STALL_RWND, XMIT_STOP_RWND);
+    if (defer === DEFER) return stalled(sk, skb, STALL_TSO_DEFER, XMIT_STOP);
   }
   let limit = mssNow;
   if (tsoSegs > 1 && !tcpUrgMode(tp)) limit = tcpMssSplitPoint(sk, skb, mssNow, quota, nonagle);
   if (skb.len > limit && tsoFragment(sk, skb, limit, mssNow) !== 0) return XMIT_STOP;
-  if (tcpSmallQueueCheck(sk, skb, 0)) return XMIT_STOP;
+  if (tcpSmallQueueCheck(sk, skb, 0)) return stalled(sk, skb, STALL_SMALL_QUEUE, XMIT_STOP);
   // An empty packet belongs to a writer that waits for memory.
   if (skb.tcpCb.endSeq === skb.tcpCb.seq) return XMIT_STOP;
-  if (tcpTransmitSkb(sk, skb, true) !== 0) return XMIT_STOP;
+  if (tcpTransmitSkb(sk, skb, true) !== 0) return stalled(sk, skb, STALL_DEVICE, XMIT_STOP);
   tcpEventNewDataSent(sk, skb);
   tcpMinshallUpdate(tp, mssNow, skb);
   return XMIT_SENT;

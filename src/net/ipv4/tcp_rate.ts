@@ -17,6 +17,7 @@ import {
   tcpSndCwnd,
   tcpStampUsDelta,
 } from '#include/net/tcp_inlines.ts';
+import { STALL_APPLICATION } from '#include/trace/events/packet.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { skbTruesize } from '#net/core/skbuff.ts';
 import { skWmemAllocGet } from '#net/core/sock.ts';
@@ -128,5 +129,7 @@ export function tcpRateCheckAppLimited(sk: Sock): void {
   ) {
     const mark = tp.delivered + tcpPacketsInFlight(tp);
     tp.appLimited = mark !== 0 ? mark : 1;
+    const trace = sk.net.machine.trace.packet.tcpSendStall;
+    if (trace.probe !== null) trace.probe(sk, null, STALL_APPLICATION);
   }
 }

@@ -22,6 +22,7 @@ import { skbRtable } from '#include/net/route.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
 import type { UdpSock } from '#include/net/udp.ts';
+import { SOCKET_BOUND, SOCKET_EARLY_DEMUX, SOCKET_NONE } from '#include/trace/events/packet.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { memops, view } from '#mm/memory.ts';
 import {
@@ -139,6 +140,8 @@ function udpEnqueueScheduleSkb(sk: UdpSock, skb: SkBuff): number {
   skb.dev = null;
   skb.cb0 = sk.skDrops;
   __skbQueueTail(sk.skReceiveQueue, skb);
+  const trace = skb.machine.trace.packet.socketQueue;
+  if (trace.probe !== null) trace.probe(skb, sk, false);
   if (!sockFlag(sk, SOCK_DEAD)) sk.skDataReady(sk);
   return 0;
 }
@@ -298,7 +301,9 @@ export function udpRcv(skb: SkBuff): number {
     return udpRcvDrop(net, null, skb, SKB_DROP_REASON_UDP_CSUM);
   }
   const stolen = stealSock(skb);
+  const trace = skb.machine.trace.packet.socketLookup;
   if (stolen !== null) {
+    if (trace.probe !== null) trace.probe(skb, stolen, SOCKET_EARLY_DEMUX);
     if (stolen.rxDst !== skb.dst) udpSkRxDstSet(stolen, skb);
     udpQueueRcvSkb(stolen, skb);
     return 0;
@@ -309,6 +314,7 @@ export function udpRcv(skb: SkBuff): number {
   const dif = (skb.dev as NetDevice).ifindex;
   const sport = udphdr.source(view, uh);
   const sk = __udp4LibLookup(net, saddr, sport, daddr, udphdr.dest(view, uh), dif);
+  if (trace.probe !== null) trace.probe(skb, sk, sk === null ? SOCKET_NONE : SOCKET_BOUND);
   if (sk === null) return udpNoSocket(net, skb);
   udpQueueRcvSkb(sk, skb);
   return 0;

@@ -93,6 +93,11 @@ export function nfHookSlow(
   while (s < hooks.length) {
     const entry = hooks[s] as NfHookOps;
     const verdict = entry.hook(entry.priv, skb, state);
+    const { hookVerdict } = skb.machine.trace.packet;
+    // A packet that was taken may be gone.
+    if (hookVerdict.probe !== null && (verdict & NF_VERDICT_MASK) !== NF_STOLEN) {
+      hookVerdict.probe(skb, state.pf, state.hook, s, verdict & NF_VERDICT_MASK);
+    }
     switch (verdict & NF_VERDICT_MASK) {
       case NF_ACCEPT:
         s++;

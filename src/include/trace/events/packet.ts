@@ -6,7 +6,7 @@
 import type { WireFrame } from '#hardware/wire.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import type { Sock } from '#include/net/sock.ts';
+import type { Sock, SockCommon } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { Tracepoint } from '#kernel/tracepoint.ts';
 
@@ -90,14 +90,13 @@ export class PacketEvents {
   readonly hookVerdict: Tracepoint<
     [skb: SkBuff, pf: number, hook: number, index: number, verdict: number]
   > = new Tracepoint('packet:hook_verdict');
-  /** A received packet was given a route: where from, where to, and what its type (RTN_*) is. */
+  /** A received packet has a route, its `dst`; or has none: `err` is why, a SKB_DROP_REASON_*. */
   readonly routeInput: Tracepoint<[skb: SkBuff, net: Net, err: number]> = new Tracepoint(
     'packet:route_input',
   );
   /** A received packet looked for its socket; `why` is a SOCKET_*. */
-  readonly socketLookup: Tracepoint<[skb: SkBuff, sk: Sock | null, why: number]> = new Tracepoint(
-    'packet:socket_lookup',
-  );
+  readonly socketLookup: Tracepoint<[skb: SkBuff, sk: SockCommon | null, why: number]> =
+    new Tracepoint('packet:socket_lookup');
   /** The head of the write queue does not go; `why` is a STALL_*. */
   readonly tcpSendStall: Tracepoint<[sk: Sock, skb: SkBuff | null, why: number]> = new Tracepoint(
     'packet:tcp_send_stall',

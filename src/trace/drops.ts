@@ -1,0 +1,37 @@
+/** The ledger of drops: by reason, machine and function, with an example and what to do about it. */
+import { type Advice, adviceFor } from '#trace/advice.ts';
+import type { Recorder } from '#trace/recorder.ts';
+import { dropReasonName } from '#uapi/net_dropreason.ts';
+
+export interface DropEntry {
+  readonly machine: string;
+  /** SKB_DROP_REASON_* */
+  readonly reason: number;
+  readonly name: string;
+  /** The function of Linux. */
+  readonly location: string;
+  readonly count: number;
+  /** The latest packet that ended so, and the step in which it did. */
+  readonly packet: number;
+  readonly seq: number;
+  readonly advice: Advice;
+}
+
+/** All drops so far, the most frequent first; those of one machine when it is named. */
+export function dropLedger(recorder: Recorder, machine?: string): DropEntry[] {
+  const entries: DropEntry[] = [];
+  for (const drop of recorder.dropCounts.values()) {
+    if (machine !== undefined && drop.machine !== machine) continue;
+    entries.push({
+      machine: drop.machine,
+      reason: drop.reason,
+      name: dropReasonName(drop.reason),
+      location: drop.location,
+      count: drop.count,
+      packet: drop.packet,
+      seq: drop.seq,
+      advice: adviceFor(drop.reason, drop.location),
+    });
+  }
+  return entries.sort((a, b) => b.count - a.count || a.seq - b.seq);
+}
