@@ -18,6 +18,16 @@ export interface DirectoryNode {
   /** Names in the order in which they are listed. */
   list(): readonly string[];
   lookup(name: string): FsNode | null;
+  /** Makes an empty file, or a negative errno. Absent: the tree grows by the kernel's doing only. */
+  readonly create?: (name: string) => FsNode | number;
+  /** Takes a file away: 0 or a negative errno. Absent: nothing can be. */
+  readonly unlink?: (name: string) => number;
+}
+
+/** A file whose bytes are kept. */
+export interface InodeNode {
+  readonly kind: 'inode';
+  open(flags: number): File | number;
 }
 
 /** A driver's door, e.g. /dev/net/tun. */
@@ -27,7 +37,7 @@ export interface DeviceNode {
   open(flags: number): File | number;
 }
 
-export type FsNode = RegularNode | DirectoryNode | DeviceNode;
+export type FsNode = RegularNode | DirectoryNode | DeviceNode | InodeNode;
 
 const PATH_MAX = 4096;
 

@@ -3,15 +3,27 @@ import { type DirectoryNode, type FsNode, pathLookup, type RegularNode } from '#
 import { File, type FileOperations } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import { latin1Decode, utf8Encode } from '#lib/utf8.ts';
-import { EACCES, EEXIST, EINVAL, EISDIR, EMFILE, ENOENT, ENOTDIR, ENOTTY } from '#uapi/errno.ts';
+import {
+  EACCES,
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  EMFILE,
+  ENOENT,
+  ENOTDIR,
+  ENOTTY,
+  EPERM,
+} from '#uapi/errno.ts';
 import {
   O_ACCMODE,
+  O_APPEND,
   O_CLOEXEC,
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
   O_NONBLOCK,
   O_RDONLY,
+  O_TRUNC,
 } from '#uapi/fcntl.ts';
 
 /** An open generated file: its text stays as it was when first read. @kernel seq_file include/linux/seq_file.h */
@@ -78,6 +90,8 @@ function fileOf(task: Task, node: FsNode, flags: number): File | number {
       return new File(task.machine, directoryFops, status, node);
     case 'device':
       return node.open(status);
+    case 'inode':
+      return node.open(status | (flags & (O_TRUNC | O_APPEND)));
     default:
       return new File(task.machine, seqFops, status, new SeqFile(node));
   }
@@ -88,16 +102,40 @@ export function doSysOpen(task: Task, root: DirectoryNode, path: string, flags: 
   const node = pathLookup(root, path);
   if (typeof node === 'number') {
     if (node !== -ENOENT || (flags & O_CREAT) === 0) return node;
-    // These trees grow by the kernel's doing only, and where there is no tree nothing could grow.
-    const parent = pathLookup(root, path.replace(/[^/]*\/*$/, ''));
-    return typeof parent === 'number' ? parent : -EACCES;
+    if (!task.files.hasRoom()) return -EMFILE;
+    const made = createBelow(root, path);
+    return typeof made === 'number' ? made : install(task, made, flags);
   }
   const err = mayOpen(node, flags);
-  if (err !== 0) return err;
+  return err !== 0 ? err : install(task, node, flags);
+}
+
+/** A new file at a path, or a negative errno. @kernel path_openat fs/namei.c */
+function createBelow(root: DirectoryNode, path: string): FsNode | number {
+  const parent = pathLookup(root, path.replace(/[^/]*\/*$/, ''));
+  if (typeof parent === 'number') return parent;
+  if (path.endsWith('/')) return -EISDIR;
+  if (parent.kind !== 'dir') return -ENOTDIR;
+  return parent.create?.(path.slice(path.lastIndexOf('/') + 1)) ?? -EACCES;
+}
+
+/** The descriptor of a node. */
+function install(task: Task, node: FsNode, flags: number): number {
   if (!task.files.hasRoom()) return -EMFILE;
   const file = fileOf(task, node, flags);
   if (typeof file === 'number') return file;
   return task.files.install(file, (flags & O_CLOEXEC) !== 0);
+}
+
+/** Takes a file away: 0 or a negative errno. @kernel filename_unlinkat fs/namei.c */
+export function doUnlink(root: DirectoryNode, path: string): number {
+  const node = pathLookup(root, path);
+  if (typeof node === 'number') return node;
+  if (node.kind === 'dir') return -EISDIR;
+  const parent = pathLookup(root, path.replace(/[^/]*$/, ''));
+  if (typeof parent === 'number') return parent;
+  if (parent.kind !== 'dir') return -ENOTDIR;
+  return parent.unlink?.(path.slice(path.lastIndexOf('/') + 1)) ?? -EPERM;
 }
 
 /** The names in a directory, or a negative errno. @kernel iterate_dir fs/readdir.c */

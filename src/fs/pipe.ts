@@ -18,7 +18,7 @@ const PIPE_DEFAULT_SIZE = 65536;
 const PIPE_MAX_SIZE = 1048576;
 
 /** @kernel pipe_inode_info include/linux/pipe_fs_i.h */
-class PipeInodeInfo {
+export class PipeInodeInfo {
   readonly rdWait: WaitQueueHead = new WaitQueueHead();
   readonly wrWait: WaitQueueHead = new WaitQueueHead();
   ring: Uint8Array = new Uint8Array(PIPE_DEFAULT_SIZE);
@@ -27,6 +27,26 @@ class PipeInodeInfo {
   used = 0;
   readers = 1;
   writers = 1;
+}
+
+/** The pipe of a file that is an end of one; null: it is none. @kernel get_pipe_info fs/splice.c */
+export function getPipeInfo(file: File): PipeInodeInfo | null {
+  return file.privateData instanceof PipeInodeInfo ? file.privateData : null;
+}
+
+/** Bytes that fit in now. */
+export function pipeRoom(pipe: PipeInodeInfo): number {
+  return pipe.ring.length - pipe.used;
+}
+
+/** The first bytes, up to `buf.length`, left where they are. How many. */
+export function pipePeek(pipe: PipeInodeInfo, buf: Uint8Array): number {
+  const { head, used } = pipe;
+  const part = buf.subarray(0, Math.min(buf.length, used));
+  ringOut(pipe, part);
+  pipe.head = head;
+  pipe.used = used;
+  return part.length;
 }
 
 function pipeOf(file: File): PipeInodeInfo {

@@ -5,12 +5,14 @@
  * with the ones it needs, in the order of Linux's initcall levels.
  */
 
+import { chrDevInit } from '#drivers/char/mem.ts';
 import { dummyInit } from '#drivers/net/dummy.ts';
 import { e1000Init } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
 import { loopbackInit } from '#drivers/net/loopback.ts';
 import { tunInit } from '#drivers/net/tun.ts';
 import { vethInit } from '#drivers/net/veth.ts';
 import { pciInit, pciShutdown } from '#drivers/pci/probe.ts';
+import { shmemInit } from '#fs/shmem.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { KernelBug } from '#kernel/bug.ts';
@@ -58,6 +60,8 @@ interface Initcall {
 /** In the order in which Linux runs them: core, postcore, subsys, fs, device. */
 const INITCALLS: readonly Initcall[] = [
   { name: 'pci_driver_init', call: pciInit },
+  { name: 'shmem_init', call: shmemInit },
+  { name: 'chr_dev_init', call: chrDevInit },
   { name: 'sock_init', call: sockInit },
   { name: 'netlink_proto_init', call: netlinkInit },
   { name: 'rtnetlink_init', call: rtnetlinkInit },

@@ -9,12 +9,13 @@ import { doEpollCreate, doEpollCtl, doEpollWait } from '#fs/eventpoll.ts';
 import { doFcntl, ksysDup, ksysDup3 } from '#fs/fcntl.ts';
 import { type DirectoryNode, directory, directoryOfPaths } from '#fs/namei.ts';
 import { ksysSetns, ksysUnshare, netnsDirectory, nsMount, nsUmount } from '#fs/nsfs.ts';
-import { doSysOpen, iterateDir } from '#fs/open.ts';
+import { doSysOpen, doUnlink, iterateDir } from '#fs/open.ts';
 import { doPipe2 } from '#fs/pipe.ts';
 import { procRoot } from '#fs/proc/proc.ts';
 import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
 import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
-import { doSendfile } from '#fs/splice.ts';
+import { shmemDirectory } from '#fs/shmem.ts';
+import { doSendfile, doSplice } from '#fs/splice.ts';
 import { sysRoot } from '#fs/sysfs/net_sysfs.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockdepSysExit } from '#kernel/lockdep.ts';
@@ -65,6 +66,7 @@ function rootOf(task: Task): DirectoryNode {
     proc: procRoot(task),
     run: netns,
     sys: sysRoot(task.net),
+    tmp: shmemDirectory(task.machine),
     var: directory({ run: netns }),
   });
 }
@@ -137,8 +139,10 @@ type FileCalls = Pick<
   | 'ioctl'
   | 'open'
   | 'readdir'
+  | 'unlink'
   | 'pipe2'
   | 'sendfile'
+  | 'splice'
   | 'poll'
   | 'epollCreate1'
   | 'epollCtl'
@@ -162,9 +166,12 @@ function fileCalls(enter: () => Task): FileCalls {
       const task = enter();
       return doSysOpen(task, rootOf(task), path, flags);
     },
+    unlink: (path) => doUnlink(rootOf(enter()), path),
     readdir: (path) => iterateDir(rootOf(enter()), path),
     pipe2: (fds, flags) => doPipe2(enter(), fds, flags),
     sendfile: (outfd, infd, offset, count) => doSendfile(enter(), outfd, infd, offset, count),
+    splice: (fdIn, offIn, fdOut, offOut, len, flags) =>
+      doSplice(enter(), fdIn, offIn, fdOut, offOut, len, flags),
     poll: (fds, events, revents) => doPoll(enter(), fds, events, revents),
     epollCreate1: (flags) => doEpollCreate(enter(), flags),
     epollCtl: (epfd, op, fd, event) => doEpollCtl(enter(), epfd, op, fd, event),

@@ -6,6 +6,7 @@
  * {@link MachineHost}. Every entry from the host first sets `nowNs`.
  */
 import type { PciHost } from '#include/linux/pci.ts';
+import type { ShmemMount } from '#include/linux/shmem_fs.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { TraceEvents } from '#include/trace/events/events.ts';
@@ -100,6 +101,8 @@ export class Machine {
   pci!: PciHost;
   /** What net/ keeps once per kernel: set at boot, before anything can ask for it. */
   netGlobals!: NetGlobals;
+  /** /tmp: set by shmemInit(). @kernel shm_mnt mm/shmem.c */
+  shmMnt!: ShmemMount;
   /** @kernel init_net net/core/net_namespace.c */
   initNet!: Net;
 

@@ -63,6 +63,7 @@ const noSocketOps: ProtoOps = {
   shutdown: refuse,
   setsockopt: refuse,
   getsockopt: refuse,
+  spliceRead: null,
   setPeekOff: null,
   setRcvlowat: null,
   sendmsg: refuse,
@@ -207,6 +208,12 @@ function sockSpliceWrite(file: File, buf: Uint8Array, more: boolean): number {
   return sockSendmsg(sock, msg);
 }
 
+/** @kernel sock_splice_read net/socket.c */
+function sockSpliceRead(file: File, buf: Uint8Array, nonblock: boolean): number {
+  const sock = file.privateData as Socket;
+  return sock.ops.spliceRead?.(sock, buf, nonblock) ?? sockReadIter(file, buf);
+}
+
 /** @kernel sock_poll net/socket.c */
 function sockPoll(file: File, pt: PollTable | null): number {
   const sock = file.privateData as Socket;
@@ -241,6 +248,7 @@ export const socketFileOps: FileOperations = {
   read: sockReadIter,
   write: sockWriteIter,
   spliceWrite: sockSpliceWrite,
+  spliceRead: sockSpliceRead,
   poll: sockPoll,
   ioctl: sockIoctl,
   release: sockClose,

@@ -50,6 +50,23 @@ export interface ScriptCalls {
     done: Done,
   ): void;
   onEpollWait(epfd: number, events: EpollEvent[], timeoutMs: number, done: Done): void;
+  /** `offset`: the position in the source, which moves; null for the source's own. */
+  onSendfile(
+    outfd: number,
+    infd: number,
+    offset: Float64Array | null,
+    count: number,
+    done: Done,
+  ): void;
+  onSplice(
+    fdIn: number,
+    offIn: Float64Array | null,
+    fdOut: number,
+    offOut: Float64Array | null,
+    len: number,
+    flags: number,
+    done: Done,
+  ): void;
 }
 
 export interface CommandResult {

@@ -31,6 +31,30 @@ export class MachineCalls extends Libc implements ScriptCalls {
     else this.waits.retry(fd, POLLOUT, SO_SNDTIMEO, attempt, done);
   }
 
+  onSendfile(
+    outfd: number,
+    infd: number,
+    offset: Float64Array | null,
+    count: number,
+    done: Done,
+  ): void {
+    const attempt = (): number => this.sys.sendfile(outfd, infd, offset, count);
+    this.waits.retry(outfd, POLLOUT, SO_SNDTIMEO, attempt, done);
+  }
+
+  onSplice(
+    fdIn: number,
+    offIn: Float64Array | null,
+    fdOut: number,
+    offOut: Float64Array | null,
+    len: number,
+    flags: number,
+    done: Done,
+  ): void {
+    const attempt = (): number => this.sys.splice(fdIn, offIn, fdOut, offOut, len, flags);
+    this.waits.retry(fdIn, POLLIN, SO_RCVTIMEO, attempt, done);
+  }
+
   onPoll(
     fds: Int32Array,
     events: Int16Array,

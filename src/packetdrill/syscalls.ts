@@ -453,6 +453,29 @@ const pipe: Syscall = (c) => {
   c.done(result);
 };
 
+/** An offset in a list of one, or NULL. */
+function offsetArg(c: Call, i: number): Float64Array | null {
+  const expr = c.arg(i);
+  if (isNull(expr)) return null;
+  const [first] = asList(expr, 'an offset');
+  if (first === undefined) throw new ScriptError(expr.place, 'expected an offset');
+  return Float64Array.of(evaluate(first, c.host.defines));
+}
+
+const sendfile: Syscall = (c) =>
+  c.libc.onSendfile(c.fd(0), c.fd(1), offsetArg(c, 2), c.int(3), (result) => c.done(result));
+
+const splice: Syscall = (c) =>
+  c.libc.onSplice(
+    c.fd(0),
+    offsetArg(c, 1),
+    c.fd(2),
+    offsetArg(c, 3),
+    c.int(4),
+    c.int(5),
+    (result) => c.done(result),
+  );
+
 const dup: Syscall = (c) => c.doneFd(c.libc.sys.dup(c.fd(0)));
 
 /** Numbers of arguments, and what the call does. */
@@ -488,11 +511,13 @@ const SYSCALLS: Readonly<Record<string, Entry>> = {
   recvfrom: entry(6, 6, recvfrom),
   recvmsg: entry(3, 3, recvmsg),
   send: entry(4, 4, send),
+  sendfile: entry(4, 4, sendfile),
   sendmsg: entry(3, 3, sendmsg),
   sendto: entry(6, 6, sendto),
   setsockopt: entry(5, 5, setsockopt),
   shutdown: entry(2, 2, shutdown),
   socket: entry(3, 3, socket),
+  splice: entry(6, 6, splice),
   write: entry(3, 3, write),
   writev: entry(3, 3, writev),
 };

@@ -39,3 +39,10 @@ export const F_GETPIPE_SZ = 1032;
 
 // The one descriptor flag.
 export const FD_CLOEXEC = 1;
+
+// Flags of splice(2).
+export const SPLICE_F_MOVE = 0x1;
+export const SPLICE_F_NONBLOCK = 0x2;
+export const SPLICE_F_MORE = 0x4;
+export const SPLICE_F_GIFT = 0x8;
+export const SPLICE_F_ALL = 0xf;

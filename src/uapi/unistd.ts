@@ -64,13 +64,24 @@ export interface SyscallTable {
   fcntl(fd: number, cmd: number, arg: number): number;
   /** `arg` is the struct or int that Linux would read and write in place. */
   ioctl(fd: number, cmd: number, arg: Uint8Array): number;
-  /** Opens a file of /proc or /sys. */
+  /** Opens a file of /proc, /sys, /dev or /tmp. */
   open(path: string, flags: number): number;
-  /** Names in a directory of /proc or /sys, or a negative errno. */
+  /** Names in a directory, or a negative errno. */
   readdir(path: string): readonly string[] | number;
+  /** Takes a file of /tmp away. */
+  unlink(path: string): number;
   pipe2(fds: Int32Array, flags: number): number;
   /** Sends `count` bytes of a file, from offset[0] on (which moves) or, if null, its position. */
   sendfile(outfd: number, infd: number, offset: Float64Array | null, count: number): number;
+  /** Moves up to `len` bytes; one of the two is a pipe. Offsets as in sendfile. Never waits. */
+  splice(
+    fdIn: number,
+    offIn: Float64Array | null,
+    fdOut: number,
+    offOut: Float64Array | null,
+    len: number,
+    flags: number,
+  ): number;
   /** Fills `revents` for each (fd, events); returns how many are not zero. Never waits. */
   poll(fds: Int32Array, events: Int16Array, revents: Int16Array): number;
   epollCreate1(flags: number): number;

@@ -227,6 +227,12 @@ export class NativeKernel implements SyscallTable {
   sendfile(): number {
     return -1;
   }
+  splice(): number {
+    return -1;
+  }
+  unlink(): number {
+    return -1;
+  }
   mount(): number {
     return -1;
   }

@@ -106,6 +106,8 @@ export interface ProtoOps {
   setsockopt(sock: Socket, level: number, optname: number, optval: Uint8Array): number;
   /** Writes the value to `optval`, returns its length or a negative errno. */
   getsockopt(sock: Socket, level: number, optname: number, optval: Uint8Array): number;
+  /** Fills `buf` for splice(); null: by reading. `nonblock`: the caller does not wait. */
+  spliceRead: ((sock: Socket, buf: Uint8Array, nonblock: boolean) => number) | null;
   /** SO_PEEK_OFF and SO_RCVLOWAT; null: the type has no peek offset, or no say in the mark. */
   setPeekOff: ((sk: Sock, val: number) => number) | null;
   setRcvlowat: ((sk: Sock, val: number) => number) | null;

@@ -30,6 +30,8 @@ export interface FileOperations {
   write(file: File, buf: Uint8Array): number;
   /** Writes for sendfile(); `more`: another part follows at once. Absent: as `write`. */
   readonly spliceWrite?: (file: File, buf: Uint8Array, more: boolean) => number;
+  /** Reads for splice(); `nonblock`: the caller does not wait. Absent: as `read`. */
+  readonly spliceRead?: (file: File, buf: Uint8Array, nonblock: boolean) => number;
   /** Reads go by `fPos`, which may be set. @kernel FMODE_LSEEK include/linux/fs.h */
   readonly seekable?: boolean;
   /** POLL* mask now; registers on `pt` when given. Null: always ready, and no epoll may watch it. */

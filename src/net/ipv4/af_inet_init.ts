@@ -57,6 +57,7 @@ import { tcpInit, tcpPoll, tcpSetRcvlowat } from '#net/ipv4/tcp.ts';
 import { tcpProt, tcpV4EarlyDemux, tcpV4Init, tcpV4Rcv } from '#net/ipv4/tcp_ipv4.ts';
 import { tcpV4Err } from '#net/ipv4/tcp_ipv4_err.ts';
 import { tcpMetricsInit } from '#net/ipv4/tcp_metrics_nl.ts';
+import { tcpSpliceRead } from '#net/ipv4/tcp_splice.ts';
 import { udpInit, udpPoll, udpProt } from '#net/ipv4/udp.ts';
 import { udpErr, udpRcv, udpV4EarlyDemux } from '#net/ipv4/udp_recv.ts';
 import { EINVAL, ENOIOCTLCMD } from '#uapi/errno.ts';
@@ -132,6 +133,7 @@ export const inetStreamOps: ProtoOps = {
   shutdown: inetShutdown,
   setsockopt: sockCommonSetsockopt,
   getsockopt: sockCommonGetsockopt,
+  spliceRead: tcpSpliceRead,
   setPeekOff: skSetPeekOff,
   setRcvlowat: tcpSetRcvlowat,
   sendmsg: inetSendmsg,
@@ -153,6 +155,7 @@ export const inetDgramOps: ProtoOps = {
   shutdown: inetShutdown,
   setsockopt: sockCommonSetsockopt,
   getsockopt: sockCommonGetsockopt,
+  spliceRead: null,
   setPeekOff: skSetPeekOff,
   setRcvlowat: null,
   sendmsg: inetSendmsg,
@@ -174,6 +177,7 @@ export const inetSockrawOps: ProtoOps = {
   shutdown: inetShutdown,
   setsockopt: sockCommonSetsockopt,
   getsockopt: sockCommonGetsockopt,
+  spliceRead: null,
   setPeekOff: null,
   setRcvlowat: null,
   sendmsg: inetSendmsg,

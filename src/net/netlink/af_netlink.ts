@@ -611,6 +611,7 @@ const netlinkOps: ProtoOps = {
   shutdown: () => -EOPNOTSUPP,
   setsockopt: netlinkSetsockopt,
   getsockopt: netlinkGetsockopt,
+  spliceRead: null,
   setPeekOff: null,
   setRcvlowat: null,
   sendmsg: netlinkSendmsg,

@@ -387,6 +387,7 @@ const packetOps: ProtoOps = {
   shutdown: sockNoShutdown,
   setsockopt: packetSetsockopt,
   getsockopt: packetGetsockopt,
+  spliceRead: null,
   setPeekOff: null,
   setRcvlowat: null,
   sendmsg: packetSendmsg,

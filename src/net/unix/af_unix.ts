@@ -357,6 +357,7 @@ const common = {
   shutdown: unixShutdown,
   setsockopt: sockNoSetsockopt,
   getsockopt: sockNoSetsockopt,
+  spliceRead: null,
   setPeekOff: skSetPeekOff,
   setRcvlowat: null,
 } as const;

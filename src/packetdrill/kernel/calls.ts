@@ -224,6 +224,48 @@ export class KernelCalls implements ScriptCalls {
     this.sleep('sendmsg', [fd, a.at(header), flags], done);
   }
 
+  /** A 64-bit offset in memory and its address; 0 for none. */
+  private putOffset(a: Arena, offset: Float64Array | null): { at: number; pointer: number } {
+    if (offset === null) return { at: 0, pointer: 0 };
+    const at = a.alloc(8);
+    a.view.setBigInt64(at, BigInt(offset[0] ?? 0), true);
+    return { at, pointer: a.at(at) };
+  }
+
+  onSendfile(
+    outfd: number,
+    infd: number,
+    offset: Float64Array | null,
+    count: number,
+    done: Done,
+  ): void {
+    const a = this.fresh();
+    const { at, pointer } = this.putOffset(a, offset);
+    this.sleep('sendfile', [outfd, infd, pointer, count], (result) => {
+      if (offset !== null) offset[0] = a.getUint64(at);
+      done(result);
+    });
+  }
+
+  onSplice(
+    fdIn: number,
+    offIn: Float64Array | null,
+    fdOut: number,
+    offOut: Float64Array | null,
+    len: number,
+    flags: number,
+    done: Done,
+  ): void {
+    const a = this.fresh();
+    const from = this.putOffset(a, offIn);
+    const to = this.putOffset(a, offOut);
+    this.sleep('splice', [fdIn, from.pointer, fdOut, to.pointer, len, flags], (result) => {
+      if (offIn !== null) offIn[0] = a.getUint64(from.at);
+      if (offOut !== null) offOut[0] = a.getUint64(to.at);
+      done(result);
+    });
+  }
+
   onPoll(
     fds: Int32Array,
     events: Int16Array,

@@ -1,6 +1,7 @@
 /*
  * All programs by name, except the shell, which knows this list.
  */
+import { dd, rm } from '#user/coreutils/files.ts';
 import {
   echo,
   failure,
@@ -33,6 +34,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   cat,
   chargend,
   curl,
+  dd,
   discardd,
   echo,
   echod,
@@ -47,6 +49,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   nc,
   nstat,
   ping,
+  rm,
   seq,
   sleep,
   ss,
