@@ -1,4 +1,6 @@
 /** What one case measured, and how: shared by the cases, the peers and the table. */
+import { writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector';
 import { performance } from 'node:perf_hooks';
 
 export interface Figure {
@@ -22,13 +24,35 @@ export function measure(
   extra?: () => Record<string, number>,
 ): Figure {
   repeat(work, WARMUP_SECONDS);
+  const endProfile = beginProfile();
   const cpu = process.cpuUsage();
   const start = performance.now();
   const count = repeat(work, MEASURE_SECONDS);
   const wallSeconds = (performance.now() - start) / 1000;
   const used = process.cpuUsage(cpu);
+  endProfile();
   const figure = { unit, count, cpuSeconds: (used.user + used.system) / 1e6, wallSeconds };
   return extra === undefined ? figure : { ...figure, extra: extra() };
+}
+
+/**
+ * With `SOFTNET_BENCH_PROFILE=FILE`, samples the measured part alone, neither start nor warm-up, and
+ * writes a .cpuprofile for a browser's developer tools and for bench/profile.ts.
+ */
+function beginProfile(): () => void {
+  const file = process.env['SOFTNET_BENCH_PROFILE'];
+  if (file === undefined) return () => {};
+  const session = new Session();
+  session.connect();
+  session.post('Profiler.enable');
+  session.post('Profiler.start');
+  return () => {
+    session.post('Profiler.stop', (error, result) => {
+      if (error !== null) throw error;
+      writeFileSync(file, JSON.stringify(result.profile));
+    });
+    session.disconnect();
+  };
 }
 
 /** Processor time of this process so far, in seconds. */

@@ -94,16 +94,35 @@ describe('timer wheel', () => {
     expect(m.nextExpiry()).toBe(Number.POSITIVE_INFINITY);
   });
 
+  it('counts a timer that goes to and fro as the last one armed', () => {
+    const m = machine();
+    const fired: string[] = [];
+    const timer = (name: string): TimerList<string> => new TimerList(m, name, (n) => fired.push(n));
+    const [first, second] = [timer('first'), timer('second')];
+    modTimer(first, m.jiffies + 10);
+    modTimer(second, m.jiffies + 10);
+    modTimer(first, m.jiffies + 20);
+    modTimer(first, m.jiffies + 10);
+    expect(m.nextExpiry()).toBe(10e6);
+    runTo(m, 10e6);
+    expect(fired).toEqual(['second', 'first']);
+  });
+
   it('agrees with a plain list over a hundred thousand random steps', () => {
     const m = machine();
     const random = new Prandom('timers');
     const due = new Map<number, number>();
+    const armed = new Map<number, number>();
+    let last = { tick: -1, armed: -1 };
     const timers = Array.from(
       { length: 100 },
       (_, i) =>
         new TimerList(m, i, (owner) => {
           expect(due.get(owner)).toBe(m.tick);
           due.delete(owner);
+          const order = armed.get(owner) ?? -1;
+          if (last.tick === m.tick) expect(order).toBeGreaterThan(last.armed);
+          last = { tick: m.tick, armed: order };
         }),
     );
     const reaches = [5, 100, 5000, 300_000, 20_000_000, 1_100_000_000];
@@ -113,6 +132,7 @@ describe('timer wheel', () => {
       if (random.below(3) < 2) {
         const delay = 1 + random.below(reaches[random.below(reaches.length)] as number);
         modTimer(t, m.jiffies + delay);
+        if (due.get(i) !== m.tick + delay) armed.set(i, step);
         due.set(i, m.tick + delay);
       } else if (timerDelete(t) !== due.delete(i)) {
         expect.unreachable('timer_delete disagrees');

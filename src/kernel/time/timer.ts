@@ -36,6 +36,11 @@ export class TimerList<T> {
   bucket: number;
   /** Tick of expiry since boot: does not wrap. */
   tick: number;
+  /**
+   * Tick for which it was put into its bucket: `tick`, or an earlier one. A timer that is armed anew
+   * for later stays where it is, and is only moved when that bucket's turn comes.
+   */
+  placed: number;
   /** Order of arming. */
   seq: number;
 
@@ -48,6 +53,7 @@ export class TimerList<T> {
     this.prev = null;
     this.bucket = -1;
     this.tick = 0;
+    this.placed = 0;
     this.seq = 0;
   }
 }
@@ -96,6 +102,18 @@ export class TimerBase {
     if (timer.tick === this.nextTick) this.nextValid = false;
   }
 
+  /**
+   * Arms a pending timer anew for `tick` without touching the wheel, where that is possible: not for
+   * earlier than its bucket's turn, nor for the very tick of a finest bucket, whose order counts.
+   */
+  postpone(timer: AnyTimer, tick: number): boolean {
+    if (tick < timer.placed || (tick === timer.placed && timer.bucket < LEVEL_SIZE)) return false;
+    if (timer.tick === this.nextTick) this.nextValid = false;
+    timer.tick = tick;
+    timer.seq = this.seq++;
+    return true;
+  }
+
   /** Tick of the earliest timer; Infinity when there is none. */
   next(): number {
     if (!this.nextValid) {
@@ -112,6 +130,10 @@ export class TimerBase {
       const head = this.heads[this.clk & LEVEL_MASK] as AnyTimer | null;
       if (head !== null) {
         this.unlink(head);
+        if (head.tick > this.clk) {
+          this.place(head);
+          continue;
+        }
         this.count--;
         this.nextValid = false;
         return head;
@@ -171,16 +193,19 @@ export class TimerBase {
       tick = this.clk + REACH;
     }
     let level = 0;
-    let span = LEVEL_SIZE;
-    while (delta >= span && level < LEVELS - 1) {
+    let span = 1;
+    while (delta >= span * LEVEL_SIZE && level < LEVELS - 1) {
       level++;
       span *= LEVEL_SIZE;
     }
-    const index = Math.floor(tick / 2 ** (level * LEVEL_BITS)) & LEVEL_MASK;
-    this.link(timer, level * LEVEL_SIZE + index);
+    timer.placed = timer.tick;
+    this.link(timer, level * LEVEL_SIZE + (Math.floor(tick / span) & LEVEL_MASK));
   }
 
-  /** Keeps each bucket in order of arming. */
+  /**
+   * Keeps each bucket in order of arming. Postponed timers may stand too early in it: whatever stays
+   * in the bucket still is in order among itself.
+   */
   private link(timer: AnyTimer, bucket: number): void {
     let prev = this.tails[bucket] as AnyTimer | null;
     while (prev !== null && prev.seq > timer.seq) ({ prev } = prev as AnyTimer);
@@ -227,18 +252,37 @@ export class TimerBase {
 
   private findNext(): number {
     let earliest = Number.POSITIVE_INFINITY;
+    let span = 1;
     for (let level = 0; level < LEVELS; level++) {
-      const position = Math.floor(this.clk / 2 ** (level * LEVEL_BITS)) & LEVEL_MASK;
+      const position = Math.floor(this.clk / span) & LEVEL_MASK;
+      span *= LEVEL_SIZE;
       // Buckets behind the position belong to the next turn of the wheel; a coarse bucket at the
       // position itself does too, since its turn has been sorted down already.
       const first = level === 0 ? position : position + 1;
-      let index = first > LEVEL_MASK ? -1 : this.findBit(level, first);
-      if (index < 0) index = this.findBit(level, 0);
-      if (index < 0) continue;
-      let timer = this.heads[level * LEVEL_SIZE + index] as AnyTimer | null;
-      for (; timer !== null; timer = timer.next) {
-        if (timer.tick < earliest) earliest = timer.tick;
+      for (;;) {
+        let index = first > LEVEL_MASK ? -1 : this.findBit(level, first);
+        if (index < 0) index = this.findBit(level, 0);
+        if (index < 0) break;
+        const bucket = level * LEVEL_SIZE + index;
+        earliest = Math.min(earliest, this.settle(bucket));
+        if (this.heads[bucket] !== null) break;
       }
+    }
+    return earliest;
+  }
+
+  /** Moves the postponed timers of a bucket to where they belong by now. The earliest tick of all. */
+  private settle(bucket: number): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    let timer = this.heads[bucket] as AnyTimer | null;
+    while (timer !== null) {
+      const { next }: AnyTimer = timer;
+      if (timer.tick < earliest) earliest = timer.tick;
+      if (timer.placed !== timer.tick) {
+        this.unlink(timer);
+        this.place(timer);
+      }
+      timer = next;
     }
     return earliest;
   }
@@ -258,18 +302,21 @@ export function modTimer<T>(timer: TimerList<T>, expires: number): boolean {
   const base = machine.timers;
   const any = timer as unknown as AnyTimer;
   const pending = timer.bucket >= 0;
+  if (pending && timer.expires === (expires | 0)) return true;
+  timer.expires = expires | 0;
+  // The present tick has struck: at the earliest a timer goes with the next.
+  const delta = Math.max((expires - machine.jiffies) | 0, 1);
+  const tick = machine.tick + delta;
   if (pending) {
-    if (timer.expires === (expires | 0)) return true;
+    // The next expiry can only be later for it, and the host may well come too early.
+    if (base.postpone(any, tick)) return true;
     base.remove(any);
   } else {
     machine.live.timers++;
   }
   // An empty wheel has no reason to have kept up with the time.
   if (base.count === 0 && base.clk <= machine.tick) base.clk = machine.tick + 1;
-  timer.expires = expires | 0;
-  // The present tick has struck: at the earliest a timer goes with the next.
-  const delta = Math.max((expires - machine.jiffies) | 0, 1);
-  timer.tick = Math.max(machine.tick + delta, base.clk);
+  timer.tick = Math.max(tick, base.clk);
   if (base.insert(any)) machine.host.timerChanged(machine);
   return pending;
 }
