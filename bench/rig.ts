@@ -4,6 +4,10 @@
  */
 import { Lab } from '#cli/lab.ts';
 import { turn } from '#cli/turn.ts';
+import { NETIF_F_GRO, NETIF_F_GSO, NETIF_F_GSO_MASK } from '#include/linux/netdev_features.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
+import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { parseTopology } from '#sim/topology.ts';
 import type { World } from '#sim/world.ts';
 import { EAGAIN, EINPROGRESS } from '#uapi/errno.ts';
@@ -11,8 +15,8 @@ import { AF_INET, SOCK_NONBLOCK, SOCK_STREAM } from '#uapi/socket.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
 
-export type Link = 'lo' | 'veth' | 'e1000';
-export const LINKS: readonly Link[] = ['lo', 'veth', 'e1000'];
+/** `veth-mtu`: with segmentation and receive offloads off at both ends, so that every packet fits the MTU. */
+export type Link = 'lo' | 'veth' | 'veth-mtu' | 'e1000';
 
 export interface Rig {
   readonly world: World;
@@ -46,7 +50,8 @@ const NODES = {
 } as const;
 
 /** Builds one of the links. */
-export async function makeRig(link: Link): Promise<Rig> {
+export async function makeRig(wanted: Link): Promise<Rig> {
+  const link = wanted === 'veth-mtu' ? 'veth' : wanted;
   const links =
     link === 'e1000' ? [{ endpoints: ['a:eth0', 'b:eth0'], impairments: { delay: '1us' } }] : [];
   const lab = new Lab(parseTopology({ topology: { nodes: NODES[link], links } }), {
@@ -56,6 +61,7 @@ export async function makeRig(link: Link): Promise<Rig> {
   const { world } = lab;
   await lab.setUp();
   await world.runPrograms({ untilNs: world.nowNs + 3e9 });
+  if (wanted === 'veth-mtu') offloadsOff(lab.machine('a'), ['v0', 'v1']);
   const client = await taskOn(lab, 'a');
   const server = await taskOn(lab, link === 'e1000' ? 'b' : 'a');
   if (link === 'veth') must(server.setns('b'), 'setns');
@@ -69,6 +75,20 @@ export async function makeRig(link: Link): Promise<Rig> {
       if (Object.keys(left).length > 0) throw new Error(`left alive: ${JSON.stringify(left)}`);
     },
   };
+}
+
+/** `ethtool -K DEVICE tso off gso off gro off`; checksums stay with the device, which needs none. */
+function offloadsOff(machine: Machine, names: readonly string[]): void {
+  rtnlLock(machine);
+  for (const net of machine.netGlobals.netnsList) {
+    for (const name of names) {
+      const dev = net.devNameHead.get(name);
+      if (dev === undefined) continue;
+      dev.wantedFeatures &= ~(NETIF_F_GSO_MASK | NETIF_F_GSO | NETIF_F_GRO);
+      netdevUpdateFeatures(dev);
+    }
+  }
+  rtnlUnlock(machine);
 }
 
 /** The system calls of a task that lives as long as the world. */
