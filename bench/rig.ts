@@ -57,6 +57,7 @@ export async function makeRig(wanted: Link): Promise<Rig> {
   const lab = new Lab(parseTopology({ topology: { nodes: NODES[link], links } }), {
     seed: 'bench',
     turn,
+    fingerprintFrames: false,
   });
   const { world } = lab;
   await lab.setUp();

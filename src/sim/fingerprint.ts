@@ -11,8 +11,11 @@ export class Fingerprint {
   private b: number;
   /** Values mixed in so far. */
   count: number;
+  private readonly frames: boolean;
 
-  constructor() {
+  /** `frames`: whether the bytes of frames go in, or only their lengths. */
+  constructor(frames = true) {
+    this.frames = frames;
     this.a = 0x9e3779b9 | 0;
     this.b = 0x85ebca6b | 0;
     this.count = 0;
@@ -38,6 +41,7 @@ export class Fingerprint {
   /** Mixes bytes of packet memory. */
   frame(addr: number, len: number): void {
     this.word(len);
+    if (!this.frames) return;
     // As word() does, with both lanes held in registers: frames are most of what goes in.
     let { a, b } = this;
     const words = addr + (len & ~3);

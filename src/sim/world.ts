@@ -47,6 +47,11 @@ export interface WorldOptions {
   readonly bootEpochSec?: number;
   /** Lets the host's event loop turn once, e.g. by setImmediate. Needed where programs run. */
   readonly turn?: () => Promise<void>;
+  /**
+   * False: the bytes of frames on cables do not go into the fingerprint, only their lengths and times.
+   * For measurements of the stack, which they would take a sixth of.
+   */
+  readonly fingerprintFrames?: boolean;
   /** Called with each event, in order; for finding where two runs part. Must not touch the world. */
   readonly journal?: (entry: JournalEntry) => void;
 }
@@ -170,7 +175,7 @@ export class World {
     this.random = new Prandom(options.seed);
     this.machines = [];
     this.programs = [];
-    this.fingerprint = new Fingerprint();
+    this.fingerprint = new Fingerprint(options.fingerprintFrames ?? true);
     this.fingerprint.text(String(options.seed));
     this.trace = new CableEvents();
     this.onBoot = [];
