@@ -1,6 +1,7 @@
 /** The TCP socket. Counterpart of include/linux/tcp.h. Sequence numbers are int32 throughout. */
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { InetConnectionSock, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { Sock } from '#include/net/sock.ts';
 import type { TcpFastopenRequest } from '#include/net/tcp_fastopen.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 
@@ -155,7 +156,10 @@ export class TcpSock extends InetConnectionSock {
   advmss = 0;
   /** us, since the connection's clock started */
   chronoStart = 0;
-  readonly chronoStat: Float64Array = new Float64Array(3);
+  /** Jiffies of each TCP_CHRONO_*. */
+  chronoBusy = 0;
+  chronoRwndLimited = 0;
+  chronoSndbufLimited = 0;
   chronoType = 0;
   rateAppLimited = false;
   nonagle = 0;
@@ -262,8 +266,9 @@ export class TcpSock extends InetConnectionSock {
   pushedSeq = 0;
   lostOut = 0;
   sackedOut = 0;
-  pacingTimer: Hrtimer<TcpSock> | null = null;
-  compressedAckTimer: Hrtimer<TcpSock> | null = null;
+  /** Made when first armed. */
+  pacingTimer: Hrtimer<Sock> | null = null;
+  compressedAckTimer: Hrtimer<Sock> | null = null;
   lostSkbHint: SkBuff | null = null;
   retransmitSkbHint: SkBuff | null = null;
   lostCntHint = 0;
@@ -276,19 +281,10 @@ export class TcpSock extends InetConnectionSock {
   /** Time-ordered list of sent packets: oldest and newest. */
   tsortedHead: SkBuff | null = null;
   tsortedTail: SkBuff | null = null;
-  readonly duplicateSack: TcpSackBlock[] = [new TcpSackBlock()];
-  readonly selectiveAcks: TcpSackBlock[] = [
-    new TcpSackBlock(),
-    new TcpSackBlock(),
-    new TcpSackBlock(),
-    new TcpSackBlock(),
-  ];
-  readonly recvSackCache: TcpSackBlock[] = [
-    new TcpSackBlock(),
-    new TcpSackBlock(),
-    new TcpSackBlock(),
-    new TcpSackBlock(),
-  ];
+  /** Made at the first loss: see duplicateSack, selectiveAcks, recvSackCache. */
+  private sackOut: TcpSackBlock[] | null = null;
+  private sackIn: TcpSackBlock[] | null = null;
+  private dsackOut: TcpSackBlock[] | null = null;
   undoMarker = 0;
   undoRetrans = 0;
   totalRetrans = 0;
@@ -329,6 +325,28 @@ export class TcpSock extends InetConnectionSock {
   fastopenReq: TcpFastopenRequest | null = null;
   /** The request of a passive Fast Open whose SYN-ACK is not acknowledged yet. */
   fastopenRsk: RequestSock | null = null;
+
+  /** The DSACK block to be sent. */
+  get duplicateSack(): TcpSackBlock[] {
+    this.dsackOut ??= [new TcpSackBlock()];
+    return this.dsackOut;
+  }
+
+  /** The SACK blocks to be sent. */
+  get selectiveAcks(): TcpSackBlock[] {
+    this.sackOut ??= fourBlocks();
+    return this.sackOut;
+  }
+
+  /** The SACK blocks received last. */
+  get recvSackCache(): TcpSackBlock[] {
+    this.sackIn ??= fourBlocks();
+    return this.sackIn;
+  }
+}
+
+function fourBlocks(): TcpSackBlock[] {
+  return [new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock(), new TcpSackBlock()];
 }
 
 // Bits of tsqFlags.

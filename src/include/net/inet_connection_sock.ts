@@ -96,14 +96,26 @@ export class RequestSockQueue {
   fastopenqCtx: TcpFastopenContext | null = null;
 }
 
+/** What the timers of a protocol's sockets do. @kernel inet_csk_init_xmit_timers net/ipv4/inet_connection_sock.c */
+export interface InetCskTimerFns {
+  retransmit(sk: Sock): void;
+  delack(sk: Sock): void;
+  keepalive(sk: Sock): void;
+  /** HRTIMER_*, like the next. */
+  pace(sk: Sock): number;
+  compressedAck(sk: Sock): number;
+}
+
 /** @kernel inet_connection_sock include/net/inet_connection_sock.h */
 export class InetConnectionSock extends InetSock {
-  readonly icskAcceptQueue: RequestSockQueue;
+  private acceptQueue: RequestSockQueue | null;
   icskBindHash: InetBindBucket | null;
   bindNext: InetConnectionSock | null;
   bindPrev: InetConnectionSock | null;
   /** Jiffies when the pending retransmit-class timer fires. */
   icskTimeout: number;
+  icskTimerFns: InetCskTimerFns | null;
+  /** The timers are made when first armed: a connection that sends nothing has none. */
   icskRetransmitTimer: TimerList<Sock> | null;
   icskDelackTimer: TimerList<Sock> | null;
   /** Jiffies. */
@@ -154,11 +166,12 @@ export class InetConnectionSock extends InetSock {
   constructor(net: Net, family: number, prot: Proto, callbacks: SockCallbacks) {
     super(net, family, prot, callbacks);
     this.isIcsk = true;
-    this.icskAcceptQueue = new RequestSockQueue();
+    this.acceptQueue = null;
     this.icskBindHash = null;
     this.bindNext = null;
     this.bindPrev = null;
     this.icskTimeout = 0;
+    this.icskTimerFns = null;
     this.icskRetransmitTimer = null;
     this.icskDelackTimer = null;
     this.icskRto = 0;
@@ -198,6 +211,17 @@ export class InetConnectionSock extends InetSock {
     this.icskUserTimeout = 0;
     this.icskCaPriv = null;
     this.icskUlpData = null;
+  }
+
+  /** Made when first asked for: only listeners and those that are set up as such need one. */
+  get icskAcceptQueue(): RequestSockQueue {
+    this.acceptQueue ??= new RequestSockQueue();
+    return this.acceptQueue;
+  }
+
+  /** The same; null where there is none yet. */
+  get icskAcceptQueueOrNull(): RequestSockQueue | null {
+    return this.acceptQueue;
   }
 }
 

@@ -160,7 +160,8 @@ export class Sock extends SockCommon {
 
   // Receiving.
   readonly skReceiveQueue: SkBuffHead;
-  readonly skErrorQueue: SkBuffHead;
+  /** Null until something is put into it: see skErrorQueue. */
+  private errorQueue: SkBuffHead | null;
   skRmemAlloc: number;
   skRcvbuf: number;
   skRcvlowat: number;
@@ -268,7 +269,7 @@ export class Sock extends SockCommon {
     this.skBacklogLen = 0;
     this.skBacklogRcv = prot.backlogRcv;
     this.skReceiveQueue = new SkBuffHead();
-    this.skErrorQueue = new SkBuffHead();
+    this.errorQueue = null;
     this.skRmemAlloc = 0;
     this.skRcvbuf = 0;
     this.skRcvlowat = 1;
@@ -336,6 +337,17 @@ export class Sock extends SockCommon {
     this.skWriteSpace = callbacks.writeSpace;
     this.skErrorReport = callbacks.errorReport;
     this.skDestruct = callbacks.destruct;
+  }
+
+  /** Errors and notices for MSG_ERRQUEUE. Made when first asked for, as few sockets need one. */
+  get skErrorQueue(): SkBuffHead {
+    this.errorQueue ??= new SkBuffHead();
+    return this.errorQueue;
+  }
+
+  /** Nothing is in the error queue; asking does not make one. */
+  get skErrorQueueEmpty(): boolean {
+    return this.errorQueue === null || this.errorQueue.next === null;
   }
 }
 
@@ -445,8 +457,7 @@ export class InetSock extends Sock {
   rcvTos: number;
   convertCsum: boolean;
   isIcsk: boolean;
-  /** The datagram under construction. @kernel inet_cork_full include/net/inet_sock.h */
-  readonly cork: InetCork;
+  private corkMade: InetCork | null;
 
   constructor(net: Net, family: number, prot: Proto, callbacks: SockCallbacks) {
     super(net, family, prot, callbacks);
@@ -479,7 +490,13 @@ export class InetSock extends Sock {
     this.rcvTos = 0;
     this.convertCsum = false;
     this.isIcsk = false;
-    this.cork = new InetCork();
+    this.corkMade = null;
+  }
+
+  /** The datagram under construction. Made for the first. @kernel inet_cork_full include/net/inet_sock.h */
+  get cork(): InetCork {
+    this.corkMade ??= new InetCork();
+    return this.corkMade;
   }
 }
 

@@ -312,7 +312,7 @@ export function datagramPoll(_file: File | null, sock: Socket, wait: PollTable |
   const sk = sock.sk as Sock;
   wait?.queue(sock.wq);
   let mask = 0;
-  if (sk.skErr !== 0 || sk.skErrorQueue.next !== null) {
+  if (sk.skErr !== 0 || !sk.skErrorQueueEmpty) {
     mask |= POLLERR;
     if (sockFlag(sk, SOCK_SELECT_ERR_QUEUE)) mask |= POLLPRI;
   }

@@ -163,7 +163,7 @@ export function sockDisableTimestamp(sk: Sock, flag: number): void {
 function skDestructCheck(sk: Sock): void {
   const held: string[] = [];
   if (sk.skReceiveQueue.qlen !== 0) held.push(`receive queue ${sk.skReceiveQueue.qlen}`);
-  if (sk.skErrorQueue.qlen !== 0) held.push(`error queue ${sk.skErrorQueue.qlen}`);
+  if (!sk.skErrorQueueEmpty) held.push(`error queue ${sk.skErrorQueue.qlen}`);
   if (sk.skBacklogTail !== null) held.push('backlog');
   if (sk.skRmemAlloc !== 0) held.push(`rmem ${sk.skRmemAlloc}`);
   if (sk.skWmemQueued !== 0) held.push(`wmem queued ${sk.skWmemQueued}`);
@@ -479,6 +479,7 @@ function isIcmpErrSkb(skb: SkBuff | null): boolean {
  * @kernel sock_dequeue_err_skb net/core/skbuff.c
  */
 export function sockDequeueErrSkb(sk: Sock): SkBuff | null {
+  if (sk.skErrorQueueEmpty) return null;
   const skb = __skbDequeue(sk.skErrorQueue);
   if (skb === null) return null;
   const next = sk.skErrorQueue.next;
@@ -491,12 +492,12 @@ export function sockDequeueErrSkb(sk: Sock): SkBuff | null {
 
 /** True while the error queue holds something. @kernel skb_queue_empty_lockless include/linux/skbuff.h */
 export function skErrorPending(sk: Sock): boolean {
-  return sk.skErrorQueue.next !== null;
+  return !sk.skErrorQueueEmpty;
 }
 
 /** @kernel skb_errqueue_purge net/core/skbuff.c */
 export function skErrorQueuePurge(sk: Sock): void {
-  __skbQueuePurge(sk.skErrorQueue);
+  if (!sk.skErrorQueueEmpty) __skbQueuePurge(sk.skErrorQueue);
 }
 
 /**

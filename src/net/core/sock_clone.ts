@@ -12,6 +12,7 @@ import {
   NETIF_F_SG,
 } from '#include/linux/netdev_features.ts';
 import { GSO_LEGACY_MAX_SIZE } from '#include/linux/netdevice.ts';
+import { TcpSock } from '#include/linux/tcp.ts';
 import type { DstEntry } from '#include/net/dst.ts';
 import { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
 import {
@@ -24,13 +25,14 @@ import {
 } from '#include/net/sock.ts';
 import { netGsoOk } from '#net/core/gso.ts';
 import { skAlloc, skDstSet, sockResetFlag } from '#net/core/sock.ts';
+import { COPIED_FIELDS, copyTcpSock } from '#net/core/sock_copy_fields.ts';
 import { AF_INET6 } from '#uapi/socket.ts';
 
 /** Room that a GSO packet needs for its headers. @kernel MAX_TCP_HEADER include/net/tcp.h */
 const MAX_TCP_HEADER = 320;
 
 /** What a copy starts afresh: identity, chains, lock, queues' sums. @kernel sk_dontcopy_begin include/net/sock.h */
-const DONTCOPY: ReadonlySet<string> = new Set([
+export const DONTCOPY: ReadonlySet<string> = new Set([
   'kind',
   'refcnt',
   'hashed',
@@ -63,25 +65,30 @@ const DONTCOPY: ReadonlySet<string> = new Set([
  * @kernel sock_copy net/core/sock.c
  */
 function sockCopy(nsk: Sock, osk: Sock): void {
+  if (nsk instanceof TcpSock && osk instanceof TcpSock) copyTcpSock(nsk, osk);
   const from = osk as unknown as Readonly<Record<string, unknown>>;
   const to = nsk as unknown as Record<string, unknown>;
-  for (const key of copiedKeys(osk)) {
-    const value = from[key];
-    // What may be an object, or null in its place, belongs to one socket.
-    if (typeof value !== 'object') to[key] = value;
-  }
+  for (const key of copiedKeys(osk)) to[key] = from[key];
   if (nsk instanceof InetConnectionSock && osk instanceof InetConnectionSock) {
     nsk.icskAfOps = osk.icskAfOps;
     nsk.icskCaOps = osk.icskCaOps;
   }
 }
 
-/** Names of the fields that a copy of such a socket takes over, worked out once a protocol. */
+/**
+ * Names of the plain fields that a copy of such a socket takes over, worked out once a protocol: of
+ * TCP's, those that copyTcpSock() does not know. What may be an object, or null in its place, belongs
+ * to one socket.
+ */
 function copiedKeys(sk: Sock): readonly string[] {
   const known = sk.net.machine.netGlobals.sockCopyKeys;
   let keys = known.get(sk.skProt);
   if (keys === undefined) {
-    keys = Object.keys(sk).filter((key) => !DONTCOPY.has(key));
+    const fields = sk as unknown as Readonly<Record<string, unknown>>;
+    const copied = new Set(sk instanceof TcpSock ? COPIED_FIELDS : []);
+    keys = Object.keys(sk).filter(
+      (key) => !DONTCOPY.has(key) && !copied.has(key) && typeof fields[key] !== 'object',
+    );
     known.set(sk.skProt, keys);
   }
   return keys;

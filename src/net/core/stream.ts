@@ -95,7 +95,7 @@ export function skStreamError(sk: Sock, _flags: number, err: number): number {
 /** Empties what no one will read or send any more. @kernel sk_stream_kill_queues net/core/stream.c */
 export function skStreamKillQueues(sk: Sock): void {
   __skbQueuePurge(sk.skReceiveQueue);
-  __skbQueuePurge(sk.skErrorQueue);
+  if (!sk.skErrorQueueEmpty) __skbQueuePurge(sk.skErrorQueue);
   if (DEBUG && sk.skWriteQueue.qlen !== 0) {
     throw new KernelBug('stream-write-queue', `${sk.skWriteQueue.qlen} packets at the end`);
   }

@@ -61,7 +61,7 @@ export function inetSkStateStore(sk: Sock, state: number): void {
 /** Destructor of every IPv4 socket: empties queues, drops routes. @kernel inet_sock_destruct net/ipv4/af_inet.c */
 export function inetSockDestruct(sk: Sock): void {
   __skbQueuePurge(sk.skReceiveQueue);
-  __skbQueuePurge(sk.skErrorQueue);
+  if (!sk.skErrorQueueEmpty) __skbQueuePurge(sk.skErrorQueue);
   skMemReclaimFinal(sk);
   if (DEBUG && sk.skType === SOCK_STREAM && sk.skcState !== TCP_CLOSE) {
     throw new KernelBug('inet-destruct', `TCP socket released in state ${sk.skcState}`);

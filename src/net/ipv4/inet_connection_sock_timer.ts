@@ -11,6 +11,7 @@ import {
   ICSK_TIME_DACK,
   ICSK_TIME_PROBE0,
   ICSK_TIME_RETRANS,
+  type InetCskTimerFns,
   inetCsk,
 } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -20,17 +21,9 @@ import { TimerList } from '#kernel/time/timer.ts';
 import { skResetTimer, skStopTimer } from '#net/core/sock.ts';
 
 /** @kernel inet_csk_init_xmit_timers net/ipv4/inet_connection_sock.c */
-export function inetCskInitXmitTimers(
-  sk: Sock,
-  retransmitHandler: (sk: Sock) => void,
-  delackHandler: (sk: Sock) => void,
-  keepaliveHandler: (sk: Sock) => void,
-): void {
+export function inetCskInitXmitTimers(sk: Sock, fns: InetCskTimerFns): void {
   const icsk = inetCsk(sk);
-  const { machine } = sk.net;
-  icsk.icskRetransmitTimer = new TimerList<Sock>(machine, sk, retransmitHandler);
-  icsk.icskDelackTimer = new TimerList<Sock>(machine, sk, delackHandler);
-  sk.skTimer = new TimerList<Sock>(machine, sk, keepaliveHandler);
+  icsk.icskTimerFns = fns;
   icsk.icskPending = 0;
   icsk.ackPending = 0;
 }
@@ -65,22 +58,39 @@ export function inetCskResetXmitTimer(sk: Sock, what: number, when: number, maxW
   const expires = (sk.net.machine.jiffies + Math.min(when, maxWhen)) | 0;
   if (what === ICSK_TIME_DACK) {
     icsk.ackTimeout = expires;
-    skResetTimer(sk, icsk.icskDelackTimer!, expires);
+    inetCskResetDelackTimer(sk, expires);
     return;
   }
   icsk.icskPending = what;
   icsk.icskTimeout = expires;
-  skResetTimer(sk, icsk.icskRetransmitTimer!, expires);
+  icsk.icskRetransmitTimer ??= timerOf(sk, fnsOf(sk).retransmit);
+  skResetTimer(sk, icsk.icskRetransmitTimer, expires);
+}
+
+/** Arms the timer of delayed ACKs for a jiffy. */
+export function inetCskResetDelackTimer(sk: Sock, expires: number): void {
+  const icsk = inetCsk(sk);
+  icsk.icskDelackTimer ??= timerOf(sk, fnsOf(sk).delack);
+  skResetTimer(sk, icsk.icskDelackTimer, expires);
+}
+
+function fnsOf(sk: Sock): InetCskTimerFns {
+  return inetCsk(sk).icskTimerFns as InetCskTimerFns;
+}
+
+function timerOf(sk: Sock, fn: (sk: Sock) => void): TimerList<Sock> {
+  return new TimerList<Sock>(sk.net.machine, sk, fn);
 }
 
 /** @kernel inet_csk_delete_keepalive_timer net/ipv4/inet_connection_sock.c */
 export function inetCskDeleteKeepaliveTimer(sk: Sock): void {
-  skStopTimer(sk, sk.skTimer!);
+  if (sk.skTimer !== null) skStopTimer(sk, sk.skTimer);
 }
 
 /** @kernel inet_csk_reset_keepalive_timer net/ipv4/inet_connection_sock.c */
 export function inetCskResetKeepaliveTimer(sk: Sock, len: number): void {
-  skResetTimer(sk, sk.skTimer!, (sk.net.machine.jiffies + len) | 0);
+  sk.skTimer ??= timerOf(sk, fnsOf(sk).keepalive);
+  skResetTimer(sk, sk.skTimer, (sk.net.machine.jiffies + len) | 0);
 }
 
 /** The same, with pacing's delay on top where asked. @kernel tcp_reset_xmit_timer include/net/tcp.h */

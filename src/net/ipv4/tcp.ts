@@ -214,7 +214,7 @@ export function tcpPoll(_file: File | null, sock: Socket, wait: PollTable | null
   } else if (state === TCP_SYN_SENT && tp.deferConnect) {
     mask |= POLLOUT | POLLWRNORM;
   }
-  if (sk.skErr !== 0 || sk.skErrorQueue.next !== null) mask |= POLLERR;
+  if (sk.skErr !== 0 || !sk.skErrorQueueEmpty) mask |= POLLERR;
   return mask;
 }
 

@@ -58,7 +58,7 @@ function cookieGenCipher(syn: SkBuff, key: Int32Array, foc: TcpFastopenCookie): 
 
 /** Keys of the listener, else of its namespace. @kernel tcp_fastopen_get_ctx include/net/tcp.h */
 function getCtx(sk: Sock): TcpFastopenContext | null {
-  return inetCsk(sk).icskAcceptQueue.fastopenqCtx ?? sk.net.ipv4.tcpFastopenCtx;
+  return inetCsk(sk).icskAcceptQueueOrNull?.fastopenqCtx ?? sk.net.ipv4.tcpFastopenCtx;
 }
 
 /** @kernel tcp_fastopen_cookie_gen net/ipv4/tcp_fastopen.c */

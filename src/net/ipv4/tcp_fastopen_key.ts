@@ -36,7 +36,7 @@ export function tcpFastopenSetKey(sk: Sock, key: Uint8Array): number {
 
 /** The keys in force, one behind the other. @kernel tcp_fastopen_get_cipher net/ipv4/tcp_fastopen.c */
 export function tcpFastopenGetKey(sk: Sock): Uint8Array {
-  const ctx = inetCsk(sk).icskAcceptQueue.fastopenqCtx ?? sk.net.ipv4.tcpFastopenCtx;
+  const ctx = inetCsk(sk).icskAcceptQueueOrNull?.fastopenqCtx ?? sk.net.ipv4.tcpFastopenCtx;
   const out: number[] = [];
   for (const key of ctx?.keys ?? []) out.push(...key);
   return Uint8Array.from(out);

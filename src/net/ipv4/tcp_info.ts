@@ -70,9 +70,10 @@ function optionBits(tp: TcpSock): number {
 /** @kernel tcp_get_info_chrono_stats net/ipv4/tcp.c */
 function chronoStats(tp: TcpSock, info: TcpInfo): void {
   const now = tp.net.machine.jiffies;
+  const stats = [tp.chronoBusy, tp.chronoRwndLimited, tp.chronoSndbufLimited];
   let total = 0;
   for (let i = TCP_CHRONO_BUSY; i <= TCP_CHRONO_SNDBUF_LIMITED; i++) {
-    let us = tp.chronoStat[i - 1]!;
+    let us = stats[i - 1] as number;
     if (i === tp.chronoType) us += (now - tp.chronoStart) >>> 0;
     us *= US_PER_JIFFY;
     total += us;

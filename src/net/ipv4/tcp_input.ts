@@ -420,7 +420,7 @@ function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopen
 
   if (
     sk.skWritePending !== 0 ||
-    tp.icskAcceptQueue.rskqDeferAccept !== 0 ||
+    (tp.icskAcceptQueueOrNull?.rskqDeferAccept ?? 0) !== 0 ||
     inetCskInPingpongMode(sk)
   ) {
     // Data will follow soon and can carry the ACK.

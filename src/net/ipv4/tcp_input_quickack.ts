@@ -22,7 +22,7 @@ import {
 } from '#include/net/tcp.ts';
 import { tcpEcnDisabled, tcpEcnModeRfc3168 } from '#include/net/tcp_ecn.ts';
 import { tcpCaEvent, tcpCaNeedsEcn, tcpIsSack, tcpJiffies32 } from '#include/net/tcp_inlines.ts';
-import { hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { Hrtimer, hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
 import { __skDstGet, sockHold, sockOwnedByUser } from '#net/core/sock.ts';
 import {
   inetCskAckScheduled,
@@ -175,9 +175,15 @@ export function __tcpAckSndCheck(sk: Sock, ofoPossible: boolean): void {
 /** Puts a duplicate ACK off by 5 % of the RTT, at most 1 ms. @kernel __tcp_ack_snd_check net/ipv4/tcp_input.c */
 function tcpCompressAck(sk: Sock): void {
   const tp = tcpSk(sk);
+  tp.compressedAckTimer ??= new Hrtimer<Sock>(
+    sk.net.machine,
+    sk,
+    tp.icskTimerFns!.compressedAck,
+    true,
+  );
   const timer = tp.compressedAckTimer;
   tp.compressedAck++;
-  if (timer === null || hrtimerActive(timer)) return;
+  if (hrtimerActive(timer)) return;
   // Both estimates are scaled by 8.
   let rtt = tp.rcvRttEstRttUs;
   if (tp.srttUs !== 0 && tp.srttUs < rtt) rtt = tp.srttUs;

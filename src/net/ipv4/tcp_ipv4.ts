@@ -614,7 +614,7 @@ function tcpV4DestroySock(sk: Sock): void {
   if (tp.icskBindHash !== null) inetPutPort(sk);
   if (DEBUG) bugOn(tp.fastopenRsk !== null, 'fastopen-rsk', 'destroyed within a Fast Open');
   tcpFreeFastopenReq(tp);
-  tp.icskAcceptQueue.fastopenqCtx = null;
+  if (tp.icskAcceptQueueOrNull !== null) tp.icskAcceptQueueOrNull.fastopenqCtx = null;
   tp.savedSyn = null;
   const memory = sk.skProt.memory(sk.net);
   if (memory !== null) memory.socketsAllocated--;

@@ -4,7 +4,13 @@
  *
  * Counterpart of the chrono functions of net/ipv4/tcp_output.c.
  */
-import { TCP_CHRONO_BUSY, TCP_CHRONO_UNSPEC, type TcpSock } from '#include/linux/tcp.ts';
+import {
+  TCP_CHRONO_BUSY,
+  TCP_CHRONO_RWND_LIMITED,
+  TCP_CHRONO_SNDBUF_LIMITED,
+  TCP_CHRONO_UNSPEC,
+  type TcpSock,
+} from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpRtxAndWriteQueuesEmpty } from '#include/net/tcp_queue.ts';
@@ -12,10 +18,10 @@ import { tcpRtxAndWriteQueuesEmpty } from '#include/net/tcp_queue.ts';
 /** @kernel tcp_chrono_set net/ipv4/tcp_output.c */
 function tcpChronoSet(tp: TcpSock, type: number): void {
   const now = tp.net.machine.jiffies;
-  const old = tp.chronoType;
-  if (old > TCP_CHRONO_UNSPEC) {
-    tp.chronoStat[old - 1] = (tp.chronoStat[old - 1] as number) + ((now - tp.chronoStart) >>> 0);
-  }
+  const spent = (now - tp.chronoStart) >>> 0;
+  if (tp.chronoType === TCP_CHRONO_BUSY) tp.chronoBusy += spent;
+  else if (tp.chronoType === TCP_CHRONO_RWND_LIMITED) tp.chronoRwndLimited += spent;
+  else if (tp.chronoType === TCP_CHRONO_SNDBUF_LIMITED) tp.chronoSndbufLimited += spent;
   tp.chronoStart = now;
   tp.chronoType = type;
 }

@@ -70,10 +70,11 @@ import { before, between } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { allocSkb, allocSkbFclone, skbPush } from '#net/core/skbuff.ts';
 import { skbCopy } from '#net/core/skbuff_copy.ts';
-import { skbSetOwnerW, skResetTimer } from '#net/core/sock.ts';
+import { skbSetOwnerW } from '#net/core/sock.ts';
 import { skForcedMemSchedule, skMemCharge, skWmemQueuedAdd } from '#net/core/sock_mem.ts';
 import {
   inetCskInPingpongMode,
+  inetCskResetDelackTimer,
   inetCskScheduleAck,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
@@ -306,7 +307,7 @@ export function tcpSendDelayedAck(sk: Sock): void {
   }
   tp.ackPending |= ICSK_ACK_SCHED | ICSK_ACK_TIMER;
   tp.ackTimeout = timeout;
-  skResetTimer(sk, tp.icskDelackTimer!, timeout);
+  inetCskResetDelackTimer(sk, timeout);
 }
 
 /** Acknowledges up to `rcvNxt` now. @kernel __tcp_send_ack net/ipv4/tcp_output.c */

@@ -39,7 +39,7 @@ import {
 } from '#include/trace/events/packet.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
-import { hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { Hrtimer, hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
 import { skbShift } from '#net/core/skbuff_frags.ts';
 import { sockHold } from '#net/core/sock.ts';
 import { tcpCheckProbeTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
@@ -80,7 +80,8 @@ export function tcpPacingCheck(sk: Sock): boolean {
   if (!tcpNeedsInternalPacing(sk)) return false;
   const tp = tcpSk(sk);
   if (tp.tcpWstampNs <= tp.tcpClockCache) return false;
-  const timer = tp.pacingTimer!;
+  tp.pacingTimer ??= new Hrtimer<Sock>(sk.net.machine, sk, tp.icskTimerFns!.pace, true);
+  const timer = tp.pacingTimer;
   if (!hrtimerActive(timer)) {
     hrtimerStart(timer, tp.tcpWstampNs);
     sockHold(sk);

@@ -18,6 +18,7 @@ import {
   ICSK_TIME_PROBE0,
   ICSK_TIME_REO_TIMEOUT,
   ICSK_TIME_RETRANS,
+  type InetCskTimerFns,
 } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import {
@@ -52,7 +53,7 @@ import {
 } from '#include/net/tcp_inlines.ts';
 import { tcpRtxQueueHead, tcpSendHead, tcpWriteQueueEmpty } from '#include/net/tcp_queue.ts';
 import { HZ } from '#kernel/param.ts';
-import { HRTIMER_NORESTART, Hrtimer } from '#kernel/time/hrtimer.ts';
+import { HRTIMER_NORESTART } from '#kernel/time/hrtimer.ts';
 import { timeAfter } from '#kernel/time/jiffies.ts';
 import {
   dstNegativeAdvice,
@@ -70,6 +71,7 @@ import {
   inetCskExitPingpongMode,
   inetCskInitXmitTimers,
   inetCskInPingpongMode,
+  inetCskResetDelackTimer,
   inetCskResetKeepaliveTimer,
   inetCskRtoBackoff,
   tcpResetXmitTimer,
@@ -262,7 +264,7 @@ export function tcpDelackTimerHandler(sk: Sock): void {
   }
   if ((tp.ackPending & ICSK_ACK_TIMER) === 0) return;
   if (timeAfter(tp.ackTimeout, sk.net.machine.jiffies)) {
-    skResetTimer(sk, tp.icskDelackTimer!, tp.ackTimeout);
+    inetCskResetDelackTimer(sk, tp.ackTimeout);
     return;
   }
   tp.ackPending &= ~ICSK_ACK_TIMER;
@@ -602,9 +604,13 @@ function tcpKeepaliveTimer(sk: Sock): void {
 
 /** @kernel tcp_init_xmit_timers net/ipv4/tcp_timer.c */
 export function tcpInitXmitTimers(sk: Sock): void {
-  const tp = tcpSk(sk);
-  const { machine } = sk.net;
-  inetCskInitXmitTimers(sk, tcpWriteTimer, tcpDelackTimer, tcpKeepaliveTimer);
-  tp.pacingTimer = new Hrtimer<TcpSock>(machine, tp, tcpPaceKick, true);
-  tp.compressedAckTimer = new Hrtimer<TcpSock>(machine, tp, tcpCompressedAckKick, true);
+  inetCskInitXmitTimers(sk, TCP_TIMER_FNS);
 }
+
+const TCP_TIMER_FNS: InetCskTimerFns = {
+  retransmit: tcpWriteTimer,
+  delack: tcpDelackTimer,
+  keepalive: tcpKeepaliveTimer,
+  pace: (sk) => tcpPaceKick(tcpSk(sk)),
+  compressedAck: (sk) => tcpCompressedAckKick(tcpSk(sk)),
+};

@@ -367,7 +367,7 @@ function packetRelease(sock: Socket): number {
   sockOrphan(po);
   sock.sk = null;
   __skbQueuePurge(po.skReceiveQueue);
-  __skbQueuePurge(po.skErrorQueue);
+  if (!po.skErrorQueueEmpty) __skbQueuePurge(po.skErrorQueue);
   sockPut(po);
   return 0;
 }
