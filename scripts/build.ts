@@ -1,12 +1,14 @@
 /**
- * Builds dist/ from src/ with plain tsc, and woven/, the same with the function tracer. `--if-stale` does
- * nothing when every output is newer than every input, so `npm start` pays for a build once.
+ * Builds dist/ from src/ with plain tsc; woven/, the same with the function tracer; and dist/explorer with
+ * Vite. `--if-stale` does nothing when every output is newer than every input, so `npm start` pays for a
+ * build once.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { buildExplorer } from './build-explorer.ts';
 import { buildWoven } from './weave.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -28,6 +30,7 @@ function isStale(): boolean {
   const inputs = [
     'src',
     'scripts/weave',
+    'explorer',
     'package.json',
     'tsconfig.base.json',
     'tsconfig.json',
@@ -36,7 +39,7 @@ function isStale(): boolean {
   return inputs.some((input) => newestMs(join(root, input)) > built);
 }
 
-function build(): number {
+async function build(): Promise<number> {
   rmSync(dist, { recursive: true, force: true });
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
@@ -45,9 +48,10 @@ function build(): number {
   });
   if (status !== 0) return status ?? 1;
   buildWoven(root, join(root, 'woven'));
+  await buildExplorer(false);
   writeFileSync(stamp, '');
   return 0;
 }
 
 if (argv.includes('--if-stale') && !isStale()) exit(0);
-exit(build());
+exit(await build());

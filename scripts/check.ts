@@ -28,6 +28,7 @@ const steps: Step[] = [
   { name: 'types: kernel, without any host', command: [TSC, '-p', 'tsconfig.kernel.json'] },
   { name: 'types: Node, without the DOM', command: [TSC, '-p', 'tsconfig.host.json'] },
   { name: 'types: browser, without Node', command: [TSC, '-p', 'tsconfig.web.json'] },
+  { name: 'types: explorer', command: [TSC, '-p', 'explorer/tsconfig.json'] },
   { name: 'house rules', command: [TSX, 'scripts/tidy.ts'] },
   { name: 'generated documents', command: [TSX, 'scripts/kernel-map.ts', '--check'] },
 ];

@@ -45,9 +45,3 @@ export function explain(error: unknown): string {
   if (error instanceof UserError || FOR_CALLERS.has(error.name)) return error.message;
   return `this is a fault of softnet itself\n${error.stack ?? error.message}`;
 }
-
-/** Prints what went wrong and ends. `status` stands in for the error's own. */
-export function fail(error: unknown, status?: number): never {
-  process.stderr.write(`softnet: ${explain(error)}\n`);
-  process.exit(status ?? (error instanceof UserError ? error.status : EXIT_FAILURE));
-}

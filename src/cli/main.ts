@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type CaptureRequest, parseCaptureRequest } from '#cli/capture.ts';
 import { runDemo } from '#cli/demo.ts';
-import { EXIT_INTERNAL, EXIT_USAGE, fail } from '#cli/errors.ts';
+import { EXIT_INTERNAL, EXIT_USAGE } from '#cli/errors.ts';
+import { runExplore } from '#cli/explore.ts';
+import { fail } from '#cli/fail.ts';
 import { painter } from '#cli/output.ts';
 import { runPacketdrill } from '#cli/packetdrill.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
@@ -80,6 +82,7 @@ function program(): Command {
   addRun(softnet);
   addExec(softnet);
   addTap(softnet);
+  addExplore(softnet);
   addPacketdrill(softnet);
   return softnet;
 }
@@ -205,6 +208,25 @@ function addTap(softnet: Command): void {
   ]);
 }
 
+function addExplore(softnet: Command): void {
+  const explore = softnet
+    .command('explore')
+    .description(
+      'Serves the explorer on this machine: a page in which worlds of machines run, and every packet can ' +
+        'be followed, taken apart and explained. The worlds run in the browser; nothing leaves the page.',
+    )
+    .summary('open worlds in the browser and follow every packet')
+    .option(
+      '--port <number>',
+      'port to listen on; 0 takes any that is free',
+      checked(parsePort),
+      8686,
+    )
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .action(runExplore);
+  examples(explore, [['the explorer, on any free port', 'softnet explore --port 0']]);
+}
+
 function addPacketdrill(softnet: Command): void {
   const packetdrill = softnet
     .command('packetdrill')
@@ -276,6 +298,12 @@ function parseCount(text: string): number {
   const bytes = /^[0-9]+$/.test(text) ? Number(text) : parseSizeBytes(text);
   if (bytes > MAX_DOWNLOAD) throw new RangeError(`'${text}' is too much: at most 4gb`);
   return bytes;
+}
+
+function parsePort(text: string): number {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65535)) throw new RangeError(`'${text}' is no port; one is a number up to 65535`);
+  return port;
 }
 
 function addCapture(text: string, before: readonly CaptureRequest[] = []): CaptureRequest[] {

@@ -7,7 +7,8 @@ import {
   captureDeviceToFile,
   closeCaptures,
 } from '#cli/capture.ts';
-import { EXIT_FAILURE, EXIT_INTERNAL, EXIT_TIMEOUT, fail, UserError } from '#cli/errors.ts';
+import { EXIT_FAILURE, EXIT_INTERNAL, EXIT_TIMEOUT, UserError } from '#cli/errors.ts';
+import { fail } from '#cli/fail.ts';
 import { didNotEnd, Lab, type LabEnd } from '#cli/lab.ts';
 import { LabelledOutput, painter, passTo, standardInput } from '#cli/output.ts';
 import { readTopology } from '#cli/topology_file.ts';

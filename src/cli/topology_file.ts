@@ -2,34 +2,22 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { fileProblem, UsageError } from '#cli/errors.ts';
 import { parseTopology, TopologyError, type TopologySpec } from '#sim/topology.ts';
+import { readTopologyYaml, TopologyTextError } from '#sim/topology_yaml.ts';
 
 /** Files larger than this are no topology. */
 const MAX_BYTES = 1024 * 1024;
 
-/** Aliases may not blow a small file up to a large object. */
-const MAX_ALIASES = 100;
-
 /** The description in a file. Throws UsageError that names file, line and what is wrong. */
 export async function readTopology(path: string): Promise<TopologySpec> {
-  if (/\.[cm]?[jt]s$/.test(path)) return checked(path, await importTopology(path), () => null);
-  const { value, lineOf } = readYaml(path);
-  return checked(path, value, lineOf);
-}
-
-function checked(
-  path: string,
-  value: unknown,
-  lineOf: (where: string) => number | null,
-): TopologySpec {
+  if (!/\.[cm]?[jt]s$/.test(path)) return readYamlFile(path);
+  const value = await importTopology(path);
   try {
     return parseTopology(value);
   } catch (error) {
     if (!(error instanceof TopologyError)) throw error;
-    const line = lineOf(error.where);
-    throw new UsageError(`${path}${line === null ? '' : `:${line}`}: ${error.message}`);
+    throw new UsageError(`${path}: ${error.message}`);
   }
 }
 
@@ -49,83 +37,14 @@ function readText(path: string): string {
   }
 }
 
-interface Yaml {
-  readonly value: unknown;
-  /** Line of what a path of keys like `topology.links[2]` names; null: not in the file. */
-  readonly lineOf: (where: string) => number | null;
-}
-
-function readYaml(path: string): Yaml {
+function readYamlFile(path: string): TopologySpec {
   const text = readText(path);
-  const lines = new LineCounter();
-  let document: Document;
   try {
-    document = parseDocument(text, { prettyErrors: true, lineCounter: lines });
+    return readTopologyYaml(text);
   } catch (error) {
-    // Brackets within brackets, deeper than the parser's stack.
-    if (error instanceof RangeError) throw new UsageError(`${path}: is nested too deeply`);
-    throw error;
+    if (!(error instanceof TopologyTextError)) throw error;
+    throw new UsageError(`${path}${error.line === null ? '' : `:${error.line}`}: ${error.message}`);
   }
-  const [error] = document.errors;
-  if (error !== undefined) {
-    const line = error.linePos?.[0].line;
-    throw new UsageError(`${path}${line === undefined ? '' : `:${line}`}: ${error.message}`);
-  }
-  try {
-    return {
-      value: document.toJS({ maxAliasCount: MAX_ALIASES }),
-      lineOf: (where) => lineOf(document, lines, where),
-    };
-  } catch (problem) {
-    throw new UsageError(
-      `${path}: ${problem instanceof Error ? problem.message : String(problem)}`,
-    );
-  }
-}
-
-/** Follows a path of keys as far as the file goes. */
-function lineOf(document: Document, lines: LineCounter, where: string): number | null {
-  let node: unknown = document.contents;
-  let line: number | null = null;
-  let rest = where;
-  for (;;) {
-    const step = stepInto(node, rest);
-    if (step === null) return line;
-    if (step.offset !== null) line = lines.linePos(step.offset).line;
-    node = step.node;
-    rest = step.rest;
-  }
-}
-
-interface Step {
-  readonly node: unknown;
-  readonly offset: number | null;
-  readonly rest: string;
-}
-
-const offsetOf = (node: unknown): number | null =>
-  isNode(node) ? (node.range?.[0] ?? null) : null;
-
-/** One step of a path: a key of a mapping, which may contain dots itself, or an index. */
-function stepInto(node: unknown, path: string): Step | null {
-  const rest = path.replace(/^\./, '');
-  if (rest === '') return null;
-  if (isSeq(node)) {
-    const index = /^\[([0-9]+)\]/.exec(rest);
-    if (index === null) return null;
-    const item = node.items[Number(index[1])];
-    return { node: item, offset: offsetOf(item), rest: rest.slice(index[0].length) };
-  }
-  if (!isMap(node)) return null;
-  for (const { key, value } of node.items) {
-    const name = isScalar(key) ? String(key.value) : null;
-    if (name === null || !rest.startsWith(name)) continue;
-    const after = rest.slice(name.length);
-    if (after === '' || after.startsWith('.') || after.startsWith('[')) {
-      return { node: value, offset: offsetOf(key), rest: after };
-    }
-  }
-  return null;
 }
 
 async function importTopology(path: string): Promise<unknown> {

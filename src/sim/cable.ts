@@ -316,6 +316,11 @@ export class Cable {
     this.lines[end].tap = listener;
   }
 
+  /** What the line that starts at `end` does to frames. */
+  impairmentsOf(end: 0 | 1): Impairments {
+    return this.lines[end].impairments;
+  }
+
   /** True when the port at an end is switched on. */
   isLit(end: 0 | 1): boolean {
     return this.lit[end];

@@ -15,6 +15,7 @@ import {
 } from '#user/coreutils/system.ts';
 import { cat, grep, head, tail, wc } from '#user/coreutils/text.ts';
 import { main as ethtool } from '#user/ethtool/ethtool.ts';
+import { main as hping3 } from '#user/hping/hping3.ts';
 import { main as curl } from '#user/http/curl.ts';
 import { main as httpd } from '#user/httpd/httpd.ts';
 import { main as chargend } from '#user/inetd/chargend.ts';
@@ -43,6 +44,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   grep,
   head,
   hostname,
+  hping3,
   httpd,
   ip,
   ls,

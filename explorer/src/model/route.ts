@@ -1,0 +1,137 @@
+/** The address bar: world, seed, moment, view and what people did, so that a link brings it all back. */
+import type { Action, WorldSource } from '../protocol.ts';
+
+export const VIEWS = [
+  'map',
+  'stack',
+  'journey',
+  'microscope',
+  'cpu',
+  'tcp',
+  'drops',
+  'time',
+  'terminal',
+  'lessons',
+] as const;
+export type ViewName = (typeof VIEWS)[number];
+
+export interface Route {
+  readonly view: ViewName;
+  /** Null: no world is named. */
+  readonly source: WorldSource | null;
+  readonly seed: string;
+  /** ns; null: from the beginning. */
+  readonly momentNs: number | null;
+  readonly packet: number;
+  readonly machine: string;
+  readonly depth: number;
+  readonly lesson: string;
+  readonly actions: readonly Action[];
+}
+
+export const DEFAULT_SEED = '1';
+
+/** A link that makes no sense. */
+export class RouteError extends Error {
+  override readonly name = 'RouteError';
+}
+
+function encode(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  let binary = '';
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+}
+
+function decode(text: string): string {
+  const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
+  return new TextDecoder('utf-8', { fatal: true }).decode(
+    Uint8Array.from(binary, (c) => c.charCodeAt(0)),
+  );
+}
+
+function wholeNumber(text: string, what: string): number {
+  if (!/^\d{1,16}$/.test(text)) throw new RouteError(`the ${what} must be a number, not '${text}'`);
+  return Number(text);
+}
+
+function actionsOf(text: string): Action[] {
+  let list: unknown;
+  try {
+    list = JSON.parse(decode(text));
+  } catch {
+    throw new RouteError('the list of actions is damaged');
+  }
+  if (!Array.isArray(list)) throw new RouteError('the list of actions is damaged');
+  return list.map((item: unknown): Action => {
+    const action = item as Partial<Action>;
+    if (
+      typeof action.event !== 'number' ||
+      typeof action.atNs !== 'number' ||
+      typeof action.body?.kind !== 'string'
+    ) {
+      throw new RouteError('an action of the link is damaged');
+    }
+    return { event: action.event, atNs: action.atNs, body: action.body };
+  });
+}
+
+function sourceOf(query: URLSearchParams): WorldSource | null {
+  const yaml = query.get('yaml');
+  if (yaml !== null) {
+    try {
+      return { kind: 'yaml', text: decode(yaml) };
+    } catch {
+      throw new RouteError('the world in the link is damaged');
+    }
+  }
+  const id = query.get('world');
+  return id === null ? null : { kind: 'gallery', id };
+}
+
+/** Reads `#/view?world=ping&seed=1&t=...`. Throws RouteError. */
+export function parseRoute(hash: string): Route {
+  const [path = '', search = ''] = hash.replace(/^#\/?/, '').split('?', 2);
+  const query = new URLSearchParams(search);
+  const [name = '', lesson = ''] = path.split('/');
+  const view = VIEWS.find((known) => known === name);
+  if (name !== '' && view === undefined) throw new RouteError(`there is no view '${name}'`);
+  const seed = query.get('seed') ?? DEFAULT_SEED;
+  if (seed === '' || seed.length > 64) {
+    throw new RouteError('the seed must be a text of 1 to 64 characters');
+  }
+  const time = query.get('t');
+  const actions = query.get('did');
+  return {
+    view: view ?? 'map',
+    source: sourceOf(query),
+    seed,
+    momentNs: time === null ? null : wholeNumber(time, 'moment t'),
+    packet: wholeNumber(query.get('packet') ?? '0', 'packet'),
+    machine: query.get('machine') ?? '',
+    depth: Math.min(4, wholeNumber(query.get('depth') ?? '1', 'depth')),
+    lesson,
+    actions: actions === null ? [] : actionsOf(actions),
+  };
+}
+
+/** Longest list of actions that goes into a link, in characters. */
+const MAX_ACTIONS = 6000;
+
+export function formatRoute(route: Route): string {
+  const query = new URLSearchParams();
+  if (route.source?.kind === 'gallery') query.set('world', route.source.id);
+  if (route.source?.kind === 'yaml') query.set('yaml', encode(route.source.text));
+  query.set('seed', route.seed);
+  if (route.momentNs !== null) query.set('t', String(Math.round(route.momentNs)));
+  if (route.packet !== 0) query.set('packet', String(route.packet));
+  if (route.machine !== '') query.set('machine', route.machine);
+  if (route.depth !== 1) query.set('depth', String(route.depth));
+  if (route.actions.length > 0) {
+    const text = encode(JSON.stringify(route.actions));
+    if (text.length <= MAX_ACTIONS) query.set('did', text);
+  }
+  const path =
+    route.view === 'lessons' && route.lesson !== '' ? `lessons/${route.lesson}` : route.view;
+  return `#/${path}?${query.toString()}`;
+}

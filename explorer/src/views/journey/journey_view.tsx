@@ -1,0 +1,205 @@
+/** One packet from its birth to its end: every step with time, CPU and context. Arrow keys go along. */
+import {
+  createEffect,
+  createMemo,
+  createResource,
+  For,
+  type JSX,
+  on,
+  onCleanup,
+  onMount,
+  Show,
+} from 'solid-js';
+import { Icon } from '../../components/icon.tsx';
+import { KindDot, PacketChip } from '../../components/packet_chip.tsx';
+import { formatTime } from '../../model/format.ts';
+import { KIND_LABELS } from '../../model/kinds.ts';
+import type { Store } from '../../model/store.ts';
+import type { Journey, StepInfo } from '../../protocol.ts';
+
+/** A journey in the order in which it is told: machines with their steps, cables between them. */
+type Row =
+  | { readonly kind: 'machine'; readonly name: string }
+  | { readonly kind: 'step'; readonly step: StepInfo; readonly index: number }
+  | { readonly kind: 'hop'; readonly hop: Journey['hops'][number] };
+
+function rowsOf(journey: Journey): Row[] {
+  const rows: Row[] = [];
+  let machine = '';
+  let nextHop = 0;
+  const hops = [...journey.hops].sort((a, b) => a.departNs - b.departNs);
+  journey.steps.forEach((step, index) => {
+    // A cable stands where the packet comes out at its far end.
+    while (nextHop < hops.length && step.machine !== machine && machine !== '') {
+      const hop = hops[nextHop];
+      if (hop === undefined || hop.departNs > step.timeNs) break;
+      rows.push({ kind: 'hop', hop });
+      nextHop++;
+      break;
+    }
+    if (step.machine !== machine) {
+      machine = step.machine;
+      rows.push({ kind: 'machine', name: machine });
+    }
+    rows.push({ kind: 'step', step, index });
+  });
+  for (const hop of hops.slice(nextHop)) rows.push({ kind: 'hop', hop });
+  return rows;
+}
+
+const HOP_WORDS: Readonly<Record<string, string>> = {
+  arrives: '',
+  lost: 'lost on the way',
+  overflowed: 'the cable’s queue was full',
+  unplugged: 'nothing is plugged in',
+  cut: 'the cable was cut',
+};
+
+export function JourneyView(props: { readonly store: Store }): JSX.Element {
+  const { store } = props;
+  const { state } = store;
+  const [journey] = createResource(
+    () => ({ id: state.packet, steps: state.packetInfo?.steps ?? 0 }),
+    ({ id }) => (id === 0 ? Promise.resolve(null) : store.client.call('journey', { id })),
+  );
+  const rows = createMemo(() => {
+    const value = journey.latest;
+    return value === null || value === undefined ? [] : rowsOf(value);
+  });
+  const steps = (): readonly StepInfo[] => journey.latest?.steps ?? [];
+  /** The step that is looked at: chosen, or the one of the moment. */
+  const present = createMemo(() => {
+    const list = steps();
+    const chosen = list.findIndex(({ n }) => n === state.step);
+    if (chosen >= 0) return chosen;
+    let at = -1;
+    list.forEach((step, i) => {
+      if (step.timeNs <= store.moment()) at = i;
+    });
+    return Math.max(0, at);
+  });
+  const go = (index: number): void => {
+    const step = steps()[Math.max(0, Math.min(steps().length - 1, index))];
+    if (step === undefined) return;
+    store.setPlaying(false);
+    store.setStep(step.n);
+    void store.seek(step.timeNs);
+  };
+  let list: HTMLOListElement | undefined;
+  createEffect(
+    on(present, (index) => {
+      list?.querySelector(`[data-index="${index}"]`)?.scrollIntoView({ block: 'nearest' });
+    }),
+  );
+  onMount(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.target instanceof HTMLInputElement) return;
+      if (event.key === 'ArrowRight' || event.key === 'ArrowDown') go(present() + 1);
+      else if (event.key === 'ArrowLeft' || event.key === 'ArrowUp') go(present() - 1);
+      else return;
+      event.preventDefault();
+    };
+    window.addEventListener('keydown', onKey);
+    onCleanup(() => window.removeEventListener('keydown', onKey));
+  });
+  const start = (): number => state.world?.startNs ?? 0;
+
+  return (
+    <section class="pane" aria-labelledby="journey-title">
+      <Show when={journey.latest} fallback={<ChoosePacket store={store} />}>
+        {(value) => (
+          <>
+            <div class="pane-head">
+              <h2 id="journey-title">
+                <KindDot kind={value().packet.kind} /> {KIND_LABELS[value().packet.kind]}:{' '}
+                {value().packet.words}
+              </h2>
+              <p>
+                {value().packet.flow}, {steps().length} steps, <kbd>←</kbd> <kbd>→</kbd> to walk
+              </p>
+            </div>
+            <ol class="journey" ref={list}>
+              <For each={rows()}>
+                {(row) => {
+                  if (row.kind === 'machine') {
+                    return (
+                      <li class="journey-machine">
+                        <Icon name="host" />
+                        {row.name}
+                      </li>
+                    );
+                  }
+                  if (row.kind === 'hop') {
+                    const { hop } = row;
+                    return (
+                      <li class="journey-hop" classList={{ bad: hop.fate !== 'arrives' }}>
+                        <Icon name={hop.fate === 'arrives' ? 'envelope' : 'warning'} />
+                        on the cable for {formatTime(hop.arriveNs - hop.departNs)}{' '}
+                        {HOP_WORDS[hop.fate]}
+                      </li>
+                    );
+                  }
+                  const { step, index } = row;
+                  return (
+                    <li>
+                      <button
+                        type="button"
+                        class="journey-step"
+                        data-index={index}
+                        classList={{
+                          present: index === present(),
+                          past: index < present(),
+                          bad: step.event === 'skb:kfree_skb',
+                        }}
+                        aria-current={index === present() ? 'step' : undefined}
+                        onClick={() => go(index)}
+                      >
+                        <span class="step-time">{formatTime(step.timeNs - start())}</span>
+                        <span>
+                          <span class={`ctx ${step.context}`}>{step.context}</span>{' '}
+                          <span class="muted">cpu{step.cpu}</span>
+                        </span>
+                        <span class="step-fn">
+                          <Show when={step.path.length > 0}>
+                            <span class="step-path">{step.path.join(' › ')}</span>
+                          </Show>
+                          {step.fn}()
+                        </span>
+                        <span class="step-note">{step.note}</span>
+                      </button>
+                    </li>
+                  );
+                }}
+              </For>
+            </ol>
+          </>
+        )}
+      </Show>
+    </section>
+  );
+}
+
+/** When no packet is selected: those of the run, to choose one. */
+export function ChoosePacket(props: { readonly store: Store }): JSX.Element {
+  const { store } = props;
+  const [packets] = createResource(
+    () => Math.floor(store.frameVersion() / 20) + Math.floor(store.moment() / 50e6),
+    () => store.client.call('packets', { limit: 60, latest: true, toNs: store.moment() }),
+  );
+  return (
+    <>
+      <div class="pane-head">
+        <h2>Choose a packet</h2>
+        <p>Here, or by clicking one on the map.</p>
+      </div>
+      <div class="chips">
+        <For
+          each={[...(packets.latest ?? [])].reverse()}
+          fallback={<p class="empty">No packet has been seen yet. Let the world play.</p>}
+        >
+          {(packet) => <PacketChip store={store} packet={packet} />}
+        </For>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,78 @@
+/** Columns of numbers that grow: what a recording is made of. A million steps must fit and be quick to scan. */
+
+type NumberArray = Float64Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
+
+export class Column<T extends NumberArray> {
+  private array: T;
+  private readonly make: (length: number) => T;
+  length: number;
+
+  constructor(make: (length: number) => T) {
+    this.make = make;
+    this.array = make(1024);
+    this.length = 0;
+  }
+
+  push(value: number): void {
+    if (this.length === this.array.length) {
+      const larger = this.make(this.array.length * 2);
+      larger.set(this.array);
+      this.array = larger;
+    }
+    this.array[this.length++] = value;
+  }
+
+  get(index: number): number {
+    return this.array[index] ?? 0;
+  }
+
+  set(index: number, value: number): void {
+    this.array[index] = value;
+  }
+
+  /** A copy of the values from `from` on. */
+  copy(from: number, to: number = this.length): T {
+    return this.array.slice(from, to) as T;
+  }
+}
+
+export const float64 = (): Column<Float64Array> => new Column((n) => new Float64Array(n));
+export const int32 = (): Column<Int32Array> => new Column((n) => new Int32Array(n));
+export const uint16 = (): Column<Uint16Array> => new Column((n) => new Uint16Array(n));
+export const uint8 = (): Column<Uint8Array> => new Column((n) => new Uint8Array(n));
+
+/** The first index of a rising column whose value is above `limit`. */
+export function upperBound(column: Column<Float64Array>, limit: number): number {
+  let low = 0;
+  let high = column.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (column.get(middle) <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Texts by number. */
+export class Names {
+  private readonly list: string[];
+  private readonly numbers: Map<string, number>;
+
+  constructor() {
+    this.list = [''];
+    this.numbers = new Map([['', 0]]);
+  }
+
+  number(text: string): number {
+    const known = this.numbers.get(text);
+    if (known !== undefined) return known;
+    const fresh = this.list.length;
+    this.list.push(text);
+    this.numbers.set(text, fresh);
+    return fresh;
+  }
+
+  text(number: number): string {
+    return this.list[number] ?? '';
+  }
+}

@@ -1,0 +1,231 @@
+/** Queue fill levels over time, and the CPU timeline built from recorded interrupts and polls. */
+import type { NetDevice } from '#include/linux/netdevice.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { hostView as view } from '#mm/memory.ts';
+import type { CpuSpan, CpuView, QueueLevels } from '../protocol.ts';
+import type { Recording } from './recording.ts';
+
+/** Levels kept of one machine; older ones are thinned out. */
+const MAX_LEVELS = 60_000;
+const DESCRIPTOR_BYTES = 16;
+const STATUS_BYTE = 12;
+const DESCRIPTOR_DONE = 1;
+
+interface RxRing {
+  readonly desc: number;
+  readonly count: number;
+  readonly nextToClean: number;
+}
+
+/** The receive ring of a card's driver, where it has one of this kind. */
+function rxRingOf(dev: NetDevice): RxRing | null {
+  const priv = dev.priv as { readonly rxRing?: RxRing } | null;
+  const ring = priv?.rxRing;
+  return ring !== undefined && ring.desc !== 0 && ring.count > 0 ? ring : null;
+}
+
+/** Descriptors that the card has filled and the driver has not taken. */
+function filled(ring: RxRing): number {
+  let n = 0;
+  let at = ring.nextToClean;
+  while (n < ring.count) {
+    const status = view.getUint8(ring.desc + at * DESCRIPTOR_BYTES + STATUS_BYTE);
+    if ((status & DESCRIPTOR_DONE) === 0) break;
+    n++;
+    at = at + 1 === ring.count ? 0 : at + 1;
+  }
+  return n;
+}
+
+export class CpuRecorder {
+  private readonly recording: Recording;
+  private readonly byMachine: QueueLevels[][];
+
+  constructor(recording: Recording) {
+    this.recording = recording;
+    this.byMachine = [];
+  }
+
+  /** Notes how full the machine's queues are, when that has changed. */
+  levels(machine: Machine, index: number): void {
+    let list = this.byMachine[index];
+    if (list === undefined) {
+      list = [];
+      this.byMachine[index] = list;
+    }
+    const now = this.measure(machine);
+    const last = list.at(-1);
+    if (
+      last !== undefined &&
+      last.ring === now.ring &&
+      last.backlog === now.backlog &&
+      last.qdisc === now.qdisc &&
+      last.sockets === now.sockets
+    ) {
+      return;
+    }
+    list.push(now);
+    if (list.length > MAX_LEVELS) {
+      this.byMachine[index] = list.filter((_, i) => i % 2 === 0);
+    }
+  }
+
+  measure(machine: Machine): QueueLevels {
+    let ring = 0;
+    let ringSize = 0;
+    let qdisc = 0;
+    for (const dev of machine.initNet.devBaseHead) {
+      const rx = rxRingOf(dev);
+      if (rx !== null) {
+        ring += filled(rx);
+        ringSize += rx.count;
+      }
+      for (const txq of dev.tx) qdisc += txq.qdisc?.qlen ?? 0;
+    }
+    let backlog = 0;
+    for (const sd of machine.netGlobals.softnetData) {
+      backlog += sd.inputPktQueue.qlen + sd.processQueue.qlen;
+    }
+    return {
+      timeNs: machine.nowNs,
+      step: this.recording.steps,
+      ring,
+      ringSize,
+      backlog,
+      qdisc,
+      sockets: machine.live.socks,
+    };
+  }
+
+  view(
+    machine: Machine,
+    index: number,
+    fromNs: number,
+    toNs: number,
+    limit: number,
+    settings: Readonly<Record<string, string>>,
+  ): CpuView {
+    const { recording } = this;
+    const last = recording.stepAt(toNs);
+    const first = Math.max(recording.stepAt(fromNs - 1) + 1, 0);
+    const spans = buildSpans(recording, index, first, last, limit);
+    const levels = (this.byMachine[index] ?? []).filter(
+      ({ timeNs }) => timeNs >= fromNs && timeNs <= toNs,
+    );
+    return {
+      cpus: machine.cpus.length,
+      spans,
+      levels: thin(levels, 2000),
+      softnet: machine.netGlobals.softnetData.map((sd, cpu) => ({
+        cpu,
+        processed: sd.processed,
+        dropped: sd.dropped,
+        timeSqueeze: sd.timeSqueeze,
+      })),
+      settings,
+      firstStep: spans[0]?.firstStep ?? first,
+      lastStep: last,
+    };
+  }
+}
+
+function thin<T>(list: readonly T[], limit: number): readonly T[] {
+  if (list.length <= limit) return list;
+  const every = Math.ceil(list.length / limit);
+  return list.filter((_, i) => i % every === 0);
+}
+
+interface Open {
+  readonly lane: CpuSpan['lane'];
+  readonly name: string;
+  readonly step: number;
+  readonly beginNs: number;
+}
+
+/** Spans of one machine between two steps: what was entered and left, newest `limit` of them. */
+function buildSpans(
+  recording: Recording,
+  machine: number,
+  first: number,
+  last: number,
+  limit: number,
+): CpuSpan[] {
+  const spans: CpuSpan[] = [];
+  const stacks = new Map<number, Open[]>();
+  let from = first;
+  // A window that holds far too many steps is cut to its end: that is where people look.
+  if (last - from > limit * 30) from = last - limit * 30;
+  for (let n = from; n <= last; n++) {
+    if (recording.machineOf(n) !== machine) continue;
+    const cpu = recording.cpuOf(n);
+    let stack = stacks.get(cpu);
+    if (stack === undefined) {
+      stack = [];
+      stacks.set(cpu, stack);
+    }
+    const timeNs = recording.time.get(n);
+    const span = event(recording, n, cpu, timeNs, stack);
+    if (span !== null) spans.push(span);
+  }
+  spans.sort((a, b) => a.firstStep - b.firstStep);
+  return spans.length > limit ? spans.slice(-limit) : spans;
+}
+
+function event(
+  recording: Recording,
+  n: number,
+  cpu: number,
+  timeNs: number,
+  stack: Open[],
+): CpuSpan | null {
+  const name = recording.eventOf(n);
+  const note = recording.noteOf(n);
+  const base = { cpu, lastStep: n, endNs: timeNs, work: -1, budget: -1 };
+  if (name === 'irq:irq_handler_entry') {
+    stack.push({ lane: 'hardirq', name: note, step: n, beginNs: timeNs });
+    return null;
+  }
+  if (name === 'irq:softirq_entry') {
+    const lane = stack.length === 0 && recording.contextOf(n) === 0 ? 'ksoftirqd' : 'softirq';
+    stack.push({ lane, name: note, step: n, beginNs: timeNs });
+    return null;
+  }
+  if (name === 'irq:irq_handler_exit' || name === 'irq:softirq_exit') {
+    const open = stack.pop();
+    if (open === undefined) return null;
+    return {
+      ...base,
+      lane: open.lane,
+      name: open.name,
+      firstStep: open.step,
+      beginNs: open.beginNs,
+      depth: stack.length,
+    };
+  }
+  if (name === 'napi:napi_poll') {
+    const match = /^(\S+) (\d+)\/(\d+)$/.exec(note);
+    const open = stack.at(-1);
+    return {
+      ...base,
+      lane: open?.lane ?? 'softirq',
+      name: `poll ${match?.[1] ?? ''}`,
+      firstStep: open?.step ?? n,
+      beginNs: timeNs,
+      depth: stack.length,
+      work: Number(match?.[2] ?? 0),
+      budget: Number(match?.[3] ?? 0),
+    };
+  }
+  if (name === 'sock:sock_send_length' || name === 'sock:sock_recv_length') {
+    const what = name === 'sock:sock_send_length' ? 'write' : 'read';
+    return {
+      ...base,
+      lane: 'task',
+      name: what,
+      firstStep: n,
+      beginNs: timeNs,
+      depth: stack.length,
+    };
+  }
+  return null;
+}

@@ -1,0 +1,169 @@
+/** The worker: one world at a time, and the calls of the page, one after the other. */
+
+import { worldYaml } from '../model/gallery.ts';
+import type {
+  CallMessage,
+  CallName,
+  Calls,
+  Problem,
+  WorkerMessage,
+  WorldSource,
+} from '../protocol.ts';
+import { Engine, type EngineHost, WorldProblem } from './engine.ts';
+import { forkRun } from './fork.ts';
+import {
+  cpuViewOf,
+  dropsOf,
+  journeyOf,
+  packetsOf,
+  stackOf,
+  stepDetailOf,
+  stepsOf,
+} from './queries.ts';
+import { makeTurn } from './turn.ts';
+
+/** What of a worker's global scope is used here. */
+interface WorkerScope {
+  onmessage: ((event: { readonly data: CallMessage }) => void) | null;
+  postMessage(message: WorkerMessage): void;
+}
+
+/** How often the page is told of a long run. */
+const TELL_MS = 50;
+
+class Service {
+  private readonly scope: WorkerScope;
+  private readonly turn: () => Promise<void>;
+  private engine: Engine | null;
+  /** Calls happen one after the other. */
+  private queue: Promise<unknown>;
+  private stopping: boolean;
+  private toldAtMs: number;
+
+  constructor(scope: WorkerScope) {
+    this.scope = scope;
+    this.turn = makeTurn();
+    this.engine = null;
+    this.queue = Promise.resolve();
+    this.stopping = false;
+    this.toldAtMs = 0;
+  }
+
+  receive({ id, call, params }: CallMessage): void {
+    // What ends a long run, or makes it pointless, must not wait for it.
+    if (call === 'stop' || call === 'load' || call === 'act') this.stopping = true;
+    this.queue = this.queue.then(async () => {
+      if (call !== 'run') this.stopping = false;
+      try {
+        const value = await this.answer(call, params);
+        this.scope.postMessage({ type: 'result', id, value });
+      } catch (error) {
+        this.scope.postMessage({ type: 'problem', id, problem: problemOf(error) });
+      }
+    });
+  }
+
+  private answer<K extends CallName>(call: K, params: Calls[K]['params']): unknown {
+    const handler = this.handlers[call] as (params: Calls[K]['params']) => unknown;
+    return handler(params);
+  }
+
+  private get world(): Engine {
+    if (this.engine === null)
+      throw new WorldProblem('No world is loaded', 'Choose one from the gallery.');
+    return this.engine;
+  }
+
+  private readonly handlers: {
+    readonly [K in CallName]: (
+      params: Calls[K]['params'],
+    ) => Calls[K]['result'] | Promise<Calls[K]['result']>;
+  } = {
+    load: ({ source, seed, actions }) => this.load(source, seed, actions),
+    run: async ({ untilNs }) => {
+      this.stopping = false;
+      await this.world.run(untilNs, () => this.rest());
+      return this.world.progress();
+    },
+    step: async ({ unit, count }) => {
+      if (unit === 'event') await this.world.stepEvents(count);
+      else for (let i = 0; i < count; i++) await this.world.stepPacket();
+      return this.world.progress();
+    },
+    stop: () => null,
+    act: ({ body }) => {
+      this.world.act(body);
+      return this.world.actions;
+    },
+    openTerminal: ({ machine }) => ({ terminal: this.world.openTerminal(machine) }),
+    packets: (query) => packetsOf(this.world, query),
+    packet: ({ id }) => this.world.recording.packetOf(id)?.info() ?? null,
+    journey: ({ id }) => journeyOf(this.world, id),
+    stepDetail: ({ n }) => stepDetailOf(this.world, n),
+    steps: ({ from, count, machine }) => stepsOf(this.world, from, count, machine),
+    stepAt: ({ timeNs }) => this.world.recording.stepAt(timeNs),
+    drops: ({ untilNs }) => dropsOf(this.world, untilNs),
+    connections: () => this.world.observer.tcp.list(),
+    tcp: ({ id, untilNs }) => this.world.observer.tcp.view(id, untilNs),
+    cpu: (params) => cpuViewOf(this.world, params),
+    stack: (params) => stackOf(this.world, params),
+    machines: () => this.world.machines(),
+    fork: async ({ atNs, untilNs, change }) => {
+      const { yaml, seed, actions, functions } = this.world;
+      functions.setActive(false);
+      try {
+        return await forkRun(yaml, seed, this.turn, actions, { atNs, body: change }, untilNs);
+      } finally {
+        functions.setActive(true);
+      }
+    },
+  };
+
+  /** Tells the page how far the run has come, now and then; true when it should rest. */
+  private rest(): boolean {
+    const now = performance.now();
+    if (now - this.toldAtMs > TELL_MS && this.engine !== null) {
+      this.toldAtMs = now;
+      this.scope.postMessage({ type: 'progress', progress: this.engine.progress() });
+    }
+    return this.stopping;
+  }
+
+  private async load(
+    source: WorldSource,
+    seed: string,
+    actions: Calls['load']['params']['actions'],
+  ): Promise<Calls['load']['result']> {
+    this.engine?.close();
+    this.engine = null;
+    const yaml = source.kind === 'yaml' ? source.text : worldYaml(source.id);
+    if (yaml === null) {
+      const id = source.kind === 'gallery' ? source.id : '';
+      throw new WorldProblem('There is no such world', `The gallery has no world named '${id}'.`);
+    }
+    const engine = new Engine({ yaml, seed, host: this.host });
+    await engine.begin(actions);
+    this.engine = engine;
+    return engine.info();
+  }
+
+  private get host(): EngineHost {
+    const post = (message: WorkerMessage): void => this.scope.postMessage(message);
+    return {
+      turn: this.turn,
+      terminal: (terminal, text) => post({ type: 'terminal', terminal, text }),
+      console: (machine, text) => post({ type: 'console', machine, text }),
+      halted: (problem) => post({ type: 'halted', problem }),
+    };
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof WorldProblem) return error.problem;
+  if (error instanceof Error) return { title: 'Something went wrong', detail: error.message };
+  return { title: 'Something went wrong', detail: String(error) };
+}
+
+const scope = globalThis as unknown as WorkerScope;
+const service = new Service(scope);
+scope.onmessage = (event) => service.receive(event.data);

@@ -1,0 +1,176 @@
+/** Answers to what the views ask of a recording. */
+import { IPSTATS_MIB_OUTFORWDATAGRAMS } from '#uapi/snmp.ts';
+import type {
+  Calls,
+  CpuView,
+  DropLine,
+  Journey,
+  PacketInfo,
+  StackCounts,
+  StepDetail,
+  StepInfo,
+} from '../protocol.ts';
+import { adviceFor, meaningOf } from './advice.ts';
+import type { Engine } from './engine.ts';
+import { readSetting } from './facts.ts';
+import { decodeHeaders } from './headers.ts';
+import type { DropRecord } from './recording.ts';
+
+const EXAMPLES = 8;
+
+export function packetsOf(engine: Engine, query: Calls['packets']['params']): PacketInfo[] {
+  const { fromNs = 0, toNs = Number.POSITIVE_INFINITY, text = '', fate = 'any', limit } = query;
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  const list: PacketInfo[] = [];
+  const { packets } = engine.recording;
+  const latest = query.latest === true;
+  for (let i = 0; i < packets.length && list.length < limit; i++) {
+    const packet = packets[latest ? packets.length - 1 - i : i];
+    if (packet === undefined || packet.endNs < fromNs || packet.bornNs > toNs) continue;
+    if (fate !== 'any' && packet.fate !== fate) continue;
+    if (words.length > 0) {
+      const hay = `${packet.kind} ${packet.flow} ${packet.words} ${packet.reason}`.toLowerCase();
+      if (!words.every((word) => hay.includes(word))) continue;
+    }
+    list.push(packet.info());
+  }
+  return latest ? list.reverse() : list;
+}
+
+export function journeyOf(engine: Engine, id: number): Journey | null {
+  const { recording } = engine;
+  const packet = recording.packetOf(id);
+  if (packet === null) return null;
+  return {
+    packet: packet.info(),
+    steps: recording.stepsOf(packet).map((n) => recording.stepInfo(n)),
+    hops: packet.frames.map((frame) => {
+      const { cable, ...rest } = recording.frameInfo(frame);
+      return { cable: engine.lab.cables[cable]?.name ?? '', ...rest };
+    }),
+  };
+}
+
+export function stepDetailOf(engine: Engine, n: number): StepDetail | null {
+  const { recording } = engine;
+  if (n < 0 || n >= recording.steps) return null;
+  const step = recording.stepInfo(n);
+  const { from, bytes } = recording.snapOf(n);
+  const relative = (offset: number): number => (offset < from ? -1 : offset - from);
+  const { mac, network, transport } = step.pointers;
+  const headers = decodeHeaders(bytes, {
+    mac: mac < 0 ? -1 : relative(mac),
+    network: network < 0 ? -1 : relative(network),
+    transport: transport < 0 ? -1 : relative(transport),
+    protocol: recording.protocolOf(n),
+  });
+  return { step, from, bytes, headers, fragmentSizes: [] };
+}
+
+export function stepsOf(engine: Engine, from: number, count: number, machine: string): StepInfo[] {
+  const { recording } = engine;
+  const index = machine === '' ? -1 : recording.machines.indexOf(machine);
+  const list: StepInfo[] = [];
+  for (let n = Math.max(0, from); n < recording.steps && list.length < count; n++) {
+    if (index >= 0 && recording.machineOf(n) !== index) continue;
+    list.push(recording.stepInfo(n));
+  }
+  return list;
+}
+
+export function dropsOf(engine: Engine, untilNs: number): DropLine[] {
+  const groups = new Map<string, DropRecord[]>();
+  for (const drop of engine.recording.drops) {
+    if (drop.timeNs > untilNs) continue;
+    const key = `${drop.machine}/${drop.fn}/${drop.reason}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [drop]);
+    else group.push(drop);
+  }
+  const lines = [...groups.values()].map((group): DropLine => {
+    const first = group[0] as DropRecord;
+    const last = group[group.length - 1] as DropRecord;
+    return {
+      reason: first.reason,
+      meaning: meaningOf(last),
+      machine: first.machine,
+      fn: first.fn,
+      count: group.length,
+      firstNs: first.timeNs,
+      lastNs: last.timeNs,
+      examples: group.slice(-EXAMPLES).map(({ packet }) => packet),
+      advice: adviceFor(last),
+      expected: first.expected,
+    };
+  });
+  // What is news comes first: real drops before the cables' losses, the latest before older ones.
+  return lines.sort((a, b) => Number(a.expected) - Number(b.expected) || b.lastNs - a.lastNs);
+}
+
+const SETTINGS = [
+  'net.core.netdev_budget',
+  'net.core.netdev_budget_usecs',
+  'net.core.dev_weight',
+  'net.core.netdev_max_backlog',
+] as const;
+
+export function cpuViewOf(
+  engine: Engine,
+  { machine: name, fromNs, toNs, limit }: Calls['cpu']['params'],
+): CpuView | null {
+  const found = engine.machineOf(name);
+  if (found === null) return null;
+  const settings: Record<string, string> = {};
+  for (const setting of SETTINGS) settings[setting] = readSetting(found.machine, setting);
+  return engine.observer.cpus.view(found.machine, found.index, fromNs, toNs, limit, settings);
+}
+
+const COUNTERS: Readonly<Record<string, number>> = {
+  IpForwDatagrams: IPSTATS_MIB_OUTFORWDATAGRAMS,
+};
+
+export function stackOf(
+  engine: Engine,
+  { machine: name, atNs, packet: id }: Calls['stack']['params'],
+): StackCounts | null {
+  const found = engine.machineOf(name);
+  if (found === null) return null;
+  const { recording } = engine;
+  const last = recording.stepAt(atNs);
+  const passed: Record<string, number> = {};
+  const dropped: Record<string, number> = {};
+  for (let n = 0; n <= last; n++) {
+    if (recording.machineOf(n) !== found.index) continue;
+    const fn = recording.fnOf(n);
+    if (recording.eventOf(n) === 'skb:kfree_skb') dropped[fn] = (dropped[fn] ?? 0) + 1;
+    else passed[fn] = (passed[fn] ?? 0) + 1;
+  }
+  const counters: Record<string, number> = {};
+  const { ipStatistics } = found.machine.initNet.mib;
+  for (const [counter, number] of Object.entries(COUNTERS))
+    counters[counter] = ipStatistics[number] ?? 0;
+  const levels = engine.observer.cpus.measure(found.machine);
+  const record = id === 0 ? null : recording.packetOf(id);
+  const trail: string[] = [];
+  let present = '';
+  if (record !== null) {
+    for (const n of recording.stepsOf(record)) {
+      if (n > last) break;
+      present = '';
+      if (recording.machineOf(n) !== found.index) continue;
+      present = recording.fnOf(n);
+      if (trail.at(-1) !== present) trail.push(present);
+    }
+  }
+  return {
+    passed,
+    dropped,
+    queued: { ring: levels.ring, backlog: levels.backlog, qdisc: levels.qdisc },
+    counters,
+    trail,
+    present,
+  };
+}

@@ -1,0 +1,389 @@
+/**
+ * Follows every TCP connection: the sender's state at each segment and acknowledgement, and the points of
+ * the time/sequence graph. Sequence numbers are told relative to the connection's first.
+ */
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import {
+  TCP_CHRONO_RWND_LIMITED,
+  TCP_CHRONO_SNDBUF_LIMITED,
+  type TcpSock,
+} from '#include/linux/tcp.ts';
+import {
+  ICSK_TIME_LOSS_PROBE,
+  ICSK_TIME_PROBE0,
+  ICSK_TIME_REO_TIMEOUT,
+  ICSK_TIME_RETRANS,
+} from '#include/net/inet_connection_sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { inNtop4 } from '#lib/parse_addr.ts';
+import { hostView as view } from '#mm/memory.ts';
+import { IPPROTO_TCP } from '#uapi/in.ts';
+import { iphdr } from '#uapi/ip.ts';
+import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, tcphdr } from '#uapi/tcp.ts';
+import type {
+  TcpConnectionInfo,
+  TcpLimit,
+  TcpPoints,
+  TcpSample,
+  TcpTimer,
+  TcpView,
+} from '../protocol.ts';
+import { float64, int32, uint8 } from './columns.ts';
+import type { PacketRecord, Recording } from './recording.ts';
+
+const SENT = 0;
+const SENT_AGAIN = 1;
+const ACKED = 2;
+const WINDOW = 3;
+const SACKED = 4;
+
+/** Samples kept of one connection; older ones are thinned out when there are more. */
+const MAX_SAMPLES = 40_000;
+const MAX_POINTS = 200_000;
+const TCPOPT_SACK = 5;
+
+const NS_PER_JIFFY = 1e6;
+
+class Connection {
+  readonly id: number;
+  readonly machine: string;
+  readonly sk: TcpSock;
+  local: string;
+  remote: string;
+  readonly firstNs: number;
+  lastNs: number;
+  /** First sequence numbers of the two directions. */
+  sndBase: number;
+  rcvBase: number;
+  samples: TcpSample[];
+  readonly states: { timeNs: number; from: number; to: number }[];
+  readonly time = float64();
+  readonly kind = uint8();
+  readonly begin = float64();
+  readonly end = float64();
+  readonly packet = int32();
+  highest: number;
+  state: number;
+
+  constructor(id: number, machine: Machine, sk: TcpSock) {
+    this.id = id;
+    this.machine = machine.name;
+    this.sk = sk;
+    this.local = '';
+    this.remote = '';
+    this.firstNs = machine.nowNs;
+    this.lastNs = machine.nowNs;
+    this.sndBase = sk.sndUna;
+    this.rcvBase = 0;
+    this.samples = [];
+    this.states = [];
+    this.highest = 0;
+    this.state = sk.skcState;
+  }
+
+  point(timeNs: number, kind: number, begin: number, end: number, packet: number): void {
+    if (this.time.length >= MAX_POINTS) return;
+    this.time.push(timeNs);
+    this.kind.push(kind);
+    this.begin.push(begin);
+    this.end.push(end);
+    this.packet.push(packet);
+  }
+}
+
+export class TcpRecorder {
+  private readonly connections: Connection[];
+  private readonly bySock: WeakMap<Sock, Connection>;
+
+  constructor(_recording: Recording) {
+    this.connections = [];
+    this.bySock = new WeakMap();
+  }
+
+  follow(machine: Machine, note: (fn: string, event: string, note: string) => void): void {
+    const { tcp, sock } = machine.trace;
+    tcp.tcpProbe.register((sk, skb) => {
+      const c = this.of(machine, sk as TcpSock);
+      if (c !== null && skb !== null) this.received(machine, c, skb);
+    });
+    tcp.tcpCongStateSet.register((sk, caState) => {
+      const c = this.of(machine, sk as TcpSock);
+      note('tcp_set_ca_state', 'tcp:tcp_cong_state_set', CA_NAMES[caState] ?? '');
+      if (c !== null) this.sample(machine, c);
+    });
+    tcp.tcpRetransmitSkb.register((sk) => {
+      const c = this.of(machine, sk as TcpSock);
+      note('__tcp_retransmit_skb', 'tcp:tcp_retransmit_skb', 'sends a segment again');
+      if (c !== null) this.sample(machine, c);
+    });
+    sock.inetSockSetState.register((sk, from, to) => {
+      if (sk.skProtocol !== IPPROTO_TCP) return;
+      note(
+        'tcp_set_state',
+        'sock:inet_sock_set_state',
+        `${STATE_NAMES[from] ?? from} > ${STATE_NAMES[to] ?? to}`,
+      );
+      const c = this.of(machine, sk as TcpSock);
+      if (c === null) return;
+      c.states.push({ timeNs: machine.nowNs, from, to });
+      c.state = to;
+      this.sample(machine, c, to);
+    });
+  }
+
+  /** A segment of a connection goes to the device. */
+  sent(machine: Machine, skb: SkBuff, record: PacketRecord): void {
+    const sk = skb.sk as TcpSock | null;
+    if (sk === null || sk.kind !== 0 || sk.skProtocol !== IPPROTO_TCP) return;
+    const c = this.of(machine, sk);
+    if (c === null) return;
+    const th = skb.networkHeader + iphdr.hdrlen(view, skb.networkHeader);
+    const header = iphdr.hdrlen(view, skb.networkHeader) + tcphdr.hdrlen(view, th);
+    const flags = tcphdr.flags(view, th);
+    const length = skb.len - header + ((flags & 3) !== 0 ? 1 : 0);
+    if (length > 0) {
+      const begin = (tcphdr.seq(view, th) - c.sndBase) | 0;
+      const again = begin < c.highest;
+      if (again) record.again = true;
+      c.point(machine.nowNs, again ? SENT_AGAIN : SENT, begin, begin + length, record.id);
+      c.highest = Math.max(c.highest, begin + length);
+    }
+    this.sample(machine, c);
+  }
+
+  private received(machine: Machine, c: Connection, skb: SkBuff): void {
+    const th = skb.transportHeader;
+    if (th < skb.head || th + tcphdr.LEN > skb.tail) return;
+    const now = machine.nowNs;
+    const ack = (tcphdr.ackSeq(view, th) - c.sndBase) | 0;
+    c.point(now, ACKED, ack, ack, 0);
+    this.sacks(c, th, now);
+    this.sample(machine, c);
+    const window = ack + c.sk.sndWnd;
+    c.point(now, WINDOW, window, window, 0);
+  }
+
+  private sacks(c: Connection, th: number, now: number): void {
+    const end = th + tcphdr.hdrlen(view, th);
+    let at = th + tcphdr.LEN;
+    while (at < end) {
+      const kind = view.getUint8(at);
+      if (kind === 0) return;
+      const length = kind === 1 ? 1 : view.getUint8(at + 1);
+      if (length < 1) return;
+      if (kind === TCPOPT_SACK) {
+        for (let b = at + 2; b + 8 <= at + length; b += 8) {
+          const begin = (view.getInt32(b) - c.sndBase) | 0;
+          c.point(now, SACKED, begin, (view.getInt32(b + 4) - c.sndBase) | 0, 0);
+        }
+      }
+      at += length;
+    }
+  }
+
+  private of(machine: Machine, sk: TcpSock): Connection | null {
+    const known = this.bySock.get(sk);
+    if (known !== undefined) {
+      if (known.remote === '' || known.remote.endsWith(':0')) name(known);
+      return known;
+    }
+    if (sk.skcState === TCP_LISTEN || sk.skcState === TCP_CLOSE || sk.kind !== 0) return null;
+    const fresh = new Connection(this.connections.length + 1, machine, sk);
+    name(fresh);
+    this.connections.push(fresh);
+    this.bySock.set(sk, fresh);
+    return fresh;
+  }
+
+  private sample(machine: Machine, c: Connection, state: number = c.sk.skcState): void {
+    const { sk } = c;
+    c.lastNs = machine.nowNs;
+    if (c.sndBase === 0 && sk.sndUna !== 0) c.sndBase = sk.sndUna;
+    if (c.rcvBase === 0 && sk.rcvNxt !== 0) c.rcvBase = sk.rcvNxt;
+    const timer = timerOf(machine, sk);
+    c.samples.push({
+      timeNs: machine.nowNs,
+      state,
+      caState: sk.icskCaState,
+      cwnd: sk.sndCwnd,
+      ssthresh: sk.sndSsthresh,
+      inFlight: inFlightOf(sk),
+      srttUs: sk.srttUs / 8,
+      rttvarUs: sk.rttvarUs / 4,
+      rtoMs: sk.icskRto,
+      sndUna: (sk.sndUna - c.sndBase) | 0,
+      sndNxt: (sk.sndNxt - c.sndBase) | 0,
+      writeSeq: (sk.writeSeq - c.sndBase) | 0,
+      sndWnd: sk.sndWnd,
+      rcvNxt: (sk.rcvNxt - c.rcvBase) | 0,
+      rcvWnd: sk.rcvWnd,
+      mss: sk.mssCache,
+      sacked: sk.sackedOut,
+      lost: sk.lostOut,
+      retrans: sk.retransOut,
+      totalRetrans: sk.totalRetrans,
+      limit: limitOf(sk, state),
+      timer: timer.kind,
+      timerDueNs: timer.dueNs,
+      delackDueNs: delackDue(machine, sk),
+      paceBps: Number.isFinite(sk.skPacingRate) ? sk.skPacingRate * 8 : 0,
+    });
+    if (c.samples.length > MAX_SAMPLES) {
+      const recent = c.samples.length - MAX_SAMPLES / 4;
+      c.samples = c.samples.filter((_, i) => i >= recent || i % 2 === 0);
+    }
+  }
+
+  list(): TcpConnectionInfo[] {
+    return this.connections.map(info);
+  }
+
+  view(id: number, untilNs: number): TcpView | null {
+    const c = this.connections[id - 1];
+    if (c === undefined) return null;
+    return {
+      connection: info(c),
+      samples: thin(c.samples, 6000),
+      points: pointsOf(c),
+      states: c.states,
+      scoreboard: scoreboardOf(c, untilNs),
+    };
+  }
+}
+
+function name(c: Connection): void {
+  const { sk } = c;
+  c.local = `${inNtop4(sk.skcRcvSaddr >>> 0)}:${sk.skcNum}`;
+  c.remote = `${inNtop4(sk.skcDaddr >>> 0)}:${sk.skcDport}`;
+}
+
+function info(c: Connection): TcpConnectionInfo {
+  return {
+    id: c.id,
+    machine: c.machine,
+    local: c.local,
+    remote: c.remote,
+    congestion: c.sk.icskCaOps?.name ?? '',
+    firstNs: c.firstNs,
+    lastNs: c.lastNs,
+    bytesSent: c.highest,
+    samples: c.samples.length,
+    state: c.state,
+  };
+}
+
+function thin<T>(list: readonly T[], limit: number): readonly T[] {
+  if (list.length <= limit) return list;
+  const every = Math.ceil(list.length / limit);
+  return list.filter((_, i) => i % every === 0 || i === list.length - 1);
+}
+
+function pointsOf(c: Connection): TcpPoints {
+  return {
+    timeNs: c.time.copy(0),
+    kind: c.kind.copy(0),
+    begin: c.begin.copy(0),
+    end: c.end.copy(0),
+    packet: c.packet.copy(0),
+  };
+}
+
+function inFlightOf(sk: TcpSock): number {
+  return sk.packetsOut - sk.sackedOut - sk.lostOut + sk.retransOut;
+}
+
+function timerOf(machine: Machine, sk: TcpSock): { kind: TcpTimer; dueNs: number } {
+  const pacing = sk.pacingTimer;
+  const kinds: Readonly<Record<number, TcpTimer>> = {
+    [ICSK_TIME_RETRANS]: 'retransmit',
+    [ICSK_TIME_PROBE0]: 'probe',
+    [ICSK_TIME_LOSS_PROBE]: 'loss probe',
+    [ICSK_TIME_REO_TIMEOUT]: 'reorder',
+  };
+  const kind = kinds[sk.icskPending] ?? 'none';
+  if (kind === 'none') {
+    const due = pacing === null ? 0 : pacing.expiresNs;
+    return due > machine.nowNs ? { kind: 'pacing', dueNs: due } : { kind, dueNs: 0 };
+  }
+  return { kind, dueNs: dueAt(machine, sk.icskTimeout) };
+}
+
+function dueAt(machine: Machine, jiffies: number): number {
+  return machine.nowNs + ((jiffies - machine.jiffies) | 0) * NS_PER_JIFFY;
+}
+
+/** ICSK_ACK_TIMER: a delayed acknowledgement is due. */
+const ICSK_ACK_TIMER = 2;
+
+function delackDue(machine: Machine, sk: TcpSock): number {
+  return (sk.ackPending & ICSK_ACK_TIMER) !== 0 ? dueAt(machine, sk.ackTimeout) : 0;
+}
+
+/** TCP_CA_Recovery */
+const CA_RECOVERY = 3;
+
+function limitOf(sk: TcpSock, state: number): TcpLimit {
+  if (state !== TCP_ESTABLISHED && state !== TCP_CLOSE_WAIT && state !== 4 && state !== 9) {
+    return 'not connected';
+  }
+  if (sk.icskCaState >= CA_RECOVERY) return 'recovery';
+  const unsent = (sk.writeSeq - sk.sndNxt) | 0;
+  if (unsent <= 0) return 'nothing to send';
+  const room = (sk.sndUna + sk.sndWnd - sk.sndNxt) | 0;
+  if (sk.chronoType === TCP_CHRONO_RWND_LIMITED || room < Math.min(sk.mssCache, unsent)) {
+    return 'receive window';
+  }
+  if (inFlightOf(sk) >= sk.sndCwnd) return 'congestion window';
+  if (sk.chronoType === TCP_CHRONO_SNDBUF_LIMITED) return 'send buffer';
+  return sk.pacingTimer !== null && sk.pacingTimer.expiresNs > sk.tcpClockCache
+    ? 'pacing'
+    : 'sending';
+}
+
+/** What is in flight at a moment, told from the points up to it. */
+function scoreboardOf(c: Connection, untilNs: number): TcpView['scoreboard'] {
+  let una = 0;
+  let highestSacked = 0;
+  const sent = new Map<number, { end: number; again: boolean }>();
+  const sacked: [number, number][] = [];
+  for (let i = 0; i < c.time.length && c.time.get(i) <= untilNs; i++) {
+    const begin = c.begin.get(i);
+    const end = c.end.get(i);
+    const kind = c.kind.get(i);
+    if (kind === SENT || kind === SENT_AGAIN) sent.set(begin, { end, again: kind === SENT_AGAIN });
+    else if (kind === ACKED && begin > una) {
+      una = begin;
+      for (const key of sent.keys()) if ((sent.get(key)?.end ?? 0) <= una) sent.delete(key);
+    } else if (kind === SACKED) {
+      sacked.push([begin, end]);
+      highestSacked = Math.max(highestSacked, end);
+    }
+  }
+  const live = sacked.filter(([, end]) => end > una);
+  const board = [...sent].map(([begin, { end, again }]) => {
+    const covered = live.some(([from, to]) => from <= begin && end <= to);
+    const lost = !covered && end <= highestSacked;
+    const state = covered ? 'sacked' : again ? 'retransmitted' : lost ? 'lost' : 'in flight';
+    return { begin, end, state } as const;
+  });
+  return board.sort((a, b) => a.begin - b.begin).slice(0, 400);
+}
+
+const CA_NAMES: readonly string[] = ['Open', 'Disorder', 'CWR', 'Recovery', 'Loss'];
+
+export const STATE_NAMES: readonly string[] = [
+  '',
+  'ESTABLISHED',
+  'SYN-SENT',
+  'SYN-RECEIVED',
+  'FIN-WAIT-1',
+  'FIN-WAIT-2',
+  'TIME-WAIT',
+  'CLOSED',
+  'CLOSE-WAIT',
+  'LAST-ACK',
+  'LISTEN',
+  'CLOSING',
+  'SYN-RECEIVED',
+];
