@@ -399,3 +399,26 @@ export const tcCodelXstats = {
   setDropping: (v: DataView, o: number, x: number): void => v.setUint32(o + 28, x, true),
   setCeMark: (v: DataView, o: number, x: number): void => v.setUint32(o + 32, x, true),
 } as const;
+
+/** struct tc_fq_qd_stats: offsets of its fields. */
+export const tcFqQdStats = {
+  LEN: 152,
+  GC_FLOWS: 0,
+  HIGHPRIO_PACKETS: 8,
+  TCP_RETRANS: 16,
+  THROTTLED: 24,
+  FLOWS_PLIMIT: 32,
+  PKTS_TOO_LONG: 40,
+  ALLOCATION_ERRORS: 48,
+  TIME_NEXT_DELAYED_FLOW: 56,
+  FLOWS: 64,
+  INACTIVE_FLOWS: 68,
+  THROTTLED_FLOWS: 72,
+  UNTHROTTLE_LATENCY_NS: 76,
+  CE_MARK: 80,
+  HORIZON_DROPS: 88,
+  HORIZON_CAPS: 96,
+  FASTPATH_PACKETS: 104,
+  BAND_DROPS: 112,
+  BAND_PKT_COUNT: 136,
+} as const;

@@ -15,6 +15,7 @@ import { assertRtnl } from '#kernel/rtnl.ts';
 import { qdiscLookup } from '#net/sched/sch_api_tree.ts';
 import { codelQdiscOps } from '#net/sched/sch_codel.ts';
 import { bfifoQdiscOps, pfifoQdiscOps } from '#net/sched/sch_fifo.ts';
+import { fqQdiscOps } from '#net/sched/sch_fq.ts';
 import {
   devGraftQdisc,
   mqQdiscOps,
@@ -215,6 +216,7 @@ export function pktschedInit(machine: Machine): number {
     noqueueQdiscOps,
     codelQdiscOps,
     tbfQdiscOps,
+    fqQdiscOps,
   ]) {
     const err = registerQdisc(machine, ops);
     if (err !== 0) return err;

@@ -20,6 +20,7 @@ import {
   TCA_FQ_QUANTUM,
   TCA_FQ_RATE_ENABLE,
   TCA_FQ_TIMER_SLACK,
+  tcFqQdStats,
 } from '#uapi/pkt_sched.ts';
 import { NlAttrs, NlBuilder } from '#user/lib/nlmsg.ts';
 
@@ -263,6 +264,29 @@ const fq: Kind = {
     const drop = attrs.u8(TCA_FQ_HORIZON_DROP);
     if (drop !== null) parts.push(drop === 0 ? 'horizon_cap' : 'horizon_drop');
     return `${parts.join(' ')} `;
+  },
+  printStats: (stats) => {
+    if (stats.length < tcFqQdStats.LEN) return '';
+    const v = viewOf(stats);
+    const small = (at: number): number => v.getUint32(at, true);
+    const large = (at: number): bigint => v.getBigUint64(at, true);
+    const notZero = (name: string, at: number): string =>
+      large(at) === 0n ? '' : ` ${name} ${large(at)}`;
+    const latency = small(tcFqQdStats.UNTHROTTLE_LATENCY_NS);
+    return (
+      `  flows ${small(tcFqQdStats.FLOWS)} (inactive ${small(tcFqQdStats.INACTIVE_FLOWS)}` +
+      ` throttled ${small(tcFqQdStats.THROTTLED_FLOWS)})\n` +
+      `  gc ${large(tcFqQdStats.GC_FLOWS)} highprio ${large(tcFqQdStats.HIGHPRIO_PACKETS)}` +
+      ` throttled ${large(tcFqQdStats.THROTTLED)}` +
+      `${latency === 0 ? '' : ` latency ${printTime(latency / 1000)}`}` +
+      notZero('ce_mark', tcFqQdStats.CE_MARK) +
+      notZero('fastpath', tcFqQdStats.FASTPATH_PACKETS) +
+      notZero('flows_plimit', tcFqQdStats.FLOWS_PLIMIT) +
+      notZero('too_long_pkts', tcFqQdStats.PKTS_TOO_LONG) +
+      notZero('horizon_drops', tcFqQdStats.HORIZON_DROPS) +
+      notZero('horizon_caps', tcFqQdStats.HORIZON_CAPS) +
+      '\n'
+    );
   },
 };
 
