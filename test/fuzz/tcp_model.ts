@@ -370,9 +370,7 @@ export class Model {
     const { ack } = s;
     if (this.state === TCP_SYN_RECV) return this.synRecvAck(s);
     if (after(ack, this.nxt)) {
-      // Choice: in ESTABLISHED in silence.
-      if (this.state === TCP_ESTABLISHED) this.drop(QUIET, 'ACK of what was not sent');
-      else this.challenge('ACK of what was not sent');
+      this.challenge('ACK of what was not sent');
       return false;
     }
     if (before(ack, this.una)) {
