@@ -132,6 +132,22 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     'The queue of the interface was full: more is sent than the link carries.',
     'tc -s qdisc show',
   ),
+  QDISC_CONGESTED: say(
+    'The queue was long for too long, and its discipline dropped to slow the senders down: as it should.',
+    'tc -s qdisc show',
+  ),
+  FQ_BAND_LIMIT: say(
+    'The fair queue held as many packets of this priority as it may.',
+    'tc -s qdisc show',
+  ),
+  FQ_FLOW_LIMIT: say(
+    'One flow had more packets in the fair queue than it may: it sends more than its share.',
+    'tc -s qdisc show',
+  ),
+  FQ_HORIZON_LIMIT: say(
+    'Its time of departure lies beyond the horizon of the fair queue: its sender paces too slowly.',
+    'tc -s qdisc show',
+  ),
   QUEUE_PURGE: say(
     'The queue it waited in was emptied: the interface or socket went down.',
     'ip link show',
@@ -154,6 +170,14 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     'The protocol has used its share of memory: close what is idle or raise tcp_mem / udp_mem.',
     'sysctl net.ipv4.tcp_mem',
   ),
+  TCP_AUTH_HDR: say('Authentication options that contradict each other: a faulty or hostile sender.'),
+  TCP_MD5NOTFOUND: say('An MD5 signature was due and is absent: set the key at the peer, too.'),
+  TCP_MD5UNEXPECTED: say('An MD5 signature that nobody asked for: set the key here, too.'),
+  TCP_MD5FAILURE: say('The MD5 signature does not match: the two ends have different keys.'),
+  TCP_AONOTFOUND: say('A TCP-AO signature was due and is absent: set the key at the peer, too.'),
+  TCP_AOUNEXPECTED: say('A TCP-AO signature that nobody asked for: set the key here, too.'),
+  TCP_AOKEYNOTFOUND: say('No TCP-AO key of this number is here: compare the keys of both ends.'),
+  TCP_AOFAILURE: say('The TCP-AO signature does not match: the two ends have different keys.'),
   TCP_LISTEN_OVERFLOW: say(
     'The accept queue is full: the server accepts too slowly, or its backlog is too small.',
     'ss -tln',

@@ -154,8 +154,9 @@ function watchQueues(recorder: Recorder, track: MachineTrack): void {
   });
   const dequeue = names.number(qdisc.qdiscDequeue.name);
   track.watch(qdisc.qdiscDequeue, (q, txq, count, skb) => {
-    if (skb === null) return;
-    const packet = recorder.packetOf(track, skb);
+    // Nothing was there.
+    if (skb === null && !recorder.verbose) return;
+    const packet = skb === null ? 0 : recorder.packetOf(track, skb);
     const dev = devNumber(recorder, q.dev);
     const { index } = txq;
     recorder.write(

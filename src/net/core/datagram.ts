@@ -108,8 +108,8 @@ export function skbRecvDatagram(sk: Sock, flags: number): SkBuff | number {
 }
 
 /** @kernel skb_free_datagram net/core/datagram.c */
-export function skbFreeDatagram(_sk: Sock, skb: SkBuff): void {
-  consumeSkb(skb, 'skb_free_datagram');
+export function skbFreeDatagram(_sk: Sock, skb: SkBuff, location: string): void {
+  consumeSkb(skb, location);
 }
 
 /**
@@ -142,6 +142,13 @@ export function __skQueueDropSkb(
  * @kernel skb_copy_datagram_iter net/core/datagram.c
  */
 export function skbCopyDatagramIter(skb: SkBuff, offset: number, to: IovIter, len: number): number {
+  const tp = skb.machine.trace.skb.skbCopyDatagramIovec;
+  if (tp.probe !== null) tp.probe(skb, len);
+  return __skbDatagramIter(skb, offset, to, len);
+}
+
+/** @kernel __skb_datagram_iter net/core/datagram.c */
+function __skbDatagramIter(skb: SkBuff, offset: number, to: IovIter, len: number): number {
   let off = offset;
   let left = len;
   let start = skbHeadlen(skb);
@@ -167,7 +174,7 @@ export function skbCopyDatagramIter(skb: SkBuff, offset: number, to: IovIter, le
     const end = start + frag.len;
     if (off < end) {
       const n = Math.min(end - off, left);
-      const err = skbCopyDatagramIter(frag, off - start, to, n);
+      const err = __skbDatagramIter(frag, off - start, to, n);
       if (err !== 0) return err;
       left -= n;
       off += n;

@@ -468,7 +468,8 @@ function notifyRuleChange(
   if (!rtnlHasListeners(net, RTNLGRP_IPV4_RULE)) return;
   const skb = nlmsgNew(net.machine, 256);
   if (skb === null) return;
-  if (fibNlFillRule(skb, rule, portid, nlmsgSeq(msg), event, 0, ops) < 0) consumeSkb(skb);
+  if (fibNlFillRule(skb, rule, portid, nlmsgSeq(msg), event, 0, ops) < 0)
+    consumeSkb(skb, 'notify_rule_change');
   else rtnlNotify(skb, net, RTNLGRP_IPV4_RULE);
 }
 

@@ -252,7 +252,7 @@ function neighGet(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number {
     }
   }
   if (err < 0) {
-    consumeSkb(answer);
+    consumeSkb(answer, 'neigh_get');
     return err;
   }
   return rtnlUnicast(answer, net, portid);

@@ -152,7 +152,7 @@ export function __neighNotify(neigh: Neighbour, type: number, flags: number, por
   if (!rtnlHasListeners(net, RTNLGRP_NEIGH)) return;
   const skb = nlmsgNew(net.machine, NEIGH_NLMSG_SIZE);
   if (skb === null) return;
-  if (neighFillInfo(skb, neigh, portid, 0, type, flags) < 0) consumeSkb(skb);
+  if (neighFillInfo(skb, neigh, portid, 0, type, flags) < 0) consumeSkb(skb, '__neigh_notify');
   else rtnlNotify(skb, net, RTNLGRP_NEIGH);
 }
 

@@ -32,6 +32,7 @@ import {
 import type { NetlinkExtAck } from '#include/net/rtnetlink.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { HZ } from '#kernel/machine.ts';
+import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { timeAfter, timeBefore, timeBeforeEq } from '#kernel/time/jiffies.ts';
 import { modTimer } from '#kernel/time/timer.ts';
 import {
@@ -148,7 +149,7 @@ function neighProbe(neigh: Neighbour): void {
   const skb = waiting === null ? null : skbClone(waiting);
   if (neigh.ops.solicit !== null) neigh.ops.solicit(neigh, skb);
   neigh.probes++;
-  if (skb !== null) consumeSkb(skb);
+  if (skb !== null) consumeSkb(skb, 'neigh_probe');
 }
 
 function setState(neigh: Neighbour, state: number, now: number): void {
@@ -275,10 +276,13 @@ export function __neighEventSend(
   const now = machine.jiffies;
   let rc = 0;
   let immediateProbe = false;
+  // What the question brings about on this machine waits until we are done.
+  localBhDisable(machine);
   const state = neigh.nudState;
   if ((state & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) === 0) {
     if (neigh.dead && (state & NUD_STALE) === 0) {
       if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_DEAD, '__neigh_event_send');
+      localBhEnable(machine);
       const dead = machine.trace.neigh.neighEventSendDead;
       if (dead.probe !== null) dead.probe(neigh, 1);
       return 1;
@@ -289,6 +293,7 @@ export function __neighEventSend(
       neighAddTimer(neigh, (now + neighVar(neigh.parms, NEIGH_VAR_DELAY_PROBE_TIME)) | 0);
     } else if (!neigh.dead && (state & NUD_INCOMPLETE) === 0) {
       if (!startResolution(neigh, immediateOk, now)) {
+        localBhEnable(machine);
         if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_FAILED, '__neigh_event_send');
         return 1;
       }
@@ -300,6 +305,7 @@ export function __neighEventSend(
     }
   }
   if (immediateProbe) neighProbe(neigh);
+  localBhEnable(machine);
   const tp = machine.trace.neigh.neighEventSendDone;
   if (tp.probe !== null) tp.probe(neigh, rc);
   return rc;

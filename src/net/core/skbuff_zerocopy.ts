@@ -141,13 +141,13 @@ function msgZerocopyCallback(uarg: UbufInfoMsgzc): void {
   uarg.skb = null;
   // With no calls left there was only one, which was aborted.
   if (uarg.len === 0 || sockFlag(sk, SOCK_DEAD)) {
-    consumeSkb(skb);
+    consumeSkb(skb, '__msg_zerocopy_callback');
     sockPut(sk);
     return;
   }
   const queue = sk.skErrorQueue;
   if (notifyExtend(queue.prev, uarg.id, uarg.len)) {
-    consumeSkb(skb);
+    consumeSkb(skb, '__msg_zerocopy_callback');
   } else {
     const ext = new SockExterrSkb();
     ext.eeOrigin = SO_EE_ORIGIN_ZEROCOPY;

@@ -286,13 +286,13 @@ function arpProcess(net: Net, _sk: Sock | null, skb: SkBuff): number {
       inetAddrTypeDevTable(net, dev, m.tip) === RTN_LOCAL &&
       !arpIgnore(inDev, m.sip, m.tip);
     if (ours) reply(dev, m);
-    consumeSkb(skb);
+    consumeSkb(skb, 'arp_process');
     return NET_RX_SUCCESS;
   }
   const answer = m.op === ARPOP_REQUEST ? answerRequest(net, skb, inDev, m) : ANSWER_NO;
   if (answer === ANSWER_TAKEN) return NET_RX_SUCCESS;
   if (answer === ANSWER_NO) learn(net, skb, inDev, m);
-  consumeSkb(skb);
+  consumeSkb(skb, 'arp_process');
   return NET_RX_SUCCESS;
 }
 
@@ -308,7 +308,7 @@ function arpRcv(shared: SkBuff, dev: NetDevice): number {
     shared.pktType === PACKET_OTHERHOST ||
     shared.pktType === PACKET_LOOPBACK
   ) {
-    consumeSkb(shared);
+    consumeSkb(shared, 'arp_rcv');
     return NET_RX_SUCCESS;
   }
   const skb = skbShareCheck(shared);

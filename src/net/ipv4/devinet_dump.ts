@@ -119,6 +119,6 @@ export function rtmsgIfa(event: number, ifa: InIfaddr, portid: number): void {
   if (!rtnlHasListeners(net, RTNLGRP_IPV4_IFADDR)) return;
   const skb = nlmsgNew(net.machine, INET_NLMSG_SIZE);
   if (skb === null) return;
-  if (inetFillIfaddr(skb, ifa, portid, 0, event, 0) < 0) consumeSkb(skb);
+  if (inetFillIfaddr(skb, ifa, portid, 0, event, 0) < 0) consumeSkb(skb, 'rtmsg_ifa');
   else rtnlNotify(skb, net, RTNLGRP_IPV4_IFADDR);
 }

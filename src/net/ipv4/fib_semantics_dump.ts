@@ -186,6 +186,7 @@ export function rtmsgFib(
   if (info.skipNotify || !rtnlHasListeners(net, RTNLGRP_IPV4_ROUTE)) return;
   const skb = nlmsgNew(net.machine, fibNlmsgSize(fa.faInfo));
   if (skb === null) return;
-  if (fibDumpInfo(skb, info.portid, info.seq, event, fa, key, nlmFlags) < 0) consumeSkb(skb);
+  if (fibDumpInfo(skb, info.portid, info.seq, event, fa, key, nlmFlags) < 0)
+    consumeSkb(skb, 'rtmsg_fib');
   else rtnlNotify(skb, net, RTNLGRP_IPV4_ROUTE);
 }

@@ -547,7 +547,7 @@ export function icmpRcv(skb: SkBuff): number {
     kfreeSkb(skb, reason, 'icmp_rcv');
     return NET_RX_DROP;
   }
-  consumeSkb(skb);
+  consumeSkb(skb, 'icmp_rcv');
   return NET_RX_SUCCESS;
 }
 

@@ -410,7 +410,7 @@ export function igmpRcv(skb: SkBuff): number {
   if (inDev === null || process(inDev, skb)) {
     kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'igmp_rcv');
   } else {
-    consumeSkb(skb);
+    consumeSkb(skb, 'igmp_rcv');
   }
   return 0;
 }

@@ -74,7 +74,7 @@ function newPacket(inDev: InDevice, dst: number, len: number): SkBuff | null {
 function send(inDev: InDevice, skb: SkBuff): void {
   const { net } = inDev.dev;
   const ops = net.machine.netGlobals.ipv4Ops;
-  if (ops === null) consumeSkb(skb);
+  if (ops === null) consumeSkb(skb, 'send');
   else ops.ipLocalOut(net, null, skb);
 }
 

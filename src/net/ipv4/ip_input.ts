@@ -128,7 +128,7 @@ export function ipProtocolDeliverRcu(net: Net, skb: SkBuff, protocol: number): v
     if (ipprot === null) {
       if (raw) {
         ipIncStats(net, IPSTATS_MIB_INDELIVERS);
-        consumeSkb(skb);
+        consumeSkb(skb, 'ip_protocol_deliver_rcu');
         return;
       }
       ipIncStats(net, IPSTATS_MIB_INUNKNOWNPROTOS);

@@ -225,7 +225,7 @@ function ipFinishOutputGso(net: Net, sk: Sock | null, skb: SkBuff, mtu: number):
     kfreeSkb(skb, SKB_DROP_REASON_SKB_GSO_SEG, 'ip_finish_output_gso');
     return -ENOMEM;
   }
-  consumeSkb(skb);
+  consumeSkb(skb, 'ip_finish_output_gso');
   let ret = 0;
   for (let seg: SkBuff | null = segs; seg !== null; ) {
     const next: SkBuff | null = (seg as SkBuff).next;

@@ -233,7 +233,7 @@ function fragmentSlow(
     if (err !== 0) return fragmentFailed(net, skb, SKB_DROP_REASON_NOT_SPECIFIED, err);
     ipIncStats(net, IPSTATS_MIB_FRAGCREATES);
   }
-  consumeSkb(skb);
+  consumeSkb(skb, 'ip_do_fragment');
   ipIncStats(net, IPSTATS_MIB_FRAGOKS);
   return 0;
 }

@@ -350,6 +350,6 @@ export function ipRecvError(sk: Sock, msg: Msghdr, len: number): number {
   if (supportsCmsg(sk, skb, ext) && inetSk(sk).cmsgFlags !== 0) ipCmsgRecv(msg, sk, skb);
   putCmsg(msg, SOL_IP, IP_RECVERR, errhdrOf(skb, ext));
   msg.msgFlags |= MSG_ERRQUEUE;
-  consumeSkb(skb);
+  consumeSkb(skb, 'ip_recv_error');
   return copied;
 }

@@ -34,6 +34,7 @@ import {
   releaseSock,
   skCommonRelease,
   skDstReset,
+  skErrorReport,
   sockDefCallbacks,
   sockFlag,
   sockProtInuseAdd,
@@ -261,7 +262,7 @@ export function pingErr(skb: SkBuff, offset: number, info: number): void {
   if (inetSk(sk).recverr) ipIcmpError(sk, skb, err, 0, info, quoted);
   else if (errno > 0 || sk.skcState !== TCP_ESTABLISHED) return;
   sk.skErr = err;
-  sk.skErrorReport(sk);
+  skErrorReport(sk);
 }
 
 /** The user's data, always summed: the ICMP checksum covers all. @kernel ping_getfrag net/ipv4/ping.c */
@@ -406,7 +407,7 @@ function pingRecvmsg(sk: Sock, msg: Msghdr, len: number, flags: number): number 
     msg.msgNamelen = putSockaddrIn(msg.msgName, iphdr.saddr(view, skb.networkHeader), 0);
   }
   if (inetSk(sk).cmsgFlags !== 0) ipCmsgRecv(msg, sk, skb);
-  skbFreeDatagram(sk, skb);
+  skbFreeDatagram(sk, skb, 'ping_recvmsg');
   return copied;
 }
 

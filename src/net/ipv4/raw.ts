@@ -24,6 +24,7 @@ import {
   releaseSock,
   skCommonRelease,
   skDstReset,
+  skErrorReport,
   sockDefCallbacks,
   sockProtInuseAdd,
   sockQueueRcvSkbReason,
@@ -200,7 +201,7 @@ function rawErr(sk: Sock, skb: SkBuff, info: number): void {
   }
   if (inet.recverr || errno < 0) {
     sk.skErr = err;
-    sk.skErrorReport(sk);
+    skErrorReport(sk);
   }
 }
 
@@ -239,7 +240,7 @@ function rawRecvmsg(sk: Sock, msg: Msghdr, len: number, flags: number): number {
   }
   if (inetSk(sk).cmsgFlags !== 0) ipCmsgRecv(msg, sk, skb);
   if ((flags & MSG_TRUNC) !== 0) copied = skb.len;
-  skbFreeDatagram(sk, skb);
+  skbFreeDatagram(sk, skb, 'raw_recvmsg');
   return copied;
 }
 

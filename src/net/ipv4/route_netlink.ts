@@ -314,8 +314,8 @@ export function inetRtmGetroute(inSkb: SkBuff, msg: Uint8Array, extack: NetlinkE
   const skb = buildSkb(net, req);
   const answer = nlmsgNew(net.machine, NLMSG_GOODSIZE);
   if (skb === null || answer === null) {
-    consumeSkb(skb);
-    consumeSkb(answer);
+    consumeSkb(skb, 'inet_rtm_getroute');
+    consumeSkb(answer, 'inet_rtm_getroute');
     return -ENOBUFS;
   }
   const fl4 = new Flowi4();
@@ -327,9 +327,9 @@ export function inetRtmGetroute(inSkb: SkBuff, msg: Uint8Array, extack: NetlinkE
     if ((req.rtmFlags & RTM_F_NOTIFY) !== 0) rt.rtFlags = (rt.rtFlags | RTCF_NOTIFY) >>> 0;
     err = fillAnswer(answer, req, rt, res, fl4, portid, nlmsgSeq(msg));
   }
-  consumeSkb(skb);
+  consumeSkb(skb, 'inet_rtm_getroute');
   if (err < 0) {
-    consumeSkb(answer);
+    consumeSkb(answer, 'inet_rtm_getroute');
     return err;
   }
   return rtnlUnicast(answer, net, portid);

@@ -53,6 +53,7 @@ import {
   lockSock,
   releaseSock,
   skDstReset,
+  skErrorReport,
   sockFlag,
   sockHold,
   sockOrphan,
@@ -401,7 +402,7 @@ export function tcpDisconnect(sk: Sock, _flags: number): number {
   resetCounters(tp);
   if (DEBUG) bugOn(tp.skcNum !== 0 && tp.icskBindHash === null, 'tcp-disconnect', 'port unbound');
   putFragPage(sk);
-  sk.skErrorReport(sk);
+  skErrorReport(sk);
   return 0;
 }
 

@@ -49,7 +49,7 @@ import {
 } from '#include/net/tcp_inlines.ts';
 import { after, before, between } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
-import { consumeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
+import { __kfreeSkb, consumeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
 import { __skbChecksumComplete, skbCsumUnnecessary } from '#net/core/skbuff_checksum.ts';
 import { __skDstGet, skDstConfirm, sockFlag, sockOwnedByUser } from '#net/core/sock.ts';
 import {
@@ -109,6 +109,7 @@ import { __tcpSendAck, tcpSendSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpMtupInit, tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpDone, tcpSetState } from '#net/ipv4/tcp_state.ts';
 import {
+  SKB_CONSUMED,
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_PKT_TOO_SMALL,
   SKB_DROP_REASON_TCP_ABORT_ON_DATA,
@@ -232,7 +233,7 @@ function tcpRcvFast(sk: Sock, skb: SkBuff, th: number): number {
   const flag = hasTstamp && tp.rcvNxt === tp.rcvWup ? tcpReplaceTsRecentFast(tp) : 0;
   tcpEcnReceivedCounters(sk, skb, 0);
   tcpAck(sk, skb, flag);
-  consumeSkb(skb, 'tcp_rcv_established');
+  __kfreeSkb(skb, SKB_CONSUMED);
   tcpDataSndCheck(sk);
   tp.rcvRttLastTsecr = tp.rxOpt.rcvTsecr;
   return FAST_DONE;
@@ -427,7 +428,7 @@ function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopen
     inetCskScheduleAck(sk);
     tcpEnterQuickackMode(sk, TCP_MAX_QUICKACKS);
     tcpResetXmitTimer(sk, ICSK_TIME_DACK, TCP_DELACK_MAX, false);
-    consumeSkb(skb, 'tcp_rcv_synsent_state_process');
+    __kfreeSkb(skb, SKB_CONSUMED);
     return 0;
   }
   const ace = tcpEcnModeAccecn(tp) ? tcpAccecnReflectorFlags(tp.synEctRcv) : 0;
@@ -462,7 +463,7 @@ function tcpRcvSynsentCrossed(sk: Sock, skb: SkBuff, th: number): void {
   tcpSyncMss(sk, tp.icskPmtuCookie);
   tcpInitializeRcvMss(sk);
   tcpSendSynack(sk);
-  consumeSkb(skb, 'tcp_rcv_synsent_state_process');
+  __kfreeSkb(skb, SKB_CONSUMED);
 }
 
 /**
@@ -490,7 +491,7 @@ function tcpRcvSynsentStateProcess(sk: Sock, skb: SkBuff, th: number): number {
     }
     if ((flags & TCPHDR_RST) !== 0) {
       tcpReset(sk);
-      consumeSkb(skb, 'tcp_rcv_synsent_state_process');
+      __kfreeSkb(skb, SKB_CONSUMED);
       return 0;
     }
     if ((flags & TCPHDR_SYN) !== 0) return tcpRcvSynsentSynack(sk, skb, th, foc);
@@ -693,7 +694,7 @@ export function tcpRcvStateProcess(sk: Sock, skb: SkBuff): number {
       const queued = tcpRcvSynsentStateProcess(sk, skb, th);
       if (queued >= 0) return queued;
       tcpUrg(sk, skb, th);
-      consumeSkb(skb, 'tcp_rcv_state_process');
+      __kfreeSkb(skb, SKB_CONSUMED);
       tcpDataSndCheck(sk);
       return 0;
     }
@@ -722,7 +723,7 @@ export function tcpRcvStateProcess(sk: Sock, skb: SkBuff): number {
   }
   const step = tcpRcvStateAck(sk, skb, th);
   if (step === STEP_CONSUMED) {
-    consumeSkb(skb, 'tcp_rcv_state_process');
+    __kfreeSkb(skb, SKB_CONSUMED);
     return 0;
   }
   if (step !== STEP_GO_ON) return step;

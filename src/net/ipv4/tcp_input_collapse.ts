@@ -26,9 +26,10 @@ import {
 import { MERGE_COLLAPSE } from '#include/trace/events/packet.ts';
 import { after, before, seqMax, seqMin } from '#lib/tcp_seq.ts';
 import { mem } from '#mm/memory.ts';
-import { allocSkb, consumeSkb, skbPut, skbWithOverhead } from '#net/core/skbuff.ts';
+import { __kfreeSkb, allocSkb, skbPut, skbWithOverhead } from '#net/core/skbuff.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skbSetOwnerR } from '#net/core/sock.ts';
+import { SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import { LINUX_MIB_TCPRCVCOLLAPSED } from '#uapi/snmp.ts';
 import { TCPHDR_FIN, TCPHDR_SYN } from '#uapi/tcp.ts';
 
@@ -49,7 +50,7 @@ function tcpCollapseOne(
   const next = tcpSkbNext(skb, list);
   if (list !== null) __skbUnlink(skb, list);
   else if (root !== null) skbRbErase(root, skb);
-  consumeSkb(skb, 'tcp_collapse_one');
+  __kfreeSkb(skb, SKB_CONSUMED);
   netIncStats(sk.net, LINUX_MIB_TCPRCVCOLLAPSED);
   return next;
 }

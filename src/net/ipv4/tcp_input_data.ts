@@ -33,7 +33,7 @@ import {
 import { KernelBug } from '#kernel/bug.ts';
 import { after, before, seqMin } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
-import { consumeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
+import { __kfreeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skbSetOwnerR, sockFlag, sockSetFlag } from '#net/core/sock.ts';
 import { skForcedMemSchedule } from '#net/core/sock_mem.ts';
@@ -58,6 +58,7 @@ import { tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpDoneWithError, tcpSetState } from '#net/ipv4/tcp_state.ts';
 import { ECONNREFUSED, ECONNRESET, EPIPE } from '#uapi/errno.ts';
 import {
+  SKB_CONSUMED,
   SKB_DROP_REASON_PROTO_MEM,
   SKB_DROP_REASON_TCP_OFO_DROP,
   SKB_DROP_REASON_TCP_OLD_DATA,
@@ -203,7 +204,7 @@ export function tcpDataQueue(sk: Sock, skb: SkBuff): void {
   const tp = tcpSk(sk);
   const { seq, endSeq } = skb.tcpCb;
   if (seq === endSeq) {
-    consumeSkb(skb, 'tcp_data_queue');
+    __kfreeSkb(skb, SKB_CONSUMED);
     return;
   }
   tcpCleanupSkb(skb);
@@ -368,7 +369,7 @@ function tcpCheckUrg(sk: Sock, th: number): void {
     tp.copiedSeq = (tp.copiedSeq + 1) | 0;
     if (skb !== null && !before(tp.copiedSeq, skb.tcpCb.endSeq)) {
       __skbUnlink(skb, sk.skReceiveQueue);
-      consumeSkb(skb, 'tcp_check_urg');
+      __kfreeSkb(skb, SKB_CONSUMED);
     }
   }
   tp.urgData = TCP_URG_NOTYET;

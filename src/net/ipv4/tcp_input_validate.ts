@@ -21,7 +21,7 @@ import {
 import { tcpIsSack, tcpPawsCheck, tcpReceiveWindow } from '#include/net/tcp_inlines.ts';
 import { after, before, seqMax } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
-import { consumeSkb } from '#net/core/skbuff.ts';
+import { __kfreeSkb } from '#net/core/skbuff.ts';
 import { tcpFastopenActiveDisable } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpOowRateLimited, tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpReset, tcpSendDupack } from '#net/ipv4/tcp_input_data.ts';
@@ -29,6 +29,7 @@ import { tcpDropReason } from '#net/ipv4/tcp_input_ofo.ts';
 import { tcpDisorderedAckCheck, tcpFastParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { INET_ECN_MASK } from '#uapi/ip.ts';
 import {
+  SKB_CONSUMED,
   SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE,
   SKB_DROP_REASON_TCP_INVALID_SEQUENCE,
   SKB_DROP_REASON_TCP_INVALID_SYN,
@@ -158,7 +159,7 @@ function tcpPawsIncoming(sk: Sock, skb: SkBuff, th: number, synInerr: boolean): 
 
 function tcpResetAndFree(sk: Sock, skb: SkBuff): false {
   tcpReset(sk);
-  consumeSkb(skb, 'tcp_validate_incoming');
+  __kfreeSkb(skb, SKB_CONSUMED);
   return false;
 }
 

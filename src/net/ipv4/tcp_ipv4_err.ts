@@ -29,7 +29,7 @@ import { usecsToJiffies } from '#kernel/time/jiffies.ts';
 import { between } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { reqskPut } from '#net/core/request_sock.ts';
-import { __skDstCheck, sockHold, sockOwnedByUser, sockPut } from '#net/core/sock.ts';
+import { __skDstCheck, skErrorReport, sockHold, sockOwnedByUser, sockPut } from '#net/core/sock.ts';
 import { inetCskReqskQueueDrop } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskUpdatePmtu } from '#net/ipv4/inet_connection_sock_route.ts';
 import { inetCskResetXmitTimer, inetCskRtoBackoff } from '#net/ipv4/inet_connection_sock_timer.ts';
@@ -208,7 +208,7 @@ function tcpV4ErrDeliver(sk: Sock, skb: SkBuff, err: number, info: number, th: n
   // for errors (IP_RECVERR) gets them now, others when the connection times out.
   if (!owned && tcpSk(sk).recverr) {
     sk.skErr = err;
-    sk.skErrorReport(sk);
+    skErrorReport(sk);
   } else {
     sk.skErrSoft = err;
   }

@@ -24,7 +24,7 @@ import { DEBUG } from '#kernel/config.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { reqskFastopenRemove } from '#net/core/request_sock.ts';
 import { __kfreeSkb, allocSkbFclone, skbTruesize } from '#net/core/skbuff.ts';
-import { __sockPut, sockFlag, sockOwnedByMe } from '#net/core/sock.ts';
+import { __sockPut, skErrorReport, sockFlag, sockOwnedByMe } from '#net/core/sock.ts';
 import {
   skForcedMemSchedule,
   skMemUncharge,
@@ -108,7 +108,7 @@ export function tcpDoneWithError(sk: Sock, err: number): void {
   sk.skErr = err;
   tcpWriteQueuePurge(sk);
   tcpDone(sk);
-  if (!sockFlag(sk, SOCK_DEAD)) sk.skErrorReport(sk);
+  if (!sockFlag(sk, SOCK_DEAD)) skErrorReport(sk);
 }
 
 // ---- Packets of the sender ---------------------------------------------------------------------

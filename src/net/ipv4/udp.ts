@@ -20,6 +20,7 @@ import {
   lockSock,
   releaseSock,
   skCommonRelease,
+  skErrorReport,
   sockDefCallbacks,
   sockSetFlag,
 } from '#net/core/sock.ts';
@@ -101,7 +102,7 @@ function udpAbort(sk: Sock, err: number): number {
   lockSock(sk);
   if ((sk.skFlags & (1 << SOCK_DEAD)) === 0) {
     sk.skErr = err;
-    sk.skErrorReport(sk);
+    skErrorReport(sk);
     __udpDisconnect(sk, 0);
   }
   releaseSock(sk);

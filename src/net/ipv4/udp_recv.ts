@@ -9,6 +9,7 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   CHECKSUM_COMPLETE,
   CHECKSUM_NONE,
+  skbIsNonlinear,
   skbNetworkHeaderLen,
   skbTransportOffset,
 } from '#include/linux/skbuff.ts';
@@ -35,8 +36,9 @@ import {
   skPeekOffsetFwd,
 } from '#net/core/datagram.ts';
 import { skFilterReason } from '#net/core/filter.ts';
+import { copyToIter } from '#net/core/iov_iter.ts';
 import { sockRecvCmsgs } from '#net/core/scm.ts';
-import { consumeSkb, kfreeSkb, skbClone, skSkbReasonDrop } from '#net/core/skbuff.ts';
+import { __kfreeSkb, kfreeSkb, skbClone, skbUnref, skSkbReasonDrop } from '#net/core/skbuff.ts';
 import {
   __skbChecksumComplete,
   pskbTrimRcsum,
@@ -45,7 +47,7 @@ import {
   skbPullRcsum,
 } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull, skbCondense } from '#net/core/skbuff_copy.ts';
-import { sockFlag } from '#net/core/sock.ts';
+import { skErrorReport, sockFlag } from '#net/core/sock.ts';
 import { __skMemSchedule, SK_MEM_RECV, skMemReclaim } from '#net/core/sock_mem.ts';
 import { ipCheckMc } from '#net/ipv4/igmp_check.ts';
 import {
@@ -61,7 +63,16 @@ import {
   udpHashChain,
   udpIsMcastSock,
 } from '#net/ipv4/udp_table.ts';
-import { EHOSTUNREACH, EINVAL, EMSGSIZE, ENOBUFS, ENOENT, ENOMEM, EPROTO } from '#uapi/errno.ts';
+import {
+  EFAULT,
+  EHOSTUNREACH,
+  EINVAL,
+  EMSGSIZE,
+  ENOBUFS,
+  ENOENT,
+  ENOMEM,
+  EPROTO,
+} from '#uapi/errno.ts';
 import {
   ICMP_DEST_UNREACH,
   ICMP_FRAG_NEEDED,
@@ -77,6 +88,7 @@ import { IP_PMTUDISC_DONT, IPPROTO_UDP } from '#uapi/in.ts';
 import { RTCF_BROADCAST, RTCF_MULTICAST } from '#uapi/in_route.ts';
 import { iphdr } from '#uapi/ip.ts';
 import {
+  SKB_CONSUMED,
   SKB_DROP_REASON_NO_SOCKET,
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_PKT_TOO_SMALL,
@@ -129,7 +141,7 @@ function udpEnqueueScheduleSkb(sk: UdpSock, skb: SkBuff): number {
   const rmem = sk.skRmemAlloc;
   const { skRcvbuf: rcvbuf } = sk;
   // One packet always fits, however small the buffer.
-  if (rmem + skb.truesize > rcvbuf && (rcvbuf > 0x7fffffff >> 1 || rmem > rcvbuf)) return -ENOMEM;
+  if (rmem + skb.truesize > rcvbuf && (rcvbuf > 0x7fffffff >> 1 || rmem > 0)) return -ENOMEM;
   // Under pressure a packet that wastes memory is copied to a smaller head.
   if (rmem > rcvbuf >> 1) skbCondense(skb);
   const size = skb.truesize;
@@ -426,7 +438,7 @@ export function udpErr(skb: SkBuff, info: number): number {
   if (sk.recverr) ipIcmpError(sk, skb, err, dport, info, uh + udphdr.LEN);
   else if (errno > 0 || sk.skcState !== TCP_ESTABLISHED) return 0;
   sk.skErr = err;
-  sk.skErrorReport(sk);
+  skErrorReport(sk);
   return 0;
 }
 
@@ -465,6 +477,12 @@ function udpCsumCopyErr(sk: UdpSock, skb: SkBuff, flags: number): void {
   kfreeSkb(skb, SKB_DROP_REASON_UDP_CSUM, 'udp_recvmsg');
 }
 
+/** Linear packets take a shorter way, that tracers do not see. @kernel copy_linear_skb include/net/udp.h */
+function copyDatagram(skb: SkBuff, off: number, msg: Msghdr, len: number): number {
+  if (skbIsNonlinear(skb)) return skbCopyDatagramMsg(skb, off, msg, len);
+  return copyToIter(skb.data + off, len, msg.msgIter) === len ? 0 : -EFAULT;
+}
+
 /** Copies the payload and verifies it where that was left to us: 0, -EINVAL (wrong), -EFAULT. */
 function udpCopy(skb: SkBuff, off: number, copied: number, msg: Msghdr, peeking: boolean): number {
   let valid = skbCsumUnnecessary(skb);
@@ -473,9 +491,7 @@ function udpCopy(skb: SkBuff, off: number, copied: number, msg: Msghdr, peeking:
     if (__skbChecksumComplete(skb) !== 0) return -EINVAL;
     valid = true;
   }
-  return valid
-    ? skbCopyDatagramMsg(skb, off, msg, copied)
-    : skbCopyAndCsumDatagramMsg(skb, off, msg);
+  return valid ? copyDatagram(skb, off, msg, copied) : skbCopyAndCsumDatagramMsg(skb, off, msg);
 }
 
 /** Tells the user of the packet what it was asked to, and lets go of it. */
@@ -521,7 +537,7 @@ export function udpRecvmsg(sock: Sock, msg: Msghdr, len: number, flags: number):
     const ret = (flags & MSG_TRUNC) !== 0 ? ulen : copied;
     if (peeking) skPeekOffsetFwd(sk, ret);
     else skPeekOffsetBwd(sk, ret);
-    consumeSkb(skb);
+    if (skbUnref(skb)) __kfreeSkb(skb, SKB_CONSUMED);
     return ret;
   }
 }

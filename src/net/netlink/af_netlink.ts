@@ -203,7 +203,7 @@ function netlinkUnicastKernel(nlk: NetlinkSock, skb: SkBuff, ssk: Sock): number 
   const len = skb.len;
   skb.cbRef = ssk;
   nlk.netlinkRcv?.(skb);
-  consumeSkb(skb);
+  consumeSkb(skb, 'netlink_unicast_kernel');
   return len;
 }
 
@@ -235,7 +235,7 @@ export function netlinkBroadcast(
     copy.cb1 = group;
     netlinkSendskb(nlk, copy);
   }
-  consumeSkb(skb);
+  consumeSkb(skb, 'netlink_broadcast');
 }
 
 /** True when some socket listens to `group`. @kernel netlink_has_listeners net/netlink/af_netlink.c */
@@ -514,7 +514,7 @@ function netlinkRecvmsg(sock: Socket, msg: Msghdr, len: number, flags: number): 
     msg.msgNamelen = bytes.length;
   }
   if ((flags & MSG_TRUNC) !== 0) copied = skb.len;
-  skbFreeDatagram(nlk, skb);
+  skbFreeDatagram(nlk, skb, 'netlink_recvmsg');
   if ((flags & MSG_PEEK) === 0) {
     if (nlk.skReceiveQueue.qlen === 0) nlk.congested = false;
     if (nlk.cb !== null && nlk.skRmemAlloc <= nlk.skRcvbuf / 2) netlinkDump(nlk, nlk.cb);

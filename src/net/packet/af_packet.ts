@@ -187,7 +187,7 @@ function packetQueue(
 function packetRcv(skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevice): number {
   const po = pt.afPacketPriv as PacketSock;
   if (skb.pktType === PACKET_LOOPBACK || dev.net !== po.net) {
-    consumeSkb(skb);
+    consumeSkb(skb, 'packet_rcv');
     return 0;
   }
   const { data, len } = skb;
@@ -202,7 +202,7 @@ function packetRcv(skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevi
       po.skDrops++;
       kfreeSkb(skb, SKB_DROP_REASON_PACKET_SOCK_ERROR, 'packet_rcv');
     } else {
-      consumeSkb(skb);
+      consumeSkb(skb, 'packet_rcv');
     }
     return 0;
   }
@@ -210,7 +210,7 @@ function packetRcv(skb: SkBuff, dev: NetDevice, pt: PacketType, origDev: NetDevi
   if (skbShared(skb)) {
     mine = skbClone(skb);
     restoreHeader(skb, data, len);
-    consumeSkb(skb);
+    consumeSkb(skb, 'packet_rcv');
   }
   if (!packetQueue(po, mine, dev, origDev, Math.min(res, mine.len))) {
     po.tpDrops++;
@@ -285,7 +285,7 @@ function packetRecvmsg(sock: Socket, msg: Msghdr, len: number, flags: number): n
     if (po.auxdata) putAuxdata(msg, skb);
   }
   const result = err !== 0 ? err : (flags & MSG_TRUNC) !== 0 ? skb.len : copied;
-  skbFreeDatagram(po, skb);
+  skbFreeDatagram(po, skb, 'packet_recvmsg');
   return result;
 }
 

@@ -14,10 +14,7 @@ import {
 } from '#include/net/sch_generic.ts';
 import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { EINVAL } from '#uapi/errno.ts';
-import {
-  SKB_DROP_REASON_QDISC_OVERLIMIT,
-  SKB_DROP_REASON_QUEUE_PURGE,
-} from '#uapi/net_dropreason.ts';
+import { SKB_DROP_REASON_QDISC_DROP, SKB_DROP_REASON_QUEUE_PURGE } from '#uapi/net_dropreason.ts';
 
 /** struct tc_fifo_qopt: one 32-bit limit, packets or bytes. */
 const FIFO_QOPT_LEN = 4;
@@ -25,13 +22,13 @@ const FIFO_QOPT_LEN = 4;
 /** @kernel pfifo_enqueue net/sched/sch_fifo.c */
 function pfifoEnqueue(skb: SkBuff, sch: Qdisc, toFree: SkBuffHead): number {
   if (sch.q.qlen < sch.limit) return qdiscEnqueueTail(skb, sch);
-  return qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_OVERLIMIT);
+  return qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_DROP);
 }
 
 /** @kernel bfifo_enqueue net/sched/sch_fifo.c */
 function bfifoEnqueue(skb: SkBuff, sch: Qdisc, toFree: SkBuffHead): number {
   if (sch.backlog + skb.pktLen <= sch.limit) return qdiscEnqueueTail(skb, sch);
-  return qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_OVERLIMIT);
+  return qdiscDropReason(skb, sch, toFree, SKB_DROP_REASON_QDISC_DROP);
 }
 
 /** @kernel fifo_init net/sched/sch_fifo.c */

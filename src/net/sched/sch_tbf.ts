@@ -134,7 +134,7 @@ function tbfSegment(skb: SkBuff, sch: Qdisc, toFree: SkBuffHead): number {
   }
   // Those above counted one packet.
   qdiscTreeReduceBacklog(sch, 1 - packets, prevLen - bytes);
-  consumeSkb(skb);
+  consumeSkb(skb, 'tbf_segment');
   return NET_XMIT_SUCCESS;
 }
 

@@ -100,7 +100,7 @@ function packetOf(u: UnixSock, msg: Msghdr, len: number): SkBuff | number {
 function packetDone(skb: SkBuff): void {
   const sender = skb.cbRef as UnixSock;
   skb.cbRef = null;
-  consumeSkb(skb);
+  consumeSkb(skb, 'packet_done');
   sockPut(sender);
 }
 
