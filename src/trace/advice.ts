@@ -170,7 +170,9 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     'The protocol has used its share of memory: close what is idle or raise tcp_mem / udp_mem.',
     'sysctl net.ipv4.tcp_mem',
   ),
-  TCP_AUTH_HDR: say('Authentication options that contradict each other: a faulty or hostile sender.'),
+  TCP_AUTH_HDR: say(
+    'Authentication options that contradict each other: a faulty or hostile sender.',
+  ),
   TCP_MD5NOTFOUND: say('An MD5 signature was due and is absent: set the key at the peer, too.'),
   TCP_MD5UNEXPECTED: say('An MD5 signature that nobody asked for: set the key here, too.'),
   TCP_MD5FAILURE: say('The MD5 signature does not match: the two ends have different keys.'),

@@ -22,6 +22,14 @@ const VERDICTS: Readonly<Record<string, string>> = {
     'that asks, nothing was acknowledged before, and so every older ACK is TCP_TOO_OLD_ACK',
 };
 
+/** Reasons that the test beside a queueing discipline shows, where they need its clock and load. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  QDISC_CONGESTED: 'src/net/sched/sch_codel.test.ts',
+  FQ_BAND_LIMIT: 'src/net/sched/sch_fq.test.ts',
+  FQ_FLOW_LIMIT: 'src/net/sched/sch_fq.test.ts',
+  FQ_HORIZON_LIMIT: 'src/net/sched/sch_fq.test.ts',
+};
+
 /** Names of the reasons that a source text uses, beyond importing them. */
 function reasonsIn(text: string): string[] {
   const code = text
@@ -43,7 +51,11 @@ function sources(): string[] {
 
 /** Reasons of `given` that neither a row shows nor a verdict explains. */
 function unshown(given: Iterable<string>, rows: readonly DropRow[]): string[] {
-  const shown = new Set([...rows.map(({ reason }) => reason), ...Object.keys(VERDICTS)]);
+  const shown = new Set([
+    ...rows.map(({ reason }) => reason),
+    ...Object.keys(VERDICTS),
+    ...Object.keys(ELSEWHERE),
+  ]);
   return [...new Set(given)].filter((name) => !shown.has(name)).sort();
 }
 
@@ -73,6 +85,13 @@ describe('the table', () => {
       // SKB_DROP_REASON_XDP
       kfreeSkb(skb, SKB_DROP_REASON_TCP_MD5FAILURE, 'here');`;
     expect(unshown(reasonsIn(planted), ROWS)).toEqual(['TCP_MD5FAILURE']);
+  });
+
+  it('finds what is shown elsewhere there', () => {
+    for (const [name, file] of Object.entries(ELSEWHERE)) {
+      const text = readFileSync(join(import.meta.dirname, '../..', file), 'utf8');
+      expect(text, file).toContain(`SKB_DROP_REASON_${name}`);
+    }
   });
 
   it('explains no verdict that is a row, or that nobody gives', () => {
