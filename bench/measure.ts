@@ -44,10 +44,27 @@ function beginProfile(): () => void {
   if (file === undefined) return () => {};
   const session = new Session();
   session.connect();
+  if (file.endsWith('.heapprofile')) return sampleHeap(session, file);
   session.post('Profiler.enable');
   session.post('Profiler.start');
   return () => {
     session.post('Profiler.stop', (error, result) => {
+      if (error !== null) throw error;
+      writeFileSync(file, JSON.stringify(result.profile));
+    });
+    session.disconnect();
+  };
+}
+
+/** Samples what is allocated, collected or not: where the garbage comes from. */
+function sampleHeap(session: Session, file: string): () => void {
+  session.post('HeapProfiler.startSampling', {
+    samplingInterval: 4096,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  } as object);
+  return () => {
+    session.post('HeapProfiler.stopSampling', (error, result) => {
       if (error !== null) throw error;
       writeFileSync(file, JSON.stringify(result.profile));
     });
