@@ -8,7 +8,7 @@ import { DONTCOPY } from '#net/core/sock_clone.ts';
 
 const OUT = 'src/net/core/sock_copy_fields.ts';
 const CLASSES: readonly (readonly [string, string])[] = [
-  ['src/include/net/sock.ts', 'SockCommon'],
+  ['src/include/net/sock_common.ts', 'SockCommon'],
   ['src/include/net/sock.ts', 'Sock'],
   ['src/include/net/sock.ts', 'InetSock'],
   ['src/include/net/inet_connection_sock.ts', 'InetConnectionSock'],

@@ -1,6 +1,8 @@
 /** Probes of sockets and TCP: who takes a packet, and why a sender does not send. */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { Sock, SockCommon } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpPacketsInFlight } from '#include/net/tcp_inlines.ts';
 import type { Tracepoint } from '#kernel/tracepoint.ts';

@@ -11,8 +11,10 @@
  * fragments, the frame's packet on the next machine) gets its own number and knows its parent, so that
  * all of them are one journey. Questions are asked in query.ts, drops.ts and flow.ts.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { SOCK_KIND_FULL, type Sock, type SockCommon } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import { SOCK_KIND_FULL, type SockCommon } from '#include/net/sock_common.ts';
 import { inHardirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { Tracepoint } from '#kernel/tracepoint.ts';

@@ -1,6 +1,8 @@
 /** The TCP socket. Counterpart of include/linux/tcp.h. Sequence numbers are int32 throughout. */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { InetConnectionSock, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import { TcpSockRare } from '#include/linux/tcp_sock_rare.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { TcpFastopenRequest } from '#include/net/tcp_fastopen.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
@@ -108,7 +110,7 @@ export class SkbRbRoot {
 }
 
 /** @kernel tcp_sock include/linux/tcp.h */
-export class TcpSock extends InetConnectionSock {
+export class TcpSock extends TcpSockRare {
   tcpHeaderLen = 0;
   /** Segments per GSO packet. */
   gsoSegs = 0;
@@ -125,17 +127,11 @@ export class TcpSock extends InetConnectionSock {
   dataSegsOut = 0;
   bytesSent = 0;
   bytesAcked = 0;
-  dsackDups = 0;
   sndUna = 0;
   sndSml = 0;
   /** Jiffies of the last ACK and of the last data sent. */
   rcvTstamp = 0;
   lsndtime = 0;
-  lastOowAckTime = 0;
-  compressedAckRcvNxt = 0;
-  compressedAck = 0;
-  dupAckCounter = 0;
-  tsoftHeld = false;
   sndWl1 = 0;
   sndWnd = 0;
   maxWindow = 0;
@@ -150,41 +146,19 @@ export class TcpSock extends InetConnectionSock {
   rackEndSeq = 0;
   rackLastDelivered = 0;
   rackReoWndSteps = 0;
-  rackReoWndPersist = 0;
-  rackDsackSeen = false;
   rackAdvanced = false;
   advmss = 0;
   /** us, since the connection's clock started */
   chronoStart = 0;
   /** Jiffies of each TCP_CHRONO_*. */
   chronoBusy = 0;
-  chronoRwndLimited = 0;
-  chronoSndbufLimited = 0;
   chronoType = 0;
   rateAppLimited = false;
   nonagle = 0;
-  thinLto = false;
-  recvmsgInq = false;
-  fastopenConnect = false;
-  fastopenNoCookie = false;
-  fastopenClientFail = 0;
-  frto = false;
-  repair = false;
-  synSmc = false;
-  synFastopen = false;
-  synFastopenExp = false;
-  /** Fast Open had been paused: success lifts the pause's count. */
-  synFastopenCh = false;
-  synData = false;
-  synDataAcked = false;
-  isSackReneg = false;
   isCwndLimited = false;
-  saveSyn = 0;
   savedSyn: Uint8Array | null = null;
   ecnFlags = 0;
   tlpHighSeq = 0;
-  tlpRetrans = false;
-  tcpTxDelay = 0;
   /** ns: earliest departure of the next packet. */
   tcpWstampNs = 0;
   /** ns: cached clock. */
@@ -202,59 +176,18 @@ export class TcpSock extends InetConnectionSock {
   retransOut = 0;
   maxPacketsOut = 0;
   cwndUsageSeq = 0;
-  urgData = 0;
-  urgSeq = 0;
   sndUp = 0;
   reordering = 0;
-  reordSeen = 0;
-  keepaliveProbes = 0;
-  keepaliveTime = 0;
-  keepaliveIntvl = 0;
   readonly rxOpt: TcpOptionsReceived = new TcpOptionsReceived();
   sndSsthresh = 0;
-  /** Threshold to go back to when a reduction proves wrong; 0: it stands. */
-  priorSsthresh = 0;
   sndCwnd = 0;
   sndCwndCnt = 0;
   sndCwndClamp = 0;
   sndCwndUsed = 0;
   sndCwndStamp = 0;
-  priorCwnd = 0;
-  prrDelivered = 0;
-  prrOut = 0;
   delivered = 0;
-  deliveredCe = 0;
   // Accurate ECN (RFC 9768): packets and payload bytes by codepoint, uint32; what the peer reports of
   // ours is `delivered`.
-  receivedCe = 0;
-  /** CE packets that no ACK has told of, up to 15. */
-  receivedCePending = 0;
-  receivedEct1Bytes = 0;
-  receivedEct0Bytes = 0;
-  receivedCeBytes = 0;
-  deliveredEct1Bytes = 0;
-  deliveredEct0Bytes = 0;
-  deliveredCeBytes = 0;
-  /** Fields that the next option needs at least, 0 to 3. */
-  accecnMinlen = 0;
-  /** ACKs that must carry the option, 0 to 2. */
-  accecnOptDemand = 0;
-  accecnOptSentWDsack = false;
-  /** Codepoint that delivered bytes are put down to while no option comes; 0: unknown. */
-  estEcnfield = 0;
-  prevEcnfield = 0;
-  /** Codepoints of our SYN or SYN-ACK, and of the peer's. */
-  synEctSnt = 0;
-  synEctRcv = 0;
-  /** TCP_ACCECN_*_FAIL_* */
-  accecnFailMode = 0;
-  /** TCP_ACCECN_OPT_*_SEEN */
-  sawAccecnOpt = 0;
-  /** us: when the last option went out. */
-  accecnOptTstamp = 0;
-  /** Packets an ACK acknowledges, average in 1/64. */
-  pktsAckedEwma = 0;
-  lost = 0;
   appLimited = 0;
   /** us */
   firstTxMstamp = 0;
@@ -271,8 +204,6 @@ export class TcpSock extends InetConnectionSock {
   compressedAckTimer: Hrtimer<Sock> | null = null;
   lostSkbHint: SkBuff | null = null;
   retransmitSkbHint: SkBuff | null = null;
-  lostCntHint = 0;
-  retransmitHigh = 0;
   highSeq = 0;
   highestSack: SkBuff | null = null;
   readonly outOfOrderQueue: SkbRbRoot = new SkbRbRoot();
@@ -287,19 +218,6 @@ export class TcpSock extends InetConnectionSock {
   private dsackOut: TcpSackBlock[] | null = null;
   undoMarker = 0;
   undoRetrans = 0;
-  totalRetrans = 0;
-  bytesRetrans = 0;
-  /** ms */
-  retransStamp = 0;
-  totalRto = 0;
-  totalRtoRecoveries = 0;
-  totalRtoTime = 0;
-  rtoStamp = 0;
-  linger2 = 0;
-  rcvOoopack = 0;
-  /** Bytes unread that allow the sender to be woken. */
-  notsentLowat = 0;
-  plb = 0;
   // Receiver's RTT and buffer autotuning (DRS).
   rcvRttEstRttUs = 0;
   rcvRttEstSeq = 0;
@@ -309,14 +227,7 @@ export class TcpSock extends InetConnectionSock {
   rcvqSpaceSeq = 0;
   rcvqSpaceTime = 0;
   // MTU probing
-  mtuProbeSeqStart = 0;
-  mtuProbeSeqEnd = 0;
-  mtuInfo = 0;
-  timeoutRehash = 0;
-  rcvWndSeqLimited = false;
   tsoffset = 0;
-  usecTs = false;
-  sacksTimestamp = 0;
   /** Bits: TSQ_THROTTLED, TCP_TSQ_DEFERRED... @kernel tsq_enum include/linux/tcp.h */
   tsqFlags = 0;
   /** Links on the tasklet's list of throttled sockets. */

@@ -6,7 +6,9 @@ import type { Flowi4 } from '#include/net/flow.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Proto, Sock, SockCallbacks } from '#include/net/sock.ts';
-import { InetSock, SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock.ts';
+import { InetSock } from '#include/net/sock.ts';
+import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock_common.ts';
+import { ownSockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import type { TcpFastopenContext, TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
@@ -128,23 +130,16 @@ export class InetConnectionSock extends InetSock {
   icskAfOps: InetConnectionSockAfOps | null;
   icskCaState: number;
   icskCaInitialized: boolean;
-  icskCaSetsockopt: boolean;
-  icskCaDstLocked: boolean;
   icskRetransmits: number;
   /** ICSK_TIME_*: which of the timers on icskRetransmitTimer is pending. */
   icskPending: number;
   icskBackoff: number;
-  icskSynRetries: number;
-  icskProbesOut: number;
-  icskExtHdrLen: number;
   // icsk_ack
   ackPending: number;
   ackQuick: number;
   ackPingpong: number;
   ackRetry: number;
   ackAto: number;
-  ackLrcvFlowlabel: number;
-  ackDstQuickAck: boolean;
   ackTimeout: number;
   ackLrcvtime: number;
   ackLastSegSize: number;
@@ -152,13 +147,6 @@ export class InetConnectionSock extends InetSock {
   // icsk_mtup
   mtupSearchHigh: number;
   mtupSearchLow: number;
-  mtupProbeSize: number;
-  mtupEnabled: boolean;
-  mtupProbeTimestamp: number;
-  /** Jiffies. */
-  icskProbesTstamp: number;
-  /** ms; 0: the system's default. */
-  icskUserTimeout: number;
   /** Private state of the congestion control: an object made by its init. */
   icskCaPriv: object | null;
   icskUlpData: object | null;
@@ -183,32 +171,20 @@ export class InetConnectionSock extends InetSock {
     this.icskAfOps = null;
     this.icskCaState = 0;
     this.icskCaInitialized = false;
-    this.icskCaSetsockopt = false;
-    this.icskCaDstLocked = false;
     this.icskRetransmits = 0;
     this.icskPending = 0;
     this.icskBackoff = 0;
-    this.icskSynRetries = 0;
-    this.icskProbesOut = 0;
-    this.icskExtHdrLen = 0;
     this.ackPending = 0;
     this.ackQuick = 0;
     this.ackPingpong = 0;
     this.ackRetry = 0;
     this.ackAto = 0;
-    this.ackLrcvFlowlabel = 0;
-    this.ackDstQuickAck = false;
     this.ackTimeout = 0;
     this.ackLrcvtime = 0;
     this.ackLastSegSize = 0;
     this.ackRcvMss = 0;
     this.mtupSearchHigh = 0;
     this.mtupSearchLow = 0;
-    this.mtupProbeSize = 0;
-    this.mtupEnabled = false;
-    this.mtupProbeTimestamp = 0;
-    this.icskProbesTstamp = 0;
-    this.icskUserTimeout = 0;
     this.icskCaPriv = null;
     this.icskUlpData = null;
   }
@@ -222,6 +198,92 @@ export class InetConnectionSock extends InetSock {
   /** The same; null where there is none yet. */
   get icskAcceptQueueOrNull(): RequestSockQueue | null {
     return this.acceptQueue;
+  }
+
+  get icskSynRetries(): number {
+    return this.sockRare.icskSynRetries;
+  }
+  set icskSynRetries(value: number) {
+    if (this.sockRare.icskSynRetries !== value) ownSockRare(this).icskSynRetries = value;
+  }
+
+  get icskProbesOut(): number {
+    return this.sockRare.icskProbesOut;
+  }
+  set icskProbesOut(value: number) {
+    if (this.sockRare.icskProbesOut !== value) ownSockRare(this).icskProbesOut = value;
+  }
+
+  get icskExtHdrLen(): number {
+    return this.sockRare.icskExtHdrLen;
+  }
+  set icskExtHdrLen(value: number) {
+    if (this.sockRare.icskExtHdrLen !== value) ownSockRare(this).icskExtHdrLen = value;
+  }
+
+  get ackLrcvFlowlabel(): number {
+    return this.sockRare.ackLrcvFlowlabel;
+  }
+  set ackLrcvFlowlabel(value: number) {
+    if (this.sockRare.ackLrcvFlowlabel !== value) ownSockRare(this).ackLrcvFlowlabel = value;
+  }
+
+  get ackDstQuickAck(): boolean {
+    return this.sockRare.ackDstQuickAck;
+  }
+  set ackDstQuickAck(value: boolean) {
+    if (this.sockRare.ackDstQuickAck !== value) ownSockRare(this).ackDstQuickAck = value;
+  }
+
+  get mtupProbeSize(): number {
+    return this.sockRare.mtupProbeSize;
+  }
+  set mtupProbeSize(value: number) {
+    if (this.sockRare.mtupProbeSize !== value) ownSockRare(this).mtupProbeSize = value;
+  }
+
+  get mtupEnabled(): boolean {
+    return this.sockRare.mtupEnabled;
+  }
+  set mtupEnabled(value: boolean) {
+    if (this.sockRare.mtupEnabled !== value) ownSockRare(this).mtupEnabled = value;
+  }
+
+  get mtupProbeTimestamp(): number {
+    return this.sockRare.mtupProbeTimestamp;
+  }
+  set mtupProbeTimestamp(value: number) {
+    if (this.sockRare.mtupProbeTimestamp !== value) ownSockRare(this).mtupProbeTimestamp = value;
+  }
+
+  /** Jiffies. */
+  get icskProbesTstamp(): number {
+    return this.sockRare.icskProbesTstamp;
+  }
+  set icskProbesTstamp(value: number) {
+    if (this.sockRare.icskProbesTstamp !== value) ownSockRare(this).icskProbesTstamp = value;
+  }
+
+  /** ms; 0: the system's default. */
+  get icskUserTimeout(): number {
+    return this.sockRare.icskUserTimeout;
+  }
+  set icskUserTimeout(value: number) {
+    if (this.sockRare.icskUserTimeout !== value) ownSockRare(this).icskUserTimeout = value;
+  }
+
+  get icskCaSetsockopt(): boolean {
+    return this.sockRare.icskCaSetsockopt;
+  }
+  set icskCaSetsockopt(value: boolean) {
+    if (this.sockRare.icskCaSetsockopt !== value) ownSockRare(this).icskCaSetsockopt = value;
+  }
+
+  get icskCaDstLocked(): boolean {
+    return this.sockRare.icskCaDstLocked;
+  }
+  set icskCaDstLocked(value: boolean) {
+    if (this.sockRare.icskCaDstLocked !== value) ownSockRare(this).icskCaDstLocked = value;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Hash tables of connections, listeners and ports. Counterpart of include/net/inet_hashtables.h. */
+
 import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
-import type { SockCommon } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 
 /** Slots of the table that spreads the first choice of ephemeral ports (RFC 6056#3.3.4). */
 export const INET_TABLE_PERTURB_SIZE = 256;

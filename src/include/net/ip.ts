@@ -2,13 +2,15 @@
  * IP's per-packet control block, the cookie of a datagram being sent, counters, and the small
  * functions that are inline in Linux. Counterpart of include/net/ip.h, include/net/inet_sock.h.
  */
+
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { Flowi4 } from '#include/net/flow.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
-import { SOCK_KIND_FULL, SOCK_LOCALROUTE } from '#include/net/sock.ts';
+import { SOCK_LOCALROUTE } from '#include/net/sock.ts';
+import { SOCK_KIND_FULL } from '#include/net/sock_common.ts';
 import { timeBefore } from '#kernel/time/jiffies.ts';
 import { ipFastCsum } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';

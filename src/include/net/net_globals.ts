@@ -8,6 +8,7 @@ import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevic
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
+import { TcpRare } from '#include/linux/tcp_rare.ts';
 import type { DstOps } from '#include/net/dst.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { GenlFamily } from '#include/net/genetlink.ts';
@@ -20,6 +21,7 @@ import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
+import { SockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
@@ -71,6 +73,9 @@ export interface RtnlLink {
 }
 
 export class NetGlobals {
+  /** The defaults of sockets and of connections, shared by all that have not changed them. */
+  readonly sockRare: SockRare = new SockRare();
+  readonly tcpRare: TcpRare = new TcpRare();
   readonly skbuffCache: SkbuffCache = new SkbuffCache();
   readonly softnetData: SoftnetData[] = [];
   readonly netnsList: Net[] = [];

@@ -7,6 +7,7 @@
  *    |       +- InetConnectionSock -> TcpSock; UdpSock; RawSock; PingSock
  *    +- RequestSock, InetTimewaitSock: mini sockets in the same hash chains
  */
+
 import type { IpMcSocklist } from '#include/linux/igmp.ts';
 import type { Msghdr, Socket } from '#include/linux/net.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
@@ -15,12 +16,13 @@ import { SkBuffHead } from '#include/linux/skbuff.ts';
 import type { DstEntry } from '#include/net/dst.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { SOCK_KIND_FULL, SockCommon } from '#include/net/sock_common.ts';
+import { ownSockRare, type SockRare } from '#include/net/sock_rare.ts';
 import type { File, PollTable } from '#kernel/sched/file.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import type { WaitQueueHead } from '#kernel/wait.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { AF_INET, AF_INET6, SOCK_STREAM } from '#uapi/socket.ts';
-import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 // Bits of sk_flags. @kernel sock_flags include/net/sock.h
 export const SOCK_DEAD = 0;
@@ -70,68 +72,10 @@ export const SOCK_MIN_RCVBUF = 2304;
 /** `skStamp` before the first packet: no time that can be. @kernel SK_DEFAULT_STAMP include/net/sock.h */
 export const SK_DEFAULT_STAMP = -1e9;
 
-/** "Wait for ever" of timeouts, in jiffies. @kernel MAX_SCHEDULE_TIMEOUT include/linux/sched.h */
-export const MAX_SCHEDULE_TIMEOUT = 0x7fffffff;
-
-/** What every entry of the hash tables has. @kernel sock_common include/net/sock.h */
-export class SockCommon {
-  readonly net: Net;
-  skcFamily: number;
-  /** TCP_ESTABLISHED...; also used by UDP, raw. Write through the protocol's set_state. */
-  skcState: number;
-  skcReuse: number;
-  skcReuseport: boolean;
-  skcIpv6only: boolean;
-  skcBoundDevIf: number;
-  /** Foreign address and port, own address (for receiving) and port. Host order. */
-  skcDaddr: number;
-  skcRcvSaddr: number;
-  skcDport: number;
-  skcNum: number;
-  /** IPv6 addresses as four words; null for IPv4 sockets. */
-  skcV6Daddr: Uint32Array | null;
-  skcV6RcvSaddr: Uint32Array | null;
-  /** Hash of the 4-tuple (ehash) or of the port (lhash, udp). */
-  skcHash: number;
-  /** Chain of the hash bucket; `hashed` tells whether we are on one. */
-  skcNext: SockCommon | null;
-  skcPrev: SockCommon | null;
-  hashed: boolean;
-  /** 0 full socket, 1 request sock, 2 time-wait sock: cheap discrimination. */
-  readonly kind: number;
-  refcnt: number;
-  skcTxQueueMapping: number;
-
-  constructor(net: Net, family: number, kind: number) {
-    this.net = net;
-    this.skcFamily = family;
-    this.skcState = TCP_CLOSE;
-    this.skcReuse = 0;
-    this.skcReuseport = false;
-    this.skcIpv6only = false;
-    this.skcBoundDevIf = 0;
-    this.skcDaddr = 0;
-    this.skcRcvSaddr = 0;
-    this.skcDport = 0;
-    this.skcNum = 0;
-    this.skcV6Daddr = null;
-    this.skcV6RcvSaddr = null;
-    this.skcHash = 0;
-    this.skcNext = null;
-    this.skcPrev = null;
-    this.hashed = false;
-    this.kind = kind;
-    this.refcnt = 1;
-    this.skcTxQueueMapping = -1;
-  }
-}
-
-export const SOCK_KIND_FULL = 0;
-export const SOCK_KIND_REQUEST = 1;
-export const SOCK_KIND_TIMEWAIT = 2;
-
 /** @kernel sock include/net/sock.h */
 export class Sock extends SockCommon {
+  /** What few sockets change: see SockRare. */
+  sockRare: SockRare;
   skProt: Proto;
   /** The socket holds its namespace: a user's, not the kernel's. */
   skNetRefcnt: boolean;
@@ -147,8 +91,6 @@ export class Sock extends SockCommon {
   /** RCV_SHUTDOWN | SEND_SHUTDOWN. */
   skShutdown: number;
   skUserlocks: number;
-  skNoCheckTx: boolean;
-  skNoCheckRx: boolean;
 
   // The lock: `owned` by a task; packets of soft interrupts then go to the backlog.
   skLockOwned: boolean;
@@ -164,11 +106,7 @@ export class Sock extends SockCommon {
   private errorQueue: SkBuffHead | null;
   skRmemAlloc: number;
   skRcvbuf: number;
-  skRcvlowat: number;
-  /** Jiffies; MAX_SCHEDULE_TIMEOUT: for ever. */
-  skRcvtimeo: number;
   skDrops: number;
-  skPeekOff: number;
   skFilter: SkFilter | null;
 
   // Sending.
@@ -178,9 +116,7 @@ export class Sock extends SockCommon {
   skWmemAlloc: number;
   skWmemQueued: number;
   skSndbuf: number;
-  skSndtimeo: number;
   skForwardAlloc: number;
-  skReservedMem: number;
   skOmemAlloc: number;
   /** Page being filled by senders: address, offset, size; 0: none. @kernel sk_frag include/net/sock.h */
   skFragPage: number;
@@ -197,48 +133,25 @@ export class Sock extends SockCommon {
   skGsoMaxSegs: number;
   /** Bytes/s; 0xffffffff or more: unlimited. */
   skPacingRate: number;
-  skMaxPacingRate: number;
-  /** 0 none, 1 internal, 2 fq. */
-  skPacingStatus: number;
-  skPacingShift: number;
-  skTskey: number;
-  skZckey: number;
-  skTsflags: number;
   /** Last receive timestamp in ns. */
   skStamp: number;
 
-  skPriority: number;
-  skMark: number;
-  skUid: number;
   skTxhash: number;
   skRxhash: number;
   skIncomingCpu: number;
   skNapiId: number;
-  skLlUsec: number;
   /** Pending error, positive errno; and the soft one that only shows on failure. */
   skErr: number;
   skErrSoft: number;
   /** Writers that wait for room or for the connection. */
   skWritePending: number;
   skAckBacklog: number;
-  skMaxAckBacklog: number;
-  skLingertime: number;
   skTimer: TimerList<Sock> | null;
   /** Inode number shown by /proc and diag. */
   skIno: number;
   skUserData: object | null;
-  /** Who was at the other end when it connected (AF_UNIX); -1: nobody. */
-  skPeerPid: number;
   /** Who made the socket; 0: the kernel. */
   skPid: number;
-  skPeerUid: number;
-  /** SOCK_TXREHASH_* */
-  skTxrehash: number;
-  /** SO_TXTIME: clock of transmit times, SOF_TXTIME_* flags. */
-  skClockid: number;
-  skTxtimeFlags: number;
-  skPreferBusyPoll: boolean;
-  skBusyPollBudget: number;
   skReuseportCb: object | null;
   /** The protocol's accounting; null: it keeps none. Set by sk_alloc(). */
   skMemory: ProtoMemory | null;
@@ -251,6 +164,7 @@ export class Sock extends SockCommon {
 
   constructor(net: Net, family: number, prot: Proto, callbacks: SockCallbacks) {
     super(net, family, SOCK_KIND_FULL);
+    this.sockRare = net.machine.netGlobals.sockRare;
     this.skProt = prot;
     this.skNetRefcnt = false;
     this.skCookie = 0;
@@ -261,8 +175,6 @@ export class Sock extends SockCommon {
     this.skWq = null;
     this.skShutdown = 0;
     this.skUserlocks = 0;
-    this.skNoCheckTx = false;
-    this.skNoCheckRx = false;
     this.skLockOwned = false;
     this.skBacklogHead = null;
     this.skBacklogTail = null;
@@ -272,19 +184,14 @@ export class Sock extends SockCommon {
     this.errorQueue = null;
     this.skRmemAlloc = 0;
     this.skRcvbuf = 0;
-    this.skRcvlowat = 1;
-    this.skRcvtimeo = MAX_SCHEDULE_TIMEOUT;
     this.skDrops = 0;
-    this.skPeekOff = -1;
     this.skFilter = null;
     this.skWriteQueue = new SkBuffHead();
     this.skSendHead = null;
     this.skWmemAlloc = 1;
     this.skWmemQueued = 0;
     this.skSndbuf = 0;
-    this.skSndtimeo = MAX_SCHEDULE_TIMEOUT;
     this.skForwardAlloc = 0;
-    this.skReservedMem = 0;
     this.skOmemAlloc = 0;
     this.skFragPage = 0;
     this.skFragOffset = 0;
@@ -298,38 +205,19 @@ export class Sock extends SockCommon {
     this.skGsoMaxSize = 65536;
     this.skGsoMaxSegs = 65535;
     this.skPacingRate = Number.MAX_SAFE_INTEGER;
-    this.skMaxPacingRate = Number.MAX_SAFE_INTEGER;
-    this.skPacingStatus = 0;
-    this.skPacingShift = 10;
-    this.skTskey = 0;
-    this.skZckey = 0;
-    this.skTsflags = 0;
     this.skStamp = SK_DEFAULT_STAMP;
-    this.skPriority = 0;
-    this.skMark = 0;
-    this.skUid = 0;
     this.skTxhash = 0;
     this.skRxhash = 0;
     this.skIncomingCpu = -1;
     this.skNapiId = 0;
-    this.skLlUsec = 0;
     this.skErr = 0;
     this.skErrSoft = 0;
     this.skWritePending = 0;
     this.skAckBacklog = 0;
-    this.skMaxAckBacklog = 0;
-    this.skLingertime = 0;
     this.skTimer = null;
     this.skIno = 0;
     this.skUserData = null;
-    this.skPeerPid = -1;
     this.skPid = 0;
-    this.skPeerUid = -1;
-    this.skTxrehash = 1;
-    this.skClockid = 0;
-    this.skTxtimeFlags = 0;
-    this.skPreferBusyPoll = false;
-    this.skBusyPollBudget = 0;
     this.skReuseportCb = null;
     this.skMemory = null;
     this.skStateChange = callbacks.stateChange;
@@ -348,6 +236,193 @@ export class Sock extends SockCommon {
   /** Nothing is in the error queue; asking does not make one. */
   get skErrorQueueEmpty(): boolean {
     return this.errorQueue === null || this.errorQueue.next === null;
+  }
+
+  get skNoCheckTx(): boolean {
+    return this.sockRare.skNoCheckTx;
+  }
+  set skNoCheckTx(value: boolean) {
+    if (this.sockRare.skNoCheckTx !== value) ownSockRare(this).skNoCheckTx = value;
+  }
+
+  get skNoCheckRx(): boolean {
+    return this.sockRare.skNoCheckRx;
+  }
+  set skNoCheckRx(value: boolean) {
+    if (this.sockRare.skNoCheckRx !== value) ownSockRare(this).skNoCheckRx = value;
+  }
+
+  get skRcvlowat(): number {
+    return this.sockRare.skRcvlowat;
+  }
+  set skRcvlowat(value: number) {
+    if (this.sockRare.skRcvlowat !== value) ownSockRare(this).skRcvlowat = value;
+  }
+
+  /** Jiffies; MAX_SCHEDULE_TIMEOUT: for ever. */
+  get skRcvtimeo(): number {
+    return this.sockRare.skRcvtimeo;
+  }
+  set skRcvtimeo(value: number) {
+    if (this.sockRare.skRcvtimeo !== value) ownSockRare(this).skRcvtimeo = value;
+  }
+
+  get skPeekOff(): number {
+    return this.sockRare.skPeekOff;
+  }
+  set skPeekOff(value: number) {
+    if (this.sockRare.skPeekOff !== value) ownSockRare(this).skPeekOff = value;
+  }
+
+  get skReservedMem(): number {
+    return this.sockRare.skReservedMem;
+  }
+  set skReservedMem(value: number) {
+    if (this.sockRare.skReservedMem !== value) ownSockRare(this).skReservedMem = value;
+  }
+
+  get skMaxPacingRate(): number {
+    return this.sockRare.skMaxPacingRate;
+  }
+  set skMaxPacingRate(value: number) {
+    if (this.sockRare.skMaxPacingRate !== value) ownSockRare(this).skMaxPacingRate = value;
+  }
+
+  /** 0 none, 1 internal, 2 fq. */
+  get skPacingStatus(): number {
+    return this.sockRare.skPacingStatus;
+  }
+  set skPacingStatus(value: number) {
+    if (this.sockRare.skPacingStatus !== value) ownSockRare(this).skPacingStatus = value;
+  }
+
+  get skPacingShift(): number {
+    return this.sockRare.skPacingShift;
+  }
+  set skPacingShift(value: number) {
+    if (this.sockRare.skPacingShift !== value) ownSockRare(this).skPacingShift = value;
+  }
+
+  get skTskey(): number {
+    return this.sockRare.skTskey;
+  }
+  set skTskey(value: number) {
+    if (this.sockRare.skTskey !== value) ownSockRare(this).skTskey = value;
+  }
+
+  get skZckey(): number {
+    return this.sockRare.skZckey;
+  }
+  set skZckey(value: number) {
+    if (this.sockRare.skZckey !== value) ownSockRare(this).skZckey = value;
+  }
+
+  get skTsflags(): number {
+    return this.sockRare.skTsflags;
+  }
+  set skTsflags(value: number) {
+    if (this.sockRare.skTsflags !== value) ownSockRare(this).skTsflags = value;
+  }
+
+  get skPriority(): number {
+    return this.sockRare.skPriority;
+  }
+  set skPriority(value: number) {
+    if (this.sockRare.skPriority !== value) ownSockRare(this).skPriority = value;
+  }
+
+  get skMark(): number {
+    return this.sockRare.skMark;
+  }
+  set skMark(value: number) {
+    if (this.sockRare.skMark !== value) ownSockRare(this).skMark = value;
+  }
+
+  get skUid(): number {
+    return this.sockRare.skUid;
+  }
+  set skUid(value: number) {
+    if (this.sockRare.skUid !== value) ownSockRare(this).skUid = value;
+  }
+
+  get skLlUsec(): number {
+    return this.sockRare.skLlUsec;
+  }
+  set skLlUsec(value: number) {
+    if (this.sockRare.skLlUsec !== value) ownSockRare(this).skLlUsec = value;
+  }
+
+  get skSndtimeo(): number {
+    return this.sockRare.skSndtimeo;
+  }
+  set skSndtimeo(value: number) {
+    if (this.sockRare.skSndtimeo !== value) ownSockRare(this).skSndtimeo = value;
+  }
+
+  get skMaxAckBacklog(): number {
+    return this.sockRare.skMaxAckBacklog;
+  }
+  set skMaxAckBacklog(value: number) {
+    if (this.sockRare.skMaxAckBacklog !== value) ownSockRare(this).skMaxAckBacklog = value;
+  }
+
+  get skLingertime(): number {
+    return this.sockRare.skLingertime;
+  }
+  set skLingertime(value: number) {
+    if (this.sockRare.skLingertime !== value) ownSockRare(this).skLingertime = value;
+  }
+
+  /** Who was at the other end when it connected (AF_UNIX); -1: nobody. */
+  get skPeerPid(): number {
+    return this.sockRare.skPeerPid;
+  }
+  set skPeerPid(value: number) {
+    if (this.sockRare.skPeerPid !== value) ownSockRare(this).skPeerPid = value;
+  }
+
+  get skPeerUid(): number {
+    return this.sockRare.skPeerUid;
+  }
+  set skPeerUid(value: number) {
+    if (this.sockRare.skPeerUid !== value) ownSockRare(this).skPeerUid = value;
+  }
+
+  /** SOCK_TXREHASH_* */
+  get skTxrehash(): number {
+    return this.sockRare.skTxrehash;
+  }
+  set skTxrehash(value: number) {
+    if (this.sockRare.skTxrehash !== value) ownSockRare(this).skTxrehash = value;
+  }
+
+  /** SO_TXTIME: clock of transmit times, SOF_TXTIME_* flags. */
+  get skClockid(): number {
+    return this.sockRare.skClockid;
+  }
+  set skClockid(value: number) {
+    if (this.sockRare.skClockid !== value) ownSockRare(this).skClockid = value;
+  }
+
+  get skTxtimeFlags(): number {
+    return this.sockRare.skTxtimeFlags;
+  }
+  set skTxtimeFlags(value: number) {
+    if (this.sockRare.skTxtimeFlags !== value) ownSockRare(this).skTxtimeFlags = value;
+  }
+
+  get skPreferBusyPoll(): boolean {
+    return this.sockRare.skPreferBusyPoll;
+  }
+  set skPreferBusyPoll(value: boolean) {
+    if (this.sockRare.skPreferBusyPoll !== value) ownSockRare(this).skPreferBusyPoll = value;
+  }
+
+  get skBusyPollBudget(): number {
+    return this.sockRare.skBusyPollBudget;
+  }
+  set skBusyPollBudget(value: number) {
+    if (this.sockRare.skBusyPollBudget !== value) ownSockRare(this).skBusyPollBudget = value;
   }
 }
 
@@ -427,35 +502,12 @@ export class InetSock extends Sock {
   /** Own address when sending (0: choose), own port in host order as sent. */
   inetSaddr: number;
   inetSport: number;
-  /** -1: use the default. */
-  ucTtl: number;
   inetOpt: IpOptions | null;
   inetId: number;
-  tos: number;
-  minTtl: number;
   mcTtl: number;
-  /** IP_PMTUDISC_* */
-  pmtudisc: number;
-  recverr: boolean;
-  recverrRfc4884: boolean;
-  freebind: boolean;
-  hdrincl: boolean;
-  mcLoop: boolean;
-  mcAll: boolean;
-  transparent: boolean;
-  nodefrag: boolean;
-  bindAddressNoPort: boolean;
   deferConnect: boolean;
-  /** IP_CMSG_* bits wanted with received packets. */
-  cmsgFlags: number;
-  ucIndex: number;
   mcIndex: number;
-  mcAddr: number;
-  localPortRangeLo: number;
-  localPortRangeHi: number;
   mcList: IpMcSocklist | null;
-  rcvTos: number;
-  convertCsum: boolean;
   isIcsk: boolean;
   private corkMade: InetCork | null;
 
@@ -463,32 +515,12 @@ export class InetSock extends Sock {
     super(net, family, prot, callbacks);
     this.inetSaddr = 0;
     this.inetSport = 0;
-    this.ucTtl = -1;
     this.inetOpt = null;
     this.inetId = 0;
-    this.tos = 0;
-    this.minTtl = 0;
     this.mcTtl = 1;
-    this.pmtudisc = 1;
-    this.recverr = false;
-    this.recverrRfc4884 = false;
-    this.freebind = false;
-    this.hdrincl = false;
-    this.mcLoop = true;
-    this.mcAll = true;
-    this.transparent = false;
-    this.nodefrag = false;
-    this.bindAddressNoPort = false;
     this.deferConnect = false;
-    this.cmsgFlags = 0;
-    this.ucIndex = 0;
     this.mcIndex = 0;
-    this.mcAddr = 0;
-    this.localPortRangeLo = 0;
-    this.localPortRangeHi = 0;
     this.mcList = null;
-    this.rcvTos = 0;
-    this.convertCsum = false;
     this.isIcsk = false;
     this.corkMade = null;
   }
@@ -497,6 +529,149 @@ export class InetSock extends Sock {
   get cork(): InetCork {
     this.corkMade ??= new InetCork();
     return this.corkMade;
+  }
+
+  /** -1: use the default. */
+  get ucTtl(): number {
+    return this.sockRare.ucTtl;
+  }
+  set ucTtl(value: number) {
+    if (this.sockRare.ucTtl !== value) ownSockRare(this).ucTtl = value;
+  }
+
+  get tos(): number {
+    return this.sockRare.tos;
+  }
+  set tos(value: number) {
+    if (this.sockRare.tos !== value) ownSockRare(this).tos = value;
+  }
+
+  get minTtl(): number {
+    return this.sockRare.minTtl;
+  }
+  set minTtl(value: number) {
+    if (this.sockRare.minTtl !== value) ownSockRare(this).minTtl = value;
+  }
+
+  /** IP_PMTUDISC_* */
+  get pmtudisc(): number {
+    return this.sockRare.pmtudisc;
+  }
+  set pmtudisc(value: number) {
+    if (this.sockRare.pmtudisc !== value) ownSockRare(this).pmtudisc = value;
+  }
+
+  get recverr(): boolean {
+    return this.sockRare.recverr;
+  }
+  set recverr(value: boolean) {
+    if (this.sockRare.recverr !== value) ownSockRare(this).recverr = value;
+  }
+
+  get recverrRfc4884(): boolean {
+    return this.sockRare.recverrRfc4884;
+  }
+  set recverrRfc4884(value: boolean) {
+    if (this.sockRare.recverrRfc4884 !== value) ownSockRare(this).recverrRfc4884 = value;
+  }
+
+  get freebind(): boolean {
+    return this.sockRare.freebind;
+  }
+  set freebind(value: boolean) {
+    if (this.sockRare.freebind !== value) ownSockRare(this).freebind = value;
+  }
+
+  get hdrincl(): boolean {
+    return this.sockRare.hdrincl;
+  }
+  set hdrincl(value: boolean) {
+    if (this.sockRare.hdrincl !== value) ownSockRare(this).hdrincl = value;
+  }
+
+  get mcLoop(): boolean {
+    return this.sockRare.mcLoop;
+  }
+  set mcLoop(value: boolean) {
+    if (this.sockRare.mcLoop !== value) ownSockRare(this).mcLoop = value;
+  }
+
+  get mcAll(): boolean {
+    return this.sockRare.mcAll;
+  }
+  set mcAll(value: boolean) {
+    if (this.sockRare.mcAll !== value) ownSockRare(this).mcAll = value;
+  }
+
+  get transparent(): boolean {
+    return this.sockRare.transparent;
+  }
+  set transparent(value: boolean) {
+    if (this.sockRare.transparent !== value) ownSockRare(this).transparent = value;
+  }
+
+  get nodefrag(): boolean {
+    return this.sockRare.nodefrag;
+  }
+  set nodefrag(value: boolean) {
+    if (this.sockRare.nodefrag !== value) ownSockRare(this).nodefrag = value;
+  }
+
+  get bindAddressNoPort(): boolean {
+    return this.sockRare.bindAddressNoPort;
+  }
+  set bindAddressNoPort(value: boolean) {
+    if (this.sockRare.bindAddressNoPort !== value) ownSockRare(this).bindAddressNoPort = value;
+  }
+
+  /** IP_CMSG_* bits wanted with received packets. */
+  get cmsgFlags(): number {
+    return this.sockRare.cmsgFlags;
+  }
+  set cmsgFlags(value: number) {
+    if (this.sockRare.cmsgFlags !== value) ownSockRare(this).cmsgFlags = value;
+  }
+
+  get ucIndex(): number {
+    return this.sockRare.ucIndex;
+  }
+  set ucIndex(value: number) {
+    if (this.sockRare.ucIndex !== value) ownSockRare(this).ucIndex = value;
+  }
+
+  get mcAddr(): number {
+    return this.sockRare.mcAddr;
+  }
+  set mcAddr(value: number) {
+    if (this.sockRare.mcAddr !== value) ownSockRare(this).mcAddr = value;
+  }
+
+  get localPortRangeLo(): number {
+    return this.sockRare.localPortRangeLo;
+  }
+  set localPortRangeLo(value: number) {
+    if (this.sockRare.localPortRangeLo !== value) ownSockRare(this).localPortRangeLo = value;
+  }
+
+  get localPortRangeHi(): number {
+    return this.sockRare.localPortRangeHi;
+  }
+  set localPortRangeHi(value: number) {
+    if (this.sockRare.localPortRangeHi !== value) ownSockRare(this).localPortRangeHi = value;
+  }
+
+  get rcvTos(): number {
+    return this.sockRare.rcvTos;
+  }
+  set rcvTos(value: number) {
+    if (this.sockRare.rcvTos !== value) ownSockRare(this).rcvTos = value;
+  }
+
+  get convertCsum(): boolean {
+    return this.sockRare.convertCsum;
+  }
+  set convertCsum(value: boolean) {
+    if (this.sockRare.convertCsum !== value) ownSockRare(this).convertCsum = value;
   }
 }
 

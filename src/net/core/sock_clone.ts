@@ -47,16 +47,13 @@ export const DONTCOPY: ReadonlySet<string> = new Set([
   'skWmemAlloc',
   'skWmemQueued',
   'skForwardAlloc',
-  'skReservedMem',
   'skOmemAlloc',
   'skFragPage',
   'skFragOffset',
   'skFragSize',
-  'skZckey',
   'skErr',
   'skErrSoft',
   'skWritePending',
-  'skPriority',
 ]);
 
 /**
@@ -65,7 +62,17 @@ export const DONTCOPY: ReadonlySet<string> = new Set([
  * @kernel sock_copy net/core/sock.c
  */
 function sockCopy(nsk: Sock, osk: Sock): void {
-  if (nsk instanceof TcpSock && osk instanceof TcpSock) copyTcpSock(nsk, osk);
+  // What few change is shared, until either writes to it.
+  osk.sockRare.owner = null;
+  nsk.sockRare = osk.sockRare;
+  nsk.skReservedMem = 0;
+  nsk.skZckey = 0;
+  nsk.skPriority = 0;
+  if (nsk instanceof TcpSock && osk instanceof TcpSock) {
+    osk.tcpRare.owner = null;
+    nsk.tcpRare = osk.tcpRare;
+    copyTcpSock(nsk, osk);
+  }
   const from = osk as unknown as Readonly<Record<string, unknown>>;
   const to = nsk as unknown as Record<string, unknown>;
   for (const key of copiedKeys(osk)) to[key] = from[key];

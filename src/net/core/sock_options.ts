@@ -4,10 +4,10 @@
  * Option values are the binary structs of Linux on x86-64. Programs run as root: what needs a
  * capability is allowed.
  */
+
 import type { Socket } from '#include/linux/net.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import {
-  MAX_SCHEDULE_TIMEOUT,
   SK_CAN_REUSE,
   SK_NO_REUSE,
   SOCK_BROADCAST,
@@ -36,6 +36,7 @@ import {
   skIsInet,
   skIsTcp,
 } from '#include/net/sock.ts';
+import { MAX_SCHEDULE_TIMEOUT } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/machine.ts';
 import { __devGetByName } from '#net/core/dev.ts';
 import { skAttachFilter, skDetachFilter } from '#net/core/filter.ts';

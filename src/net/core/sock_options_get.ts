@@ -1,9 +1,9 @@
 /**
  * SOL_SOCKET options, reading. Counterpart of sk_getsockopt in net/core/sock.c.
  */
+
 import type { Socket } from '#include/linux/net.ts';
 import {
-  MAX_SCHEDULE_TIMEOUT,
   SOCK_BROADCAST,
   SOCK_DBG,
   SOCK_FILTER_LOCKED,
@@ -24,6 +24,7 @@ import {
   SOCK_ZEROCOPY,
   type Sock,
 } from '#include/net/sock.ts';
+import { MAX_SCHEDULE_TIMEOUT } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/machine.ts';
 import { __devGetByIndex } from '#net/core/dev.ts';
 import { skGetFilter } from '#net/core/filter.ts';

@@ -5,10 +5,12 @@
  * their addresses or devices differ, when both set SO_REUSEADDR and neither listens, or when both set
  * SO_REUSEPORT and belong to one user.
  */
+
 import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
 import { inetCsk } from '#include/net/inet_connection_sock.ts';
-import type { Sock, SockCommon } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
 import { SK_CAN_REUSE } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import {

@@ -4,6 +4,7 @@
  * Counterpart of net/ipv4/inet_hashtables.c. RFC 6056#3.3.4 (double-hash port selection): ports are
  * tried from an offset that depends on a secret and the destination.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   type InetTimewaitSock,
@@ -14,12 +15,8 @@ import { INET_TABLE_PERTURB_SIZE, type InetHashinfo } from '#include/net/inet_ha
 import { netIncStats } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
-import {
-  SOCK_DEAD,
-  SOCK_KIND_FULL,
-  SOCK_KIND_TIMEWAIT,
-  type SockCommon,
-} from '#include/net/sock.ts';
+import { SOCK_DEAD } from '#include/net/sock.ts';
+import { SOCK_KIND_FULL, SOCK_KIND_TIMEWAIT, type SockCommon } from '#include/net/sock_common.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { reqskPut } from '#net/core/request_sock.ts';
 import { secureIpv4PortEphemeral } from '#net/core/secure_seq.ts';

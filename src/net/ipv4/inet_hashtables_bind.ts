@@ -4,6 +4,7 @@
  * Counterpart of the bucket part of net/ipv4/inet_hashtables.c. Lookup and the choice of ports are in
  * inet_hashtables.ts; time-wait sockets stand between the two.
  */
+
 import {
   InetBindBucket,
   type InetConnectionSock,
@@ -12,7 +13,8 @@ import {
 } from '#include/net/inet_connection_sock.ts';
 import { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import type { Sock, SockCommon } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';

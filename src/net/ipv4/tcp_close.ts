@@ -17,16 +17,19 @@ import {
   SK_RST_REASON_TCP_DISCONNECT_WITH_DATA,
   SK_RST_REASON_TCP_STATE,
 } from '#include/net/rstreason.ts';
-import type { Sock, SockCommon } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
 import {
   SEND_SHUTDOWN,
   SHUTDOWN_MASK,
   SOCK_BINDADDR_LOCK,
   SOCK_DONE,
-  SOCK_KIND_REQUEST,
-  SOCK_KIND_TIMEWAIT,
   SOCK_LINGER,
 } from '#include/net/sock.ts';
+import {
+  SOCK_KIND_REQUEST,
+  SOCK_KIND_TIMEWAIT,
+  type SockCommon,
+} from '#include/net/sock_common.ts';
 import {
   TCP_DELACK_MAX,
   TCP_INFINITE_SSTHRESH,

@@ -21,15 +21,13 @@ import {
   SK_RST_REASON_TCP_TIMEWAIT_SOCKET,
   skRstConvertDropReason,
 } from '#include/net/rstreason.ts';
+import type { Proto, ProtoMemory, Sock } from '#include/net/sock.ts';
 import {
-  type Proto,
-  type ProtoMemory,
   SOCK_KIND_FULL,
   SOCK_KIND_REQUEST,
   SOCK_KIND_TIMEWAIT,
-  type Sock,
   type SockCommon,
-} from '#include/net/sock.ts';
+} from '#include/net/sock_common.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
 import {

@@ -5,6 +5,7 @@
  * the check of sequence numbers), RFC 1122#4.2.3.9 (soft errors), RFC 1191 (path MTU), RFC 6069
  * (unreachable networks revert the backoff).
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TCP_MTU_REDUCED_DEFERRED } from '#include/linux/tcp.ts';
 import { dstMtu } from '#include/net/dst.ts';
@@ -16,7 +17,8 @@ import {
 } from '#include/net/inet_connection_sock.ts';
 import { ipDontFragment, ipSkAcceptPmtu, netIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
-import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, type Sock } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT } from '#include/net/sock_common.ts';
 import { TCP_TIMEOUT_INIT, tcpSk } from '#include/net/tcp.ts';
 import {
   __tcpSetRto,

@@ -4,6 +4,7 @@
  * 149 characters and a newline; addresses are the words of network order as a little-endian machine
  * prints them, as tools expect.
  */
+
 import type { TcpSock } from '#include/linux/tcp.ts';
 import {
   ICSK_TIME_LOSS_PROBE,
@@ -14,7 +15,11 @@ import {
   type RequestSock,
 } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, type SockCommon } from '#include/net/sock.ts';
+import {
+  SOCK_KIND_REQUEST,
+  SOCK_KIND_TIMEWAIT,
+  type SockCommon,
+} from '#include/net/sock_common.ts';
 import { tcpInInitialSlowstart, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import { HZ } from '#kernel/param.ts';
 import { timerPending } from '#kernel/time/timer.ts';

@@ -4,19 +4,20 @@
  * Counterpart: tcp_v4_send_reset, tcp_v4_send_ack of net/ipv4/tcp_ipv4.c. RFC 9293#3.5.2 and #3.5.3.
  * They are written as octets and sent through the namespace's control socket.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
 import { IP_REPLY_ARG_NOSRCCHECK, IpReplyArg, tcpIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import type { Sock } from '#include/net/sock.ts';
 import {
   SOCK_KIND_FULL,
   SOCK_KIND_REQUEST,
   SOCK_KIND_TIMEWAIT,
-  type Sock,
   type SockCommon,
-} from '#include/net/sock.ts';
+} from '#include/net/sock_common.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpClockTs } from '#include/net/tcp_inlines.ts';
 import { csumTcpudpMagic, csumTcpudpNofold } from '#lib/checksum.ts';

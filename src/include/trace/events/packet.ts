@@ -3,10 +3,12 @@
  * birth to its end. Linux has no counterpart; the system `packet` is softnet's own. Like all
  * tracepoints these observe, and change nothing.
  */
+
 import type { WireFrame } from '#hardware/wire.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import type { Sock, SockCommon } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { Tracepoint } from '#kernel/tracepoint.ts';
 
