@@ -22,6 +22,7 @@ import { main as chargend } from '#user/inetd/chargend.ts';
 import { main as discardd } from '#user/inetd/discardd.ts';
 import { main as echod } from '#user/inetd/echod.ts';
 import { main as ip } from '#user/ip/main.ts';
+import { main as iperf3 } from '#user/iperf3/iperf3.ts';
 import type { Main } from '#user/lib/process.ts';
 import { main as nc } from '#user/nc/nc.ts';
 import { main as nstat } from '#user/nstat/nstat.ts';
@@ -47,6 +48,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   hping3,
   httpd,
   ip,
+  iperf3,
   ls,
   nc,
   nstat,
