@@ -7,6 +7,7 @@ import { LOCAL, REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { SHUT_WR } from '#uapi/socket.ts';
 
 const MS = 1e6;
+export const CLIENT_PORT = 40000;
 
 export interface LineOptions {
   readonly seed: number;
@@ -19,6 +20,19 @@ export interface LineOptions {
   readonly reorder?: number;
   readonly corrupt?: number;
   readonly mtu?: number;
+  /** So many packets, the first ones, come through unharmed. */
+  readonly spared?: number;
+}
+
+export interface TransferOptions {
+  /** Both sockets before they listen or connect. */
+  readonly prepare?: (rig: TcpRig, fd: number) => void;
+  /** Both sockets when the connection stands. */
+  readonly opened?: (server: number, client: number) => void;
+  /** Programs read so many bytes at once; all by default. */
+  readonly readBytes?: number;
+  /** They read again after so many ms of virtual time; at once by default. */
+  readonly readEveryMs?: number;
 }
 
 interface Flying {
@@ -37,8 +51,18 @@ class Side {
   sent = 0;
   received = 0;
   ended = false;
+  private readonly options: TransferOptions;
+  /** ns */
+  nextRead = 0;
 
-  constructor(rig: TcpRig, fd: number, out: Uint8Array, expected: Uint8Array) {
+  constructor(
+    rig: TcpRig,
+    fd: number,
+    out: Uint8Array,
+    expected: Uint8Array,
+    options: TransferOptions,
+  ) {
+    this.options = options;
     this.rig = rig;
     this.fd = fd;
     this.out = out;
@@ -53,8 +77,18 @@ class Side {
       this.sent += n;
       if (this.sent === this.out.length) this.rig.sys.shutdown(this.fd, SHUT_WR);
     }
+    this.read();
+    this.rig.settle();
+  }
+
+  private read(): void {
+    const { readBytes = 65536, readEveryMs = 0 } = this.options;
     for (;;) {
-      const data = this.rig.read(this.fd, 65536);
+      if (readEveryMs > 0) {
+        if (this.rig.host.clock < this.nextRead) return;
+        this.nextRead = this.rig.host.clock + readEveryMs * MS;
+      }
+      const data = this.rig.read(this.fd, readBytes);
       if (typeof data === 'number') {
         if (data !== -11) throw new Error(`read: ${data}`);
         break;
@@ -70,7 +104,11 @@ class Side {
       }
       this.received += data.length;
     }
-    this.rig.settle();
+  }
+
+  /** When it will read again, in ns. */
+  wakesAt(): number {
+    return this.ended ? Infinity : this.nextRead;
   }
 
   done(): boolean {
@@ -88,6 +126,8 @@ export class TcpWire {
   /** Packets put on the line, and how many of them it lost. */
   packets = 0;
   lost = 0;
+  /** Sees each packet before the line does anything to it. */
+  tap: ((packet: Uint8Array, from: TcpRig) => void) | null = null;
 
   constructor(options: LineOptions) {
     this.options = options;
@@ -113,6 +153,11 @@ export class TcpWire {
   private collect(from: TcpRig, to: TcpRig): void {
     for (const packet of from.sentRaw()) {
       this.packets++;
+      this.tap?.(packet, from);
+      if (this.packets <= (this.options.spared ?? 0)) {
+        this.launch(to, packet);
+        continue;
+      }
       if (this.chance(this.options.loss)) {
         this.lost++;
         continue;
@@ -150,10 +195,23 @@ export class TcpWire {
     return true;
   }
 
-  private run(done: () => boolean, limitMs: number): void {
+  /** Time passes, and whatever is on the line arrives. */
+  idle(ms: number): void {
+    const end = this.a.host.clock + ms * MS;
+    while (this.step(end));
+    this.a.advanceTo(end);
+    this.b.advanceTo(end);
+  }
+
+  /** Until `done`; `wake` says when a program will do something of itself, in ns. */
+  private run(done: () => boolean, limitMs: number, wake: () => number = () => Infinity): void {
     const until = this.a.host.clock + limitMs * MS;
     while (!done()) {
-      if (!this.step(until)) throw new Error(`stalled after ${limitMs} ms`);
+      const next = Math.min(until, wake());
+      if (this.step(next)) continue;
+      if (next === until) throw new Error(`stalled after ${limitMs} ms`);
+      this.a.advanceTo(next);
+      this.b.advanceTo(next);
     }
   }
 
@@ -168,24 +226,33 @@ export class TcpWire {
    * Opens a connection from `b` to `a` and sends `size` bytes each way. Throws when a byte is wrong
    * or the transfer takes longer than `limitMs` of virtual time; returns that time in ms.
    */
-  transfer(size: number, limitMs: number): number {
+  transfer(size: number, limitMs: number, options: TransferOptions = {}): number {
     const start = this.a.host.clock;
     const lfd = this.a.listen();
-    this.b.localPort = 40000;
     const client = this.b.open();
+    options.prepare?.(this.a, lfd);
+    options.prepare?.(this.b, client);
+    this.b.sys.bind(client, this.b.sockaddr(REMOTE, CLIENT_PORT));
     this.b.sys.connect(client, this.b.sockaddr(LOCAL, this.a.localPort));
     let server = -1;
     this.run(() => {
       if (server < 0) server = this.a.sys.accept4(lfd, null, 0);
       return server >= 0;
     }, limitMs);
+    options.opened?.(server, client);
     const up = this.payload(size, 1);
     const down = this.payload(size, 77);
-    const sides = [new Side(this.a, server, down, up), new Side(this.b, client, up, down)];
-    this.run(() => {
+    const sides = [
+      new Side(this.a, server, down, up, options),
+      new Side(this.b, client, up, down, options),
+    ];
+    const pump = (): boolean => {
       for (const side of sides) side.pump();
       return sides.every((side) => side.done());
-    }, limitMs);
+    };
+    const slow = options.readEveryMs !== undefined;
+    const wake = (): number => Math.min(...sides.map((side) => side.wakesAt()));
+    this.run(pump, limitMs, slow ? wake : undefined);
     const took = (this.a.host.clock - start) / MS;
     this.a.close(server);
     this.b.close(client);
