@@ -249,7 +249,7 @@ function addPacketdrill(softnet: Command): void {
       'how far times may be off (default: 0; kernel: 8000)',
       checked(parseNumber),
     )
-    .option('--tolerance-percent <n>', 'the same, relative to the gap', checked(parseNumber), 0)
+    .option('--tolerance-percent <n>', 'the same, relative to the gap', checked(parsePercent), 0)
     .option('-D, --define <NAME=VALUE>', 'what a symbol in scripts stands for', collect, [])
     .option('-o, --option <name=value>', 'an option as in the head of a script', collect, [])
     .option('--jobs <n>', 'kernel: how many scripts run at once', checked(parseNumber), 1)
@@ -289,6 +289,12 @@ function parseIfname(text: string): string {
 function parseNumber(text: string): number {
   if (!/^[0-9]+$/.test(text)) throw new RangeError(`'${text}' is no whole number`);
   return Number(text);
+}
+
+function parsePercent(text: string): number {
+  const value = Number(text);
+  if (/^[0-9]+(?:\.[0-9]+)?$/.test(text) && value <= 100) return value;
+  throw new RangeError(`'${text}' is no number from 0 to 100`);
 }
 
 /** The demo's cables carry no more than this within the hour that it waits. */

@@ -65,6 +65,14 @@ function integer(text: string, min: number, max: number): number {
   return value;
 }
 
+function percentage(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]+(?:\.[0-9]+)?$/.test(text) || value > 100) {
+    throw new OptionError(`must be a number from 0 to 100, not '${text}'`);
+  }
+  return value;
+}
+
 function address(text: string): number {
   const addr = inPton4(text);
   if (addr === null) throw new OptionError(`must be an IPv4 address, not '${text}'`);
@@ -104,7 +112,7 @@ const OPTIONS: Readonly<Record<string, (value: string, config: Config) => Change
   strict_segments: () => ({ strictSegments: true }),
   tcp_ts_ecr_scaled: () => ({ tcpTsEcrScaled: true }),
   tcp_ts_tick_usecs: (value) => ({ tcpTsTickUs: integer(value, 0, 1e6) }),
-  tolerance_percent: (value) => ({ tolerancePercent: integer(value, 0, 100) }),
+  tolerance_percent: (value) => ({ tolerancePercent: percentage(value) }),
   tolerance_usecs: (value) => ({ toleranceNs: integer(value, 0, 1e9) * 1000 }),
 };
 
