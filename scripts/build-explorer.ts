@@ -1,6 +1,6 @@
 /**
- * Builds the explorer into dist/explorer: a page, its style, and three plain scripts (the page, the worker,
- * the terminal). Plain scripts and no modules, so that the folder also opens without a web server.
+ * Builds the explorer into dist/explorer: a page, its style, and plain scripts: the page, the worker, and
+ * what is loaded when it is wanted, the terminal and the sources of functions. Plain scripts and no modules, so that the folder also opens without a web server.
  */
 import {
   cpSync,
@@ -16,6 +16,8 @@ import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build, type InlineConfig, type Plugin } from 'vite';
 import solid from 'vite-plugin-solid';
+import { SOURCE_FUNCTIONS } from '../explorer/src/model/stack_nodes.ts';
+import { functionSources } from './explorer-sources.ts';
 import { weavePlugin } from './weave/plugin.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -109,6 +111,8 @@ export async function buildExplorer(ifStale: boolean): Promise<string> {
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   for (const bundle of BUNDLES) await build(configOf(bundle));
+  const sources = JSON.stringify(functionSources(root, SOURCE_FUNCTIONS));
+  writeFileSync(join(target, 'sources.js'), `globalThis.softnetSources = ${sources};\n`);
   cpSync(join(source, 'index.html'), join(target, 'index.html'));
   writeFileSync(stamp, '');
   return target;

@@ -4,6 +4,8 @@ import { App } from './app.tsx';
 import { Client, startWorker } from './model/client.ts';
 import { Store } from './model/store.ts';
 import { recallTheme } from './model/theme.ts';
+import 'uplot/dist/uPlot.min.css';
+import '@xterm/xterm/css/xterm.css';
 import './styles/base.css';
 import './styles/layout.css';
 import './styles/components.css';

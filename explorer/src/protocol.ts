@@ -316,6 +316,9 @@ export interface CpuSpan {
   readonly lastStep: number;
   readonly beginNs: number;
   readonly endNs: number;
+  /** The same among this machine's own steps: what lies between is what it did meanwhile. */
+  readonly beginOrder: number;
+  readonly endOrder: number;
   readonly depth: number;
   /** Packets handled, of a poll; -1 otherwise. */
   readonly work: number;

@@ -1,5 +1,6 @@
 /** Queue fill levels over time, and the CPU timeline built from recorded interrupts and polls. */
 import type { NetDevice } from '#include/linux/netdevice.ts';
+import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { hostView as view } from '#mm/memory.ts';
 import type { CpuSpan, CpuView, QueueLevels } from '../protocol.ts';
@@ -7,6 +8,8 @@ import type { Recording } from './recording.ts';
 
 /** Levels kept of one machine; older ones are thinned out. */
 const MAX_LEVELS = 60_000;
+/** Sockets remembered for their queues; those with empty ones are forgotten first. */
+const MAX_READERS = 256;
 const DESCRIPTOR_BYTES = 16;
 const STATUS_BYTE = 12;
 const DESCRIPTOR_DONE = 1;
@@ -40,10 +43,12 @@ function filled(ring: RxRing): number {
 export class CpuRecorder {
   private readonly recording: Recording;
   private readonly byMachine: QueueLevels[][];
+  private readonly readers: Set<Sock>[];
 
   constructor(recording: Recording) {
     this.recording = recording;
     this.byMachine = [];
+    this.readers = [];
   }
 
   /** Notes how full the machine's queues are, when that has changed. */
@@ -53,7 +58,7 @@ export class CpuRecorder {
       list = [];
       this.byMachine[index] = list;
     }
-    const now = this.measure(machine);
+    const now = this.measure(machine, index);
     const last = list.at(-1);
     if (
       last !== undefined &&
@@ -70,7 +75,26 @@ export class CpuRecorder {
     }
   }
 
-  measure(machine: Machine): QueueLevels {
+  /** A socket got something to read. */
+  reader(index: number, sk: Sock): void {
+    let readers = this.readers[index];
+    if (readers === undefined) {
+      readers = new Set();
+      this.readers[index] = readers;
+    }
+    readers.add(sk);
+    if (readers.size <= MAX_READERS) return;
+    for (const old of readers) if (old.skReceiveQueue.qlen === 0) readers.delete(old);
+  }
+
+  /** Packets that wait in sockets for their programs. */
+  private unread(index: number): number {
+    let sum = 0;
+    for (const sk of this.readers[index] ?? []) sum += sk.skReceiveQueue.qlen;
+    return sum;
+  }
+
+  measure(machine: Machine, index: number): QueueLevels {
     let ring = 0;
     let ringSize = 0;
     let qdisc = 0;
@@ -93,7 +117,7 @@ export class CpuRecorder {
       ringSize,
       backlog,
       qdisc,
-      sockets: machine.live.socks,
+      sockets: this.unread(index),
     };
   }
 
@@ -135,11 +159,21 @@ function thin<T>(list: readonly T[], limit: number): readonly T[] {
   return list.filter((_, i) => i % every === 0);
 }
 
+/** One step of the machine whose spans are built. */
+interface Place {
+  readonly n: number;
+  readonly cpu: number;
+  readonly timeNs: number;
+  /** Among the machine's own steps. */
+  readonly order: number;
+}
+
 interface Open {
   readonly lane: CpuSpan['lane'];
   readonly name: string;
   readonly step: number;
   readonly beginNs: number;
+  readonly order: number;
 }
 
 /** Spans of one machine between two steps: what was entered and left, newest `limit` of them. */
@@ -155,8 +189,10 @@ function buildSpans(
   let from = first;
   // A window that holds far too many steps is cut to its end: that is where people look.
   if (last - from > limit * 30) from = last - limit * 30;
+  let order = 0;
   for (let n = from; n <= last; n++) {
     if (recording.machineOf(n) !== machine) continue;
+    order++;
     const cpu = recording.cpuOf(n);
     let stack = stacks.get(cpu);
     if (stack === undefined) {
@@ -164,30 +200,29 @@ function buildSpans(
       stacks.set(cpu, stack);
     }
     const timeNs = recording.time.get(n);
-    const span = event(recording, n, cpu, timeNs, stack);
+    const span = event(recording, { n, cpu, timeNs, order }, stack);
     if (span !== null) spans.push(span);
   }
-  spans.sort((a, b) => a.firstStep - b.firstStep);
+  // What holds others comes before them.
+  spans.sort((a, b) => a.firstStep - b.firstStep || b.lastStep - a.lastStep);
   return spans.length > limit ? spans.slice(-limit) : spans;
 }
 
 function event(
   recording: Recording,
-  n: number,
-  cpu: number,
-  timeNs: number,
+  { n, cpu, timeNs, order }: Place,
   stack: Open[],
 ): CpuSpan | null {
   const name = recording.eventOf(n);
   const note = recording.noteOf(n);
-  const base = { cpu, lastStep: n, endNs: timeNs, work: -1, budget: -1 };
+  const base = { cpu, lastStep: n, endNs: timeNs, endOrder: order, work: -1, budget: -1 };
   if (name === 'irq:irq_handler_entry') {
-    stack.push({ lane: 'hardirq', name: note, step: n, beginNs: timeNs });
+    stack.push({ lane: 'hardirq', name: note, step: n, beginNs: timeNs, order });
     return null;
   }
   if (name === 'irq:softirq_entry') {
     const lane = stack.length === 0 && recording.contextOf(n) === 0 ? 'ksoftirqd' : 'softirq';
-    stack.push({ lane, name: note, step: n, beginNs: timeNs });
+    stack.push({ lane, name: note, step: n, beginNs: timeNs, order });
     return null;
   }
   if (name === 'irq:irq_handler_exit' || name === 'irq:softirq_exit') {
@@ -199,6 +234,7 @@ function event(
       name: open.name,
       firstStep: open.step,
       beginNs: open.beginNs,
+      beginOrder: open.order,
       depth: stack.length,
     };
   }
@@ -211,6 +247,7 @@ function event(
       name: `poll ${match?.[1] ?? ''}`,
       firstStep: open?.step ?? n,
       beginNs: timeNs,
+      beginOrder: (open?.order ?? order - 1) + 1,
       depth: stack.length,
       work: Number(match?.[2] ?? 0),
       budget: Number(match?.[3] ?? 0),
@@ -224,6 +261,7 @@ function event(
       name: what,
       firstStep: n,
       beginNs: timeNs,
+      beginOrder: order,
       depth: stack.length,
     };
   }

@@ -1,6 +1,6 @@
 /**
- * The functions that run, told by the woven build: which are active now, which lead from one step of the
- * recording to the next, and how often each has been entered on each machine.
+ * The functions that run, told by the woven build: which are active now, and which lead from one step of
+ * the recording to the next.
  */
 import { type FunctionInfo, ftraceHook } from '#trace/ftrace.ts';
 
@@ -8,31 +8,32 @@ import { type FunctionInfo, ftraceHook } from '#trace/ftrace.ts';
 const MAX_PATH = 24;
 
 export class FunctionPath {
+  /** Active functions, and the number of each call: the same function may be entered again. */
   private readonly stack: number[];
-  /** The functions that were active at the last step. */
+  private readonly serials: number[];
+  private calls: number;
+  /** Calls that were active at the last step. */
   private last: number[];
-  /** Entries since the last step, by function; whose machine they are is known with the next step. */
-  private pending: number[];
-  private readonly counts: Uint32Array[];
   private readonly table: readonly FunctionInfo[];
 
   /** @param active false for a run that is only compared: its functions are not followed */
   constructor(active: boolean) {
     const hook = active ? ftraceHook() : null;
     this.stack = [];
+    this.serials = [];
+    this.calls = 0;
     this.last = [];
-    this.pending = [];
-    this.counts = [];
     this.table = hook?.functions ?? [];
     if (hook === null) return;
     hook.enter = (id) => {
       const { stack } = this;
       stack.push(id);
-      this.pending.push(id);
+      this.serials.push(this.calls++);
       return stack.length - 1;
     };
     hook.leave = (_id, token) => {
       this.stack.length = token;
+      this.serials.length = token;
     };
     hook.on = true;
   }
@@ -43,47 +44,18 @@ export class FunctionPath {
     if (hook !== null) hook.on = active;
   }
 
-  /** A step of a machine is recorded: the functions that led there since the step before it. */
-  take(machine: number): string {
-    const { stack, last, table } = this;
+  /** A step of a packet is recorded: the functions that led there since the step before it. */
+  take(): string {
+    const { stack, serials, last, table } = this;
     let common = 0;
-    while (common < stack.length && stack[common] === last[common]) common++;
+    while (common < serials.length && serials[common] === last[common]) common++;
     const names: string[] = [];
     for (let i = common; i < stack.length && names.length < MAX_PATH; i++) {
       const name = table[stack[i] ?? -1]?.name;
       if (name !== undefined) names.push(name);
     }
-    this.last = stack.slice();
-    this.count(machine);
+    this.last = serials.slice();
     return names.join(' ');
-  }
-
-  /** A step that concerns no packet: the path to the next packet's step goes on past it. */
-  pass(machine: number): string {
-    this.count(machine);
-    return '';
-  }
-
-  private count(machine: number): void {
-    let counts = this.counts[machine];
-    if (counts === undefined) {
-      counts = new Uint32Array(this.table.length);
-      this.counts[machine] = counts;
-    }
-    for (const id of this.pending) counts[id] = (counts[id] ?? 0) + 1;
-    this.pending = [];
-  }
-
-  /** How often each function was entered on a machine so far. */
-  entries(machine: number): Readonly<Record<string, number>> {
-    const result: Record<string, number> = {};
-    const counts = this.counts[machine];
-    if (counts === undefined) return result;
-    for (const [id, { name }] of this.table.entries()) {
-      const n = counts[id] ?? 0;
-      if (n > 0) result[name] = (result[name] ?? 0) + n;
-    }
-    return result;
   }
 
   /** Where a function of Linux is; null when it is not known here. */

@@ -437,9 +437,11 @@ export class Observer {
 
   private followSockets(machine: Machine, index: number): void {
     const { sock, neigh } = machine.trace;
-    sock.skDataReady.register(() =>
-      this.plain(machine, index, 'sock_def_readable', 'sock:sk_data_ready', 'wakes the reader'),
-    );
+    sock.skDataReady.register((sk) => {
+      this.cpus.reader(index, sk);
+      this.plain(machine, index, 'sock_def_readable', 'sock:sk_data_ready', 'wakes the reader');
+      this.cpus.levels(machine, index);
+    });
     sock.sockSendLength.register((_sk, ret) =>
       this.plain(
         machine,
@@ -607,7 +609,7 @@ export class Observer {
       fn,
       event,
       note,
-      path: this.functions.take(index),
+      path: this.functions.take(),
       packet: record.id,
       skb,
     });
@@ -628,7 +630,7 @@ export class Observer {
       fn,
       event: 'net:napi_gro_receive_exit',
       note,
-      path: this.functions.take(index),
+      path: this.functions.take(),
       packet: record.id,
       skb: null,
     });
@@ -644,7 +646,7 @@ export class Observer {
       fn,
       event,
       note,
-      path: this.functions.pass(index),
+      path: '',
       packet: 0,
       skb: null,
     });

@@ -1,5 +1,20 @@
 /** Answers to what the views ask of a recording. */
-import { IPSTATS_MIB_OUTFORWDATAGRAMS } from '#uapi/snmp.ts';
+import type { Machine } from '#kernel/machine.ts';
+import {
+  ICMP_MIB_INMSGS,
+  ICMP_MIB_OUTMSGS,
+  IPSTATS_MIB_FRAGCREATES,
+  IPSTATS_MIB_INADDRERRORS,
+  IPSTATS_MIB_INDELIVERS,
+  IPSTATS_MIB_INPKTS,
+  IPSTATS_MIB_OUTFORWDATAGRAMS,
+  IPSTATS_MIB_OUTREQUESTS,
+  TCP_MIB_INSEGS,
+  TCP_MIB_OUTSEGS,
+  UDP_MIB_INDATAGRAMS,
+  UDP_MIB_NOPORTS,
+  UDP_MIB_OUTDATAGRAMS,
+} from '#uapi/snmp.ts';
 import type {
   Calls,
   CpuView,
@@ -128,9 +143,25 @@ export function cpuViewOf(
   return engine.observer.cpus.view(found.machine, found.index, fromNs, toNs, limit, settings);
 }
 
-const COUNTERS: Readonly<Record<string, number>> = {
-  IpForwDatagrams: IPSTATS_MIB_OUTFORWDATAGRAMS,
-};
+/** Counters that the map of the stack shows, by the names that nstat gives them. */
+function countersOf(machine: Machine): Record<string, number> {
+  const { ipStatistics, tcpStatistics, udpStatistics, icmpStatistics } = machine.initNet.mib;
+  return {
+    IpInReceives: ipStatistics[IPSTATS_MIB_INPKTS] ?? 0,
+    IpInDelivers: ipStatistics[IPSTATS_MIB_INDELIVERS] ?? 0,
+    IpInAddrErrors: ipStatistics[IPSTATS_MIB_INADDRERRORS] ?? 0,
+    IpForwDatagrams: ipStatistics[IPSTATS_MIB_OUTFORWDATAGRAMS] ?? 0,
+    IpOutRequests: ipStatistics[IPSTATS_MIB_OUTREQUESTS] ?? 0,
+    IpFragCreates: ipStatistics[IPSTATS_MIB_FRAGCREATES] ?? 0,
+    TcpInSegs: tcpStatistics[TCP_MIB_INSEGS] ?? 0,
+    TcpOutSegs: tcpStatistics[TCP_MIB_OUTSEGS] ?? 0,
+    UdpInDatagrams: udpStatistics[UDP_MIB_INDATAGRAMS] ?? 0,
+    UdpNoPorts: udpStatistics[UDP_MIB_NOPORTS] ?? 0,
+    UdpOutDatagrams: udpStatistics[UDP_MIB_OUTDATAGRAMS] ?? 0,
+    IcmpInMsgs: icmpStatistics[ICMP_MIB_INMSGS] ?? 0,
+    IcmpOutMsgs: icmpStatistics[ICMP_MIB_OUTMSGS] ?? 0,
+  };
+}
 
 export function stackOf(
   engine: Engine,
@@ -140,36 +171,23 @@ export function stackOf(
   if (found === null) return null;
   const { recording } = engine;
   const last = recording.stepAt(atNs);
-  const passed: Record<string, number> = {};
-  const dropped: Record<string, number> = {};
-  for (let n = 0; n <= last; n++) {
-    if (recording.machineOf(n) !== found.index) continue;
-    const fn = recording.fnOf(n);
-    if (recording.eventOf(n) === 'skb:kfree_skb') dropped[fn] = (dropped[fn] ?? 0) + 1;
-    else passed[fn] = (passed[fn] ?? 0) + 1;
-  }
-  const counters: Record<string, number> = {};
-  const { ipStatistics } = found.machine.initNet.mib;
-  for (const [counter, number] of Object.entries(COUNTERS))
-    counters[counter] = ipStatistics[number] ?? 0;
-  const levels = engine.observer.cpus.measure(found.machine);
+  const { passed, dropped } = recording.countFunctions(found.index, last);
+  const levels = engine.observer.cpus.measure(found.machine, found.index);
   const record = id === 0 ? null : recording.packetOf(id);
   const trail: string[] = [];
   let present = '';
-  if (record !== null) {
-    for (const n of recording.stepsOf(record)) {
-      if (n > last) break;
-      present = '';
-      if (recording.machineOf(n) !== found.index) continue;
-      present = recording.fnOf(n);
-      if (trail.at(-1) !== present) trail.push(present);
-    }
+  for (const n of record === null ? [] : recording.stepsOf(record)) {
+    if (n > last) break;
+    present = '';
+    if (recording.machineOf(n) !== found.index) continue;
+    present = recording.fnOf(n);
+    for (const fn of [...recording.pathOf(n), present]) if (trail.at(-1) !== fn) trail.push(fn);
   }
   return {
     passed,
     dropped,
     queued: { ring: levels.ring, backlog: levels.backlog, qdisc: levels.qdisc },
-    counters,
+    counters: countersOf(found.machine),
     trail,
     present,
   };

@@ -141,7 +141,9 @@ export class TcpRecorder {
     const th = skb.networkHeader + iphdr.hdrlen(view, skb.networkHeader);
     const header = iphdr.hdrlen(view, skb.networkHeader) + tcphdr.hdrlen(view, th);
     const flags = tcphdr.flags(view, th);
-    const length = skb.len - header + ((flags & 3) !== 0 ? 1 : 0);
+    // The link header is in front already.
+    const linkBytes = skb.networkHeader - skb.data;
+    const length = skb.len - linkBytes - header + ((flags & 3) !== 0 ? 1 : 0);
     if (length > 0) {
       const begin = (tcphdr.seq(view, th) - c.sndBase) | 0;
       const again = begin < c.highest;

@@ -1,19 +1,10 @@
 /** One packet from its birth to its end: every step with time, CPU and context. Arrow keys go along. */
-import {
-  createEffect,
-  createMemo,
-  createResource,
-  For,
-  type JSX,
-  on,
-  onCleanup,
-  onMount,
-  Show,
-} from 'solid-js';
+import { createEffect, createMemo, createResource, For, type JSX, on, Show } from 'solid-js';
 import { Icon } from '../../components/icon.tsx';
 import { KindDot, PacketChip } from '../../components/packet_chip.tsx';
 import { formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
+import { usePacketSteps } from '../../model/packet_steps.ts';
 import type { Store } from '../../model/store.ts';
 import type { Journey, StepInfo } from '../../protocol.ts';
 
@@ -58,55 +49,22 @@ const HOP_WORDS: Readonly<Record<string, string>> = {
 export function JourneyView(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
-  const [journey] = createResource(
-    () => ({ id: state.packet, steps: state.packetInfo?.steps ?? 0 }),
-    ({ id }) => (id === 0 ? Promise.resolve(null) : store.client.call('journey', { id })),
-  );
+  const { journey, steps, present, go } = usePacketSteps(store);
   const rows = createMemo(() => {
-    const value = journey.latest;
-    return value === null || value === undefined ? [] : rowsOf(value);
+    const value = journey();
+    return value === null ? [] : rowsOf(value);
   });
-  const steps = (): readonly StepInfo[] => journey.latest?.steps ?? [];
-  /** The step that is looked at: chosen, or the one of the moment. */
-  const present = createMemo(() => {
-    const list = steps();
-    const chosen = list.findIndex(({ n }) => n === state.step);
-    if (chosen >= 0) return chosen;
-    let at = -1;
-    list.forEach((step, i) => {
-      if (step.timeNs <= store.moment()) at = i;
-    });
-    return Math.max(0, at);
-  });
-  const go = (index: number): void => {
-    const step = steps()[Math.max(0, Math.min(steps().length - 1, index))];
-    if (step === undefined) return;
-    store.setPlaying(false);
-    store.setStep(step.n);
-    void store.seek(step.timeNs);
-  };
   let list: HTMLOListElement | undefined;
   createEffect(
     on(present, (index) => {
       list?.querySelector(`[data-index="${index}"]`)?.scrollIntoView({ block: 'nearest' });
     }),
   );
-  onMount(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.target instanceof HTMLInputElement) return;
-      if (event.key === 'ArrowRight' || event.key === 'ArrowDown') go(present() + 1);
-      else if (event.key === 'ArrowLeft' || event.key === 'ArrowUp') go(present() - 1);
-      else return;
-      event.preventDefault();
-    };
-    window.addEventListener('keydown', onKey);
-    onCleanup(() => window.removeEventListener('keydown', onKey));
-  });
   const start = (): number => state.world?.startNs ?? 0;
 
   return (
     <section class="pane" aria-labelledby="journey-title">
-      <Show when={journey.latest} fallback={<ChoosePacket store={store} />}>
+      <Show when={journey()} fallback={<ChoosePacket store={store} />}>
         {(value) => (
           <>
             <div class="pane-head">

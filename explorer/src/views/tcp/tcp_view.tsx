@@ -1,5 +1,256 @@
-import type { JSX } from 'solid-js';
+/** The TCP cockpit: everything a sender knows and what it waits for, at the moment and over time. */
+import {
+  createEffect,
+  createMemo,
+  createResource,
+  createSignal,
+  For,
+  type JSX,
+  on,
+  Show,
+} from 'solid-js';
+import { Chart, type Curve } from '../../components/chart.tsx';
+import { formatBytes, formatRate, formatTime } from '../../model/format.ts';
 import type { Store } from '../../model/store.ts';
-export function TcpCockpit(_props: { readonly store: Store }): JSX.Element {
-  return <p class="empty">soon</p>;
+import type { TcpConnectionInfo, TcpSample, TcpView } from '../../protocol.ts';
+import { Ribbon } from './ribbon.tsx';
+import { Scoreboard } from './scoreboard.tsx';
+import { SequenceGraph } from './sequence_graph.tsx';
+import { StateDiagram } from './state_diagram.tsx';
+import { CA_STATES, TCP_STATES } from './states.ts';
+import { Timers } from './timers.tsx';
+
+/** How often the view asks anew while the world plays, in ns of the world's time for each second of pace. */
+const REFRESHES_PER_SECOND = 5;
+const INFINITE_SSTHRESH = 0x7fffffff;
+
+export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
+  const { store } = props;
+  const { state } = store;
+  const [chosen, setChosen] = createSignal(0);
+  const slot = (): number => Math.floor((store.moment() * REFRESHES_PER_SECOND) / state.pace);
+  const [connections] = createResource(
+    () => ({
+      slot: slot(),
+      head: Math.floor((state.headNs * REFRESHES_PER_SECOND) / state.pace),
+      world: state.world,
+    }),
+    () => store.client.call('connections', {}),
+  );
+  const known = (): readonly TcpConnectionInfo[] =>
+    (connections.latest ?? []).filter(({ firstNs }) => firstNs <= store.moment());
+  createEffect(
+    on(
+      () => state.world,
+      () => setChosen(0),
+    ),
+  );
+  /** The one that was chosen; else the one that sends most. */
+  const id = createMemo(() => {
+    const list = known();
+    if (list.some((c) => c.id === chosen())) return chosen();
+    return [...list].sort((a, b) => b.bytesSent - a.bytesSent)[0]?.id ?? 0;
+  });
+  const [view] = createResource(
+    () => ({ id: id(), untilNs: store.moment(), slot: slot() }),
+    ({ id: wanted, untilNs }) =>
+      wanted === 0 ? Promise.resolve(null) : store.client.call('tcp', { id: wanted, untilNs }),
+  );
+
+  return (
+    <section class="pane wide" aria-labelledby="tcp-title">
+      <div class="pane-head">
+        <h2 id="tcp-title">TCP cockpit</h2>
+        <Show when={known().length > 0}>
+          <label class="picker">
+            Connection
+            <select value={id()} onChange={(e) => setChosen(Number(e.currentTarget.value))}>
+              <For each={known()}>
+                {(c) => (
+                  <option value={c.id}>
+                    {c.machine}: {c.local} → {c.remote}, {formatBytes(Math.max(0, c.bytesSent - 1))}{' '}
+                    sent
+                  </option>
+                )}
+              </For>
+            </select>
+          </label>
+        </Show>
+      </div>
+      <Show
+        when={view.latest}
+        fallback={
+          <p class="empty">
+            No TCP connection has been opened yet. Let the world play, or choose “Loss and recovery”
+            from the gallery.
+          </p>
+        }
+      >
+        {(v) => <Cockpit store={store} view={v()} />}
+      </Show>
+    </section>
+  );
+}
+
+/** The last sample at or before a moment. */
+function sampleAt(samples: readonly TcpSample[], momentNs: number): TcpSample | null {
+  let low = 0;
+  let high = samples.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((samples[middle]?.timeNs ?? 0) <= momentNs) low = middle + 1;
+    else high = middle;
+  }
+  return samples[Math.max(0, low - 1)] ?? null;
+}
+
+function Cockpit(props: { readonly store: Store; readonly view: TcpView }): JSX.Element {
+  const { store } = props;
+  const now = createMemo(() => sampleAt(props.view.samples, store.moment()));
+  const range = (): readonly [number, number] => {
+    const first = props.view.connection.firstNs;
+    return [first, Math.max(first + 1e6, props.view.connection.lastNs, store.moment())];
+  };
+  const times = createMemo(() => props.view.samples.map(({ timeNs }) => timeNs));
+  const curve = (
+    label: string,
+    color: string,
+    of: (s: TcpSample) => number | null,
+    more: Partial<Curve> = {},
+  ): Curve => ({
+    label,
+    color,
+    values: props.view.samples.map(of),
+    ...more,
+  });
+  const windowCurves = createMemo(() => [
+    curve('congestion window', '--kind-tcp-data', (s) => s.cwnd),
+    curve(
+      'slow start threshold',
+      '--kind-arp',
+      (s) => (s.ssthresh >= INFINITE_SSTHRESH ? null : s.ssthresh),
+      { dash: true },
+    ),
+    curve('in flight', '--kind-tcp-syn', (s) => s.inFlight, { fill: true }),
+  ]);
+  const timeCurves = createMemo(() => [
+    curve('smoothed round trip', '--kind-icmp', (s) => (s.srttUs > 0 ? s.srttUs / 1000 : null)),
+    curve('retransmission timeout', '--kind-tcp-rst', (s) => (s.rtoMs > 0 ? s.rtoMs : null), {
+      dash: true,
+    }),
+  ]);
+  const seek = (ns: number): void => {
+    store.setPlaying(false);
+    void store.seek(ns);
+  };
+  const start = (): number => store.state.world?.startNs ?? 0;
+
+  return (
+    <Show when={now()} fallback={<p class="empty">Not yet.</p>}>
+      {(s) => (
+        <>
+          <div class="gauges">
+            <Gauge name="state" value={TCP_STATES[s().state] ?? ''} />
+            <Gauge name="recovery" value={CA_STATES[s().caState] ?? ''} alert={s().caState >= 3} />
+            <Gauge name="limited by" value={s().limit} strong />
+            <Gauge name="cwnd" value={`${s().cwnd}`} />
+            <Gauge
+              name="ssthresh"
+              value={s().ssthresh >= INFINITE_SSTHRESH ? '∞' : `${s().ssthresh}`}
+            />
+            <Gauge name="in flight" value={`${s().inFlight}`} />
+            <Gauge name="srtt" value={`${(s().srttUs / 1000).toFixed(1)} ms`} />
+            <Gauge name="rto" value={`${s().rtoMs} ms`} />
+            <Gauge
+              name="peer’s window"
+              value={formatBytes(s().sndWnd)}
+              alert={s().sndWnd === 0 && s().state === 1}
+            />
+            <Gauge name="own window" value={formatBytes(s().rcvWnd)} />
+            <Gauge name="sent again" value={`${s().totalRetrans}`} alert={s().totalRetrans > 0} />
+            <Gauge name="pace" value={s().paceBps > 1e12 ? 'none' : formatRate(s().paceBps)} />
+          </div>
+          <div class="box">
+            <h3>What limits the sender</h3>
+            <Ribbon
+              samples={props.view.samples}
+              range={range()}
+              momentNs={store.moment()}
+              onSeek={seek}
+            />
+          </div>
+          <div class="box">
+            <h3>Time and sequence</h3>
+            <SequenceGraph
+              store={store}
+              view={props.view}
+              range={range()}
+              originNs={start()}
+              onSeek={seek}
+            />
+          </div>
+          <div class="columns">
+            <div class="box">
+              <h3>Windows, in segments</h3>
+              <Chart
+                times={times()}
+                curves={windowCurves()}
+                originNs={start()}
+                momentNs={store.moment()}
+                height={210}
+                unit=""
+                label="Congestion window, slow start threshold and segments in flight over time"
+                onSeek={seek}
+              />
+            </div>
+            <div class="box">
+              <h3>Round trip and timeout, in ms</h3>
+              <Chart
+                times={times()}
+                curves={timeCurves()}
+                originNs={start()}
+                momentNs={store.moment()}
+                height={210}
+                unit="ms"
+                label="Smoothed round trip time and retransmission timeout over time"
+                onSeek={seek}
+              />
+            </div>
+          </div>
+          <div class="box">
+            <h3>Scoreboard: what is under way at {formatTime(store.moment() - start())}</h3>
+            <Scoreboard blocks={props.view.scoreboard} una={s().sndUna} next={s().sndNxt} />
+          </div>
+          <div class="columns">
+            <div class="box">
+              <h3>State</h3>
+              <StateDiagram
+                present={s().state}
+                states={props.view.states}
+                momentNs={store.moment()}
+              />
+            </div>
+            <div class="box">
+              <h3>Timers</h3>
+              <Timers sample={s()} momentNs={store.moment()} />
+            </div>
+          </div>
+        </>
+      )}
+    </Show>
+  );
+}
+
+function Gauge(props: {
+  readonly name: string;
+  readonly value: string;
+  readonly alert?: boolean;
+  readonly strong?: boolean;
+}): JSX.Element {
+  return (
+    <div class="gauge" classList={{ alert: props.alert === true, strong: props.strong === true }}>
+      <span class="gauge-name">{props.name}</span>
+      <span class="gauge-value">{props.value}</span>
+    </div>
+  );
 }
