@@ -4,6 +4,7 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TcpSockRare } from '#include/linux/tcp_sock_rare.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
+import type { TcpAoInfo, TcpMd5sigInfo } from '#include/net/tcp_auth.ts';
 import type { TcpFastopenRequest } from '#include/net/tcp_fastopen.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 
@@ -234,6 +235,9 @@ export class TcpSock extends TcpSockRare {
   tsqNext: TcpSock | null = null;
   tsqQueued = false;
   fastopenReq: TcpFastopenRequest | null = null;
+  /** Keys of MD5 signatures, and of the authentication option. */
+  md5sigInfo: TcpMd5sigInfo | null = null;
+  aoInfo: TcpAoInfo | null = null;
   /** The request of a passive Fast Open whose SYN-ACK is not acknowledged yet. */
   fastopenRsk: RequestSock | null = null;
 

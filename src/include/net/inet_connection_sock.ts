@@ -10,6 +10,7 @@ import { InetSock } from '#include/net/sock.ts';
 import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock_common.ts';
 import { ownSockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import type { TcpAoInfo, TcpMd5sigKey } from '#include/net/tcp_auth.ts';
 import type { TcpFastopenContext, TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 
@@ -375,6 +376,11 @@ export class RequestSock extends SockCommon {
   rskWindowClamp: number;
   rskRcvWnd: number;
   reqUsecTs: boolean;
+  /** The SYN was signed with the authentication option: KeyIDs to send with and to ask for. */
+  usedTcpAo: boolean;
+  aoKeyid: number;
+  aoRcvNext: number;
+  aoMaclen: number;
 
   constructor(net: Net, family: number, ops: RequestSockOps, listener: Sock | null) {
     super(net, family, SOCK_KIND_REQUEST);
@@ -428,6 +434,10 @@ export class RequestSock extends SockCommon {
     this.rskWindowClamp = 0;
     this.rskRcvWnd = 0;
     this.reqUsecTs = false;
+    this.usedTcpAo = false;
+    this.aoKeyid = 0;
+    this.aoRcvNext = 0;
+    this.aoMaclen = 0;
   }
 }
 
@@ -459,6 +469,8 @@ export class InetTimewaitSock extends SockCommon {
   twSndNxt: number;
   twEntryStamp: number;
   twUsecTs: boolean;
+  twMd5Key: TcpMd5sigKey | null;
+  aoInfo: TcpAoInfo | null;
 
   constructor(net: Net, family: number, prot: Proto) {
     super(net, family, SOCK_KIND_TIMEWAIT);
@@ -485,6 +497,8 @@ export class InetTimewaitSock extends SockCommon {
     this.twSndNxt = 0;
     this.twEntryStamp = 0;
     this.twUsecTs = false;
+    this.twMd5Key = null;
+    this.aoInfo = null;
   }
 }
 

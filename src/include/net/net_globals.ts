@@ -23,6 +23,7 @@ import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
 import { SockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
+import { TcpAuthOptions, type TcpSigpool } from '#include/net/tcp_auth.ts';
 import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
@@ -189,6 +190,10 @@ export class NetGlobals {
   tsqTasklet: Tasklet | null = null;
   /** Scratch of the segment being built. */
   readonly tcpOutOptions: TcpOutOptions = new TcpOutOptions();
+  /** Signatures of the segment being received. */
+  readonly tcpAuthOptions: TcpAuthOptions = new TcpAuthOptions();
+  /** Contexts of digests, made when the first signature is. */
+  tcpSigpool: TcpSigpool | null = null;
 
   constructor(
     netdevChain: NotifierChain<NetDevice>,

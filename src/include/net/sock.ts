@@ -131,6 +131,7 @@ export class Sock extends SockCommon {
   skGsoType: number;
   skGsoMaxSize: number;
   skGsoMaxSegs: number;
+  skGsoDisabled: boolean;
   /** Bytes/s; 0xffffffff or more: unlimited. */
   skPacingRate: number;
   /** Last receive timestamp in ns. */
@@ -204,6 +205,7 @@ export class Sock extends SockCommon {
     this.skGsoType = 0;
     this.skGsoMaxSize = 65536;
     this.skGsoMaxSegs = 65535;
+    this.skGsoDisabled = false;
     this.skPacingRate = Number.MAX_SAFE_INTEGER;
     this.skStamp = SK_DEFAULT_STAMP;
     this.skTxhash = 0;

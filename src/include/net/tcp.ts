@@ -156,6 +156,12 @@ export function tcpSkbCbCopy(to: TcpSkbCb, from: TcpSkbCb): void {
   to.inFlight = from.inFlight;
 }
 
+/** What a SYN-ACK answers. @kernel tcp_synack_type include/net/tcp.h */
+export const TCP_SYNACK_NORMAL = 0;
+export const TCP_SYNACK_FASTOPEN = 1;
+export const TCP_SYNACK_COOKIE = 2;
+export const TCP_SYNACK_RETRANS = 3;
+
 /**
  * Congestion control. Every slot present, null where the algorithm has none.
  * @kernel tcp_congestion_ops include/net/tcp.h

@@ -4,6 +4,7 @@
  * segments: nothing runs between filling and writing it.
  */
 
+import { TCP_KEY_NONE, type TcpAoKey, type TcpMd5sigKey } from '#include/net/tcp_auth.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 
 export const OPTION_SACK_ADVERTISE = 0x1;
@@ -11,6 +12,7 @@ export const OPTION_TS = 0x2;
 export const OPTION_MD5 = 0x4;
 export const OPTION_WSCALE = 0x8;
 export const OPTION_FAST_OPEN_COOKIE = 0x100;
+export const OPTION_AO = 0x800;
 export const OPTION_ACCECN = 0x1000;
 
 export class TcpOutOptions {
@@ -27,6 +29,15 @@ export class TcpOutOptions {
   /** Octets of an option that wait for the padding of the next one. */
   leftoverHigh = 1;
   leftoverLow = 1;
+  /** TCP_KEY_*: what the segment is signed with. */
+  keyType: number = TCP_KEY_NONE;
+  md5Key: TcpMd5sigKey | null = null;
+  aoKey: TcpAoKey | null = null;
+  /** KeyIDs in the authentication option. */
+  aoKeyid = 0;
+  aoRnext = 0;
+  /** Address of the code in the header. */
+  hashLocation = 0;
   /** int32 */
   tsval = 0;
   tsecr = 0;

@@ -6,6 +6,7 @@
 import {
   NETIF_F_ALL_TSO,
   NETIF_F_GSO,
+  NETIF_F_GSO_MASK,
   NETIF_F_GSO_SOFTWARE,
   NETIF_F_GSO_UDP_L4,
   NETIF_F_HW_CSUM,
@@ -128,6 +129,13 @@ export function skCanGso(sk: Sock): boolean {
   return netGsoOk(sk.skRouteCaps, sk.skGsoType);
 }
 
+/** No packet of the socket is left to others to cut. @kernel sk_gso_disable include/net/sock.h */
+export function skGsoDisable(sk: Sock): void {
+  sk.skGsoDisabled = true;
+  sk.skRouteCaps &= ~NETIF_F_GSO_MASK;
+  sk.skGsoMaxSegs = 1;
+}
+
 /**
  * Stores a new route (taking over the reference) and works out what its device can do for us.
  * @kernel sk_setup_caps net/core/sock.c
@@ -140,6 +148,7 @@ export function skSetupCaps(sk: Sock, dst: DstEntry): void {
   // TCP always builds super-packets: what the device cannot, is cut up right before it.
   if (skIsTcp(sk)) sk.skRouteCaps |= NETIF_F_GSO;
   if ((sk.skRouteCaps & NETIF_F_GSO) !== 0) sk.skRouteCaps |= NETIF_F_GSO_SOFTWARE;
+  if (sk.skGsoDisabled) sk.skRouteCaps &= ~NETIF_F_GSO_MASK;
   if (skCanGso(sk)) {
     if (dst.headerLen !== 0) {
       sk.skRouteCaps &= ~(NETIF_F_GSO | NETIF_F_ALL_TSO | NETIF_F_GSO_UDP_L4);

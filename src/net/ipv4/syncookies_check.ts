@@ -3,6 +3,7 @@
  *
  * Counterpart: cookie_v4_check of net/ipv4/syncookies.c; the cookies themselves are in syncookies.ts.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TcpOptionsReceived } from '#include/linux/tcp.ts';
 import { type DstEntry, dstFeature, dstMetric } from '#include/net/dst.ts';
@@ -25,7 +26,8 @@ import {
   TS_OPT_ECN,
   tcpSynqNoRecentOverflow,
 } from '#net/ipv4/syncookies.ts';
-import { inetReqskAlloc } from '#net/ipv4/tcp_input_conn.ts';
+import { tcpAoDoLookup } from '#net/ipv4/tcp_ao.ts';
+import { inetReqskAlloc, tcpReqAuth } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpRequestSockOps } from '#net/ipv4/tcp_ipv4_conn.ts';
 import { tcpSelectInitialWindow } from '#net/ipv4/tcp_output_window.ts';
@@ -34,6 +36,14 @@ import { RTAX_FEATURE_ECN, RTAX_INITRWND, RTAX_WINDOW } from '#uapi/rtnetlink.ts
 import { LINUX_MIB_SYNCOOKIESFAILED, LINUX_MIB_SYNCOOKIESRECV } from '#uapi/snmp.ts';
 import { SOCK_RCVBUF_LOCK } from '#uapi/socket.ts';
 import { TCPHDR_ACK, TCPHDR_RST, tcphdr } from '#uapi/tcp.ts';
+
+/** The ACK of a signed cookie makes a signed connection. @kernel tcp_ao_syncookie net/ipv4/tcp_ao.c */
+function tcpAoSyncookie(sk: Sock, skb: SkBuff, req: RequestSock): void {
+  tcpReqAuth(req, skb);
+  if (req.usedTcpAo && tcpAoDoLookup(sk, req.irRmtAddr, -1, req.aoRcvNext) === null) {
+    req.usedTcpAo = false;
+  }
+}
 
 /** The request that the cookie stands for. @kernel cookie_tcp_reqsk_init net/ipv4/syncookies.c */
 function cookieTcpReqsk(sk: Sock, skb: SkBuff, opt: TcpOptionsReceived, mss: number): RequestSock {
@@ -60,6 +70,7 @@ function cookieTcpReqsk(sk: Sock, skb: SkBuff, opt: TcpOptionsReceived, mss: num
   req.txhash = sk.net.machine.random.u32() | 1;
   req.synTos = skb.tcpCb.ipDsfield;
   req.syncookie = true;
+  tcpAoSyncookie(sk, skb, req);
   return req;
 }
 

@@ -5,6 +5,7 @@
  * Counterpart: net/ipv4/tcp_input.c, split: options, validation, ACK, SACK, loss, RTT, cwnd, data,
  * out of order, buffers, quick ACKs are in tcp_input_*.ts. RFC 9293#3.10.7.
  */
+
 import { __skbPull, type SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import {
@@ -60,6 +61,7 @@ import {
   inetCskScheduleAck,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpAoEstablished, tcpAoFinishConnect } from '#net/ipv4/tcp_ao.ts';
 import { tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpInitCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpAck } from '#net/ipv4/tcp_input_ack.ts';
@@ -322,6 +324,7 @@ export function tcpInitTransfer(sk: Sock): void {
 export function tcpFinishConnect(sk: Sock, skb: SkBuff | null): void {
   const tp = tcpSk(sk);
   tcpSetState(sk, TCP_ESTABLISHED);
+  if (skb !== null) tcpAoFinishConnect(sk, skb);
   tp.ackLrcvtime = tcpJiffies32(sk);
   if (skb !== null) {
     if (tp.icskAfOps !== null) tp.icskAfOps.skRxDstSet(sk, skb);
@@ -458,6 +461,10 @@ function tcpRcvSynsentCrossed(sk: Sock, skb: SkBuff, th: number): void {
   tp.sndWnd = tcphdr.window(view, th);
   tp.sndWl1 = seq;
   tp.maxWindow = tp.sndWnd;
+  if (tp.aoInfo !== null) {
+    tp.aoInfo.risn = seq;
+    tp.aoInfo.rcvSne = 0;
+  }
   tcpEcnRcvSyn(tp, skb, th);
   tcpMtupInit(sk);
   tcpSyncMss(sk, tp.icskPmtuCookie);
@@ -529,6 +536,7 @@ function tcpRcvSynRecv(sk: Sock, skb: SkBuff, th: number): void {
     tcpInitTransfer(sk);
     tp.copiedSeq = tp.rcvNxt;
   }
+  tcpAoEstablished(sk);
   tcpSetState(sk, TCP_ESTABLISHED);
   sk.skStateChange(sk);
 

@@ -61,6 +61,7 @@ import { view } from '#mm/memory.ts';
 import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
 import { skDstConfirm } from '#net/core/sock.ts';
 import { inetCskClearXmitTimer, tcpResetXmitTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpSndSneUpdate } from '#net/ipv4/tcp_ao.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
 import { tcpAccecnProcess } from '#net/ipv4/tcp_input_accecn.ts';
 import { tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';
@@ -139,6 +140,7 @@ import { TCP_CA_CWR, TCP_CA_Open, TCP_SYN_SENT, TCPHDR_SYN, tcphdr } from '#uapi
 /** @kernel tcp_snd_una_update net/ipv4/tcp_input.c */
 export function tcpSndUnaUpdate(tp: TcpSock, ack: number): void {
   tp.bytesAcked += (ack - tp.sndUna) >>> 0;
+  if (tp.aoInfo !== null) tcpSndSneUpdate(tp, tp.aoInfo, ack);
   tp.sndUna = ack;
 }
 

@@ -4,6 +4,7 @@
  * Counterpart: tcp_conn_request and its helpers of net/ipv4/tcp_input.c. RFC 9293#3.10.7.2,
  * RFC 4987 (SYN floods), RFC 3168#6.1.1 (ECN setup).
  */
+
 import { HEADER_UNSET, type SkBuff } from '#include/linux/skbuff.ts';
 import { TcpOptionsReceived } from '#include/linux/tcp.ts';
 import {
@@ -17,7 +18,12 @@ import { Flowi4 } from '#include/net/flow.ts';
 import { RequestSock, type RequestSockOps } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { tcpSk } from '#include/net/tcp.ts';
+import {
+  TCP_SYNACK_COOKIE,
+  TCP_SYNACK_FASTOPEN,
+  TCP_SYNACK_NORMAL,
+  tcpSk,
+} from '#include/net/tcp.ts';
 import {
   TCP_ACCECN_OPT_NOT_SEEN,
   TCP_ECN_IN_ACCECN_OUT_ACCECN,
@@ -36,15 +42,12 @@ import {
   inetCskReqskQueueLen,
 } from '#net/ipv4/inet_connection_sock.ts';
 import { cookieInitSequence } from '#net/ipv4/syncookies.ts';
+import { aoKeyid, aoRnext } from '#net/ipv4/tcp_ao_rcv.ts';
+import { tcpParseAuthOptions } from '#net/ipv4/tcp_auth.ts';
 import { tcpTryFastopen } from '#net/ipv4/tcp_fastopen.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpPeerIsProven } from '#net/ipv4/tcp_metrics.ts';
 import { tcpOpenreqInitRwin } from '#net/ipv4/tcp_minisocks_req.ts';
-import {
-  TCP_SYNACK_COOKIE,
-  TCP_SYNACK_FASTOPEN,
-  TCP_SYNACK_NORMAL,
-} from '#net/ipv4/tcp_output_ctl.ts';
 import { INET_ECN_MASK, INET_ECN_NOT_ECT } from '#uapi/ip.ts';
 import {
   LINUX_MIB_LISTENDROPS,
@@ -124,6 +127,18 @@ function tcpReqskRecordSyn(sk: Sock, req: RequestSock, skb: SkBuff): void {
     tp.saveSyn === 2 && skb.macHeader !== HEADER_UNSET ? skb.macHeader : skb.networkHeader;
   const to = skb.transportHeader + tcphdr.hdrlen(view, skb.transportHeader);
   req.savedSyn = mem.slice(from, to);
+}
+
+/** A SYN with the authentication option makes a connection with it. False: its options are malformed. @kernel tcp_conn_request net/ipv4/tcp_input.c */
+export function tcpReqAuth(req: RequestSock, skb: SkBuff): boolean {
+  const auth = req.net.machine.netGlobals.tcpAuthOptions;
+  if (tcpParseAuthOptions(skb.transportHeader, auth) !== 0) return false;
+  req.usedTcpAo = auth.ao !== 0;
+  if (req.usedTcpAo) {
+    req.aoRcvNext = aoKeyid(auth.ao);
+    req.aoKeyid = aoRnext(auth.ao);
+  }
+  return true;
 }
 
 /** The SYN queue is full: answer with cookies, or not at all. @kernel tcp_syn_flood_action net/ipv4/tcp_input.c */
@@ -224,6 +239,11 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
   }
   if (opt.tstampOk) req.tsOff = rskOps.initTsOff(net, skb);
   if (!wantCookie && twIsn === 0 && tcpSynBacklogExhausted(sk) && !tcpPeerIsProven(req, dst)) {
+    dstRelease(dst);
+    reqskFree(req);
+    return tcpConnDrop(sk);
+  }
+  if (!tcpReqAuth(req, skb)) {
     dstRelease(dst);
     reqskFree(req);
     return tcpConnDrop(sk);

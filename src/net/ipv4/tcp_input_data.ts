@@ -41,6 +41,7 @@ import {
   inetCskEnterPingpongMode,
   inetCskScheduleAck,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpRcvSneUpdate } from '#net/ipv4/tcp_ao.ts';
 import {
   tcpDataQueueOfo,
   tcpDropReason,
@@ -89,6 +90,7 @@ import {
 /** @kernel tcp_rcv_nxt_update net/ipv4/tcp_input.c */
 function tcpRcvNxtUpdate(tp: TcpSock, seq: number): void {
   tp.bytesReceived += (seq - tp.rcvNxt) >>> 0;
+  if (tp.aoInfo !== null) tcpRcvSneUpdate(tp, tp.aoInfo, seq);
   tp.rcvNxt = seq;
 }
 

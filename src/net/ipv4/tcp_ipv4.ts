@@ -90,6 +90,8 @@ import {
   tcpLeaveMemoryPressure,
   tcpStreamMemoryFree,
 } from '#net/ipv4/tcp.ts';
+import { tcpAoDestroySock } from '#net/ipv4/tcp_ao.ts';
+import { tcpInboundHash } from '#net/ipv4/tcp_auth.ts';
 import { tcpAbort, tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpFastopenActiveDisableOfoCheck } from '#net/ipv4/tcp_fastopen_active.ts';
@@ -106,6 +108,7 @@ import {
 import { tcpV4MtuReduced } from '#net/ipv4/tcp_ipv4_err.ts';
 import { tcp4SeqShow } from '#net/ipv4/tcp_ipv4_proc.ts';
 import { tcpV4SendCheck, tcpV4SendReset, tcpV4TimewaitAck } from '#net/ipv4/tcp_ipv4_send.ts';
+import { tcpClearMd5List } from '#net/ipv4/tcp_md5.ts';
 import { tcpMetricsFlushAll } from '#net/ipv4/tcp_metrics.ts';
 import {
   TCP_TW_ACK,
@@ -411,6 +414,11 @@ function tcpV4RcvRequest(net: Net, skb: SkBuff, req: RequestSock): number {
     inetCskReqskQueueDropAndPut(sk, req);
     return tcpV4RcvLookup(net, skb);
   }
+  const unsigned = tcpInboundHash(sk, req, skb);
+  if (unsigned !== 0) {
+    reqskPut(req);
+    return tcpV4Discard(sk, skb, unsigned);
+  }
   sockHold(sk);
   const out = new TcpMinisockOut();
   let nsk: Sock | null = null;
@@ -487,7 +495,8 @@ function tcpV4RcvSock(net: Net, skb: SkBuff, sk: Sock, refcounted: boolean, twIs
     netIncStats(net, LINUX_MIB_TCPMINTTLDROP);
     reason = SKB_DROP_REASON_TCP_MINTTL;
   } else {
-    reason = tcpFilter(sk, skb);
+    reason = tcpInboundHash(sk, null, skb);
+    if (reason === 0) reason = tcpFilter(sk, skb);
   }
   if (reason === 0) {
     tcpV4FillCb(skb);
@@ -614,6 +623,8 @@ function tcpV4DestroySock(sk: Sock): void {
   tcpFreeFastopenReq(tp);
   if (tp.icskAcceptQueueOrNull !== null) tp.icskAcceptQueueOrNull.fastopenqCtx = null;
   tp.savedSyn = null;
+  tcpClearMd5List(sk);
+  tcpAoDestroySock(sk);
   const memory = sk.skProt.memory(sk.net);
   if (memory !== null) memory.socketsAllocated--;
 }

@@ -4,6 +4,7 @@
  * Counterpart: parts of net/ipv4/tcp_ipv4.c. RFC 9293#3.10.1, RFC 6528 (sequence numbers), RFC 6191
  * (taking over a time-wait socket).
  */
+
 import { NET_XMIT_CN } from '#include/linux/netdevice.ts';
 import { SKB_GSO_TCPV4, type SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
@@ -24,7 +25,7 @@ import { IpOptions, ipIncStats, netIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { SOCK_BINDADDR_LOCK, type Sock } from '#include/net/sock.ts';
-import { tcpSk } from '#include/net/tcp.ts';
+import { TCP_SYNACK_COOKIE, tcpSk } from '#include/net/tcp.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpClockMs, tcpMssClamp } from '#include/net/tcp_inlines.ts';
 import { view } from '#mm/memory.ts';
@@ -40,13 +41,15 @@ import { ipBuildAndSendPkt } from '#net/ipv4/ip_output.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipRouteConnect, ipRouteNewports } from '#net/ipv4/route.ts';
 import { cookieInitTimestamp } from '#net/ipv4/syncookies.ts';
+import { tcpAoCopyAllMatching } from '#net/ipv4/tcp_ao.ts';
 import { tcpFastopenDeferConnect } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpConnRequest, tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { __tcpV4SendCheck, tcpV4ReqskSendAck, tcpV4SendReset } from '#net/ipv4/tcp_ipv4_send.ts';
+import { tcpMd5DoAdd, tcpMd5DoLookup } from '#net/ipv4/tcp_md5.ts';
 import { tcpCaOpenreqChild, tcpCreateOpenreqChild } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpConnect } from '#net/ipv4/tcp_output_connect.ts';
-import { TCP_SYNACK_COOKIE, tcpMakeSynack, tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
+import { tcpMakeSynack, tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpDone, tcpSetState } from '#net/ipv4/tcp_state.ts';
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from '#uapi/errno.ts';
@@ -197,6 +200,15 @@ function tcpV4ChildInet(newtp: TcpSock, req: RequestSock, skb: SkBuff): void {
   if (net.ipv4.sysctlTcpReflectTos !== 0) newtp.tos = req.synTos & ~INET_ECN_MASK;
 }
 
+/** The child signs as its listener does towards the peer. 0 or a negative errno. @kernel tcp_v4_syn_recv_sock net/ipv4/tcp_ipv4.c */
+function tcpV4ChildKeys(sk: Sock, newtp: TcpSock, req: RequestSock): number {
+  if (!req.usedTcpAo) {
+    const key = tcpMd5DoLookup(sk, newtp.skcDaddr);
+    if (key !== null) return tcpMd5DoAdd(newtp, newtp.skcDaddr, 32, key.flags, key.key);
+  }
+  return tcpAoCopyAllMatching(sk, newtp, req);
+}
+
 /** A child that cannot be used. @kernel tcp_v4_syn_recv_sock net/ipv4/tcp_ipv4.c */
 function tcpV4ChildFail(sk: Sock, newtp: TcpSock): { sk: null; ownReq: boolean } {
   newtp.inetOpt = null;
@@ -239,6 +251,7 @@ export function tcpV4SynRecvSock(
   tcpSyncMss(newtp, dstMtu(dst));
   newtp.advmss = tcpMssClamp(tcpSk(sk), dstMetricAdvmss(dst));
   tcpInitializeRcvMss(newtp);
+  if (tcpV4ChildKeys(sk, newtp, req) !== 0) return tcpV4ChildFail(sk, newtp);
 
   if (__inetInheritPort(sk, newtp) < 0) return tcpV4ChildFail(sk, newtp);
   const hashed = inetEhashNolisten(newtp, reqUnhash, reqUnhash === null);

@@ -35,9 +35,10 @@ import { __skDstCheck, skErrorReport, sockHold, sockOwnedByUser, sockPut } from 
 import { inetCskReqskQueueDrop } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskUpdatePmtu } from '#net/ipv4/inet_connection_sock_route.ts';
 import { inetCskResetXmitTimer, inetCskRtoBackoff } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { __inetLookupEstablished } from '#net/ipv4/inet_hashtables.ts';
+import { __inetLookupEstablished, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
 import { inetIif, ipIcmpError } from '#net/ipv4/ip_sockglue_error.ts';
+import { tcpAoIgnoreIcmp } from '#net/ipv4/tcp_ao_rcv.ts';
 import { tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpSimpleRetransmit } from '#net/ipv4/tcp_input_loss.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';
@@ -271,6 +272,10 @@ export function tcpV4Err(skb: SkBuff, info: number): number {
   if (sk === null) {
     icmpIncStats(net, ICMP_MIB_INERRORS);
     return -ENOENT;
+  }
+  if (tcpAoIgnoreIcmp(sk, type, code)) {
+    sockGenPut(sk);
+    return 0;
   }
   if (sk.kind === SOCK_KIND_TIMEWAIT) {
     inetTwskPut(sk as InetTimewaitSock);

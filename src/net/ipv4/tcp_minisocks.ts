@@ -5,6 +5,7 @@
  * Counterpart: net/ipv4/tcp_minisocks.c. RFC 9293#3.10.7.8 (TIME-WAIT), RFC 1337 (its assassination),
  * RFC 6191 (reuse by timestamps), RFC 7323#5 (PAWS).
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TcpOptionsReceived } from '#include/linux/tcp.ts';
 import type { InetTimewaitSock } from '#include/net/inet_connection_sock.ts';
@@ -29,6 +30,7 @@ import {
 } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
+import { tcpV4Md5Lookup } from '#net/ipv4/tcp_md5.ts';
 import { tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
 import { tcpDone } from '#net/ipv4/tcp_state.ts';
 import { SKB_DROP_REASON_TCP_RFC7323_TW_PAWS } from '#uapi/net_dropreason.ts';
@@ -229,6 +231,8 @@ export function tcpTimeWait(sk: Sock, state: number, timeo: number): void {
     tw.twUsecTs = tp.usecTs;
     tw.twTxDelay = tp.tcpTxDelay;
     tw.twTxhash = sk.skTxhash;
+    tw.twMd5Key = tcpV4Md5Lookup(sk);
+    tw.aoInfo = tp.aoInfo;
     const wait = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, rto);
     inetTwskHashdanceSchedule(tw, tp, wait);
   }

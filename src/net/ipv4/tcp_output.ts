@@ -11,6 +11,7 @@
  * RFC 9293. Nothing but the write queues holds data: each transmission is a clone whose head the
  * lower layers may use, while the fragments are shared.
  */
+
 import { NET_XMIT_CN } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
@@ -36,6 +37,7 @@ import {
   TCPHDR_URG,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { TCP_KEY_AO, TCP_KEY_NONE } from '#include/net/tcp_auth.ts';
 import { tcpEcnSend } from '#include/net/tcp_ecn.ts';
 import {
   SK_PACING_NONE,
@@ -46,6 +48,7 @@ import {
   tcpSndCwnd,
   tcpSndCwndSet,
 } from '#include/net/tcp_inlines.ts';
+import type { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import {
   tcpRbtreeInsert,
   tcpSkbMss,
@@ -57,8 +60,9 @@ import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { taskletSchedule } from '#kernel/softirq.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
+import { MD5_DIGEST_SIZE } from '#lib/md5.ts';
 import { after, before } from '#lib/tcp_seq.ts';
-import { view } from '#mm/memory.ts';
+import { mem, view } from '#mm/memory.ts';
 import { skbClone, skbPush, skbTruesize } from '#net/core/skbuff.ts';
 import { pskbCopy } from '#net/core/skbuff_copy.ts';
 import { __sockPut, __sockWfree, skFree } from '#net/core/sock.ts';
@@ -67,9 +71,12 @@ import {
   inetCskClearXmitTimer,
   inetCskIncPingpongCnt,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpAoTransmitSkb } from '#net/ipv4/tcp_ao.ts';
+import { tcpGetCurrentKey } from '#net/ipv4/tcp_auth.ts';
 import { tcpEnterCwr } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpInitCwnd, tcpRearmRto } from '#net/ipv4/tcp_input_rtt.ts';
 import { tcpCheckSpace } from '#net/ipv4/tcp_input_space.ts';
+import { tcpV4Md5HashSkb } from '#net/ipv4/tcp_md5.ts';
 import { tcpChronoStart } from '#net/ipv4/tcp_output_chrono.ts';
 import {
   tcpEstablishedOptions,
@@ -208,6 +215,16 @@ function writeUrg(th: number, tp: TcpSock, seq: number): void {
   }
 }
 
+/** Everything else is written: the code over it. @kernel __tcp_transmit_skb net/ipv4/tcp_output.c */
+function signSegment(sk: Sock, skb: SkBuff, opts: TcpOutOptions): void {
+  if (opts.keyType === TCP_KEY_AO && opts.aoKey !== null) {
+    tcpAoTransmitSkb(sk, skb, opts.aoKey, opts.hashLocation);
+  } else if (opts.md5Key !== null) {
+    const digest = tcpV4Md5HashSkb(opts.md5Key, sk.skcRcvSaddr, sk.skcDaddr, skb);
+    mem.set(digest.subarray(0, MD5_DIGEST_SIZE), opts.hashLocation);
+  }
+}
+
 /** Pushes and fills the header. Returns its length with options. */
 function buildHeader(sk: Sock, skb: SkBuff, rcvNxt: number): number {
   const tp = tcpSk(sk);
@@ -216,6 +233,7 @@ function buildHeader(sk: Sock, skb: SkBuff, rcvNxt: number): number {
   const opts = sk.net.machine.netGlobals.tcpOutOptions;
   let optionsSize: number;
   if (syn) {
+    tcpGetCurrentKey(sk, opts);
     optionsSize = tcpSynOptions(sk, skb, opts);
   } else {
     optionsSize = tcpEstablishedOptions(sk, skb, opts);
@@ -243,6 +261,7 @@ function buildHeader(sk: Sock, skb: SkBuff, rcvNxt: number): number {
     if (ecn !== 0) tcphdr.setFlags9(view, th, tcphdr.flags9(view, th) | ecn);
   }
   tcpOptionsWrite(th, tp, opts);
+  if (opts.keyType !== TCP_KEY_NONE) signSegment(sk, skb, opts);
   return headerSize;
 }
 

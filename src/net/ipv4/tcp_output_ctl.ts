@@ -35,6 +35,9 @@ import {
   TCP_DELACK_MIN,
   TCP_NAGLE_OFF,
   TCP_RESOURCE_PROBE_INTERVAL,
+  TCP_SYNACK_COOKIE,
+  TCP_SYNACK_FASTOPEN,
+  TCP_SYNACK_RETRANS,
   TCPHDR_ACK,
   TCPHDR_FIN,
   TCPHDR_PSH,
@@ -42,6 +45,7 @@ import {
   TCPHDR_SYN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { TCP_KEY_AO, TCP_KEY_MD5, TCP_KEY_NONE } from '#include/net/tcp_auth.ts';
 import { tcpEcnMakeSynack, tcpEcnSendSynack } from '#include/net/tcp_ecn.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import {
@@ -54,6 +58,7 @@ import {
   tcpUnderMemoryPressure,
   tcpWndEnd,
 } from '#include/net/tcp_inlines.ts';
+import type { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import {
   skbRbLast,
   tcpHighestSackReplace,
@@ -66,8 +71,9 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { HZ } from '#kernel/param.ts';
 import { timeBefore, timeBeforeEq, usecsToJiffies } from '#kernel/time/jiffies.ts';
+import { MD5_DIGEST_SIZE } from '#lib/md5.ts';
 import { before, between } from '#lib/tcp_seq.ts';
-import { view } from '#mm/memory.ts';
+import { mem, view } from '#mm/memory.ts';
 import { allocSkb, allocSkbFclone, skbPush } from '#net/core/skbuff.ts';
 import { skbCopy } from '#net/core/skbuff_copy.ts';
 import { skbSetOwnerW } from '#net/core/sock.ts';
@@ -78,6 +84,8 @@ import {
   inetCskScheduleAck,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import { tcpAoDoLookup, tcpV4AoSynackHash } from '#net/ipv4/tcp_ao.ts';
+import { tcpMd5DoLookup, tcpV4Md5HashSkb } from '#net/ipv4/tcp_md5.ts';
 import {
   __tcpTransmitSkb,
   tcpEventNewDataSent,
@@ -106,12 +114,6 @@ import { TCP_CLOSE, TCP_ESTABLISHED, tcphdr } from '#uapi/tcp.ts';
 const SKB_CLOCK_MONOTONIC = 1;
 const TCPHDR_LEN = 20;
 const PURE_ACK_TRUESIZE = 2;
-
-/** What a SYN-ACK answers. @kernel tcp_synack_type include/net/tcp.h */
-export const TCP_SYNACK_NORMAL = 0;
-export const TCP_SYNACK_FASTOPEN = 1;
-export const TCP_SYNACK_COOKIE = 2;
-export const TCP_SYNACK_RETRANS = 3;
 
 /** Sequence number for a segment without data: never beyond the peer's window. @kernel tcp_acceptable_seq net/ipv4/tcp_output.c */
 function tcpAcceptableSeq(sk: Sock): number {
@@ -197,6 +199,30 @@ export function tcpSendSynack(sk: Sock): number {
   return tcpTransmitSkb(sk, skb, true);
 }
 
+/**
+ * The key for a SYN-ACK. False: the peer asked for one that is not there, and must not get an
+ * unsigned answer.
+ * @kernel tcp_make_synack net/ipv4/tcp_output.c
+ */
+function synackKey(sk: Sock, req: RequestSock, opts: TcpOutOptions): boolean {
+  opts.keyType = TCP_KEY_NONE;
+  if (!req.usedTcpAo) {
+    opts.md5Key = tcpMd5DoLookup(sk, req.irRmtAddr);
+    if (opts.md5Key !== null) opts.keyType = TCP_KEY_MD5;
+    return true;
+  }
+  opts.aoKey = tcpAoDoLookup(sk, req.irRmtAddr, req.aoKeyid, -1);
+  if (opts.aoKey === null) {
+    const trace = sk.net.machine.trace.tcp.tcpAoSynackNoKey;
+    if (trace.probe !== null) trace.probe(sk, req.aoKeyid, req.aoRcvNext);
+    return false;
+  }
+  opts.keyType = TCP_KEY_AO;
+  opts.aoKeyid = req.aoKeyid;
+  opts.aoRnext = req.aoRcvNext;
+  return true;
+}
+
 /** The header of a SYN-ACK for `req`, options included. */
 function buildSynack(
   sk: Sock,
@@ -207,8 +233,7 @@ function buildSynack(
   synackType: number,
 ): void {
   const opts = sk.net.machine.netGlobals.tcpOutOptions;
-  const retrans = synackType === TCP_SYNACK_RETRANS;
-  const headerSize = tcpSynackOptions(req, mss, skb, foc, retrans, opts) + TCPHDR_LEN;
+  const headerSize = tcpSynackOptions(req, mss, skb, foc, synackType, opts) + TCPHDR_LEN;
   const th = skbPush(skb, headerSize);
   skbResetTransportHeader(skb);
   tcphdr.setSource(view, th, req.irNum);
@@ -221,6 +246,12 @@ function buildSynack(
   tcphdr.setCheck(view, th, 0);
   tcphdr.setUrgPtr(view, th, 0);
   tcpOptionsWrite(th, null, opts);
+  if (opts.keyType === TCP_KEY_AO && opts.aoKey !== null) {
+    tcpV4AoSynackHash(opts.aoKey, req, skb, opts.hashLocation);
+  } else if (opts.keyType === TCP_KEY_MD5 && opts.md5Key !== null) {
+    const digest = tcpV4Md5HashSkb(opts.md5Key, req.irLocAddr, req.irRmtAddr, skb);
+    mem.set(digest.subarray(0, MD5_DIGEST_SIZE), opts.hashLocation);
+  }
 }
 
 /**
@@ -237,7 +268,8 @@ export function tcpMakeSynack(
   cookieTsNs = 0,
 ): SkBuff | null {
   const { machine } = sk.net;
-  const skb = allocSkb(machine, MAX_TCP_HEADER);
+  const signable = synackKey(sk, req, machine.netGlobals.tcpOutOptions);
+  const skb = signable ? allocSkb(machine, MAX_TCP_HEADER) : null;
   if (skb === null) {
     dstRelease(dst);
     return null;

@@ -6,24 +6,42 @@
  * 7413 (Fast Open). Every option starts on a word: SACK-permitted shares one with the timestamp's
  * first two octets, the rest is padded in front with NOPs.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { dstMetricAdvmss } from '#include/net/dst.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { MAX_TCP_OPTION_SPACE, TCPHDR_ACK, tcpSk } from '#include/net/tcp.ts';
+import {
+  MAX_TCP_OPTION_SPACE,
+  TCP_SYNACK_COOKIE,
+  TCP_SYNACK_RETRANS,
+  TCPHDR_ACK,
+  tcpSk,
+} from '#include/net/tcp.ts';
+import {
+  TCP_KEY_AO,
+  TCP_KEY_MD5,
+  TCP_KEY_NONE,
+  type TcpAoKey,
+  tcpAoLen,
+  tcpAoLenAligned,
+} from '#include/net/tcp_auth.ts';
 import { tcpEcnModeAccecn } from '#include/net/tcp_ecn.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpSkbTimestampTs } from '#include/net/tcp_inlines.ts';
 import {
   OPTION_ACCECN,
+  OPTION_AO,
   OPTION_FAST_OPEN_COOKIE,
+  OPTION_MD5,
   OPTION_SACK_ADVERTISE,
   OPTION_TS,
   OPTION_WSCALE,
   type TcpOutOptions,
 } from '#include/net/tcp_out_options.ts';
 import { mem, view } from '#mm/memory.ts';
+import { tcpGetCurrentKey } from '#net/ipv4/tcp_auth.ts';
 import {
   tcpAccecnOptionDue,
   tcpOptionsFitAccecn,
@@ -32,6 +50,8 @@ import {
 import {
   TCPOLEN_EXP_FASTOPEN_BASE,
   TCPOLEN_FASTOPEN_BASE,
+  TCPOLEN_MD5SIG,
+  TCPOLEN_MD5SIG_ALIGNED,
   TCPOLEN_MSS,
   TCPOLEN_MSS_ALIGNED,
   TCPOLEN_SACK_BASE,
@@ -43,9 +63,11 @@ import {
   TCPOLEN_TSTAMP_ALIGNED,
   TCPOLEN_WINDOW,
   TCPOLEN_WSCALE_ALIGNED,
+  TCPOPT_AO,
   TCPOPT_EXP,
   TCPOPT_FASTOPEN,
   TCPOPT_FASTOPEN_MAGIC,
+  TCPOPT_MD5SIG,
   TCPOPT_MSS,
   TCPOPT_NOP,
   TCPOPT_SACK,
@@ -87,7 +109,20 @@ function fastopenCookie(foc: TcpFastopenCookie, remaining: number, opts: TcpOutO
   return need;
 }
 
-/** Options of a SYN. Returns their length in octets. @kernel tcp_syn_options net/ipv4/tcp_output.c */
+/** Adds the signature that is due; its padded length. */
+function authOptions(opts: TcpOutOptions): number {
+  if (opts.keyType === TCP_KEY_MD5) {
+    opts.options |= OPTION_MD5;
+    return TCPOLEN_MD5SIG_ALIGNED;
+  }
+  if (opts.keyType === TCP_KEY_AO && opts.aoKey !== null) {
+    opts.options |= OPTION_AO;
+    return tcpAoLenAligned(opts.aoKey);
+  }
+  return 0;
+}
+
+/** Options of a SYN; `opts` names its key. Returns their length in octets. @kernel tcp_syn_options net/ipv4/tcp_output.c */
 export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): number {
   const tp = tcpSk(sk);
   const { ipv4 } = sk.net;
@@ -95,7 +130,9 @@ export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): numbe
   opts.clear();
   opts.mss = tcpAdvertiseMss(sk);
   remaining -= TCPOLEN_MSS_ALIGNED;
-  if (ipv4.sysctlTcpTimestamps !== 0) {
+  remaining -= authOptions(opts);
+  // With an MD5 signature too, SACK blocks would have no room.
+  if (ipv4.sysctlTcpTimestamps !== 0 && opts.keyType !== TCP_KEY_MD5) {
     opts.options |= OPTION_TS;
     opts.tsval = (tcpSkbTimestampTs(tp.usecTs, skb) + tp.tsoffset) | 0;
     opts.tsecr = tp.rxOpt.tsRecent;
@@ -132,19 +169,26 @@ export function tcpSynOptions(sk: Sock, skb: SkBuff, opts: TcpOutOptions): numbe
   return MAX_TCP_OPTION_SPACE - remaining;
 }
 
-/** Options of a SYN-ACK; `retrans`: it is sent again. Returns their length in octets. @kernel tcp_synack_options net/ipv4/tcp_output.c */
+/** Options of a SYN-ACK of `synackType` (TCP_SYNACK_*); `opts` names its key. Returns their length in octets. @kernel tcp_synack_options net/ipv4/tcp_output.c */
 export function tcpSynackOptions(
   req: RequestSock,
   mss: number,
   skb: SkBuff,
   foc: TcpFastopenCookie | null,
-  retrans: boolean,
+  synackType: number,
   opts: TcpOutOptions,
 ): number {
+  const retrans = synackType === TCP_SYNACK_RETRANS;
+  const cookie = synackType === TCP_SYNACK_COOKIE;
   let remaining = MAX_TCP_OPTION_SPACE;
   opts.clear();
   opts.mss = mss;
   remaining -= TCPOLEN_MSS_ALIGNED;
+  remaining -= authOptions(opts);
+  // A signature, timestamps and SACK blocks are too much together.
+  if (opts.keyType === TCP_KEY_AO || (opts.keyType === TCP_KEY_MD5 && !cookie)) {
+    req.tstampOk = req.tstampOk && !req.sackOk;
+  }
   if (req.wscaleOk) {
     opts.ws = req.rcvWscale;
     opts.options |= OPTION_WSCALE;
@@ -186,11 +230,13 @@ export function tcpEstablishedOptions(sk: Sock, skb: SkBuff | null, opts: TcpOut
   opts.options = 0;
   opts.mss = 0;
   opts.numSackBlocks = 0;
+  tcpGetCurrentKey(sk, opts);
+  if (opts.keyType !== TCP_KEY_NONE) size += authOptions(opts);
   if (rxOpt.tstampOk) {
-    opts.options = OPTION_TS;
+    opts.options |= OPTION_TS;
     opts.tsval = skb !== null ? (tcpSkbTimestampTs(tp.usecTs, skb) + tp.tsoffset) | 0 : 0;
     opts.tsecr = rxOpt.tsRecent;
-    size = TCPOLEN_TSTAMP_ALIGNED;
+    size += TCPOLEN_TSTAMP_ALIGNED;
   }
   const effSacks = rxOpt.numSacks + (rxOpt.dsack ? 1 : 0);
   if (effSacks !== 0) {
@@ -245,6 +291,21 @@ function writeFastopenCookie(ptr: number, foc: TcpFastopenCookie): void {
   }
 }
 
+/** Leaves room for the code, which comes when all else is written. Returns the next free address. */
+function writeAuth(ptr: number, opts: TcpOutOptions): number {
+  opts.hashLocation = ptr + 4;
+  if ((opts.options & OPTION_MD5) !== 0) {
+    view.setInt32(ptr, WORD_NOP_NOP | (TCPOPT_MD5SIG << 8) | TCPOLEN_MD5SIG);
+    return ptr + TCPOLEN_MD5SIG_ALIGNED;
+  }
+  const key = opts.aoKey as TcpAoKey;
+  const len = tcpAoLen(key);
+  const end = ptr + tcpAoLenAligned(key);
+  view.setInt32(ptr, (TCPOPT_AO << 24) | (len << 16) | (opts.aoKeyid << 8) | opts.aoRnext);
+  mem.fill(TCPOPT_NOP, ptr + len, end);
+  return end;
+}
+
 /**
  * Writes the options behind the header at `th`. `tp` is null for a SYN-ACK.
  * @kernel tcp_options_write net/ipv4/tcp_output.c
@@ -252,6 +313,7 @@ function writeFastopenCookie(ptr: number, foc: TcpFastopenCookie): void {
 export function tcpOptionsWrite(th: number, tp: TcpSock | null, opts: TcpOutOptions): void {
   let ptr = th + 20;
   let { options } = opts;
+  if ((options & (OPTION_MD5 | OPTION_AO)) !== 0) ptr = writeAuth(ptr, opts);
   if (opts.mss !== 0) {
     view.setInt32(ptr, WORD_MSS | opts.mss);
     ptr += 4;

@@ -43,6 +43,12 @@ import {
   inetCskExitPingpongMode,
   inetCskInPingpongMode,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
+import {
+  tcpAoGetMkts,
+  tcpAoGetRepair,
+  tcpAoGetSockInfo,
+  tcpParseAo,
+} from '#net/ipv4/tcp_ao_sockopt.ts';
 import { tcpSetCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import {
   fastopenQueueTune,
@@ -51,12 +57,17 @@ import {
   tcpFastopenSetKey,
 } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
+import { tcpV4ParseMd5Keys } from '#net/ipv4/tcp_md5.ts';
 import { tcpPushPendingFrames } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpCleanupRbuf } from '#net/ipv4/tcp_recvmsg.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
 import { EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '#uapi/errno.ts';
 import { SOL_TCP } from '#uapi/socket.ts';
 import {
+  TCP_AO_ADD_KEY,
+  TCP_AO_GET_KEYS,
+  TCP_AO_INFO,
+  TCP_AO_REPAIR,
   TCP_CC_INFO,
   TCP_CLOSE,
   TCP_CONGESTION,
@@ -75,6 +86,8 @@ import {
   TCP_KEEPINTVL,
   TCP_LINGER2,
   TCP_MAXSEG,
+  TCP_MD5SIG,
+  TCP_MD5SIG_EXT,
   TCP_NODELAY,
   TCP_NOTSENT_LOWAT,
   TCP_QUEUE_SEQ,
@@ -370,6 +383,20 @@ function setLocked(sk: Sock, optname: number, val: number): number {
   }
 }
 
+const isKeyOption = (optname: number): boolean =>
+  optname === TCP_MD5SIG ||
+  optname === TCP_MD5SIG_EXT ||
+  (optname >= TCP_AO_ADD_KEY && optname <= TCP_AO_REPAIR && optname !== TCP_AO_GET_KEYS);
+
+/** Keys of MD5 signatures and of the authentication option. */
+function setKeys(sk: Sock, optname: number, optval: Uint8Array): number {
+  lockSock(sk);
+  const md5 = optname === TCP_MD5SIG || optname === TCP_MD5SIG_EXT;
+  const err = md5 ? tcpV4ParseMd5Keys(sk, optname, optval) : tcpParseAo(sk, optname, optval);
+  releaseSock(sk);
+  return err;
+}
+
 /**
  * @kernel do_tcp_setsockopt net/ipv4/tcp.c
  * @deviation repair needs a privilege that no task has.
@@ -378,6 +405,7 @@ function doTcpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
   if (optname === TCP_CONGESTION) return setCongestion(sk, optval);
   // No upper protocol can be stacked on TCP here.
   if (optname === TCP_FASTOPEN_KEY) return tcpFastopenSetKey(sk, optval);
+  if (isKeyOption(optname)) return setKeys(sk, optname, optval);
   if (optname === TCP_ULP) return optval.length < 1 ? -EINVAL : -ENOENT;
   if (optval.length < 4) return -EINVAL;
   const val = new DataView(optval.buffer, optval.byteOffset, 4).getInt32(0, true);
@@ -550,6 +578,12 @@ function doTcpGetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
     }
     case TCP_ULP:
       return 0;
+    case TCP_AO_GET_KEYS:
+      return tcpAoGetMkts(sk, optval);
+    case TCP_AO_INFO:
+      return tcpAoGetSockInfo(sk, optval);
+    case TCP_AO_REPAIR:
+      return tcpAoGetRepair(sk, optval);
     case TCP_REPAIR_QUEUE:
     case TCP_QUEUE_SEQ:
       return -EINVAL;
