@@ -4,15 +4,16 @@
  *
  * Counterpart: the receiving part of net/ipv4/tcp_ao.c. RFC 5925#7.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
+import type { Sock } from '#include/net/sock.ts';
 import {
   SOCK_KIND_REQUEST,
   SOCK_KIND_TIMEWAIT,
-  type Sock,
   type SockCommon,
-} from '#include/net/sock.ts';
+} from '#include/net/sock_common.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import type { TcpAoInfo, TcpAoKey } from '#include/net/tcp_auth.ts';
 import type { AoEvent } from '#include/trace/events/tcp.ts';
