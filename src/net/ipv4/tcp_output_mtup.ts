@@ -21,7 +21,7 @@ import { after } from '#lib/tcp_seq.ts';
 import { consumeSkb, skbFragRef } from '#net/core/skbuff.ts';
 import { skMemCharge, skMemUncharge, skWmemQueuedAdd } from '#net/core/sock_mem.ts';
 import { tcpEventNewDataSent, tcpTransmitSkb } from '#net/ipv4/tcp_output.ts';
-import { __pskbTrimHead, tcpHasTxTstamp, tcpUnlinkWriteQueue } from '#net/ipv4/tcp_output_frag.ts';
+import { __pskbTrimHead, tcpHasTxTstamp } from '#net/ipv4/tcp_output_frag.ts';
 import {
   tcpCurrentMss,
   tcpInitTsoSegs,
@@ -30,8 +30,8 @@ import {
   tcpMtuToMss,
   tcpSetSkbTsoSegs,
 } from '#net/ipv4/tcp_output_mss.ts';
-import { tcpSkbCollapseTstamp } from '#net/ipv4/tcp_output_tstamp.ts';
-import { tcpStreamAllocSkb, tcpWmemFreeSkb } from '#net/ipv4/tcp_state.ts';
+import { tcpEatOneSkb } from '#net/ipv4/tcp_output_tstamp.ts';
+import { tcpStreamAllocSkb } from '#net/ipv4/tcp_state.ts';
 import { TCP_CA_Open } from '#uapi/tcp.ts';
 
 /** May the first `len` bytes of the write queue become one packet? @kernel tcp_can_coalesce_send_queue_head net/ipv4/tcp_output.c */
@@ -109,11 +109,7 @@ function eatQueue(sk: Sock, nskb: SkBuff, from: SkBuff, probeSize: number, mssNo
     const copy = Math.min(skb.len, probeSize - len);
     const cb = skb.tcpCb;
     if (skb.len <= copy) {
-      nskb.tcpCb.tcpFlags |= cb.tcpFlags;
-      nskb.tcpCb.eor = cb.eor;
-      tcpSkbCollapseTstamp(nskb, skb);
-      tcpUnlinkWriteQueue(skb, sk);
-      tcpWmemFreeSkb(sk, skb);
+      tcpEatOneSkb(sk, nskb, skb);
     } else {
       nskb.tcpCb.tcpFlags |= cb.tcpFlags & ~(TCPHDR_FIN | TCPHDR_PSH);
       __pskbTrimHead(skb, copy);

@@ -60,11 +60,11 @@ import {
   tcpSndWndTest,
   tcpTsoSegs,
 } from '#net/ipv4/tcp_output_cwnd.ts';
-import { tcpUnlinkWriteQueue, tsoFragment } from '#net/ipv4/tcp_output_frag.ts';
+import { tsoFragment } from '#net/ipv4/tcp_output_frag.ts';
 import { tcpCurrentMss, tcpSetSkbTsoSegs } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpMtuProbe } from '#net/ipv4/tcp_output_mtup.ts';
 import { tcpScheduleLossProbe } from '#net/ipv4/tcp_output_tlp.ts';
-import { tcpWmemFreeSkb } from '#net/ipv4/tcp_state.ts';
+import { tcpEatOneSkb } from '#net/ipv4/tcp_output_tstamp.ts';
 import { TCP_CA_Recovery, TCP_CLOSE } from '#uapi/tcp.ts';
 
 const NSEC_PER_MSEC = 1e6;
@@ -115,11 +115,9 @@ function tcpGrowSkb(sk: Sock, skb: SkBuff, amount: number): void {
   cb.endSeq = (cb.endSeq + nlen) | 0;
   ncb.seq = (ncb.seq + nlen) | 0;
   if (next.len === 0) {
+    // A FIN counts too.
     cb.endSeq = ncb.endSeq;
-    cb.eor = ncb.eor;
-    cb.tcpFlags |= ncb.tcpFlags;
-    tcpUnlinkWriteQueue(next, sk);
-    tcpWmemFreeSkb(sk, next);
+    tcpEatOneSkb(sk, skb, next);
   }
 }
 
