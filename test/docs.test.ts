@@ -144,7 +144,7 @@ describe('every command line of the documents works', () => {
     }
   });
 
-  it.each(['demo', 'run', 'exec', 'packetdrill'])(
+  it.each(['demo', 'run', 'exec', 'packetdrill', 'trace'])(
     'the examples in the help of %s',
     {
       timeout: 180_000,

@@ -26,7 +26,7 @@ export interface DemoOptions {
 const GIVE_UP_NS = 3600e9;
 
 /** client 10.0.1.2 -- 10.0.1.1 router 10.0.2.1 -- 10.0.2.2 server, a millisecond and 100 Mbit/s a cable. */
-function topology(loss: number): unknown {
+export function demoTopology(loss: number): unknown {
   const impairments = { delay: '1ms', rate: '100mbit', loss: String(loss), queue: '256kb' };
   return {
     name: 'demo',
@@ -97,7 +97,7 @@ interface DemoResult {
 
 export async function runDemo(options: DemoOptions): Promise<void> {
   const startMs = performance.now();
-  const lab = new Lab(parseTopology(topology(options.loss)), { seed: options.seed, turn });
+  const lab = new Lab(parseTopology(demoTopology(options.loss)), { seed: options.seed, turn });
   const { world } = lab;
   const drops = countDrops(lab);
   const story = new Story(world);

@@ -10,6 +10,7 @@ import { painter } from '#cli/output.ts';
 import { runPacketdrill } from '#cli/packetdrill.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
 import { runTap } from '#cli/tap.ts';
+import { runTrace, TRACE_FORMATS } from '#cli/trace.ts';
 import { type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
 import { parseProbability, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
 
@@ -84,6 +85,7 @@ function program(): Command {
   addTap(softnet);
   addExplore(softnet);
   addPacketdrill(softnet);
+  addTrace(softnet);
   return softnet;
 }
 
@@ -260,6 +262,53 @@ function addPacketdrill(softnet: Command): void {
     ['every script of a folder', 'softnet packetdrill test/packetdrill'],
     ['one script, event by event', 'softnet packetdrill -v test/packetdrill/cork.pkt'],
     ['the same against this kernel', 'sudo softnet packetdrill --against kernel cork.pkt'],
+  ]);
+}
+
+function addTrace(softnet: Command): void {
+  const trace = softnet
+    .command('trace')
+    .description(
+      'Runs a topology as `run` does, records what every machine does with every packet, and tells ' +
+        "it: each packet's way through functions, queues, decisions and cables, to its end.",
+    )
+    .summary('run a topology and tell what became of its packets')
+    .argument('[topology]', 'as for `softnet run`')
+    .option('--demo', "the demo's download instead of a file")
+    .option(
+      '-f, --filter <expression>',
+      "packets to show, in tcpdump's language, with their relatives",
+    )
+    .addOption(
+      new Option('--format <format>', 'how to tell it').choices(TRACE_FORMATS).default('pwru'),
+    )
+    .option('-o, --output <file>', 'where it goes; standard output by default')
+    .option('-m, --machine <name>', 'this machine only (repeatable)', collect, [])
+    .option('--packet <number>', 'the whole journey of one packet', checked(parseNumber))
+    .option('--reason <name>', 'packets dropped for this reason, e.g. NO_SOCKET')
+    .option('--drops', 'the ledger of drops, and what to do about each')
+    .option('--functions', 'also entry and exit of every function (uses the woven build)')
+    .option('--bytes', "also each packet's pointers and first bytes")
+    .option('--all', 'also what concerns no packet: interrupts, timers, sockets')
+    .option('--limit <n>', 'most steps to tell', checked(parseNumber), Number.MAX_SAFE_INTEGER)
+    .option('--memory <size>', 'for the recording', checked(parseCount), 256 * 1024 * 1024)
+    .option('--until <time>', 'stop at this virtual time, e.g. 10s', checked(parseTimeNs))
+    .option(...SEED)
+    .action(runTrace);
+  examples(trace, [
+    [
+      'the handshake and what follows, as pwru would show it',
+      "softnet trace --demo --filter 'tcp[tcpflags] & tcp-syn != 0'",
+    ],
+    ['every drop, and what to do about it', 'softnet trace --demo --drops'],
+    [
+      'all of it, to be opened in ui.perfetto.dev; with --functions it has those, too',
+      'softnet trace examples/router.yaml --format perfetto -o trace.pftrace',
+    ],
+    [
+      'what the router dropped or forwarded, one object a line',
+      "softnet trace examples/router.yaml -m router -f 'icmp or arp' --format json",
+    ],
   ]);
 }
 

@@ -22,10 +22,10 @@ export function recordWorld(world: World, options: RecorderOptions = {}): Record
     a0: number,
     a1: number,
     a2: number,
-  ): void => {
+  ): number => {
     const packet = packets.has(frame.origin) ? frame.origin : 0;
     const journey = packet === 0 ? 0 : (packets.journey[packets.slot(packet)] as number);
-    ring.push(
+    return ring.push(
       world.nowNs,
       (cables.index << 16) | CONTEXT_HARDIRQ,
       kind | (names.number(cable) << 16),
@@ -54,7 +54,8 @@ export function recordWorld(world: World, options: RecorderOptions = {}): Record
   });
   const drop = names.number(cableDrop.name);
   cables.watch(cableDrop, (frame, cable, end, why) => {
-    note(KIND_LOST, drop, frame, cable, why, end, frame.len);
+    const seq = note(KIND_LOST, drop, frame, cable, why, end, frame.len);
+    recorder.countLoss(cable, why, frame.origin, seq);
   });
   return recorder;
 }

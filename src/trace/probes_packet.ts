@@ -4,7 +4,7 @@
  */
 import type { WireFrame } from '#hardware/wire.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { MERGE_SHIFT } from '#include/trace/events/packet.ts';
+import { MERGE_SHIFT, WIRE_FILTERED } from '#include/trace/events/packet.ts';
 import {
   KIND_BIRTH,
   KIND_CROSS,
@@ -95,7 +95,9 @@ function watchWires(recorder: Recorder, track: MachineTrack): void {
   const drop = names.number(events.wireDrop.name);
   track.watch(events.wireDrop, (frame: WireFrame, why) => {
     const { origin, len } = frame;
-    recorder.write(track, KIND_LOST, drop, origin, null, 0, 0, 0, why, len, 0, 0);
+    const seq = recorder.write(track, KIND_LOST, drop, origin, null, 0, 0, 0, why, len, 0, 0);
+    // Every card on a shared medium sees what is not for it.
+    if (why !== WIRE_FILTERED) recorder.countLoss(track.name, why, origin, seq);
   });
 }
 

@@ -98,6 +98,18 @@ export interface DropCount {
   seq: number;
 }
 
+/** Frames of one kind that did not arrive: lost on a cable, or refused by a card. */
+export interface LossCount {
+  /** The cable, or the machine whose card refused them. */
+  readonly where: string;
+  /** WIRE_* */
+  readonly why: number;
+  count: number;
+  /** The latest packet of the kind; 0: not known. */
+  packet: number;
+  seq: number;
+}
+
 export class Recorder {
   readonly ring: TraceRing;
   readonly packets: PacketTable;
@@ -106,6 +118,8 @@ export class Recorder {
   readonly tracks: MachineTrack[];
   /** Counted as they happen, so that overwriting loses none. */
   readonly dropCounts: Map<string, DropCount>;
+  /** The same for frames that did not arrive. */
+  readonly lossCounts: Map<string, LossCount>;
   /** Packets that ended with neither consume_skb nor a drop reason. */
   unexplained: number;
   private readonly byMachine: Map<Machine, MachineTrack>;
@@ -124,6 +138,7 @@ export class Recorder {
     this.verbose = verbose;
     this.tracks = [];
     this.dropCounts = new Map();
+    this.lossCounts = new Map();
     this.unexplained = 0;
     this.byMachine = new Map();
     this.sockNumbers = new WeakMap();
@@ -267,6 +282,18 @@ export class Recorder {
     packets.reason[slot] = reason;
     packets.location[slot] = place;
     if (track.current === packet) track.current = 0;
+  }
+
+  /** Counts a frame that did not arrive. */
+  countLoss(where: string, why: number, packet: number, seq: number): void {
+    const key = `${where}/${why}`;
+    const there = this.lossCounts.get(key);
+    if (there === undefined) this.lossCounts.set(key, { where, why, count: 1, packet, seq });
+    else {
+      there.count++;
+      there.packet = packet;
+      there.seq = seq;
+    }
   }
 
   /** The socket's number; 0 for null. */

@@ -2,8 +2,9 @@
  * One connection of the TCP fuzzer: the machine's socket and programs on one side, a peer that sends
  * what it is told on the other, and the model that watches both.
  */
-import type { SockCommon } from '#include/net/sock_common.ts';
+
 import type { TcpSock } from '#include/linux/tcp.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/param.ts';
 import type { Prandom } from '#lib/prandom.ts';
 import { __inetLookupEstablished, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
