@@ -5,7 +5,14 @@
 
 import type { ScriptCalls } from '#packetdrill/backend.ts';
 import { POLLIN, POLLOUT } from '#uapi/poll.ts';
-import { MSG_DONTWAIT, MSG_ERRQUEUE, SO_RCVTIMEO, SO_SNDTIMEO } from '#uapi/socket.ts';
+import {
+  MSG_DONTWAIT,
+  MSG_ERRQUEUE,
+  MSG_PEEK,
+  MSG_WAITALL,
+  SO_RCVTIMEO,
+  SO_SNDTIMEO,
+} from '#uapi/socket.ts';
 import type { EpollEvent, UserMsghdr } from '#uapi/unistd.ts';
 import { Libc } from '#user/lib/libc.ts';
 import { type Done, FOREVER } from '#user/lib/wait.ts';
@@ -13,6 +20,25 @@ import { type Done, FOREVER } from '#user/lib/wait.ts';
 const NS_PER_MS = 1e6;
 
 export class MachineCalls extends Libc implements ScriptCalls {
+  /** As in Linux, MSG_WAITALL sleeps until all is there, or the stream has ended. */
+  override onRecv(
+    fd: number,
+    buf: Uint8Array,
+    flags: number,
+    addr: Uint8Array | null,
+    done: Done,
+  ): void {
+    const all =
+      (flags & MSG_WAITALL) !== 0 && (flags & (MSG_PEEK | MSG_DONTWAIT | MSG_ERRQUEUE)) === 0;
+    let got = 0;
+    const more = (result: number): void => {
+      if (result > 0) got += result;
+      if (!all || result <= 0 || got >= buf.length) done(got > 0 ? got : result);
+      else super.onRecv(fd, buf.subarray(got), flags, addr, more);
+    };
+    super.onRecv(fd, buf, flags, addr, more);
+  }
+
   onRecvmsg(fd: number, msg: UserMsghdr, flags: number, done: Done): void {
     // A try that fails leaves its marks: each begins with all the room.
     const { namelen, controllen } = msg;
