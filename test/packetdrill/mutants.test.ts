@@ -5,7 +5,9 @@ import { runMutants } from '#packetdrill/main.ts';
 import type { RunnerHost } from '#packetdrill/runner.ts';
 import { machineBackend } from '#packetdrill/testbed.ts';
 
-const scripts = readdirSync(new URL('.', import.meta.url)).filter((name) => name.endsWith('.pkt'));
+const scripts = readdirSync(new URL('.', import.meta.url), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.pkt'))
+  .sort();
 
 const host: RunnerHost = {
   makeBackend: machineBackend({

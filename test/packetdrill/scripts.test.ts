@@ -8,7 +8,9 @@ import type { RunnerHost } from '#packetdrill/runner.ts';
 import { machineBackend } from '#packetdrill/testbed.ts';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
-const scripts = readdirSync(folder).filter((name) => name.endsWith('.pkt'));
+const scripts = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.pkt'))
+  .sort();
 
 const host: RunnerHost = {
   makeBackend: machineBackend({

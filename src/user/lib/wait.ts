@@ -5,6 +5,7 @@
 
 import { EAGAIN, EINTR } from '#uapi/errno.ts';
 import { F_GETFL, O_NONBLOCK } from '#uapi/fcntl.ts';
+import { POLLHUP, POLLIN, POLLRDHUP } from '#uapi/poll.ts';
 import { SOL_SOCKET } from '#uapi/socket.ts';
 import type { CancelWait, SyscallTable } from '#uapi/unistd.ts';
 
@@ -121,11 +122,12 @@ export class Waits {
       done(first);
       return;
     }
+    const shut = (events & POLLIN) !== 0 ? POLLRDHUP | POLLHUP : 0;
     const timeoutNs = this.timeoutOf(fd, optname);
     const deadline = timeoutNs < 0 ? Number.POSITIVE_INFINITY : this.sys.monotonic() + timeoutNs;
     const sleep = (): void => {
       const left = timeoutNs < 0 ? FOREVER : Math.max(0, deadline - this.sys.monotonic());
-      this.fd(fd, events, left, woken);
+      this.fd(fd, (events & POLLIN) !== 0 ? events | POLLRDHUP : events, left, woken);
     };
     const woken = (revents: number): void => {
       if (revents < 0) {
@@ -133,7 +135,9 @@ export class Waits {
         return;
       }
       const result = attempt();
-      if (result === -EAGAIN && revents !== 0) sleep();
+      // Who sleeps in a receive of what is shut down gets 0, as at the end of a stream.
+      if (result === -EAGAIN && (revents & shut) !== 0) done(0);
+      else if (result === -EAGAIN && revents !== 0) sleep();
       else done(result);
     };
     sleep();
