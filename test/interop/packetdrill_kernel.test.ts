@@ -16,9 +16,7 @@ const missing = whyNoInterop();
 /** Paths that the list of exceptions names. */
 function exceptions(): Set<string> {
   const lines = readFileSync(join(ROOT, FOLDER, 'not_on_kernel.txt'), 'utf8').split('\n');
-  return new Set(
-    lines.filter((line) => /^[^#]/.test(line)).map((line) => line.replace(/:.*/, '')),
-  );
+  return new Set(lines.filter((line) => /^[^#]/.test(line)).map((line) => line.replace(/:.*/, '')));
 }
 
 function scripts(): string[] {
