@@ -83,24 +83,20 @@ export async function runJobs(
   retries: number,
   done: (index: number, reply: Reply) => void,
 ): Promise<void> {
-  let next = 0;
+  const queue = jobs.map((job, index) => ({ job, index, left: retries }));
   const lane = async (): Promise<void> => {
     let child: ChildProcess | null = null;
-    while (next < jobs.length) {
-      const index = next++;
-      const job = jobs[index] as Job;
-      for (let left = retries; ; left--) {
-        child ??= start();
-        const reply = await ask(child, job);
-        if (reply.stuck) {
-          child.kill('SIGKILL');
-          child = null;
-        }
-        if (reply.result.outcome !== 'failed' || left === 0) {
-          done(index, reply);
-          break;
-        }
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { job, index, left } = next;
+      child ??= start();
+      const reply = await ask(child, job);
+      if (reply.stuck) {
+        child.kill('SIGKILL');
+        child = null;
       }
+      // What failed in a bad moment is tried in another one: behind all others.
+      if (reply.result.outcome === 'failed' && left > 0) queue.push({ job, index, left: left - 1 });
+      else done(index, reply);
     }
     // A process may still hold threads that sleep.
     child?.kill('SIGKILL');
