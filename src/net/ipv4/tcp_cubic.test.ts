@@ -160,6 +160,29 @@ describe('hystart', () => {
   });
 });
 
+describe('hystart over a slow line', () => {
+  it('counts rounds from the first on, so that the ninth ACK of the second ends slow start', () => {
+    cubictcp.init?.(sk);
+    sk.sndCwnd = 10;
+    sk.sndUna = 0;
+    sk.sndNxt = 10;
+    // Two segments arrive every 100 ms; what is acknowledged was sent a window earlier.
+    const sentMs: number[] = new Array<number>(10).fill(0);
+    for (let ack = 1; ack <= 20 && sk.sndSsthresh === TCP_INFINITE_SSTHRESH; ack++) {
+      m.advance(100 * MS);
+      sk.tcpMstamp = Math.floor(m.machine.nowNs / 1000);
+      sk.sndUna = 2 * ack;
+      const rttMs = 100 * ack - (sentMs[2 * ack - 1] as number);
+      cubictcp.pktsAcked?.(sk, 2, rttMs * 1000, sk.sndCwnd);
+      cubictcp.congAvoid?.(sk, sk.sndUna, 2);
+      while (sentMs.length < sk.sndUna + sk.sndCwnd) sentMs.push(100 * ack);
+      sk.sndNxt = sentMs.length;
+    }
+    // Rounds that began only at a window of 16 would let it go on to 48.
+    expect(sk.sndSsthresh).toBe(36);
+  });
+});
+
 describe('module parameters', () => {
   /** What a longer round trip, and a train of ACKs, do to a window of 100. */
   function slower(): number {
