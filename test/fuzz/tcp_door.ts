@@ -12,6 +12,7 @@ export const SYN = 0x02;
 export const RST = 0x04;
 export const PSH = 0x08;
 export const ACK = 0x10;
+export const URG = 0x20;
 export const ECE = 0x40;
 export const CWR = 0x80;
 
@@ -130,6 +131,7 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [FIN, 'F'],
   [RST, 'R'],
   [PSH, 'P'],
+  [URG, 'U'],
   [ECE, 'E'],
   [CWR, 'W'],
   [ACK, '.'],
@@ -231,6 +233,7 @@ export class Door {
     c.seq = s.seq;
     c.ack = s.ack;
     c.win = s.win;
+    c.urg = s.urg;
     c.len = s.len;
     c.hasTs = s.hasTs;
     c.tsval = s.tsval;

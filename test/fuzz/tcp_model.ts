@@ -18,7 +18,7 @@ import {
   TCP_SYN_RECV,
   TCP_TIME_WAIT,
 } from '#uapi/tcp.ts';
-import { ACK, type Door, FIN, RST, type Segment, SYN } from './tcp_door.ts';
+import { ACK, type Door, FIN, RST, type Segment, SYN, URG } from './tcp_door.ts';
 import { TCP_NAMES } from './tcp_names.ts';
 
 export const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
@@ -131,6 +131,8 @@ export class Model {
   finKnown = false;
   /** The segment at hand brought us to the FIN. */
   finNow = false;
+  /** Urgent data may divide what is read. */
+  urgent = false;
   /** A FIN waits unread at the end of the receive queue of an orphan. */
   finQueued = false;
   tsRecent = 0;
@@ -230,6 +232,7 @@ export class Model {
   expect(s: Segment): void {
     this.want = MAY;
     this.note = 'accepted';
+    this.urgent ||= s.has(URG);
     this.maybeHeld = false;
     this.maybeEnd = null;
     this.maybeWl1 = null;

@@ -3,7 +3,7 @@
  */
 import type { Prandom } from '#lib/prandom.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT } from '#uapi/tcp.ts';
-import { ACK, type Door, ECE, FIN, PSH, RST, type Segment, SYN } from './tcp_door.ts';
+import { ACK, type Door, ECE, FIN, PSH, RST, type Segment, SYN, URG } from './tcp_door.ts';
 import { ModelError, QUIET } from './tcp_model.ts';
 import { flavourOf, listener, lookup, Peer } from './tcp_peer.ts';
 import type { FuzzReport } from './tcp_states.ts';
@@ -46,7 +46,8 @@ function anySegment(s: Segment, random: Prandom): Segment {
   const r = random.below(10);
   if (r < 4) s.flags = SYN;
   else if (r < 6) s.flags = ACK | (random.below(2) === 0 ? PSH : 0);
-  else s.flags = random.below(256) & ~0x20;
+  else s.flags = random.below(256);
+  if (s.has(URG)) s.urg = random.below(65536);
   s.seq = random.i32();
   if (s.has(ACK)) s.ack = random.i32();
   s.win = random.below(65536);
@@ -132,11 +133,11 @@ function synSentSegment(p: Peer): Segment {
 }
 
 /** RFC 9293#3.10.7.3. The state that follows. */
-function synSentExpect(p: Peer, s: Segment, firstTsval: number): number {
+function synSentExpect(p: Peer, s: Segment, firstTsval: number, startMs: number): number {
   const { door, model: m } = p;
   if (s.has(ACK)) {
     const good = s.ack === ((m.iss + 1) | 0);
-    const now = (m.lastTsval + 100_000) | 0;
+    const now = (firstTsval + door.nowMs - startMs) | 0;
     const echo = !s.hasTs || s.tsecr === 0 || ((s.tsecr - firstTsval) | 0) >= 0;
     const early = !s.hasTs || s.tsecr === 0 || ((now - s.tsecr) | 0) >= 0;
     if (!good || !echo || !early) {
@@ -207,13 +208,14 @@ export function fuzzSynSent(door: Door, count: number, random: Prandom): FuzzRep
     const p = new Peer(door, random, flavourOf(random));
     connect(p);
     const firstTsval = p.model.lastTsval;
+    const startMs = door.nowMs;
     let state = TCP_SYN_SENT;
     let pauses = 0;
     while (state === TCP_SYN_SENT && report.segments < count && pauses < 40) {
       report.segments++;
       const s = synSentSegment(p);
       door.put(s, 0);
-      state = synSentExpect(p, s, firstTsval);
+      state = synSentExpect(p, s, firstTsval, startMs);
       if (p.sk.skcState !== state) fail(`the machine is in state ${p.sk.skcState}`, s);
       if (state === TCP_SYN_SENT && random.below(100) === 0) {
         synSentPause(p, random.below(200));

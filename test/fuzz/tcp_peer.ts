@@ -268,7 +268,9 @@ export class Peer {
       if (n !== -EAGAIN || waiting !== 0 || fin) m.fail(`read: ${n} with ${waiting} bytes waiting`);
       return;
     }
-    if (n !== Math.min(waiting, buf.length)) m.fail(`read ${n} of ${waiting} bytes`);
+    const whole = Math.min(waiting, buf.length);
+    // RFC 6093#3: inline, and a read ends before it.
+    if (n !== whole && !(m.urgent && n > 0 && n < whole)) m.fail(`read ${n} of ${waiting} bytes`);
     if (n === 0 && !fin) m.fail('the end of the stream before the FIN');
     if (!this.door.theirs.matches((m.copied - m.irs - 1) | 0, buf, 0, n)) {
       m.fail(`${n} bytes read are not the peer's next`);

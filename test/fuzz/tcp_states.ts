@@ -16,7 +16,7 @@ import {
   TCP_SYN_SENT,
   TCP_TIME_WAIT,
 } from '#uapi/tcp.ts';
-import { ACK, CWR, type Door, ECE, FIN, PSH, RST, type Segment, SYN } from './tcp_door.ts';
+import { ACK, CWR, type Door, ECE, FIN, PSH, RST, type Segment, SYN, URG } from './tcp_door.ts';
 import { after } from './tcp_model.ts';
 import { fuzzClosed, fuzzListen, fuzzSynSent } from './tcp_opening.ts';
 import { flavourOf, lead, listener, Peer } from './tcp_peer.ts';
@@ -173,6 +173,10 @@ export function randomSegment(p: Peer): Segment {
   s.seq = pickSeq(p);
   s.len = pickLen(random);
   s.win = pickWindow(p);
+  if (random.below(40) === 0) {
+    s.flags |= URG;
+    s.urg = random.below(3) === 0 ? random.below(65536) : random.below(1500);
+  }
   if (s.has(RST | SYN) && random.below(4) !== 0) s.len = 0;
   // A RST that is believed ends the state: rarely.
   if (s.has(RST) && s.seq === m.rcvNxt && random.below(15) !== 0) s.seq = (s.seq + 1) | 0;
