@@ -487,16 +487,21 @@ export class Model {
     this.text(s);
   }
 
+  /** Choice: short of memory the ACK may wait like others. */
+  private refuse(note: string): void {
+    this.drop(this.tight ? MAY : MUST_ACK, note);
+  }
+
   /** RFC 9293#3.10.7.4, seventh. */
   private text(s: Segment): void {
     const { rcvNxt, limit } = this;
     const end = s.end;
     if (!after(end, rcvNxt)) {
-      this.drop(MUST_ACK, 'old data');
+      this.refuse('old data');
       return;
     }
     if (!before(s.seq, limit) && s.seq !== rcvNxt) {
-      this.drop(MUST_ACK, 'beyond the window');
+      this.refuse('beyond the window');
       // Choice: an ACK that let us send has by that opened our own window further.
       this.maybeHeld = true;
       return;
@@ -504,7 +509,7 @@ export class Model {
     // Choice: a bare FIN needs no room.
     const bareFin = s.seq === rcvNxt && s.len === 0;
     if (!after(s.seq, rcvNxt) && limit === rcvNxt && !bareFin) {
-      this.drop(MUST_ACK, 'window closed');
+      this.refuse('window closed');
       return;
     }
     this.ever.add(s.seq, end);

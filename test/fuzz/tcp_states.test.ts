@@ -179,7 +179,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a SYN is taken for a segment like others',
     state: TCP_LAST_ACK,
-    says: /no ACK where one is due|snd_wnd is/,
+    says: /\[LAST-ACK SYN/,
     plant: inward(
       (s) => s.has(SYN) && s.mss === 0,
       (s) => {
@@ -252,7 +252,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'any SYN-ACK will do',
     state: TCP_SYN_SENT,
-    says: /the machine is in state 7/,
+    says: /the machine is in state|instead of one|none is due/,
     plant: (door) => {
       let isn = 0;
       door.tamperOut = (s) => {

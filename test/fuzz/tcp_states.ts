@@ -64,7 +64,7 @@ export function pickSeq(p: Peer): number {
     case 13:
       return (m.rcvNxt - random.below(3000)) | 0;
     case 14:
-      return random.below(2) === 0 ? (m.lastAck - 1) | 0 : m.irs;
+      return random.below(4) === 0 ? m.irs : (m.lastAck - 1 + random.below(3)) | 0;
     default:
       return (m.rcvNxt + WILD + random.below(WILD)) | 0;
   }
@@ -76,6 +76,18 @@ function pickLen(random: Prandom): number {
   if (r < 14) return 1 + random.below(32);
   if (r < 19) return 1 + random.below(300);
   return 1 + random.below(1400);
+}
+
+/** Has a segment begin or end at, or next to, the edge of something that is held. */
+function alignToHeld(p: Peer, s: Segment): void {
+  const { random } = p;
+  const { from, to } = p.model.held;
+  if (from.length === 0 || random.below(4) !== 0) return;
+  const i = random.below(from.length);
+  const edge = ((random.below(2) === 0 ? from[i] : to[i]) ?? 0) + random.below(3) - 1;
+  if (random.below(2) === 0) s.seq = edge | 0;
+  const len = (edge - s.seq) | 0;
+  if (len > 0 && len <= 1400) s.len = len;
 }
 
 function pickAck(p: Peer): number {
@@ -177,6 +189,7 @@ export function randomSegment(p: Peer): Segment {
     s.flags |= URG;
     s.urg = random.below(3) === 0 ? random.below(65536) : random.below(1500);
   }
+  alignToHeld(p, s);
   if (s.has(RST | SYN) && random.below(4) !== 0) s.len = 0;
   // A RST that is believed ends the state: rarely.
   if (s.has(RST) && s.seq === m.rcvNxt && random.below(15) !== 0) s.seq = (s.seq + 1) | 0;
