@@ -114,19 +114,34 @@ function WorldPanel(props: { readonly store: Store }): JSX.Element {
       </details>
       <Show when={store.state.console.length > 0}>
         <h3>What the programs say</h3>
-        <pre class="console" tabindex="0">
-          {store.state.console
-            .map(({ machine, text }) =>
-              text
-                .split('\n')
-                .filter((line) => line !== '')
-                .map((line) => `${machine}| ${line}`)
-                .join('\n'),
-            )
-            .join('\n')}
-        </pre>
+        <Console lines={consoleLines(store)} />
       </Show>
     </>
+  );
+}
+
+/** What programs said, line by line, with the machine before each. */
+function consoleLines(store: Store): string {
+  return store.state.console
+    .flatMap(({ machine, text }) =>
+      text
+        .split('\n')
+        .filter((line) => line.trim() !== '')
+        .map((line) => `${machine}| ${line}`),
+    )
+    .join('\n');
+}
+
+function Console(props: { readonly lines: string }): JSX.Element {
+  let box: HTMLPreElement | undefined;
+  createEffect(() => {
+    void props.lines;
+    if (box !== undefined) box.scrollTop = box.scrollHeight;
+  });
+  return (
+    <pre class="console" ref={box} tabindex="0">
+      {props.lines}
+    </pre>
   );
 }
 

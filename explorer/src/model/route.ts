@@ -20,7 +20,7 @@ export interface Route {
   /** Null: no world is named. */
   readonly source: WorldSource | null;
   readonly seed: string;
-  /** ns; null: from the beginning. */
+  /** ns after the programs began; null: from the beginning. */
   readonly momentNs: number | null;
   readonly packet: number;
   readonly machine: string;

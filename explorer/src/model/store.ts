@@ -154,9 +154,13 @@ export class Store {
     return source?.kind === 'gallery' ? worldById(source.id) : null;
   }
 
+  /** When the programs of the present world began: people count from there. */
+  get originNs(): number {
+    return this.state.world?.startNs ?? 0;
+  }
+
   get horizonNs(): number {
-    const start = this.state.world?.startNs ?? 0;
-    return start + (this.entry?.horizonNs ?? 10e9);
+    return this.originNs + (this.entry?.horizonNs ?? 10e9);
   }
 
   /** Follows the address bar. */
@@ -178,14 +182,17 @@ export class Store {
     });
     const source = route.source ?? { kind: 'gallery', id: 'ping' };
     if (this.isLoaded(source, route)) {
-      if (route.momentNs !== null) await this.seek(route.momentNs);
+      if (route.momentNs !== null) {
+        this.set('playing', false);
+        await this.seek(this.originNs + route.momentNs);
+      }
       if (route.packet !== 0) this.selectPacket(route.packet);
       return;
     }
     await this.load(source, route.seed, route.actions);
     if (this.state.phase !== 'ready') return;
     if (route.source === null) this.set('galleryOpen', false);
-    if (route.momentNs !== null && route.momentNs > this.moment()) await this.seek(route.momentNs);
+    if (route.momentNs !== null) await this.seek(this.originNs + route.momentNs);
     else this.set('playing', true);
     if (route.packet !== 0) this.selectPacket(route.packet);
   }
@@ -207,7 +214,7 @@ export class Store {
       view: state.view,
       source: state.source,
       seed: state.seed,
-      momentNs: this.moment(),
+      momentNs: Math.max(0, this.moment() - this.originNs),
       packet: state.packet,
       machine: state.machine,
       depth: state.depth,

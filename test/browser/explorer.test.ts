@@ -1,0 +1,321 @@
+/**
+ * The explorer in headless Chromium: every view opened, used and read. Skips, saying so, without a browser.
+ */
+import { readFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { addressOf, serveExplorer } from '#cli/explore.ts';
+import { buildExplorer } from '../../scripts/build-explorer.ts';
+import { findChromium } from '../support/engines.ts';
+
+const executablePath = findChromium();
+const axeSource = readFileSync(
+  createRequire(import.meta.url).resolve('axe-core/axe.min.js'),
+  'utf8',
+);
+
+const WAIT_MS = 40_000;
+
+describe.skipIf(executablePath === null)(
+  `the explorer${executablePath === null ? ' (skipped: no Chromium is installed)' : ''}`,
+  { timeout: 180_000 },
+  () => {
+    let folder: string;
+    let server: Server;
+    let base: string;
+    let browser: Browser;
+    let page: Page;
+    let strangers: string[];
+    let errors: string[];
+
+    beforeAll(async () => {
+      folder = await buildExplorer(true);
+      server = await serveExplorer(folder, { port: 0, host: '127.0.0.1' });
+      base = addressOf(server);
+      browser = await chromium.launch({
+        executablePath: executablePath ?? '',
+        args: ['--no-sandbox', '--disable-gpu'],
+      });
+    }, 180_000);
+
+    afterAll(async () => {
+      await browser?.close();
+      server?.closeAllConnections();
+      server?.close();
+    });
+
+    beforeEach(async () => {
+      strangers = [];
+      errors = [];
+      page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+      page.setDefaultTimeout(WAIT_MS);
+      page.on('request', (request) => {
+        if (!request.url().startsWith(base)) strangers.push(request.url());
+      });
+      page.on('pageerror', (error) => errors.push(error.message));
+    });
+
+    afterEach(async () => {
+      await page.close();
+      expect(errors).toEqual([]);
+      // Blobs and data lie in the page; files are asked for by the test that opens them.
+      expect(strangers.filter((url) => !/^(?:blob|data|file):/.test(url))).toEqual([]);
+    });
+
+    const open = async (hash: string): Promise<void> => {
+      await page.goto(base + hash);
+      await page.waitForSelector('.map, .pane, .problem, .terminal');
+    };
+    const text = (selector: string): Promise<string> => page.innerText(selector);
+    const waitForText = (selector: string, pattern: RegExp): Promise<unknown> =>
+      page.waitForFunction(
+        ([s, source]) => {
+          const element = document.querySelector<HTMLElement>(s ?? '');
+          return element !== null && new RegExp(source ?? '', 's').test(element.innerText);
+        },
+        [selector, pattern.source],
+      );
+    const tab = (label: string): Promise<void> => page.click(`.rail button:has-text("${label}")`);
+
+    /** What axe finds that matters. */
+    const accessibility = async (): Promise<string[]> => {
+      await page.evaluate(axeSource);
+      return page.evaluate(async () => {
+        const { axe } = globalThis as unknown as {
+          axe: {
+            run(): Promise<{
+              violations: {
+                id: string;
+                impact: string;
+                nodes: { target: string[]; failureSummary: string }[];
+              }[];
+            }>;
+          };
+        };
+        const { violations } = await axe.run();
+        return violations
+          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          .flatMap(({ id, nodes }) =>
+            nodes.slice(0, 3).map((n) => `${id}: ${n.target.join(' ')}: ${n.failureSummary}`),
+          );
+      });
+    };
+
+    it('has a script under 250 kB, compressed, without the terminal', () => {
+      const bytes = gzipSync(readFileSync(join(folder, 'app.js')), { level: 9 }).length;
+      expect(bytes).toBeLessThan(250 * 1024);
+    });
+
+    it('plays a world on the map, and shows packets, programs and counts', async () => {
+      await open('');
+      await waitForText('.inspector', /ARP.*who has 10\.0\.0\.2/);
+      expect(await page.locator('.machine').allInnerTexts()).toEqual([
+        expect.stringContaining('alice'),
+        expect.stringContaining('bob'),
+      ]);
+      await waitForText('.console', /PING 10\.0\.0\.2/);
+      await page.click('.packet-chip');
+      await waitForText('.inspector', /Packet \d+/i);
+      // The address bar follows.
+      await page.waitForFunction(() => /world=ping.*packet=\d/.test(location.hash));
+    });
+
+    it('cuts and mends a cable, and says what that does', async () => {
+      await open('#/map?world=ping&t=900000000');
+      await page.locator('.cable').focus();
+      await page.keyboard.press('Enter');
+      await page.click('text=Cut the cable');
+      await page.waitForSelector('.cable.cut');
+      await page.click('text=Mend the cable');
+      await page.waitForSelector('.cable:not(.cut)');
+      await page.locator('.inspector input[type=range]').first().fill('0');
+      await waitForText('.map', /0 ns/);
+    });
+
+    it('shows which packet died, where and why, and what to type, within one click', async () => {
+      await open('#/terminal?world=router&machine=router&t=1200000000');
+      await page.waitForSelector('.terminal:not(.hidden) .xterm-helper-textarea');
+      await page.keyboard.type('sysctl -w net.ipv4.ip_forward=0\n');
+      await waitForText('.terminal:not(.hidden) .xterm-accessibility', /ip_forward = 0/);
+      await tab('Map');
+      await page.click('.map-alert');
+      const line = await text('.drop-line');
+      expect(line).toContain('IP_INADDRERRORS');
+      expect(line).toContain('router');
+      expect(line).toContain('ip_error()');
+      expect(line).toContain('forwarding is switched off');
+      expect(line).toContain('sysctl -w net.ipv4.ip_forward=1');
+      expect(await text('.inspector')).toMatch(/echo request/);
+      // And what it says to type, helps.
+      await page.click('.drop-line >> text=Type it');
+      await page.keyboard.press('Enter');
+      await waitForText('.terminal:not(.hidden) .xterm-accessibility', /ip_forward = 1/);
+    });
+
+    it('walks a packet’s journey with the arrow keys', async () => {
+      await open('#/journey?world=router&packet=1&t=700000000');
+      await waitForText('.journey', /client.*router.*server/);
+      const all = await text('.journey');
+      for (const part of [
+        /on the cable for/,
+        /ip_forward|ip_rcv/,
+        /__dev_queue_xmit\(\)/,
+        /consumed/,
+      ]) {
+        expect(all).toMatch(part);
+      }
+      await page.keyboard.press('Home');
+      await page.waitForSelector('.journey-step[data-index="0"].present');
+      await page.keyboard.press('ArrowRight');
+      await page.waitForSelector('.journey-step[data-index="1"].present');
+    });
+
+    it('takes a packet apart: pointers, bytes and headers', async () => {
+      await open('#/microscope?world=ping&packet=1&t=900000000');
+      await waitForText('.headers', /IPv4.*10\.0\.0\.1.*10\.0\.0\.2.*ICMP/);
+      expect(await text('.hex')).toMatch(/45 ?\s*00/);
+      expect(await page.locator('.buffer-mark').allTextContents()).toEqual(
+        expect.arrayContaining(['head', 'data', 'tail', 'end', 'network']),
+      );
+      const first = await text('.microscope-step');
+      await page.keyboard.press('ArrowLeft');
+      await page.waitForFunction(
+        (before) => document.querySelector<HTMLElement>('.microscope-step')?.innerText !== before,
+        first,
+      );
+    });
+
+    it('shows who had the CPU, with polls and budgets, and moves a limit', async () => {
+      await open('#/cpu?world=overload&machine=receiver&t=225000000');
+      await waitForText('.gauges', /packets a poll\s+\d/);
+      await waitForText('.view', /Now: ring \d+ of \d+/);
+      await page.locator('.slider input').first().fill('0');
+      await waitForText('.slider', /Budget\s*1/);
+    });
+
+    it('shows what a TCP sender knows and waits for', async () => {
+      await open('#/tcp?world=loss&t=900000000');
+      await waitForText('.gauges', /ESTABLISHED.*cwnd\s+\d+.*srtt\s+[\d.]+ ms.*sent again\s+[1-9]/);
+      expect(await text('.legend-row')).toMatch(/congestion window|recovery|sending/);
+      expect(await page.locator('.state.present').textContent()).toBe('ESTABLISHED');
+      expect(await page.locator('.canvas-plot').count()).toBeGreaterThanOrEqual(2);
+    });
+
+    it('maps the stack at five depths, down to the source', async () => {
+      await open('#/stack?world=router&machine=router&packet=1&depth=0&t=900000000');
+      await waitForText('.stack-map', /Is it for this house\?.*\d passed/);
+      await page.waitForSelector('.stack-node.passed');
+      await page.click('.toggle >> text=Deep dive');
+      await waitForText('.stack-map', /ip_forward\s*\d/);
+      await page.click('.toggle >> text=Source');
+      await page.click('.stack-node.network >> nth=1');
+      await waitForText('.explanation', /net\/ipv4\/ip_\w+\.c → src\/net\/ipv4\/ip_\w+\.ts:\d+/);
+      await waitForText('.explanation pre', /function ip/);
+    });
+
+    it('forks a run, and says where the two part', async () => {
+      await open('#/time?world=arp-failure&t=500000000');
+      await waitForText('.steps', /alice/);
+      await page.selectOption('.fork-form select', 'command');
+      await page.selectOption('.fork-form select >> nth=1', 'bob');
+      await page.fill('.fork-form input', 'ip addr add 10.0.0.77/24 dev eth1');
+      await page.click('text=Run both and compare');
+      await waitForText('.view', /events are the same.*Then the runs part.*arrived\s+\d+\s+\d+/);
+      // A change that changes nothing.
+      await page.selectOption('.fork-form select', 'delay');
+      await page.fill('.fork-form input', '20ms');
+      await page.click('text=Run both and compare');
+      await waitForText('.same', /Nothing differs/);
+    });
+
+    it('gives the same run for the same link', async () => {
+      const fingerprint = async (): Promise<string> => {
+        await open('#/time?world=loss&seed=7&t=600000000');
+        await waitForText('.view', /Fingerprint of the run so far: [0-9a-f]{16}/);
+        return page.innerText('.box > p > code');
+      };
+      const first = await fingerprint();
+      await page.goto('about:blank');
+      expect(await fingerprint()).toBe(first);
+    });
+
+    it('tells the lessons, and runs what they claim', async () => {
+      await open('#/lessons/student');
+      await waitForText('.lesson', /Two journeys/);
+      await page.click('text=Show me the handshake');
+      await waitForText('.gauges', /ESTABLISHED|FIN-WAIT|CLOSE/);
+    });
+
+    it('says what is wrong with a world or a link, and offers the gallery', async () => {
+      await open('#/map?world=nowhere');
+      expect(await text('.problem')).toMatch(/no world named 'nowhere'.*Ping/s);
+      await page.click('.problem >> text=Nobody answers');
+      await page.waitForSelector('.machine');
+      await page.goto('about:blank');
+      await open('#/map?world=ping&t=soon');
+      expect(await text('.problem')).toMatch(/t must be a number, not 'soon'/);
+      await page.goto('about:blank');
+      await open('#/map?yaml=%%%');
+      expect(await text('.problem')).toMatch(/link/);
+      await page.goto('about:blank');
+      await open('#/map?world=ping');
+      await page.click('.world-button');
+      await page.fill('.yaml', 'topology:\n  nodes:\n    a: {cpus: many}\n');
+      await page.click('text=Run this world');
+      await page.waitForSelector('.problem');
+      expect(await text('.problem')).toMatch(/Line 3.*cpus.*whole number/s);
+      await page.click('.world-button');
+      const many = Array.from({ length: 60 }, (_, i) => `    m${i}: {}`).join('\n');
+      await page.fill('.yaml', `topology:\n  nodes:\n${many}\n`);
+      await page.click('text=Run this world');
+      await page.waitForFunction(() => /60 machines/.test(document.body.innerText));
+    });
+
+    it('opens from a folder, without a server', async () => {
+      await page.goto(`${pathToFileURL(join(folder, 'index.html')).href}#/map?world=ping`);
+      await waitForText('.inspector', /who has 10\.0\.0\.2/);
+    });
+
+    it.each(['light', 'dark'] as const)(
+      'has nothing serious for axe to find (%s)',
+      async (scheme) => {
+        await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+        const found: string[] = [];
+        await open('#/map?world=router&machine=router&packet=1&t=900000000');
+        for (const label of [
+          'Map',
+          'Stack',
+          'Journey',
+          'Bytes',
+          'CPU',
+          'TCP',
+          'Drops',
+          'Time',
+          'Lessons',
+        ]) {
+          await tab(label);
+          await page.waitForTimeout(300);
+          found.push(...(await accessibility()).map((line) => `${label}: ${line}`));
+        }
+        await page.click('.world-button');
+        found.push(...(await accessibility()).map((line) => `gallery: ${line}`));
+        expect(found).toEqual([]);
+      },
+    );
+
+    it('fits a phone', async () => {
+      await page.setViewportSize({ width: 390, height: 800 });
+      await open('#/map?world=router&t=900000000');
+      await page.waitForSelector('.machine');
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect(width).toBeLessThanOrEqual(390);
+      await tab('Drops');
+      await page.waitForSelector('.pane');
+    });
+  },
+);
