@@ -201,6 +201,8 @@ export interface Journey {
 
 /** One line of the drops ledger: the drops of one reason, machine and function. */
 export interface DropLine {
+  /** Machine, function and reason. */
+  readonly id: string;
   readonly reason: string;
   /** What the reason means, in a sentence. */
   readonly meaning: string;

@@ -69,7 +69,7 @@ describe.skipIf(executablePath === null)(
 
     const open = async (hash: string): Promise<void> => {
       await page.goto(base + hash);
-      await page.waitForSelector('.map, .pane, .problem, .terminal');
+      await page.waitForSelector('.map, .pane, .problem, .shell:not(.hidden)');
     };
     const text = (selector: string): Promise<string> => page.innerText(selector);
     const waitForText = (selector: string, pattern: RegExp): Promise<unknown> =>
@@ -114,13 +114,13 @@ describe.skipIf(executablePath === null)(
     it('plays a world on the map, and shows packets, programs and counts', async () => {
       await open('');
       await waitForText('.inspector', /ARP.*who has 10\.0\.0\.2/);
-      expect(await page.locator('.machine').allInnerTexts()).toEqual([
+      expect(await page.locator('.machine').allTextContents()).toEqual([
         expect.stringContaining('alice'),
         expect.stringContaining('bob'),
       ]);
       await waitForText('.console', /PING 10\.0\.0\.2/);
       await page.click('.packet-chip');
-      await waitForText('.inspector', /Packet \d+/i);
+      await waitForText('.inspector', /PACKET \d+/);
       // The address bar follows.
       await page.waitForFunction(() => /world=ping.*packet=\d/.test(location.hash));
     });
@@ -139,9 +139,12 @@ describe.skipIf(executablePath === null)(
 
     it('shows which packet died, where and why, and what to type, within one click', async () => {
       await open('#/terminal?world=router&machine=router&t=1200000000');
-      await page.waitForSelector('.terminal:not(.hidden) .xterm-helper-textarea');
+      await page.waitForSelector('.shell:not(.hidden) .xterm-helper-textarea', {
+        state: 'attached',
+      });
+      await page.focus('.shell:not(.hidden) .xterm-helper-textarea');
       await page.keyboard.type('sysctl -w net.ipv4.ip_forward=0\n');
-      await waitForText('.terminal:not(.hidden) .xterm-accessibility', /ip_forward = 0/);
+      await waitForText('.shell:not(.hidden) .xterm-accessibility', /ip_forward = 0/);
       await tab('Map');
       await page.click('.map-alert');
       const line = await text('.drop-line');
@@ -154,7 +157,7 @@ describe.skipIf(executablePath === null)(
       // And what it says to type, helps.
       await page.click('.drop-line >> text=Type it');
       await page.keyboard.press('Enter');
-      await waitForText('.terminal:not(.hidden) .xterm-accessibility', /ip_forward = 1/);
+      await waitForText('.shell:not(.hidden) .xterm-accessibility', /ip_forward = 1/);
     });
 
     it('walks a packet’s journey with the arrow keys', async () => {

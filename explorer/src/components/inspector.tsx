@@ -2,6 +2,7 @@
 import { createEffect, createResource, For, type JSX, Match, on, Show, Switch } from 'solid-js';
 import { formatBytes, formatPercent, formatRate, formatTime, shortTime } from '../model/format.ts';
 import { KIND_LABELS } from '../model/kinds.ts';
+import { steady } from '../model/steady.ts';
 import type { Store } from '../model/store.ts';
 import { type LinkImpairments, PACKET_KINDS, type PacketInfo } from '../protocol.ts';
 import { AdviceBox } from './advice_box.tsx';
@@ -71,6 +72,7 @@ function WorldPanel(props: { readonly store: Store }): JSX.Element {
       ready
         ? store.client.call('packets', { toNs: store.moment(), latest: true, limit: 8 })
         : Promise.resolve([]),
+    { storage: steady() },
   );
   return (
     <>
@@ -112,7 +114,7 @@ function WorldPanel(props: { readonly store: Store }): JSX.Element {
           </For>
         </ul>
       </details>
-      <Show when={store.state.console.length > 0}>
+      <Show when={consoleLines(store) !== ''}>
         <h3>What the programs say</h3>
         <Console lines={consoleLines(store)} />
       </Show>

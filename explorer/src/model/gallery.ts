@@ -144,7 +144,8 @@ export const GALLERY: readonly GalleryWorld[] = [
     story:
       'Hundreds ask for a connection under names that do not exist. One honest client wants to get through.',
     tries: [
-      'See why SYNs are dropped, and switch cookies on.',
+      'The server’s answers find no way back: Drops says so.',
+      'On the server: nstat -az TcpExtListenDrops, then switch cookies on.',
       'Compare both runs in the time machine.',
     ],
     yaml: synFlood,

@@ -131,9 +131,10 @@ function lookAtTcp(
   if ((flags & RST) !== 0) names.push('RST');
   if ((flags & PSH) !== 0) names.push('PSH');
   if ((flags & ACK) !== 0) names.push('ACK');
-  const bits = [names.join(' '), `seq ${seq}`];
-  if ((flags & ACK) !== 0) bits.push(`ack ${ack}`);
+  const bits = [names.join(' ')];
   if (length > 0) bits.push(`${length} bytes`);
+  bits.push(`seq ${seq}`);
+  if ((flags & ACK) !== 0) bits.push(`ack ${ack}`);
   bits.push(`win ${tcphdr.window(v, th)}`);
   const flow = `${source}:${from} > ${target}:${to}`;
   const counts = length > 0 || (flags & (SYN | FIN)) !== 0;

@@ -109,6 +109,7 @@ export function dropsOf(engine: Engine, untilNs: number): DropLine[] {
     const first = group[0] as DropRecord;
     const last = group[group.length - 1] as DropRecord;
     return {
+      id: `${first.machine}/${first.fn}/${first.reason}`,
       reason: first.reason,
       meaning: meaningOf(last),
       machine: first.machine,

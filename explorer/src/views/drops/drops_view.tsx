@@ -3,6 +3,7 @@ import { createResource, For, type JSX, Show } from 'solid-js';
 import { AdviceBox } from '../../components/advice_box.tsx';
 import { Icon } from '../../components/icon.tsx';
 import { formatTime } from '../../model/format.ts';
+import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { DropLine } from '../../protocol.ts';
 
@@ -17,6 +18,7 @@ export function DropsView(props: { readonly store: Store }): JSX.Element {
       n: store.state.dropCount,
     }),
     ({ untilNs }) => store.client.call('drops', { untilNs }),
+    { storage: steady() },
   );
   const news = (): readonly DropLine[] => (lines.latest ?? []).filter(({ expected }) => !expected);
   const expected = (): readonly DropLine[] => (lines.latest ?? []).filter((line) => line.expected);

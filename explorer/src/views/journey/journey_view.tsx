@@ -5,6 +5,7 @@ import { KindDot, PacketChip } from '../../components/packet_chip.tsx';
 import { formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
 import { usePacketSteps } from '../../model/packet_steps.ts';
+import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { Journey, StepInfo } from '../../protocol.ts';
 
@@ -143,6 +144,7 @@ export function ChoosePacket(props: { readonly store: Store }): JSX.Element {
   const [packets] = createResource(
     () => Math.floor(store.frameVersion() / 20) + Math.floor(store.moment() / 50e6),
     () => store.client.call('packets', { limit: 60, latest: true, toNs: store.moment() }),
+    { storage: steady() },
   );
   return (
     <>

@@ -11,6 +11,7 @@ import {
 } from 'solid-js';
 import { Chart, type Curve } from '../../components/chart.tsx';
 import { formatBytes, formatRate, formatTime } from '../../model/format.ts';
+import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { TcpConnectionInfo, TcpSample, TcpView } from '../../protocol.ts';
 import { Ribbon } from './ribbon.tsx';
@@ -36,6 +37,7 @@ export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
       world: state.world,
     }),
     () => store.client.call('connections', {}),
+    { storage: steady() },
   );
   const known = (): readonly TcpConnectionInfo[] =>
     (connections.latest ?? []).filter(({ firstNs }) => firstNs <= store.moment());

@@ -127,5 +127,5 @@ function MachineTerminal(props: {
       handle?.dispose();
     });
   });
-  return <div class="terminal" classList={{ hidden: !props.visible }} ref={element} />;
+  return <div class="shell" classList={{ hidden: !props.visible }} ref={element} />;
 }

@@ -2,6 +2,7 @@
 import { createMemo, createResource, createSignal, For, type JSX, Show } from 'solid-js';
 import { Icon } from '../../components/icon.tsx';
 import { formatCount, formatTime } from '../../model/format.ts';
+import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { ActionBody, DivergentEvent, ForkResult, RunSummary } from '../../protocol.ts';
 import { CHANGES, type Change, changeBody } from './changes.ts';
@@ -37,6 +38,7 @@ function Steps(props: { readonly store: Store }): JSX.Element {
       const list = await store.client.call('steps', { from, count: STEPS_SHOWN, machine: '' });
       return { at, list };
     },
+    { storage: steady('n') },
   );
   const goTo = (ms: string): void => {
     const value = Number(ms);

@@ -20,6 +20,9 @@ import { MapZoom } from './zoom.ts';
 /** Size of a machine's box on the map, in units of the drawing. */
 const BOX_WIDTH = 148;
 const BOX_HEIGHT = 86;
+/** Least room between machines, and around the map. */
+const GAP = 96;
+const MARGIN = 10;
 
 interface Point {
   readonly x: number;
@@ -59,16 +62,36 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
   const [size, setSize] = createSignal({ width: 800, height: 480 });
   const [view, setView] = createSignal({ x: 0, y: 0, k: 1 });
 
-  const places = createMemo(() => {
+  /** The map as it would be with room enough, and how much smaller it must be drawn. */
+  const plan = createMemo(() => {
     const names = state.machines.map(({ name }) => name);
     const links = state.cables.map(({ ends }): [string, string] => [ends[0].node, ends[1].node]);
-    const places = placeMachines(names, links);
+    const spots = placeMachines(names, links);
+    const count = (values: readonly number[]): number => new Set(values).size;
+    const long = count([...spots.values()].map(({ x }) => x));
+    const cross = Math.max(
+      1,
+      ...[...spots.values()].map(({ x }) => [...spots.values()].filter((s) => s.x === x).length),
+    );
     const { width, height } = size();
-    const tall = height > width * 1.05;
+    const need = (across: number, down: number): readonly [number, number] => [
+      across * (BOX_WIDTH + GAP) + MARGIN,
+      down * (BOX_HEIGHT + GAP) + MARGIN,
+    ];
+    const fitOf = ([w, h]: readonly [number, number]): number => Math.min(1, width / w, height / h);
+    // Along the page, unless there is more room down it.
+    const tall = fitOf(need(cross, long)) > fitOf(need(long, cross));
+    const fit = fitOf(tall ? need(cross, long) : need(long, cross));
+    return { spots, tall, fit };
+  });
+  const places = createMemo(() => {
+    const { spots, tall, fit } = plan();
+    const width = size().width / fit;
+    const height = size().height / fit;
     const points = new Map<string, Point>();
     const marginX = BOX_WIDTH / 2 + 18;
     const marginY = BOX_HEIGHT / 2 + 30;
-    for (const [name, { x, y }] of places) {
+    for (const [name, { x, y }] of spots) {
       const [across, down] = tall ? [y, x] : [x, y];
       points.set(name, {
         x: marginX + across * Math.max(0, width - 2 * marginX),
@@ -77,6 +100,8 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
     }
     return points;
   });
+  /** What a person zoomed to, over what fits. */
+  const look = createMemo(() => ({ ...view(), k: view().k * plan().fit }));
   const at = (name: string): Point => places().get(name) ?? { x: 0, y: 0 };
   const lines = createMemo(() =>
     state.cables.map((cable) => trim(at(cable.ends[0].node), at(cable.ends[1].node))),
@@ -102,7 +127,7 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
     });
   });
   createEffect(() => {
-    layer.place(lines(), at, size(), view());
+    layer.place(lines(), at, size(), look());
     store.moment();
     store.frameVersion();
     void state.packet;
@@ -115,7 +140,7 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
     const packet = layer.packetAt(event.clientX - rect.left, event.clientY - rect.top);
     if (packet !== 0) store.selectPacket(packet);
   };
-  const transform = (): string => `translate(${view().x} ${view().y}) scale(${view().k})`;
+  const transform = (): string => `translate(${look().x} ${look().y}) scale(${look().k})`;
   const dropsAt = (name: string): number => {
     store.frameVersion();
     const now = store.moment();
@@ -147,6 +172,8 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
                 x: (line()[0].x + line()[1].x) / 2,
                 y: (line()[0].y + line()[1].y) / 2,
               });
+              const upright = (): boolean =>
+                Math.abs(line()[1].y - line()[0].y) > Math.abs(line()[1].x - line()[0].x);
               const open = (event: Event): void => {
                 event.stopPropagation();
                 store.select({ kind: 'cable', index: cable.index });
@@ -183,7 +210,12 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
                     x2={line()[1].x}
                     y2={line()[1].y}
                   />
-                  <text class="cable-words" x={middle().x} y={middle().y + 34} text-anchor="middle">
+                  <text
+                    class="cable-words"
+                    x={middle().x + (upright() ? 26 : 0)}
+                    y={middle().y + (upright() ? 4 : 34)}
+                    text-anchor={upright() ? 'start' : 'middle'}
+                  >
                     {cableWords(cable)}
                   </text>
                 </g>
@@ -207,7 +239,6 @@ export function TopologyView(props: { readonly store: Store }): JSX.Element {
                   }}
                   role="button"
                   tabindex="0"
-                  aria-label={`Machine ${machine.name}${drops() > 0 ? `, ${drops()} packets dropped` : ''}`}
                   onClick={open}
                   onKeyDown={(e) => {
                     if (e.key === 'Enter' || e.key === ' ') {
