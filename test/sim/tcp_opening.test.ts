@@ -4,16 +4,34 @@ import { Lab } from '#cli/lab.ts';
 import { turn } from '#cli/turn.ts';
 import type { Socket } from '#include/linux/net.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
+import { mem } from '#mm/memory.ts';
 import { parseTopology } from '#sim/topology.ts';
 import {
   CTRL_ATTR_FAMILY_ID,
   CTRL_ATTR_FAMILY_NAME,
+  CTRL_ATTR_MAXATTR,
+  CTRL_ATTR_OP_FLAGS,
+  CTRL_ATTR_OP_ID,
+  CTRL_ATTR_OPS,
+  CTRL_ATTR_VERSION,
   CTRL_CMD_GETFAMILY,
   GENL_HDRLEN,
   GENL_ID_CTRL,
   genlmsghdr,
 } from '#uapi/genetlink.ts';
-import { IP_BIND_ADDRESS_NO_PORT, IP_FREEBIND, IP_TRANSPARENT } from '#uapi/in.ts';
+import {
+  IP_BIND_ADDRESS_NO_PORT,
+  IP_FREEBIND,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_DO,
+  IP_PMTUDISC_DONT,
+  IP_PMTUDISC_INTERFACE,
+  IP_PMTUDISC_OMIT,
+  IP_PMTUDISC_PROBE,
+  IP_PMTUDISC_WANT,
+  IP_TRANSPARENT,
+  IPPROTO_TCP,
+} from '#uapi/in.ts';
 import { NETLINK_GENERIC } from '#uapi/netlink.ts';
 import {
   AF_INET,
@@ -23,7 +41,8 @@ import {
   SOL_IP,
   SOL_SOCKET,
 } from '#uapi/socket.ts';
-import { TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
+import { TCP_CLOSE, TCP_CONGESTION, TCP_ESTABLISHED } from '#uapi/tcp.ts';
+import { TCP_METRICS_CMD_DEL, TCP_METRICS_CMD_GET } from '#uapi/tcp_metrics.ts';
 import type { Libc } from '#user/lib/libc.ts';
 import { NetlinkClient } from '#user/lib/netlink.ts';
 import { NlBuilder } from '#user/lib/nlmsg.ts';
@@ -263,6 +282,96 @@ describe('a four-tuple in TIME_WAIT', () => {
   }, 60_000);
 });
 
+describe('a route', () => {
+  it('chooses the congestion control of who connects over it', async () => {
+    await lab.command('a', [
+      'ip',
+      'route',
+      'change',
+      '10.0.0.0/24',
+      'dev',
+      'eth0',
+      'congctl',
+      'reno',
+    ]);
+    const nameOf = (libc: Libc, fd: number): string => {
+      const name = new Uint8Array(16);
+      const length = libc.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name);
+      return new TextDecoder().decode(name.subarray(0, length)).replace(/\0.*$/s, '');
+    };
+    serve(10);
+    await run('a', async (libc) => {
+      await libc.sleep(100);
+      const fd = libc.socket(AF_INET, SOCK_STREAM);
+      expect(nameOf(libc, fd)).toBe('cubic');
+      await libc.connect(fd, encodeSockaddr4(B, PORT));
+      expect(nameOf(libc, fd)).toBe('reno');
+    });
+  }, 60_000);
+});
+
+describe('IP_MTU_DISCOVER', () => {
+  /** By mode: did the SYN carry DF, without and with a locked MTU on the route? */
+  async function dontFragment(modes: readonly number[]): Promise<boolean[][]> {
+    let last = false;
+    lab.cables[0]?.tap(0, (frame) => {
+      // A TCP over IPv4 in Ethernet; the flags of the fragment word.
+      const bytes = mem.subarray(frame.addr, frame.addr + frame.len);
+      if (bytes[12] === 8 && bytes[13] === 0 && bytes[23] === IPPROTO_TCP) {
+        last = ((bytes[20] ?? 0) & 0x40) !== 0;
+      }
+    });
+    const seen: boolean[][] = modes.map(() => []);
+    for (const locked of [false, true]) {
+      if (locked)
+        await lab.command('a', [
+          'ip',
+          'route',
+          'change',
+          '10.0.0.0/24',
+          'dev',
+          'eth0',
+          'mtu',
+          'lock',
+          '1400',
+        ]);
+      await run('a', async (libc) => {
+        await libc.sleep(100);
+        for (const [i, mode] of modes.entries()) {
+          const fd = libc.socket(AF_INET, SOCK_STREAM);
+          libc.setsockopt(fd, SOL_IP, IP_MTU_DISCOVER, Uint8Array.of(mode, 0, 0, 0));
+          await libc.connect(fd, encodeSockaddr4(B, PORT));
+          seen[i]?.push(last);
+          libc.close(fd);
+          await libc.sleep(100);
+        }
+      });
+    }
+    return seen;
+  }
+
+  it('decides which packets carry DF', async () => {
+    const modes = [
+      IP_PMTUDISC_DONT,
+      IP_PMTUDISC_WANT,
+      IP_PMTUDISC_DO,
+      IP_PMTUDISC_PROBE,
+      IP_PMTUDISC_INTERFACE,
+      IP_PMTUDISC_OMIT,
+    ];
+    serve(10);
+    const seen = await dontFragment(modes);
+    expect(seen).toEqual([
+      [false, false],
+      [true, false],
+      [true, true],
+      [false, false],
+      [false, false],
+      [false, false],
+    ]);
+  }, 60_000);
+});
+
 describe('connect() to AF_UNSPEC', () => {
   it('resets the connection and leaves a socket that can connect anew', async () => {
     serve(10);
@@ -356,6 +465,25 @@ describe('the metrics cache through generic netlink', () => {
       expect(attrs.u16(CTRL_ATTR_FAMILY_ID)).toBeGreaterThan(GENL_ID_CTRL);
       expect(control.attrs(GENL_HDRLEN).u16(CTRL_ATTR_FAMILY_ID)).toBe(GENL_ID_CTRL);
       await expect(client.get(ask('nonsense'))).rejects.toMatchObject({ code: 'ENOENT' });
+      // As Linux 6.18 says it, but for nlctrl's second command and its group.
+      const said = [control, family].map((m) => {
+        const all = m.attrs(GENL_HDRLEN);
+        const ops = [1, 2].map((index) => {
+          const op = all.nested(CTRL_ATTR_OPS)?.nested(index);
+          return [op?.u32(CTRL_ATTR_OP_ID), op?.u32(CTRL_ATTR_OP_FLAGS)];
+        });
+        return [all.u32(CTRL_ATTR_VERSION), all.u32(CTRL_ATTR_MAXATTR), ...ops];
+      });
+      const none = [undefined, undefined];
+      expect(said).toEqual([
+        [2, 0, [CTRL_CMD_GETFAMILY, 0xe], none],
+        [1, 13, [TCP_METRICS_CMD_GET, 0xe], [TCP_METRICS_CMD_DEL, 0xb]],
+      ]);
+      const names: string[] = [];
+      await client.dump(ask('nlctrl'), (m) =>
+        names.push(m.attrs(GENL_HDRLEN).string(CTRL_ATTR_FAMILY_NAME) ?? ''),
+      );
+      expect(names).toEqual(['nlctrl', 'tcp_metrics']);
       client.close();
     });
   }, 60_000);

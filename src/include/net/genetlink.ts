@@ -3,6 +3,8 @@ import type { RtnlDoit, RtnlDumpit } from '#include/net/rtnetlink.ts';
 
 /** @kernel genl_ops include/net/genetlink.h */
 export interface GenlOps {
+  /** GENL_ADMIN_PERM. */
+  readonly flags?: number;
   readonly doit: RtnlDoit | null;
   readonly dumpit: RtnlDumpit | null;
 }

@@ -30,7 +30,7 @@ import {
   nlmsgParse,
 } from '#net/netlink/nlattr.ts';
 import { EINVAL, EMSGSIZE, ESRCH } from '#uapi/errno.ts';
-import { GENL_HDRLEN } from '#uapi/genetlink.ts';
+import { GENL_ADMIN_PERM, GENL_HDRLEN } from '#uapi/genetlink.ts';
 import { NLM_F_MULTI } from '#uapi/netlink.ts';
 import {
   TCP_METRIC_RTT_US,
@@ -160,7 +160,7 @@ export function tcpMetricsInit(machine: Machine): number {
           dumpit: (skb, cb) => dump(family, skb, cb),
         },
       ],
-      [TCP_METRICS_CMD_DEL, { doit: cmdDel, dumpit: null }],
+      [TCP_METRICS_CMD_DEL, { flags: GENL_ADMIN_PERM, doit: cmdDel, dumpit: null }],
     ]),
   };
   return genlRegisterFamily(machine, family);
