@@ -1,94 +1,25 @@
-/** `npm run bench`: every case in a process of its own, peers beside it, one table. */
+/** `npm run bench`: every case in a process of its own, its peers beside it in the same run, one table. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { CASES, type Case } from './cases.ts';
+import { appendHistory, type Result } from './history.ts';
 import type { Figure } from './measure.ts';
 
-interface Case {
-  readonly group: string;
-  readonly name: string;
-  readonly file: string;
-  readonly args: readonly string[];
-  /** Work a second for people. */
-  readonly show: (rate: number) => string;
-}
-
-const gbit = (rate: number): string => `${((rate * 8) / 1e9).toFixed(2)} Gbit/s`;
-const thousands = (rate: number): string => `${(rate / 1e3).toFixed(1)} k/s`;
-
-const LINKS = ['lo', 'veth', 'e1000'] as const;
-const CASES: readonly Case[] = [
-  {
-    group: 'bulk',
-    name: "Node's loopback TCP",
-    file: 'peers/node_loopback.ts',
-    args: ['bulk'],
-    show: gbit,
-  },
-  ...LINKS.map((link) => ({
-    group: 'bulk',
-    name: `softnet ${link}`,
-    file: 'cases/bulk.ts',
-    args: [link],
-    show: gbit,
-  })),
-  {
-    group: 'rr',
-    name: "Node's loopback TCP",
-    file: 'peers/node_loopback.ts',
-    args: ['rr'],
-    show: thousands,
-  },
-  ...LINKS.map((link) => ({
-    group: 'rr',
-    name: `softnet ${link}`,
-    file: 'cases/rr.ts',
-    args: [link],
-    show: thousands,
-  })),
-  {
-    group: 'connect',
-    name: "Node's loopback TCP",
-    file: 'peers/node_loopback.ts',
-    args: ['connect'],
-    show: thousands,
-  },
-  ...LINKS.map((link) => ({
-    group: 'connect',
-    name: `softnet ${link}`,
-    file: 'cases/connect.ts',
-    args: [link],
-    show: thousands,
-  })),
-  {
-    group: 'forward',
-    name: 'softnet, 64-byte frames',
-    file: 'cases/forward.ts',
-    args: [],
-    show: thousands,
-  },
-  {
-    group: 'idle',
-    name: 'softnet, an established socket',
-    file: 'cases/idle.ts',
-    args: [],
-    show: thousands,
-  },
-  {
-    group: 'events',
-    name: "softnet's scheduler",
-    file: 'cases/events.ts',
-    args: [],
-    show: thousands,
-  },
-];
+/** What a peer exits with when something that it needs is missing. */
+const SKIPPED = 3;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'string' }, node: { type: 'string' } },
+  options: {
+    json: { type: 'string' },
+    node: { type: 'string' },
+    profile: { type: 'string' },
+    history: { type: 'boolean' },
+  },
 });
 const groups = new Set(CASES.map(({ group }) => group));
 for (const group of positionals) {
@@ -101,52 +32,69 @@ const wanted = CASES.filter(({ group }) => positionals.length === 0 || positiona
 const node = values.node ?? process.execPath;
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-interface Result extends Figure {
-  readonly group: string;
-  readonly name: string;
-  /** Work a second of processor time. */
-  readonly perCpuSecond: number;
+/** Runs one case; its figure, or why there is none. */
+function run({ file, args, group, name }: Case): Figure | string {
+  const env = { ...process.env };
+  if (values.profile !== undefined) {
+    const place = `${values.profile}/${`${group} ${name}`.replace(/\W+/g, '-')}.cpuprofile`;
+    env['SOFTNET_BENCH_PROFILE'] = place;
+  }
+  const result = spawnSync(
+    node,
+    ['--expose-gc', '--import', 'tsx', '--conditions=source', `${here}${file}`, ...args],
+    { encoding: 'utf8', env, cwd: fileURLToPath(new URL('..', import.meta.url)) },
+  );
+  if (result.status === 0) return JSON.parse(result.stdout) as Figure;
+  const last = result.stderr.trim().split('\n').at(-1) ?? '';
+  if (result.status === SKIPPED) return last;
+  process.stderr.write(result.stderr);
+  process.exitCode = 1;
+  return 'failed';
 }
 
 const results: Result[] = [];
+
+/** How many times the rate of a peer of the group this is. */
+function ratio(group: string, peer: string, rate: number): string {
+  const other = results.find((result) => result.group === group && result.name.startsWith(peer));
+  return other === undefined ? '' : `${(rate / other.perCpuSecond).toFixed(2)} x`;
+}
+
 const table = new Table({
-  head: ['', '', 'a CPU second', 'a wall second', 'to the peer', ''],
+  head: ['', '', 'a CPU second', 'a wall second', 'to Linux', 'to Node', ''],
   style: { head: [], border: [] },
 });
-for (const { group, name, file, args, show } of wanted) {
+for (const one of wanted) {
+  const { group, name, show } = one;
   process.stderr.write(`${group}: ${name} ...\n`);
-  const run = spawnSync(
-    node,
-    ['--expose-gc', '--import', 'tsx', '--conditions=source', `${here}${file}`, ...args],
-    {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-      cwd: fileURLToPath(new URL('..', import.meta.url)),
-    },
-  );
-  if (run.status !== 0) {
-    table.push([group, name, 'failed', '', '', '']);
-    process.exitCode = 1;
+  const figure = run(one);
+  if (typeof figure === 'string') {
+    table.push([group, name, figure, '', '', '', '']);
     continue;
   }
-  const figure = JSON.parse(run.stdout) as Figure;
   const perCpuSecond = figure.count / figure.cpuSeconds;
-  const peer = results.find((result) => result.group === group && result.name.startsWith('Node'));
-  results.push({ group, name, ...figure, perCpuSecond });
   const extra = Object.entries(figure.extra ?? {}).map(
     ([key, value]) => `${key} ${Math.round(value)}`,
   );
   table.push([
     group,
     name,
-    show(perCpuSecond),
-    show(figure.count / figure.wallSeconds),
-    peer === undefined ? '' : `${(perCpuSecond / peer.perCpuSecond).toFixed(2)} x`,
+    show === null ? '' : show(perCpuSecond),
+    show === null ? '' : show(figure.count / figure.wallSeconds),
+    show === null ? '' : ratio(group, 'Linux', perCpuSecond),
+    show === null ? '' : ratio(group, "Node's", perCpuSecond),
     extra.join(', '),
   ]);
+  results.push({ group, name, ...figure, perCpuSecond });
 }
 process.stdout.write(`${table.toString()}\n`);
+const machine = { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, node: process.version };
 if (values.json !== undefined) {
-  const machine = { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, node: process.version };
   writeFileSync(values.json, `${JSON.stringify({ machine, results }, null, 2)}\n`);
+}
+if (values.history === true) {
+  const { version } = JSON.parse(readFileSync(`${here}../package.json`, 'utf8')) as {
+    version: string;
+  };
+  appendHistory(`${here}history.json`, `${here}history.svg`, { version, machine, results });
 }

@@ -8,6 +8,7 @@ import { NETIF_F_GRO, NETIF_F_GSO, NETIF_F_GSO_MASK } from '#include/linux/netde
 import type { Machine } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
+import type { Cable } from '#sim/cable.ts';
 import { parseTopology } from '#sim/topology.ts';
 import type { World } from '#sim/world.ts';
 import { EAGAIN, EINPROGRESS } from '#uapi/errno.ts';
@@ -24,6 +25,7 @@ export interface Rig {
   readonly server: SyscallTable;
   /** Address of the server as a number. */
   readonly address: number;
+  readonly cables: readonly Cable[];
   /** Halts the machines. Throws when something is left. */
   end(): void;
 }
@@ -49,15 +51,22 @@ const NODES = {
   },
 } as const;
 
+export interface RigOptions {
+  /** Whether frames' bytes go into the world's fingerprint; by default they do not. */
+  readonly fingerprint?: boolean;
+  /** Descriptors that a task may have. */
+  readonly descriptors?: number;
+}
+
 /** Builds one of the links. */
-export async function makeRig(wanted: Link): Promise<Rig> {
+export async function makeRig(wanted: Link, options: RigOptions = {}): Promise<Rig> {
   const link = wanted === 'veth-mtu' ? 'veth' : wanted;
   const links =
     link === 'e1000' ? [{ endpoints: ['a:eth0', 'b:eth0'], impairments: { delay: '1us' } }] : [];
   const lab = new Lab(parseTopology({ topology: { nodes: NODES[link], links } }), {
     seed: 'bench',
     turn,
-    fingerprintFrames: false,
+    fingerprintFrames: options.fingerprint ?? false,
   });
   const { world } = lab;
   await lab.setUp();
@@ -65,11 +74,13 @@ export async function makeRig(wanted: Link): Promise<Rig> {
   if (wanted === 'veth-mtu') offloadsOff(lab.machine('a'), ['v0', 'v1']);
   const client = await taskOn(lab, 'a');
   const server = await taskOn(lab, link === 'e1000' ? 'b' : 'a');
+  for (const { task } of world.programs) task.files.rlimit = options.descriptors ?? 1024;
   if (link === 'veth') must(server.setns('b'), 'setns');
   return {
     world,
     client,
     server,
+    cables: lab.cables,
     address: link === 'lo' ? 0x7f000001 : 0x0a000002,
     end: () => {
       const left = world.halt();

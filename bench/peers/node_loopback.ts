@@ -1,4 +1,5 @@
-/** Node's own sockets over the real loopback, both ends in one process: `bulk`, `rr` or `connect`. */
+/** Node's own sockets over the real loopback, both ends in one process: `bulk`, `rr`, `udp` or `connect`. */
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { measureAsync, report } from '../measure.ts';
@@ -87,7 +88,37 @@ async function connections(): Promise<void> {
   server.close();
 }
 
+/** 64-byte datagrams, a batch of 16 under way. */
+async function datagrams(): Promise<void> {
+  const into = createSocket('udp4');
+  const out = createSocket('udp4');
+  into.bind(0, '127.0.0.1');
+  await once(into, 'listening');
+  const { port } = into.address();
+  out.connect(port, '127.0.0.1');
+  await once(out, 'connect');
+  let received = 0;
+  let wake: (() => void) | null = null;
+  into.on('message', () => {
+    if (++received % 16 === 0) wake?.();
+  });
+  const datagram = Buffer.alloc(64, 7);
+  report(
+    await measureAsync('datagrams', async () => {
+      const arrived = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      for (let i = 0; i < 16; i++) out.send(datagram);
+      await arrived;
+      return 16;
+    }),
+  );
+  into.close();
+  out.close();
+}
+
 const [which] = process.argv.slice(2);
 if (which === 'bulk') await bulk();
 else if (which === 'rr') await rr();
+else if (which === 'udp') await datagrams();
 else await connections();

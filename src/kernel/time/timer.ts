@@ -70,7 +70,7 @@ export class TimerBase {
   clk: number;
   count: number;
   private seq: number;
-  /** Earliest tick, when `nextValid`. */
+  /** Earliest tick when `nextValid`; no timer is earlier when not. */
   private nextTick: number;
   private nextValid: boolean;
 
@@ -90,10 +90,9 @@ export class TimerBase {
     timer.seq = this.seq++;
     this.count++;
     this.place(timer);
-    if (!this.nextValid) return true;
-    if (timer.tick >= this.nextTick) return false;
-    this.nextTick = timer.tick;
-    return true;
+    const earlier = timer.tick < this.nextTick;
+    if (earlier) this.nextTick = timer.tick;
+    return earlier || !this.nextValid;
   }
 
   remove(timer: AnyTimer): void {
@@ -136,6 +135,7 @@ export class TimerBase {
         }
         this.count--;
         this.nextValid = false;
+        this.nextTick = this.clk;
         return head;
       }
       this.advance(tick);
@@ -265,19 +265,25 @@ export class TimerBase {
         if (index < 0) break;
         const bucket = level * LEVEL_SIZE + index;
         earliest = Math.min(earliest, this.settle(bucket));
+        // Nothing is earlier than what was the earliest last: of very many at once, one is looked at.
+        if (earliest === this.nextTick) return earliest;
         if (this.heads[bucket] !== null) break;
       }
     }
     return earliest;
   }
 
-  /** Moves the postponed timers of a bucket to where they belong by now. The earliest tick of all. */
+  /**
+   * Moves the postponed timers of a bucket to where they belong by now. The earliest tick of all; stops
+   * at one that is as early as can be.
+   */
   private settle(bucket: number): number {
     let earliest = Number.POSITIVE_INFINITY;
     let timer = this.heads[bucket] as AnyTimer | null;
     while (timer !== null) {
       const { next }: AnyTimer = timer;
       if (timer.tick < earliest) earliest = timer.tick;
+      if (earliest === this.nextTick) return earliest;
       if (timer.placed !== timer.tick) {
         this.unlink(timer);
         this.place(timer);
