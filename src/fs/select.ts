@@ -61,7 +61,9 @@ class FdWait implements PollTable {
   readonly file: File;
   readonly events: number;
   private readonly wake: (revents: number) => void;
-  private readonly entries: WaitQueueEntry[];
+  /** Nearly every file has one wait queue. */
+  private entry: WaitQueueEntry | null;
+  private more: WaitQueueEntry[] | null;
   private timer: Hrtimer<FdWait> | null;
   timedOut: boolean;
   /** Stands in the run queue. */
@@ -74,7 +76,8 @@ class FdWait implements PollTable {
     this.file = getFile(file);
     this.events = events | POLLERR | POLLHUP;
     this.wake = wake;
-    this.entries = [];
+    this.entry = null;
+    this.more = null;
     this.timer = null;
     this.timedOut = false;
     this.queued = false;
@@ -86,7 +89,11 @@ class FdWait implements PollTable {
   queue(wq: WaitQueueHead): void {
     const entry = new WaitQueueEntry(pollWake, this);
     addWaitQueue(wq, entry);
-    this.entries.push(entry);
+    if (this.entry === null) this.entry = entry;
+    else {
+      this.more ??= [];
+      this.more.push(entry);
+    }
   }
 
   start(timeoutNs: number): void {
@@ -118,7 +125,8 @@ class FdWait implements PollTable {
   private finish(): void {
     if (this.done) return;
     this.done = true;
-    for (const entry of this.entries) removeWaitQueue(entry);
+    if (this.entry !== null) removeWaitQueue(this.entry);
+    if (this.more !== null) for (const entry of this.more) removeWaitQueue(entry);
     if (this.timer !== null) hrtimerCancel(this.timer);
     this.task.onExit.delete(this.cancel);
     fput(this.file);

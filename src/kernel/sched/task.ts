@@ -96,7 +96,15 @@ export function wakeTask(machine: Machine, fn: () => void): void {
 /** Runs the woken tasks; called by the host in task context. @kernel schedule kernel/sched/core.c */
 export function runTasks(machine: Machine): void {
   const { tasks } = machine;
-  const ready = tasks.runQueue.splice(0);
+  const { runQueue } = tasks;
+  // Most often it is one.
+  const only = runQueue.length === 1 ? runQueue.pop() : undefined;
+  if (only !== undefined) {
+    tasks.wakeUps++;
+    only();
+    return;
+  }
+  const ready = runQueue.splice(0);
   for (const fn of ready) {
     tasks.wakeUps++;
     fn();

@@ -19,10 +19,15 @@ export const FOREVER = -1;
 export class Waits {
   private readonly sys: SyscallTable;
   private readonly sleepers: Set<() => void>;
+  /** Where a socket's timeout is read into. */
+  private readonly timeval: Uint8Array;
+  private readonly timevalView: DataView;
 
   constructor(sys: SyscallTable) {
     this.sys = sys;
     this.sleepers = new Set();
+    this.timeval = new Uint8Array(16);
+    this.timevalView = new DataView(this.timeval.buffer);
   }
 
   /** Ends every sleep with -EINTR. */
@@ -101,9 +106,8 @@ export class Waits {
 
   /** SO_RCVTIMEO or SO_SNDTIMEO of a socket in ns; FOREVER for none, and for what is no socket. */
   timeoutOf(fd: number, optname: number): number {
-    const timeval = new Uint8Array(16);
-    if (this.sys.getsockopt(fd, SOL_SOCKET, optname, timeval) < 16) return FOREVER;
-    const v = new DataView(timeval.buffer);
+    if (this.sys.getsockopt(fd, SOL_SOCKET, optname, this.timeval) < 16) return FOREVER;
+    const v = this.timevalView;
     // Two 64-bit fields: seconds and microseconds.
     const sec = v.getUint32(0, true) + v.getInt32(4, true) * 2 ** 32;
     const usec = v.getUint32(8, true);
