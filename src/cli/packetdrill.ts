@@ -1,7 +1,7 @@
 /** `softnet packetdrill`: packet scripts against a machine in virtual time, or against the real kernel. */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError } from '#cli/errors.ts';
+import { UsageError, UserError } from '#cli/errors.ts';
 import { turn } from '#cli/turn.ts';
 import { DEVICE } from '#packetdrill/backend.ts';
 import { type Config, DEFAULT_CONFIG, withOption } from '#packetdrill/config.ts';
@@ -51,7 +51,16 @@ function findScripts(path: string, leftOut: string[]): string[] {
     });
 }
 
+/** The settings of the command line. Throws UsageError. */
 function configOf(options: PacketdrillOptions): Config {
+  try {
+    return applyOptions(options);
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+}
+
+function applyOptions(options: PacketdrillOptions): Config {
   const tolerance = options.tolerance ?? DEFAULT_TOLERANCE_US[options.against];
   let config = withOption(DEFAULT_CONFIG, 'ip_version', options.ipVersion);
   config = withOption(config, 'tolerance_usecs', String(tolerance));
@@ -86,8 +95,10 @@ function readScript(path: string): string {
 /** Runs a script against a machine of its own. */
 async function runOnMachine(job: Job, seed: string): Promise<Reply> {
   const packets: Reply['packets'][number][] = [];
+  const machine = { seed, turn, readFile: readBeside(dirname(job.path)) };
   const result = await runScript(job.path, job.source, job.config, {
-    makeBackend: machineBackend({ seed, turn, readFile: readBeside(dirname(job.path)) }),
+    makeBackend: machineBackend(machine),
+    makeRecording: machineBackend({ ...machine, record: true }),
     log: job.verbose ? (line) => process.stdout.write(`${line}\n`) : null,
     capture: job.capture
       ? (timeNs, bytes, inbound) => packets.push({ timeNs, bytes, inbound })

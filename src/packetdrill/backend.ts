@@ -75,6 +75,14 @@ export interface CommandResult {
   readonly output: string;
 }
 
+/** One step of a packet's way through the machine. */
+export interface JourneyStep {
+  /** The backend's time. */
+  readonly timeNs: number;
+  /** Where, and what happened there. */
+  readonly text: string;
+}
+
 export interface Backend {
   /** ns since some moment of its own. */
   readonly nowNs: number;
@@ -93,6 +101,11 @@ export interface Backend {
   runUntil(timeNs: number, until: () => boolean): void;
   /** Runs a command in the machine's shell, to its end. */
   command(text: string): Promise<CommandResult>;
+  /**
+   * The way of a packet that has left; of the last that came in, for null. Empty where nothing is
+   * recorded.
+   */
+  journeyOf(packet: LivePacket | null): readonly JourneyStep[];
   /** Takes everything down; what the machine has lost, empty when all is well. */
   halt(): Record<string, number>;
 }

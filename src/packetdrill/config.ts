@@ -99,8 +99,13 @@ const OPTIONS: Readonly<Record<string, (value: string, config: Config) => Change
   define,
   gateway_ip: (value) => ({ gatewayIp: address(value) }),
   ip_version: (value) => {
-    if (value !== 'ipv4') throw new OptionError(`'${value}' is not supported: only ipv4 is`);
-    return {};
+    if (value === 'ipv4') return {};
+    const known = value === 'ipv6' || value === 'ipv4-mapped-ipv6';
+    throw new OptionError(
+      known
+        ? `${value} needs sockets of IPv6, which are not there yet: only ipv4 works`
+        : `must be ipv4, ipv4-mapped-ipv6 or ipv6, not '${value}'`,
+    );
   },
   local_ip: (value) => ({ localIp: address(value) }),
   mss: (value) => ({ mss: integer(value, 1, 65535) }),

@@ -11,13 +11,13 @@ import type { ScriptResult } from '#packetdrill/report.ts';
 import { Runner, type RunnerHost, ScriptFailure } from '#packetdrill/runner.ts';
 import { checkSyscall, UnsupportedCall } from '#packetdrill/syscalls.ts';
 
-const blank = { line: 0, reason: '', expected: '', actual: '', seconds: 0 } as const;
+const blank = { line: 0, reason: '', expected: '', actual: '', journey: [], seconds: 0 } as const;
 
 /** What an exception says of a script. Rethrows what is a fault of the interpreter. */
 function resultOf(path: string, error: unknown): ScriptResult {
   if (error instanceof ScriptFailure) {
-    const { line, message, expected, actual } = error;
-    return { path, ...blank, outcome: 'failed', line, reason: message, expected, actual };
+    const { line, message, expected, actual, journey } = error;
+    return { path, ...blank, outcome: 'failed', line, reason: message, expected, actual, journey };
   }
   if (error instanceof ScriptError) {
     const { line } = error.place;
@@ -73,7 +73,13 @@ export async function runScript(
   } catch (error) {
     return resultOf(path, error);
   }
-  return runParsed(script, config, host);
+  const result = await runParsed(script, config, host);
+  const { makeRecording } = host;
+  if (result.outcome !== 'failed' || makeRecording === undefined) return result;
+  // The same run once more, watched.
+  const again = { makeBackend: makeRecording, log: null, capture: null };
+  const { journey } = await runParsed(script, config, again);
+  return { ...result, journey };
 }
 
 /** An altered script that has passed all the same. */

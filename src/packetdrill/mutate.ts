@@ -14,7 +14,8 @@ import type {
   TcpOption,
   TcpSpec,
 } from '#packetdrill/ast.ts';
-import { TCPHDR_ACK, TCPHDR_PSH, TCPHDR_SYN } from '#uapi/tcp.ts';
+import { DEFAULT_CONFIG, withScriptOptions } from '#packetdrill/config.ts';
+import { TCPHDR_ACK, TCPHDR_FIN, TCPHDR_PSH, TCPHDR_SYN } from '#uapi/tcp.ts';
 
 export interface Mutant {
   readonly script: Script;
@@ -26,7 +27,7 @@ export interface Mutant {
 /** Altered copies of one event. */
 type Altered = readonly (readonly [what: string, event: ScriptEvent])[];
 
-/** How far a time is moved. */
+/** How far a time is moved, beyond what the script itself tolerates. */
 const SHIFT_NS = 5e6;
 
 function alterOption(option: TcpOption): TcpOption | null {
@@ -70,6 +71,7 @@ function* alterTcp(spec: TcpSpec): Generator<readonly [string, TcpSpec]> {
   if ((spec.flags & TCPHDR_SYN) === 0) yield ['sequence number', { ...spec, seq: spec.seq + 1 }];
   yield ['length', { ...spec, length: spec.length + 1 }];
   yield ['flag PSH', { ...spec, flags: spec.flags ^ TCPHDR_PSH }];
+  yield ['flag FIN', { ...spec, flags: spec.flags ^ TCPHDR_FIN }];
   if ((spec.flags & TCPHDR_ACK) !== 0) {
     yield ['acknowledgement', { ...spec, ack: (spec.ack ?? 0) + 1 }];
   }
@@ -78,7 +80,7 @@ function* alterTcp(spec: TcpSpec): Generator<readonly [string, TcpSpec]> {
   for (const [what, options] of alterOptions(spec.options)) yield [what, { ...spec, options }];
 }
 
-function alterPacket(event: PacketEvent): Altered {
+function alterPacket(event: PacketEvent, toleranceNs: number): Altered {
   const { packet, time } = event;
   if (event.inbound) return [];
   const out: (readonly [string, ScriptEvent])[] = [];
@@ -91,7 +93,7 @@ function alterPacket(event: PacketEvent): Altered {
   }
   if (time.kind !== 'any') {
     // A range is moved until it no longer holds what it held.
-    const shift = SHIFT_NS + time.toNs - time.fromNs;
+    const shift = SHIFT_NS + toleranceNs + time.toNs - time.fromNs;
     const moved = { ...time, fromNs: time.fromNs + shift, toNs: time.toNs + shift };
     out.push(['time', { ...event, time: moved }]);
   }
@@ -109,7 +111,7 @@ const MAKES_DESCRIPTOR: ReadonlySet<string> = new Set([
   'epoll_create1',
 ]);
 
-function alterCall(event: SyscallEvent): Altered {
+function alterCall(event: SyscallEvent, toleranceNs: number): Altered {
   const { result, place } = event;
   const out: (readonly [string, ScriptEvent])[] = [];
   if (result.errno !== '') {
@@ -120,7 +122,7 @@ function alterCall(event: SyscallEvent): Altered {
     out.push(['result', { ...event, result: { ...result, value } }]);
   }
   if (event.endNs !== null) {
-    out.push(['end time', { ...event, endNs: event.endNs + SHIFT_NS }]);
+    out.push(['end time', { ...event, endNs: event.endNs + SHIFT_NS + toleranceNs }]);
   }
   return out;
 }
@@ -138,16 +140,17 @@ function alterCode(event: CodeEvent): Altered {
   return out;
 }
 
-function alter(event: ScriptEvent): Altered {
-  if (event.kind === 'packet') return alterPacket(event);
-  if (event.kind === 'syscall') return alterCall(event);
+function alter(event: ScriptEvent, toleranceNs: number): Altered {
+  if (event.kind === 'packet') return alterPacket(event, toleranceNs);
+  if (event.kind === 'syscall') return alterCall(event, toleranceNs);
   return event.kind === 'code' ? alterCode(event) : [];
 }
 
 /** All altered copies of a script. */
 export function* mutantsOf(script: Script): Generator<Mutant> {
+  const { toleranceNs } = withScriptOptions(DEFAULT_CONFIG, script.options);
   for (const [i, event] of script.events.entries()) {
-    for (const [what, altered] of alter(event)) {
+    for (const [what, altered] of alter(event, toleranceNs)) {
       const events = script.events.map((other, j) => (j === i ? altered : other));
       yield { script: { ...script, events }, place: event.place, what };
     }

@@ -33,6 +33,11 @@ export class PythonError extends Error {
   }
 }
 
+/** Words of Python that begin what is not taken. */
+const NOT_TAKEN: ReadonlySet<string> = new Set(
+  'while for def class import from return lambda try with del global raise yield'.split(' '),
+);
+
 /** Where names come from and prints go. */
 export interface PythonScope {
   /** Undefined: there is no such name. */
@@ -346,6 +351,7 @@ class Interpreter {
   }
 
   private name(name: string, line: number = this.token.line): PyValue {
+    if (NOT_TAKEN.has(name)) throw new PythonSyntaxError(line, `'${name}' is not understood here`);
     const value = this.scope.lookup(name);
     if (value === undefined) {
       if (!this.live) return 0;

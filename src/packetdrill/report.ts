@@ -14,6 +14,8 @@ export interface ScriptResult {
   readonly reason: string;
   readonly expected: string;
   readonly actual: string;
+  /** The way of the packet that came, or of the last that went in when none came; often empty. */
+  readonly journey: readonly string[];
   /** Virtual time that the script took, in seconds. */
   readonly seconds: number;
 }
@@ -25,6 +27,12 @@ export function formatFailure(result: ScriptResult): string {
   if (result.expected !== '') {
     lines.push(`  expected: ${result.expected}`);
     lines.push(`  actual:   ${result.actual === '' ? '(none)' : result.actual}`);
+  }
+  if (result.journey.length > 0) {
+    lines.push(
+      result.actual === '' ? '  the last packet that went in:' : '  the way of that packet:',
+      ...result.journey.map((step) => `    ${step}`),
+    );
   }
   return lines.join('\n');
 }

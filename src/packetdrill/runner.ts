@@ -42,17 +42,28 @@ export class ScriptFailure extends Error {
   /** The packet that the script expects, and the one that came; empty when it is not about one. */
   readonly expected: string;
   readonly actual: string;
+  /** The way of the packet that came, or of the last that went in when none came. */
+  readonly journey: readonly string[];
 
-  constructor(line: number, problem: string, expected = '', actual = '') {
+  constructor(
+    line: number,
+    problem: string,
+    expected = '',
+    actual = '',
+    journey: readonly string[] = [],
+  ) {
     super(problem);
     this.line = line;
     this.expected = expected;
     this.actual = actual;
+    this.journey = journey;
   }
 }
 
 export interface RunnerHost {
   readonly makeBackend: MakeBackend;
+  /** As `makeBackend`, recording the ways of packets: a script that fails runs again with it. */
+  readonly makeRecording?: MakeBackend;
   /** Told of each event and packet as it happens. */
   readonly log: ((line: string) => void) | null;
   /** Sees each packet: ns since the script began, the bytes from the IP header on. */
@@ -390,7 +401,13 @@ export class Runner {
       if (next === undefined) {
         this.runWorld(limitNs, () => this.queue.length > 0);
         if (this.queue.length > 0) continue;
-        throw new ScriptFailure(place.line, 'the packet was not sent', formatPacket(spec), '');
+        throw new ScriptFailure(
+          place.line,
+          'the packet was not sent',
+          formatPacket(spec),
+          '',
+          this.journeyOf(null),
+        );
       }
       if (this.isTested(spec.kind, next)) return next;
       this.say(() => `> ${this.describe(next)} (not of what is tested)`);
@@ -484,7 +501,13 @@ export class Runner {
       problems.join('; '),
       formatPacket(event.packet),
       this.describe({ packet, connection }),
+      this.journeyOf(packet),
     );
+  }
+
+  private journeyOf(packet: LivePacket | null): string[] {
+    const steps = this.backend.journeyOf(packet);
+    return steps.map(({ timeNs, text }) => `${seconds(timeNs - this.origin)} ${text}`);
   }
 
   /** A packet of the machine in the script's words. */

@@ -12,14 +12,19 @@ import {
   type BackendOptions,
   type CommandResult,
   DEVICE,
+  type JourneyStep,
   type MakeBackend,
   setUpCommands,
 } from '#packetdrill/backend.ts';
 import { Commands, type ReadFile } from '#packetdrill/commands.ts';
 import type { Config } from '#packetdrill/config.ts';
 import { MachineCalls } from '#packetdrill/machine_calls.ts';
-import { decodeFrame, VNET_HDR_LEN } from '#packetdrill/wire.ts';
+import { decodeFrame, type LivePacket, VNET_HDR_LEN } from '#packetdrill/wire.ts';
 import { World } from '#sim/world.ts';
+import { placeOf, stepWords } from '#trace/describe.ts';
+import { journey } from '#trace/query.ts';
+import { CONTEXT_NAMES, KIND_END } from '#trace/record.ts';
+import { Recorder } from '#trace/recorder.ts';
 import {
   IFF_TUN,
   IFF_VNET_HDR,
@@ -56,7 +61,12 @@ export interface MachineOptions {
   readonly seed: number | string;
   readonly turn: () => Promise<void>;
   readonly readFile: ReadFile;
+  /** Records the ways of packets; a run is the same with it and without, and slower. */
+  readonly record?: boolean;
 }
+
+/** Memory of a recording: a script's last packets are what it is asked for. */
+const RECORD_BYTES = 4 << 20;
 
 export interface TestbedOptions extends MachineOptions, BackendOptions {}
 
@@ -74,6 +84,11 @@ export class Testbed implements Backend {
   private readonly sys: SyscallTable;
   private readonly tun: TunFile;
   private readonly commands: Commands;
+  private readonly recorder: Recorder | null;
+  /** Numbers in the recording of packets that have left. */
+  private readonly numbers: WeakMap<LivePacket, number>;
+  /** Number in the recording of the packet that came in last. */
+  private lastIn: number;
 
   constructor(options: TestbedOptions) {
     this.world = new World({ seed: options.seed, turn: options.turn });
@@ -82,6 +97,10 @@ export class Testbed implements Backend {
     // A world at rest stays where it is.
     this.world.nowNs = START_NS;
     this.machine.enter(this.world.nowNs);
+    this.recorder = options.record === true ? new Recorder({ bytes: RECORD_BYTES }) : null;
+    this.recorder?.attach(this.machine);
+    this.numbers = new WeakMap();
+    this.lastIn = 0;
     const tun = tunCreate(this.machine.initNet, TUN);
     if (typeof tun === 'number') throw new Error(`no tun device: errno ${-tun}`);
     this.tun = tun;
@@ -92,7 +111,9 @@ export class Testbed implements Backend {
           const length = tunDoRead(tun, buf);
           if (length < 0) return;
           const packet = decodeFrame(buf.slice(0, length), this.world.nowNs);
-          if (packet !== null) options.sent(packet);
+          if (packet === null) continue;
+          if (this.recorder !== null) this.numbers.set(packet, lastEnded(this.recorder));
+          options.sent(packet);
         }
       },
     });
@@ -122,6 +143,7 @@ export class Testbed implements Backend {
 
   inject(frame: Uint8Array): number {
     this.machine.enter(this.world.nowNs);
+    this.lastIn = this.recorder?.packets.next ?? 0;
     const result = tunGetUser(this.tun, frame);
     return result < 0 ? result : 0;
   }
@@ -150,8 +172,29 @@ export class Testbed implements Backend {
     return { status: program.status, output: said.text() };
   }
 
+  journeyOf(packet: LivePacket | null): readonly JourneyStep[] {
+    const { recorder } = this;
+    const number = packet === null ? this.lastIn : (this.numbers.get(packet) ?? 0);
+    if (recorder === null || number === 0) return [];
+    return journey(recorder, number).map((step) => {
+      const words = stepWords(recorder, step);
+      const place = placeOf(recorder, step);
+      const context = (CONTEXT_NAMES[step.context] ?? '').padEnd(7);
+      const text = `${context} ${place}${words === '' ? '' : ` (${words})`}`;
+      return { timeNs: step.timeNs, text };
+    });
+  }
+
   halt(): Record<string, number> {
     this.sys.exit(0);
     return this.world.halt()['dut'] ?? {};
   }
+}
+
+/** The packet whose end was recorded last: the device has just been read. */
+function lastEnded({ ring }: Recorder): number {
+  for (let seq = ring.next - 1; seq >= ring.first; seq--) {
+    if (ring.kind(seq) === KIND_END) return ring.packet(seq);
+  }
+  return 0;
 }

@@ -103,16 +103,8 @@ export class KernelBackend implements Backend {
     return sec * 1e9 + nsec - this.wallOffsetNs;
   }
 
-  /**
-   * The wheel's coarseness: a timer is late by up to a slot of the level that its delay belongs to.
-   *
-   * @kernel calc_wheel_index kernel/time/timer.c
-   */
   lateNs(delayNs: number): number {
-    const ticks = Math.max(0, delayNs) / (1e9 / HZ);
-    let slot = 1;
-    for (let end = 64; ticks >= end && slot < 8 ** 8; end *= 8) slot *= 8;
-    return slot * (1e9 / HZ);
+    return timerLatenessNs(delayNs);
   }
 
   async setUp(config: Config): Promise<void> {
@@ -167,6 +159,10 @@ export class KernelBackend implements Backend {
     return { status, output: `${stdout}${stderr}` };
   }
 
+  journeyOf(): readonly [] {
+    return [];
+  }
+
   halt(): Record<string, number> {
     this.calls.closeAll();
     const { sleeper } = this.host;
@@ -184,4 +180,16 @@ function writeSysctl(name: string, value: string): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * How late a timer may be: by up to a slot of the wheel's level that its delay belongs to.
+ *
+ * @kernel calc_wheel_index kernel/time/timer.c
+ */
+export function timerLatenessNs(delayNs: number): number {
+  const ticks = Math.max(0, delayNs) / (1e9 / HZ);
+  let slot = 1;
+  for (let end = 64; ticks >= end && slot < 8 ** 8; end *= 8) slot *= 8;
+  return slot * (1e9 / HZ);
 }

@@ -42,7 +42,7 @@ function start(): ChildProcess {
 /** A reply of the pool itself, when the process has none. */
 function failed(job: Job, reason: string): Reply {
   const { path } = job;
-  const blank = { line: 0, expected: '', actual: '', seconds: 0 } as const;
+  const blank = { line: 0, expected: '', actual: '', journey: [], seconds: 0 } as const;
   return {
     result: { path, outcome: 'error', reason, ...blank },
     log: [],
