@@ -36,10 +36,12 @@ async function runCase(spec: CaseSpec): Promise<CaseResult> {
   });
   const cable = new Cable(realtime.world, 'wire', calm);
   // Chance begins when the connection stands: a lost SYN would tell of nothing but its timeout.
-  let open = 0;
   const opened = (): void => {
-    if (++open === 2) cable.impair({ loss: spec.loss, reorder: spec.reorder });
+    cable.impair({ loss: spec.loss, reorder: spec.reorder });
+    cable.reseed('out');
   };
+  // The nth frame of either stream meets the same fate, whoever sends it.
+  const turned = (): void => cable.reseed('back');
   const parts = ([0, 1] as const).map(
     (end): Part => ({
       opens: end === 0,
@@ -48,6 +50,7 @@ async function runCase(spec: CaseSpec): Promise<CaseResult> {
       congestionControl: spec.congestionControl,
       bytes: spec.bytes,
       opened,
+      turned,
     }),
   );
   const taps: TapPort[] = [];

@@ -63,7 +63,9 @@ export function parsePrefix(text: string): number {
 /** Goodput that a case should come to, roughly, Mbit/s: for planning which run at once. */
 export function expectedMbit(spec: CaseSpec): number {
   const { congestionControl, loss, reorder, rttMs, rateMbit } = spec;
-  if (congestionControl === 'bbr' || loss === 0) return rateMbit * (reorder === 0 ? 0.9 : 0.7);
+  // What arrives before its time looks like a loss until the sender has learnt.
+  const most = rateMbit * (reorder === 0 ? 0.9 : Math.min(0.7, 8 / rttMs));
+  if (congestionControl === 'bbr' || loss === 0) return most;
   // Mathis et al.: MSS / RTT * 1.22 / sqrt(p).
-  return Math.min(rateMbit * 0.9, (1448 * 8 * 1.22) / Math.sqrt(loss) / (rttMs * 1e3));
+  return Math.min(most, (1448 * 8 * 1.22) / Math.sqrt(loss) / (rttMs * 1e3));
 }

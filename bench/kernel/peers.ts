@@ -38,8 +38,10 @@ export interface Part {
   readonly port: number;
   readonly congestionControl: string;
   readonly bytes: number;
-  /** Called when the connection stands. */
+  /** Called when the end that opens is about to send. */
   readonly opened: () => void;
+  /** Called when the end that listens begins to send. */
+  readonly turned: () => void;
 }
 
 /** What an end did. Times are the world's, ns. */
@@ -148,7 +150,7 @@ export async function kernelPeer(
 ): Promise<Report> {
   const report = emptyReport();
   const fd = await kernelOpen(netns, part);
-  part.opened();
+  if (part.opens) part.opened();
   const sendAll = async (): Promise<void> => {
     const source = new ByteSource(part.bytes, seedOf(part.opens));
     report.sentFromNs = realtime.clock();
@@ -179,7 +181,10 @@ export async function kernelPeer(
   };
   if (part.opens) await sendAll();
   await receiveAll();
-  if (!part.opens) await sendAll();
+  if (!part.opens) {
+    part.turned();
+    await sendAll();
+  }
   report.congestionControl = kernelCongestionControl(fd);
   closeSync(fd);
   return report;
@@ -203,7 +208,7 @@ function softnetMain(realtime: RealtimeWorld, part: Part, report: Report): Main 
       ({ fd } = await libc.accept(listener));
       libc.close(listener);
     }
-    part.opened();
+    if (part.opens) part.opened();
     const sendAll = async (): Promise<void> => {
       const source = new ByteSource(part.bytes, seedOf(part.opens));
       report.sentFromNs = realtime.clock();
@@ -226,7 +231,10 @@ function softnetMain(realtime: RealtimeWorld, part: Part, report: Report): Main 
     };
     if (part.opens) await sendAll();
     await receiveAll();
-    if (!part.opens) await sendAll();
+    if (!part.opens) {
+      part.turned();
+      await sendAll();
+    }
     libc.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name);
     report.congestionControl = new TextDecoder().decode(name).replace(/\0.*$/s, '');
     libc.shutdown(fd, SHUT_WR);

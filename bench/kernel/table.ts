@@ -53,7 +53,7 @@ class Cell {
     const gaps = this.results
       .filter(({ spec }) => spec.ends.includes('softnet') === withSoftnet)
       .map(({ longestGapMs }) => longestGapMs);
-    return Math.max(...gaps);
+    return gaps.length === 0 ? Number.NaN : Math.max(...gaps);
   }
 
   get runs(): number {

@@ -23,6 +23,8 @@ import { findProgram, main as sh } from '#user/sh/sh.ts';
 /** Commands of a description follow each other at a person's pace: links have come up in between. */
 const COMMAND_GAP_NS = 10e6;
 
+const GIGABIT = 1e9;
+
 /** A world in which no program woke for so long has come to rest: TCP's longest pause is shorter. */
 const REST_NS = 130e9;
 
@@ -89,8 +91,8 @@ export class Lab {
       const [a, b] = link.endpoints;
       const name = `${a.node}:${a.ifname}--${b.node}:${b.ifname}`;
       const cable = new Cable(this.world, name, link.impairments);
-      this.plug(cable, 0, a.node, a.ifname);
-      this.plug(cable, 1, b.node, b.ifname);
+      this.plug(cable, 0, a.node, a.ifname, link.impairments.rateBps);
+      this.plug(cable, 1, b.node, b.ifname, link.impairments.rateBps);
       return cable;
     });
     this.hosts = {};
@@ -286,12 +288,15 @@ export class Lab {
     });
   }
 
-  private plug(cable: Cable, end: 0 | 1, node: string, ifname: string): void {
+  private plug(cable: Cable, end: 0 | 1, node: string, ifname: string, rateBps: number): void {
     const machine = this.machine(node);
     const index = this.spec.nodes.findIndex((spec) => spec.name === node);
     const port = machine.initNet.devBaseHead.length;
     try {
-      plugNic(machine, cable, end, { name: ifname, mac: macAddress(index + 1, port) });
+      const mac = macAddress(index + 1, port);
+      // A cable that is faster than the card would be has a faster card.
+      const fast = rateBps > GIGABIT ? { rateBps } : {};
+      plugNic(machine, cable, end, { name: ifname, mac, ...fast });
     } catch (error) {
       throw new UsageError(
         `${node}: no card for the interface ${ifname}: ${(error as Error).message}`,

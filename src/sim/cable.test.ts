@@ -399,3 +399,31 @@ test('impairments change for the frames that follow, in one direction or both', 
     expect([right.numbers, left.numbers]).toEqual([[3], [2]]);
   });
 });
+
+test('a period loses every nth frame, whatever chance says', () => {
+  withCable({ lossPeriod: 7 }, (bench) => {
+    sendAll(bench, 50);
+    bench.world.run();
+    expect(missing(50, bench.right)).toEqual([6, 13, 20, 27, 34, 41, 48]);
+  });
+});
+
+test('a name given anew brings the chances of that name, whatever has passed', () => {
+  const lostAfter = (before: number): number[] => {
+    let lost: number[] = [];
+    withCable({}, (bench) => {
+      sendAll(bench, before);
+      bench.world.run();
+      bench.cable.impair({ loss: 0.1 });
+      bench.cable.reseed('again');
+      const had = bench.right.numbers.length;
+      sendAll(bench, 300);
+      bench.world.run();
+      const came = new Set(bench.right.numbers.slice(had));
+      lost = Array.from({ length: 300 }, (_, n) => n).filter((n) => !came.has(n));
+    });
+    return lost;
+  };
+  expect(lostAfter(3).length).toBeGreaterThan(10);
+  expect(lostAfter(200)).toEqual(lostAfter(3));
+});

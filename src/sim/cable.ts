@@ -38,9 +38,9 @@ export interface LineCounters {
 /** One direction of a cable. */
 class Line implements WireEnd {
   private readonly world: World;
-  private readonly random: Prandom;
+  private random: Prandom;
   /** Where damage falls: drawn apart, since not every frame is damaged. */
-  private readonly damageRandom: Prandom;
+  private damageRandom: Prandom;
   readonly cable: Cable;
   /** The end that this line leads to. */
   private readonly far: 0 | 1;
@@ -104,7 +104,8 @@ class Line implements WireEnd {
       return;
     }
     // Each chance is drawn for each frame, so that changing one impairment leaves the others' draws.
-    const lost = random.float() < i.loss;
+    const byChance = random.float() < i.loss;
+    const lost = byChance || (i.lossPeriod > 0 && counters.sent % i.lossPeriod === 0);
     const twice = random.float() < i.duplicate;
     const overtakes = random.float() < i.reorder;
     const damaged = random.float() < i.corrupt;
@@ -122,6 +123,12 @@ class Line implements WireEnd {
     if (!overtakes) this.lastArrivalNs = arrivalNs;
     if (twice) this.duplicate(frame, arrivalNs);
     this.travel(frame, arrivalNs);
+  }
+
+  /** Takes up the chances of another name. */
+  reseed(name: string): void {
+    this.random = this.world.fork(name);
+    this.damageRandom = this.world.fork(`${name}/damage`);
   }
 
   private travel(frame: WireFrame, arrivalNs: number): void {
@@ -303,6 +310,16 @@ export class Cable {
       if (end === undefined || end === index) {
         line.impairments = checkImpairments({ ...line.impairments, ...change });
       }
+    });
+  }
+
+  /**
+   * From now on chance falls as on a new cable of that name, whatever has passed: so that what is
+   * compared meets the same losses.
+   */
+  reseed(name: string): void {
+    this.lines.forEach((line, index) => {
+      line.reseed(`${name}/${index}`);
     });
   }
 

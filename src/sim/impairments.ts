@@ -10,6 +10,8 @@ export interface Impairments {
   readonly jitterNs: number;
   /** Chance that a frame is lost. */
   readonly loss: number;
+  /** Every so manieth frame is lost, whatever chance says; 0: none. For models that know no chance. */
+  readonly lossPeriod: number;
   /** Chance that a frame arrives twice. */
   readonly duplicate: number;
   /** Chance that a frame skips the delay and overtakes others. */
@@ -35,6 +37,7 @@ export const NO_IMPAIRMENTS: Impairments = Object.freeze({
   delayNs: 0,
   jitterNs: 0,
   loss: 0,
+  lossPeriod: 0,
   duplicate: 0,
   reorder: 0,
   corrupt: 0,
@@ -51,7 +54,14 @@ export function checkImpairments(given: Partial<Impairments>): Impairments {
       throw new RangeError(`${key} must be a probability from 0 to 1, not ${all[key]}`);
     }
   }
-  for (const key of ['rateBps', 'delayNs', 'jitterNs', 'queueBytes', 'ecnMarkBytes'] as const) {
+  for (const key of [
+    'rateBps',
+    'delayNs',
+    'jitterNs',
+    'lossPeriod',
+    'queueBytes',
+    'ecnMarkBytes',
+  ] as const) {
     if (!(all[key] >= 0 && Number.isFinite(all[key]))) {
       throw new RangeError(`${key} must be a number from 0 up, not ${all[key]}`);
     }

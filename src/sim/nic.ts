@@ -8,6 +8,8 @@ export interface NicOptions {
   readonly name: string;
   /** Link address: six octets. */
   readonly mac: Uint8Array;
+  /** Bits a second that the card sends; a gigabit by default. */
+  readonly rateBps?: number;
 }
 
 /** Puts an e1000 into a machine and a cable into the e1000. Throws when the name is taken. */
