@@ -4,7 +4,7 @@ import type { TopologySpec } from '#sim/topology.ts';
 export const MAX_MACHINES = 48;
 export const MAX_LINKS = 96;
 export const MAX_CPUS = 128;
-export const MAX_YAML = 256 * 1024;
+export const MAX_YAML: number = 256 * 1024;
 /** Events in one go without a rest: a world that spins in one instant is stopped. */
 export const MAX_EVENTS_PER_INSTANT = 400_000;
 

@@ -234,10 +234,7 @@ export class Observer {
   }
 
   private remember(key: string, record: PacketRecord): void {
-    if (this.byKey.size > MAX_KEYS) {
-      const [oldest] = this.byKey.keys();
-      if (oldest !== undefined) this.byKey.delete(oldest);
-    }
+    if (this.byKey.size > MAX_KEYS) forgetOldest(this.byKey);
     this.byKey.delete(key);
     this.byKey.set(key, record);
   }
@@ -546,7 +543,11 @@ export class Observer {
 
   private bind(index: number, skb: SkBuff, record: PacketRecord): PacketRecord {
     this.byId[index]?.set(skb.id, record);
-    this.byOrigin[index]?.set(skb.origin, record);
+    const origins = this.byOrigin[index];
+    if (origins !== undefined) {
+      if (origins.size > MAX_KEYS) forgetOldest(origins);
+      origins.set(skb.origin, record);
+    }
     record.holder = index;
     return record;
   }
@@ -651,6 +652,11 @@ export class Observer {
       skb: null,
     });
   }
+}
+
+function forgetOldest<K>(map: Map<K, unknown>): void {
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
 }
 
 function deviceOf(skb: SkBuff): string {

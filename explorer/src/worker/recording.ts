@@ -15,11 +15,11 @@ import {
   type Pointers,
   type StepInfo,
 } from '../protocol.ts';
-import { float64, int32, Names, uint8, uint16, upperBound } from './columns.ts';
+import { type Column, float64, int32, Names, uint8, uint16, upperBound } from './columns.ts';
 
 /** Steps and packets kept at most: what a tab can hold without trouble. */
-export const MAX_STEPS = 1_500_000;
-export const MAX_PACKETS = 250_000;
+export const MAX_STEPS = 4_000_000;
+export const MAX_PACKETS = 400_000;
 /** First bytes kept of a packet at each step, and of all together. */
 const SNAP_BYTES = 112;
 const MAX_SNAPS = 96 * 1024 * 1024;
@@ -148,7 +148,7 @@ export class Recording {
   full = false;
 
   // Steps.
-  readonly time = float64();
+  readonly time: Column<Float64Array> = float64();
   private readonly machine = uint8();
   private readonly cpu = uint8();
   private readonly context = uint8();
@@ -156,7 +156,7 @@ export class Recording {
   private readonly event = uint16();
   private readonly note = int32();
   private readonly path = int32();
-  readonly packet = int32();
+  readonly packet: Column<Int32Array> = int32();
   private readonly skb = int32();
   private readonly nextOfPacket = int32();
   private readonly len = int32();
@@ -180,7 +180,7 @@ export class Recording {
   // Frames.
   private readonly frameCable = uint16();
   private readonly frameDirection = uint8();
-  readonly frameDepart = float64();
+  readonly frameDepart: Column<Float64Array> = float64();
   private readonly frameArrive = float64();
   private readonly framePacket = int32();
   private readonly frameKind = uint8();

@@ -1,0 +1,248 @@
+/** What of the explorer needs no page: links, lessons, the gallery, and the world behind the worker's calls. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Lab } from '#cli/lab.ts';
+import { turn } from '#cli/turn.ts';
+import { readTopologyYaml, TopologyTextError } from '#sim/topology_yaml.ts';
+import { GALLERY, worldById } from '../../explorer/src/model/gallery.ts';
+import { formatRoute, parseRoute, type Route, RouteError } from '../../explorer/src/model/route.ts';
+import type { PacketInfo, Problem } from '../../explorer/src/protocol.ts';
+import { LESSONS } from '../../explorer/src/views/lessons/lessons.ts';
+import {
+  type Inline,
+  parseInline,
+  parseMarkdown,
+} from '../../explorer/src/views/lessons/markdown.ts';
+import { Engine, type EngineHost, WorldProblem } from '../../explorer/src/worker/engine.ts';
+import { forkRun } from '../../explorer/src/worker/fork.ts';
+import { dropsOf, journeyOf, packetsOf, stepDetailOf } from '../../explorer/src/worker/queries.ts';
+
+const S = 1e9;
+
+function host(problems: Problem[] = []): EngineHost {
+  return {
+    turn,
+    terminal: () => {},
+    console: () => {},
+    halted: (problem) => problems.push(problem),
+  };
+}
+
+async function started(id: string, seed = '1'): Promise<Engine> {
+  const engine = new Engine({ yaml: worldById(id)?.yaml ?? '', seed, host: host() });
+  await engine.begin([]);
+  return engine;
+}
+
+async function ran(id: string, ns: number): Promise<Engine> {
+  const engine = await started(id);
+  await engine.run(engine.startNs + ns, () => false);
+  return engine;
+}
+
+describe('links', () => {
+  const route: Route = {
+    view: 'drops',
+    source: { kind: 'yaml', text: 'name: ü — "x"\n' },
+    seed: 'a b&c',
+    momentNs: 1234567890,
+    packet: 7,
+    machine: 'router',
+    depth: 3,
+    lesson: '',
+    actions: [
+      { event: 5, atNs: 100, body: { kind: 'command', machine: 'router', text: 'sysctl -w a=0' } },
+    ],
+  };
+
+  it('bring back what they were made from', () => {
+    expect(parseRoute(formatRoute(route))).toEqual(route);
+  });
+
+  it.each([
+    ['#/nowhere', /no view 'nowhere'/],
+    ['#/map?t=1e9', /moment t must be a number/],
+    ['#/map?packet=-1', /packet must be a number/],
+    [`#/map?seed=${'x'.repeat(65)}`, /seed/],
+    ['#/map?did=AAAA', /actions/],
+    ['#/map?yaml=*', /damaged/],
+  ])('refuse %s with words', (hash, message) => {
+    expect(() => parseRoute(hash)).toThrow(RouteError);
+    expect(() => parseRoute(hash)).toThrow(message);
+  });
+});
+
+describe('lessons', () => {
+  const links = LESSONS.flatMap(({ id, text }) =>
+    [...text.matchAll(/\]\(([^)]*#\/[^)]*)\)/g)].map((match): [string, string] => [
+      id,
+      match[1] ?? '',
+    ]),
+  );
+
+  it('have a button for each claim that can be run', () => {
+    expect(links.length).toBeGreaterThan(25);
+  });
+
+  it.each(links)('%s: %s leads to a world of the gallery', (_lesson, link) => {
+    const route = parseRoute(link.slice(link.indexOf('#/')));
+    expect(route.source?.kind).toBe('gallery');
+    expect(worldById(route.source?.kind === 'gallery' ? route.source.id : '')).not.toBeNull();
+    expect(route.momentNs).toBeLessThan(30 * S);
+  });
+
+  it('are read piece by piece', () => {
+    expect(parseInline('a **b** `c` *d* [e](f#/g)').map(({ kind }: Inline) => kind)).toEqual([
+      'text',
+      'strong',
+      'text',
+      'code',
+      'text',
+      'em',
+      'text',
+      'link',
+    ]);
+    expect(
+      parseMarkdown('# A\n\nb\nc\n\n1. x\n   y\n2. z\n\n|a|b|\n|---|---|\n|1|2|\n'),
+    ).toMatchObject([
+      { kind: 'heading', level: 1 },
+      { kind: 'paragraph' },
+      { kind: 'list', ordered: true, items: [[{ text: 'x y' }], [{ text: 'z' }]] },
+      { kind: 'table', rows: [{ length: 2 }, { length: 2 }] },
+    ]);
+  });
+});
+
+describe('the gallery', () => {
+  it('has every world of the folder, at least ten', () => {
+    const files = readdirSync(new URL('../../explorer/worlds/', import.meta.url));
+    expect(GALLERY.map(({ id }) => `${id}.yaml`).sort()).toEqual(files.sort());
+    expect(GALLERY.length).toBeGreaterThanOrEqual(10);
+  });
+
+  it.each(GALLERY.map(({ id }): [string] => [id]))(
+    '%s runs, and no packet is forgotten',
+    async (id) => {
+      const engine = await ran(id, 3 * S);
+      const { packets } = engine.recording;
+      expect(packets.length).toBeGreaterThan(2);
+      // Whatever is not on a cable or in a queue any more has an end.
+      const old = packets.filter(
+        (p) => p.fate === 'alive' && p.holder >= 0 && engine.lab.world.nowNs - p.endNs > 1.5 * S,
+      );
+      expect(old.map((p) => `${p.id} ${p.words}`)).toEqual([]);
+      engine.close();
+    },
+  );
+});
+
+describe('a recorded world', () => {
+  it('is the same as one that nobody watches', async () => {
+    const engine = await ran('loss', 0.6 * S);
+    const yaml = readFileSync(new URL('../../explorer/worlds/loss.yaml', import.meta.url), 'utf8');
+    const lab = new Lab(readTopologyYaml(yaml), { seed: '1', turn });
+    await lab.setUp(() => ({}), { untilNs: 600 * S });
+    await lab.world.runPrograms({ untilNs: engine.lab.world.nowNs });
+    expect(lab.world.eventCount).toBe(engine.lab.world.eventCount);
+    expect(lab.world.fingerprint.digest()).toBe(engine.lab.world.fingerprint.digest());
+    expect(engine.recording.steps).toBeGreaterThan(1000);
+    lab.world.halt();
+    engine.close();
+  });
+
+  it('knows a forwarded packet on every machine', async () => {
+    const engine = await ran('router', 1 * S);
+    const request = packetsOf(engine, { limit: 1, text: 'echo request 1' })[0] as PacketInfo;
+    const journey = journeyOf(engine, request.id);
+    expect([...new Set(journey?.steps.map(({ machine }) => machine))]).toEqual([
+      'client',
+      'router',
+      'server',
+    ]);
+    expect(journey?.hops.map(({ fate }) => fate)).toEqual(['arrives', 'arrives']);
+    expect(journey?.packet.fate).toBe('delivered');
+    const ttls = journey?.steps.map(
+      ({ n }) =>
+        stepDetailOf(engine, n)
+          ?.headers.find(({ name }) => name === 'IPv4')
+          ?.fields.find(({ name }) => name === 'time to live')?.value,
+    );
+    expect(new Set(ttls?.filter((ttl) => ttl !== undefined))).toEqual(new Set(['64', '63']));
+    engine.close();
+  });
+
+  it('says what to type when a router may not forward', async () => {
+    const engine = await ran('router', 1 * S);
+    engine.act({ kind: 'command', machine: 'router', text: 'sysctl -w net.ipv4.ip_forward=0' });
+    await engine.run(engine.lab.world.nowNs + 2 * S, () => false);
+    const [line] = dropsOf(engine, Number.POSITIVE_INFINITY);
+    expect(line).toMatchObject({
+      machine: 'router',
+      fn: 'ip_error',
+      reason: 'IP_INADDRERRORS',
+      advice: { machine: 'router', command: 'sysctl -w net.ipv4.ip_forward=1' },
+    });
+    engine.close();
+  });
+
+  it('is built again from its seed and what people did', async () => {
+    const engine = await ran('router', 1 * S);
+    engine.act({ kind: 'impair', cable: 0, change: { delayNs: 70e6 } });
+    await engine.run(engine.lab.world.nowNs + 0.5 * S, () => false);
+    engine.act({ kind: 'input', terminal: 1, machine: 'client', text: 'ip route\n' });
+    await engine.run(engine.lab.world.nowNs + 1 * S, () => false);
+    const again = new Engine({ yaml: engine.yaml, seed: '1', host: host() });
+    await again.begin(engine.actions);
+    await again.run(engine.lab.world.nowNs, () => false);
+    expect(again.lab.world.fingerprint.digest()).toBe(engine.lab.world.fingerprint.digest());
+    again.close();
+    engine.close();
+  });
+
+  it('finds where a changed run parts from it', async () => {
+    const engine = await started('ping');
+    const change = { kind: 'impair', cable: 0, change: { delayNs: 5e6 } } as const;
+    const atNs = engine.startNs + 1.5 * S;
+    const untilNs = engine.startNs + 4 * S;
+    const fork = await forkRun(engine.yaml, '1', turn, [], { atNs, body: change }, untilNs);
+    expect(fork.common).toBeGreaterThan(10);
+    expect(fork.second?.timeNs).toBeGreaterThan(atNs);
+    expect(fork.before.fingerprint).not.toBe(fork.after.fingerprint);
+    const same = { kind: 'impair', cable: 0, change: { delayNs: 20e6 } } as const;
+    const none = await forkRun(engine.yaml, '1', turn, [], { atNs, body: same }, untilNs);
+    expect([none.first, none.second]).toEqual([null, null]);
+    engine.close();
+  });
+
+  it('is stopped before it fills the memory', async () => {
+    const problems: Problem[] = [];
+    const engine = new Engine({
+      yaml: worldById('ping')?.yaml ?? '',
+      seed: '1',
+      host: host(problems),
+    });
+    await engine.begin([]);
+    engine.recording.full = true;
+    await engine.run(engine.startNs + 60 * S, () => false);
+    expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
+    engine.close();
+  });
+});
+
+describe('a world that makes no sense', () => {
+  const open = (yaml: string): Engine => new Engine({ yaml, seed: '1', host: host() });
+
+  it('is refused with its line', () => {
+    expect(() => readTopologyYaml('topology:\n  nodes:\n    a: {cpus: 0}\n')).toThrow(
+      TopologyTextError,
+    );
+    expect(() => open('topology:\n  nodes:\n    a: {cpus: 0}\n')).toThrow(/Line 3: .*whole number/);
+    expect(() => open('a: [')).toThrow(WorldProblem);
+  });
+
+  it('is refused when a page cannot hold it', () => {
+    const nodes = Array.from({ length: 49 }, (_, i) => `    m${i}: {}`).join('\n');
+    expect(() => open(`topology:\n  nodes:\n${nodes}\n`)).toThrow(/49 machines; a page holds 48/);
+    expect(() => open(`#${'x'.repeat(300_000)}`)).toThrow(/too long/);
+  });
+});
