@@ -77,11 +77,11 @@ function ipv4NegativeAdvice(sk: Sock, dst: DstEntry): void {
 
 /** The neighbour did not answer. @kernel ipv4_link_failure net/ipv4/route.c */
 function ipv4LinkFailure(skb: SkBuff): void {
-  const iph = skb.networkHeader;
+  // The pull may move the packet to new memory: its header is looked for afterwards.
   if (
     pskbNetworkMayPull(skb, iphdr.LEN) &&
-    iphdr.version(view, iph) === 4 &&
-    iphdr.ihl(view, iph) >= 5
+    iphdr.version(view, skb.networkHeader) === 4 &&
+    iphdr.ihl(view, skb.networkHeader) >= 5
   ) {
     __icmpSend(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0, new IpOptions());
   }
