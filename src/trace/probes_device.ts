@@ -1,5 +1,4 @@
 /** Probes of devices, queues, interrupts and neighbours: where packets are, and what waits. */
-import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Neighbour } from '#include/net/neighbour.ts';
@@ -37,7 +36,7 @@ function watchSending(recorder: Recorder, track: MachineTrack): void {
       skb,
       0,
       0,
-      names.number(dev.name),
+      recorder.devOf(dev),
       skb.len,
       skb.queueMapping,
       skb.shinfo.gsoSize,
@@ -48,12 +47,12 @@ function watchSending(recorder: Recorder, track: MachineTrack): void {
   track.watch(net.netDevXmit, (_skb, rc, dev, len) => {
     // The packet may be gone, and its structure another's.
     const packet = track.sending.pop() ?? 0;
-    const on = names.number(dev.name);
+    const on = recorder.devOf(dev);
     recorder.write(track, KIND_TRACEPOINT, xmit, packet, null, 0, 0, on, rc, len, 0, 0);
   });
   const timeout = names.number(net.netDevXmitTimeout.name);
   track.watch(net.netDevXmitTimeout, (dev, index) => {
-    const on = names.number(dev.name);
+    const on = recorder.devOf(dev);
     recorder.write(track, KIND_TRACEPOINT, timeout, 0, null, 0, 0, on, index, 0, 0, 0);
   });
 }
@@ -123,7 +122,7 @@ function watchInterrupts(recorder: Recorder, track: MachineTrack): void {
   const poll = names.number(napi.napiPoll.name);
   track.watch(napi.napiPoll, (instance, work, budget) => {
     track.current = 0;
-    note(poll, names.number(instance.dev.name), work, budget);
+    note(poll, recorder.devOf(instance.dev), work, budget);
   });
 }
 
@@ -135,7 +134,7 @@ function watchQueues(recorder: Recorder, track: MachineTrack): void {
   const enqueue = names.number(qdisc.qdiscEnqueue.name);
   track.watch(qdisc.qdiscEnqueue, (q, txq, skb) => {
     const packet = recorder.packetOf(track, skb);
-    const dev = devNumber(recorder, q.dev);
+    const dev = recorder.devOf(q.dev);
     const { index } = txq;
     recorder.write(
       track,
@@ -157,7 +156,7 @@ function watchQueues(recorder: Recorder, track: MachineTrack): void {
     // Nothing was there.
     if (skb === null && !recorder.verbose) return;
     const packet = skb === null ? 0 : recorder.packetOf(track, skb);
-    const dev = devNumber(recorder, q.dev);
+    const dev = recorder.devOf(q.dev);
     const { index } = txq;
     recorder.write(
       track,
@@ -177,13 +176,9 @@ function watchQueues(recorder: Recorder, track: MachineTrack): void {
   const waits = names.number(events.neighQueue.name);
   track.watch(events.neighQueue, (skb, qlen) => {
     const packet = recorder.packetOf(track, skb);
-    const dev = devNumber(recorder, skb.dev);
+    const dev = recorder.devOf(skb.dev);
     recorder.write(track, KIND_QUEUE, waits, packet, skb, 0, 0, dev, qlen, 0, 0, 0);
   });
-}
-
-function devNumber(recorder: Recorder, dev: NetDevice | null): number {
-  return dev === null ? 0 : recorder.names.number(dev.name);
 }
 
 function watchNeighbours(recorder: Recorder, track: MachineTrack): void {
@@ -192,7 +187,7 @@ function watchNeighbours(recorder: Recorder, track: MachineTrack): void {
   const { neigh } = machine.trace;
   const { names } = recorder;
   const note = (name: number, n: Neighbour, a1: number, a2: number): void => {
-    const dev = names.number(n.dev.name);
+    const dev = recorder.devOf(n.dev);
     recorder.write(track, KIND_TRACEPOINT, name, 0, null, 0, 0, dev, n.key | 0, a1, a2, 0);
   };
   const create = names.number(neigh.neighCreate.name);
@@ -222,7 +217,7 @@ function watchRoutes(recorder: Recorder, track: MachineTrack): void {
   const { names } = recorder;
   const lookup = names.number(fib.fibTableLookup.name);
   track.watch(fib.fibTableLookup, (table, flp, nh, err) => {
-    const dev = devNumber(recorder, nh?.fibNhDev ?? null);
+    const dev = recorder.devOf(nh?.fibNhDev ?? null);
     const gateway = nh === null ? 0 : nh.fibNhGw4 | 0;
     const { current } = track;
     recorder.write(
@@ -244,7 +239,7 @@ function watchRoutes(recorder: Recorder, track: MachineTrack): void {
   track.watch(events.routeInput, (skb, _net, err) => {
     const packet = recorder.packetOf(track, skb);
     const rt = err === 0 ? (skb.dst as Rtable | null) : null;
-    const dev = devNumber(recorder, rt?.dev ?? null);
+    const dev = recorder.devOf(rt?.dev ?? null);
     recorder.write(
       track,
       KIND_DECISION,
@@ -263,7 +258,7 @@ function watchRoutes(recorder: Recorder, track: MachineTrack): void {
   const hook = names.number(events.hookVerdict.name);
   track.watch(events.hookVerdict, (skb, pf, number, index, verdict) => {
     const packet = recorder.packetOf(track, skb);
-    const dev = devNumber(recorder, skb.dev);
+    const dev = recorder.devOf(skb.dev);
     recorder.write(track, KIND_DECISION, hook, packet, skb, 0, 0, dev, verdict, number, index, pf);
   });
   const send = names.number(icmp.icmpSend.name);

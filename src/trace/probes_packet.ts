@@ -89,7 +89,7 @@ function watchWires(recorder: Recorder, track: MachineTrack): void {
     const parent = track.fromCard.get(addr) ?? 0;
     track.fromCard.delete(addr);
     packets.adopt(packet, parent, 0);
-    const dev = skb.dev === null ? 0 : names.number(skb.dev.name);
+    const dev = recorder.devOf(skb.dev);
     recorder.write(track, KIND_RECEIVE, receive, packet, skb, parent, 0, dev, skb.len, 0, 0, 0);
   });
   const drop = names.number(events.wireDrop.name);

@@ -16,7 +16,7 @@ export function watchSockets(recorder: Recorder, track: MachineTrack): void {
   watchTcpReceiver(recorder, track);
 }
 
-/** Writes about a socket, and the packet if there is one. */
+/** Writes about a socket, and the packet if there is one; not looked at, since it has not moved. */
 function note(
   recorder: Recorder,
   track: MachineTrack,
@@ -31,8 +31,9 @@ function note(
 ): void {
   const packet = skb === null ? 0 : recorder.packetOf(track, skb);
   const sock = recorder.sockOf(track, sk);
-  const dev = skb === null || skb.dev === null ? 0 : recorder.names.number(skb.dev.name);
-  recorder.write(track, kind, name, packet, skb, 0, sock, dev, a0, a1, a2, a3);
+  const dev = recorder.devOf(skb === null ? null : skb.dev);
+  const look = kind === KIND_DECISION ? skb : null;
+  recorder.write(track, kind, name, packet, look, 0, sock, dev, a0, a1, a2, a3);
 }
 
 function watchMemory(recorder: Recorder, track: MachineTrack): void {

@@ -12,6 +12,7 @@
  * all of them are one journey. Questions are asked in query.ts, drops.ts and flow.ts.
  */
 
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_KIND_FULL, type SockCommon } from '#include/net/sock_common.ts';
@@ -39,14 +40,14 @@ import { IPPROTO_TCP } from '#uapi/in.ts';
 export interface RecorderOptions {
   /** Memory for records, snapshots and bytes; 64 MiB by default. What is oldest is overwritten. */
   readonly bytes?: number;
-  /** Most bytes that are kept of a packet, from its first header on; 128 by default. */
+  /** Most bytes that are kept of a packet, from its first header on; 96 by default. */
   readonly headerBytes?: number;
   /** Also record timers, and the entries and exits of receive functions; false by default. */
   readonly verbose?: boolean;
 }
 
 const DEFAULT_BYTES = 64 * 1024 * 1024;
-const DEFAULT_HEADER_BYTES = 128;
+const DEFAULT_HEADER_BYTES = 96;
 
 /** A machine that is being followed. */
 export class MachineTrack {
@@ -122,6 +123,12 @@ export class Recorder {
   readonly lossCounts: Map<string, LossCount>;
   /** Packets that ended with neither consume_skb nor a drop reason. */
   unexplained: number;
+  /** Number of `packet:packet_free`: what Linux frees without a word is not looked at once more. */
+  private readonly freeName: number;
+  private lastDev: string;
+  private lastDevNumber: number;
+  private otherDev: string;
+  private otherDevNumber: number;
   private readonly byMachine: Map<Machine, MachineTrack>;
   private readonly sockNumbers: WeakMap<SockCommon, number>;
   private readonly socks: SockInfo[];
@@ -140,6 +147,11 @@ export class Recorder {
     this.dropCounts = new Map();
     this.lossCounts = new Map();
     this.unexplained = 0;
+    this.freeName = this.names.number('packet:packet_free');
+    this.lastDev = '';
+    this.lastDevNumber = 0;
+    this.otherDev = '';
+    this.otherDevNumber = 0;
     this.byMachine = new Map();
     this.sockNumbers = new WeakMap();
     this.socks = [];
@@ -193,7 +205,10 @@ export class Recorder {
     return packet;
   }
 
-  /** Writes a record. `skb` is looked at when given, and must be alive. */
+  /**
+   * Writes a record. `skb` is looked at when given, and must be alive; without it the record shows the
+   * packet as it was seen last.
+   */
   write(
     track: MachineTrack,
     kind: number,
@@ -222,8 +237,9 @@ export class Recorder {
     if (packet !== 0) {
       const slot = packets.slot(packet);
       journey = packets.journey[slot] as number;
+      snap = packets.lastSnap[slot] as number;
       if (skb !== null) {
-        snap = ring.snapshot(skb, packets.lastSnap[slot] as number);
+        snap = ring.snapshot(skb, snap);
         packets.lastSnap[slot] = snap;
       }
     }
@@ -245,6 +261,20 @@ export class Recorder {
     );
   }
 
+  /** The number of a device's name; 0 for none. */
+  devOf(dev: NetDevice | null): number {
+    if (dev === null) return 0;
+    // As a rule it is one of the last two.
+    const { name } = dev;
+    if (name === this.lastDev) return this.lastDevNumber;
+    if (name === this.otherDev) return this.otherDevNumber;
+    this.otherDev = this.lastDev;
+    this.otherDevNumber = this.lastDevNumber;
+    this.lastDev = name;
+    this.lastDevNumber = this.names.number(name);
+    return this.lastDevNumber;
+  }
+
   /** Writes that a packet passed a tracepoint; its device is noted. */
   seen(
     track: MachineTrack,
@@ -256,7 +286,7 @@ export class Recorder {
     a3: number,
   ): number {
     const packet = this.packetOf(track, skb);
-    const dev = skb.dev === null ? 0 : this.names.number(skb.dev.name);
+    const dev = this.devOf(skb.dev);
     this.write(track, KIND_TRACEPOINT, name, packet, skb, 0, 0, dev, a0, a1, a2, a3);
     return packet;
   }
@@ -275,8 +305,9 @@ export class Recorder {
     const slot = packets.slot(packet);
     if ((packets.endSeq[slot] as number) >= 0) return;
     const place = names.number(location);
-    const dev = skb.dev === null ? 0 : names.number(skb.dev.name);
-    const seq = this.write(track, KIND_END, name, packet, skb, 0, sock, dev, reason, place, 0, 0);
+    const dev = this.devOf(skb.dev);
+    const look = name === this.freeName ? null : skb;
+    const seq = this.write(track, KIND_END, name, packet, look, 0, sock, dev, reason, place, 0, 0);
     packets.endSeq[slot] = seq;
     packets.endNs[slot] = skb.machine.nowNs;
     packets.reason[slot] = reason;

@@ -218,27 +218,36 @@ export class TraceRing {
     const gso = (shinfo.gsoSize & 0xffff) | (shinfo.gsoSegs << 16);
     const start = firstByte(skb);
     const length = Math.min(Math.max(skb.tail - start, 0), this.headerBytes);
+    // Bytes that were kept before are not kept again.
+    let kept = -1;
+    let keptEnd = 0;
     // One that is soon overwritten would be lost to the records that still refer to it.
     if (last > 0 && this.nextSnap - last < this.snapCapacity >> 1) {
       const slot = last & this.snapMask;
       const old = slot * SNAP_WORDS;
+      keptEnd = this.snapBytesEnd[slot] as number;
       if (
-        snaps[old + S_HEAD] === head &&
-        snaps[old + S_DATA] === skb.data &&
-        snaps[old + S_TAIL] === skb.tail &&
-        snaps[old + S_MAC] === skb.macHeader &&
-        snaps[old + S_NET] === skb.networkHeader &&
-        snaps[old + S_TRANS] === skb.transportHeader &&
-        snaps[old + S_LEN] === skb.len &&
-        snaps[old + S_COUNTS] === counts &&
-        snaps[old + S_STATE] === state &&
-        snaps[old + S_GSO] === gso &&
-        snaps[old + S_PROTO] === skb.protocol &&
         snaps[old + S_BYTES_LEN] === length &&
-        this.bytesWritten - (this.snapBytesEnd[slot] as number) < this.bytes.length >> 1 &&
+        snaps[old + S_BYTES_AT] === start - head &&
+        this.bytesWritten - keptEnd < this.bytes.length >> 1 &&
         this.sameBytes(snaps[old + S_BYTES_OFF] as number, start, length)
       ) {
-        return last;
+        kept = snaps[old + S_BYTES_OFF] as number;
+        if (
+          snaps[old + S_HEAD] === head &&
+          snaps[old + S_DATA] === skb.data &&
+          snaps[old + S_TAIL] === skb.tail &&
+          snaps[old + S_MAC] === skb.macHeader &&
+          snaps[old + S_NET] === skb.networkHeader &&
+          snaps[old + S_TRANS] === skb.transportHeader &&
+          snaps[old + S_LEN] === skb.len &&
+          snaps[old + S_COUNTS] === counts &&
+          snaps[old + S_STATE] === state &&
+          snaps[old + S_GSO] === gso &&
+          snaps[old + S_PROTO] === skb.protocol
+        ) {
+          return last;
+        }
       }
     }
     const number = this.nextSnap++;
@@ -259,8 +268,12 @@ export class TraceRing {
     snaps[at + S_PROTO] = skb.protocol;
     snaps[at + S_BYTES_AT] = start - head;
     snaps[at + S_BYTES_LEN] = length;
-    snaps[at + S_BYTES_OFF] = this.storeBytes(start, length);
-    this.snapBytesEnd[slot] = this.bytesWritten;
+    if (kept < 0) {
+      kept = this.storeBytes(start, length);
+      keptEnd = this.bytesWritten;
+    }
+    snaps[at + S_BYTES_OFF] = kept;
+    this.snapBytesEnd[slot] = keptEnd;
     return number;
   }
 
