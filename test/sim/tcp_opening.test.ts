@@ -6,6 +6,7 @@ import type { Socket } from '#include/linux/net.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { mem } from '#mm/memory.ts';
 import { parseTopology } from '#sim/topology.ts';
+import { BPF_A, BPF_ABS, BPF_B, BPF_K, BPF_LD, BPF_RET, sockFilter } from '#uapi/filter.ts';
 import {
   CTRL_ATTR_FAMILY_ID,
   CTRL_ATTR_FAMILY_NAME,
@@ -35,8 +36,11 @@ import {
 import { NETLINK_GENERIC } from '#uapi/netlink.ts';
 import {
   AF_INET,
+  SO_ATTACH_REUSEPORT_CBPF,
+  SO_DETACH_REUSEPORT_BPF,
   SO_REUSEADDR,
   SO_REUSEPORT,
+  SOCK_DGRAM,
   SOCK_STREAM,
   SOL_IP,
   SOL_SOCKET,
@@ -174,6 +178,116 @@ describe('SO_REUSEPORT', () => {
     for (const n of before) expect(n).toBeGreaterThan(4);
     expect(sum(after)).toBe(sum(before.slice(0, 3)) + 30);
     for (const [i, n] of after.entries()) expect(n).toBeGreaterThan(before[i] ?? 0);
+  }, 60_000);
+
+  /** A program of classic BPF; each instruction is code and k. */
+  const program = (...insns: readonly (readonly [code: number, k: number])[]): Uint8Array => {
+    const bytes = new Uint8Array(insns.length * sockFilter.LEN);
+    const v = new DataView(bytes.buffer);
+    for (const [i, [code, k]] of insns.entries()) {
+      sockFilter.setCode(v, i * sockFilter.LEN, code);
+      sockFilter.setK(v, i * sockFilter.LEN, k);
+    }
+    return bytes;
+  };
+
+  it('lets a program choose the listener; the hash, where it names none', async () => {
+    const listeners: number[] = [];
+    const codes: string[] = [];
+    const server = lab.start(
+      'b',
+      async (p) => {
+        const attach = (fd: number, k: number): void =>
+          p.libc.setsockopt(
+            fd,
+            SOL_SOCKET,
+            SO_ATTACH_REUSEPORT_CBPF,
+            program([BPF_RET | BPF_K, k]),
+          );
+        const detach = (fd: number): void =>
+          p.libc.setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, ON);
+        const lone = p.libc.socket(AF_INET, SOCK_STREAM);
+        codes.push(
+          codeOf(() => attach(lone, 0)),
+          codeOf(() => detach(lone)),
+        );
+        for (let i = 0; i < 3; i++) {
+          const fd = p.libc.socket(AF_INET, SOCK_STREAM);
+          p.libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, ON);
+          p.libc.bind(fd, encodeSockaddr4(0, PORT));
+          p.libc.listen(fd, 128);
+          listeners.push(fd);
+        }
+        attach(listeners[0]!, 2);
+        await p.libc.sleep(1000);
+        attach(listeners[1]!, 3);
+        await p.libc.sleep(1000);
+        detach(listeners[2]!);
+        codes.push(codeOf(() => detach(listeners[0]!)));
+        await p.libc.sleep(20_000);
+        return 0;
+      },
+      ['server'],
+    );
+    const queued = (): number[] => listeners.map((fd) => sockOf(server.program, fd).skAckBacklog);
+    await run('a', async (libc) => {
+      const open = async (): Promise<void> => {
+        for (let i = 0; i < 20; i++) {
+          const fd = libc.socket(AF_INET, SOCK_STREAM);
+          await libc.connect(fd, encodeSockaddr4(B, PORT));
+        }
+        await libc.sleep(50);
+      };
+      await libc.sleep(100);
+      await open();
+      expect(queued()).toEqual([0, 0, 20]);
+      await libc.sleep(1000);
+      await open();
+      const spread = queued();
+      expect(spread[0]! + spread[1]! + spread[2]!).toBe(40);
+      expect(spread[0]).toBeGreaterThan(0);
+      expect(spread[1]).toBeGreaterThan(0);
+      await libc.sleep(1000);
+    });
+    expect(codes).toEqual(['EINVAL', 'EINVAL', 'ENOENT']);
+  }, 60_000);
+
+  it('shows the program what is behind the header', async () => {
+    const got: number[][] = [[], [], []];
+    for (const [i] of got.entries()) {
+      lab.start(
+        'b',
+        async (p) => {
+          const fd = p.libc.socket(AF_INET, SOCK_DGRAM);
+          p.libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, ON);
+          await p.libc.sleep(i);
+          p.libc.bind(fd, encodeSockaddr4(0, PORT));
+          if (i === 2) {
+            const bySecond = program([BPF_LD | BPF_B | BPF_ABS, 1], [BPF_RET | BPF_A, 0]);
+            p.libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, bySecond);
+          }
+          for (;;) {
+            const bytes = new Uint8Array(8);
+            await p.libc.recv(fd, bytes);
+            got[i]?.push(bytes[0] ?? -1);
+          }
+        },
+        ['server'],
+      );
+    }
+    await run('a', async (libc) => {
+      await libc.sleep(100);
+      const fd = libc.socket(AF_INET, SOCK_DGRAM);
+      for (const [n, who] of [2, 0, 1, 1, 2, 0, 2].entries()) {
+        await libc.sendto(fd, Uint8Array.of(n, who), { addr: B, port: PORT });
+        await libc.sleep(10);
+      }
+    });
+    expect(got).toEqual([
+      [1, 5],
+      [2, 3],
+      [0, 4, 6],
+    ]);
   }, 60_000);
 
   it('does not let in a socket that has not set it', async () => {

@@ -1,4 +1,5 @@
 /** A machine without net/, for tests of files: its clock stands still unless the test moves it. */
+import { shmemInit } from '#fs/shmem.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -38,6 +39,7 @@ export class BareMachine {
       new NotifierChain(),
       new NotifierChain(),
     );
+    shmemInit(this.machine);
     this.machine.initNet = netNsInit(this.machine);
     this.task = createTask(this.machine, 'test', this.machine.initNet);
   }

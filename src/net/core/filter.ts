@@ -9,6 +9,7 @@ import { HEADER_UNSET, type SkBuff, skbHeadlen } from '#include/linux/skbuff.ts'
 import { type SkFilter, SOCK_FILTER_LOCKED, type Sock } from '#include/net/sock.ts';
 import { mem } from '#mm/memory.ts';
 import { pskbTrim } from '#net/core/skbuff_copy.ts';
+import { reuseportAttachProg } from '#net/core/sock_reuseport.ts';
 import { EINVAL, ENOENT, ENOMEM, EPERM } from '#uapi/errno.ts';
 import {
   BPF_A,
@@ -430,6 +431,15 @@ export function skAttachFilter(sk: Sock, prog: Uint8Array): number {
   sk.skOmemAlloc = charged + filter.size;
   sk.skFilter = filter;
   return 0;
+}
+
+/** Lets a program choose in the socket's group. @kernel sk_reuseport_attach_filter net/core/filter.c */
+export function skReuseportAttachFilter(sk: Sock, prog: Uint8Array): number {
+  if ((sk.skFlags & (1 << SOCK_FILTER_LOCKED)) !== 0) return -EPERM;
+  const filter = bpfPrepareFilter(prog);
+  if (filter === null) return -EINVAL;
+  if (filter.size > sk.net.sysctlOptmemMax) return -ENOMEM;
+  return reuseportAttachProg(sk, filter);
 }
 
 /** @kernel sk_detach_filter net/core/filter.c */

@@ -39,7 +39,7 @@ import {
 import { MAX_SCHEDULE_TIMEOUT } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/machine.ts';
 import { __devGetByName } from '#net/core/dev.ts';
-import { skAttachFilter, skDetachFilter } from '#net/core/filter.ts';
+import { skAttachFilter, skDetachFilter, skReuseportAttachFilter } from '#net/core/filter.ts';
 import {
   dstNegativeAdvice,
   lockSock,
@@ -52,6 +52,7 @@ import {
   sockSetFlag,
   sockValboolFlag,
 } from '#net/core/sock.ts';
+import { reuseportDetachProg } from '#net/core/sock_reuseport.ts';
 import { EDOM, EINVAL, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '#uapi/errno.ts';
 import { IFNAMSIZ } from '#uapi/if.ts';
 import {
@@ -496,10 +497,12 @@ function setLocked(sk: Sock, optname: number, val: number, optval: Uint8Array): 
       return skAttachFilter(sk, optval);
     case SO_DETACH_FILTER:
       return skDetachFilter(sk);
-    case SO_ATTACH_BPF:
     case SO_ATTACH_REUSEPORT_CBPF:
-    case SO_ATTACH_REUSEPORT_EBPF:
+      return skReuseportAttachFilter(sk, optval);
     case SO_DETACH_REUSEPORT_BPF:
+      return reuseportDetachProg(sk);
+    case SO_ATTACH_BPF:
+    case SO_ATTACH_REUSEPORT_EBPF:
       return -EOPNOTSUPP;
     case SO_MARK:
       if (val !== sk.skMark) {

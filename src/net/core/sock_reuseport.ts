@@ -2,10 +2,14 @@
  * Groups of sockets that share an address and port: SO_REUSEPORT.
  *
  * Counterpart of net/core/sock_reuseport.c. A packet's hash picks the member, so that a flow stays
- * with one socket while the group does not change.
+ * with one socket while the group does not change, or a program of the group's does.
  */
-import type { Sock } from '#include/net/sock.ts';
+import { __skbPush, type SkBuff, skbShared } from '#include/linux/skbuff.ts';
+import type { SkFilter, Sock } from '#include/net/sock.ts';
 import { reciprocalScale } from '#lib/jhash.ts';
+import { consumeSkb, skbClone } from '#net/core/skbuff.ts';
+import { pskbPull } from '#net/core/skbuff_copy.ts';
+import { EINVAL, ENOENT } from '#uapi/errno.ts';
 import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** @kernel sock_reuseport include/net/sock_reuseport.h */
@@ -15,6 +19,8 @@ export class SockReuseport {
   /** One member set SO_INCOMING_CPU. */
   incomingCpu = false;
   bindInany: boolean;
+  /** Says which member gets a packet; null, or its answer no member: the hash does. */
+  prog: SkFilter | null = null;
   /** A member was connected: the hash alone no longer tells who receives. */
   hasConns = false;
 
@@ -60,17 +66,43 @@ export function reuseportDetachSock(sk: Sock): void {
   sk.skReuseportCb = null;
 }
 
+/** What the program says of a packet, seen behind its header. @kernel run_bpf_filter net/core/sock_reuseport.c */
+function runBpfFilter(
+  { socks }: SockReuseport,
+  prog: SkFilter,
+  skb: SkBuff,
+  hdrLen: number,
+): Sock | null {
+  const own = skbShared(skb) ? skbClone(skb) : skb;
+  let index = socks.length;
+  if (pskbPull(own, hdrLen) !== 0) {
+    index = prog.run(own) >>> 0;
+    __skbPush(own, hdrLen);
+  }
+  if (own !== skb) consumeSkb(own);
+  return socks[index] ?? null;
+}
+
 /**
- * The member for a flow hash; null: `sk` is in no group. Members that are connected get none but
- * their own packets.
+ * The member for a packet; null: `sk` is in no group. A program of the group's decides, else the flow's hash;
+ * then members that are connected get none but their own packets. Without a packet only the hash counts.
  * @kernel reuseport_select_sock net/core/sock_reuseport.c
  */
-export function reuseportSelectSock(sk: Sock, hash: number): Sock | null {
+export function reuseportSelectSock(
+  sk: Sock,
+  hash: number,
+  skb: SkBuff | null,
+  hdrLen: number,
+): Sock | null {
   const group = sk.skReuseportCb;
   if (!(group instanceof SockReuseport)) return null;
-  const { socks } = group;
+  const { socks, prog } = group;
   const n = socks.length;
   if (n === 0) return null;
+  if (prog !== null && skb !== null) {
+    const chosen = runBpfFilter(group, prog, skb, hdrLen);
+    if (chosen !== null) return chosen;
+  }
   const start = reciprocalScale(hash, n);
   const cpu = sk.net.machine.cpu.id;
   let first: Sock | null = null;
@@ -81,6 +113,28 @@ export function reuseportSelectSock(sk: Sock, hash: number): Sock | null {
     first ??= candidate;
   }
   return first;
+}
+
+/** 0, or -EINVAL for a socket without SO_REUSEPORT. @kernel reuseport_attach_prog net/core/sock_reuseport.c */
+export function reuseportAttachProg(sk: Sock, prog: SkFilter): number {
+  if (!sk.hashed) {
+    if (!sk.skcReuseport) return -EINVAL;
+    reuseportAlloc(sk, false);
+  }
+  const group = sk.skReuseportCb;
+  // It was bound without SO_REUSEPORT.
+  if (!(group instanceof SockReuseport)) return -EINVAL;
+  group.prog = prog;
+  return 0;
+}
+
+/** @kernel reuseport_detach_prog net/core/sock_reuseport.c */
+export function reuseportDetachProg(sk: Sock): number {
+  const group = sk.skReuseportCb;
+  if (!(group instanceof SockReuseport)) return sk.skcReuseport ? -ENOENT : -EINVAL;
+  if (group.prog === null) return -ENOENT;
+  group.prog = null;
+  return 0;
 }
 
 /** @kernel reuseport_has_conns include/net/sock_reuseport.h */

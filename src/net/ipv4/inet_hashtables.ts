@@ -135,6 +135,8 @@ function inetLhash2Lookup(
   daddr: number,
   hnum: number,
   dif: number,
+  skb: SkBuff | null,
+  doff: number,
 ): Sock | null {
   const hinfo = tcpGetHashinfo(net);
   let result: Sock | null = null;
@@ -145,7 +147,8 @@ function inetLhash2Lookup(
     const score = computeScore(sk, net, hnum, laddr, dif);
     if (score <= hiscore) continue;
     if (sk.skcReuseport) {
-      const chosen = reuseportSelectSock(sk, inetEhashfn(net, daddr, hnum, saddr, sport));
+      const phash = inetEhashfn(net, daddr, hnum, saddr, sport);
+      const chosen = reuseportSelectSock(sk, phash, skb, doff);
       if (chosen !== null) return chosen;
     }
     result = sk;
@@ -155,7 +158,8 @@ function inetLhash2Lookup(
 }
 
 /**
- * The listener for a segment, without a reference: of the address, else of any.
+ * The listener for a segment, without a reference: of the address, else of any. `skb`, with a header of `doff`
+ * bytes, is for the program of a group; null if there is none.
  * @kernel __inet_lookup_listener net/ipv4/inet_hashtables.c
  */
 export function __inetLookupListener(
@@ -165,10 +169,12 @@ export function __inetLookupListener(
   daddr: number,
   hnum: number,
   dif: number,
+  skb: SkBuff | null,
+  doff: number,
 ): Sock | null {
   return (
-    inetLhash2Lookup(net, saddr, sport, daddr, daddr, hnum, dif) ??
-    inetLhash2Lookup(net, saddr, sport, 0, daddr, hnum, dif)
+    inetLhash2Lookup(net, saddr, sport, daddr, daddr, hnum, dif, skb, doff) ??
+    inetLhash2Lookup(net, saddr, sport, 0, daddr, hnum, dif, skb, doff)
   );
 }
 
@@ -185,10 +191,12 @@ export function __inetLookup(
   daddr: number,
   dport: number,
   dif: number,
+  skb: SkBuff | null,
+  doff: number,
 ): SockCommon | null {
   return (
     __inetLookupEstablished(net, saddr, sport, daddr, dport, dif) ??
-    __inetLookupListener(net, saddr, sport, daddr, dport, dif)
+    __inetLookupListener(net, saddr, sport, daddr, dport, dif, skb, doff)
   );
 }
 
@@ -201,7 +209,7 @@ export function inetLookup(
   dport: number,
   dif: number,
 ): SockCommon | null {
-  const sk = __inetLookup(net, saddr, sport, daddr, dport, dif);
+  const sk = __inetLookup(net, saddr, sport, daddr, dport, dif, null, 0);
   if (sk !== null && !lookupIsRefcounted(sk)) sockHold(sk as Sock);
   return sk;
 }

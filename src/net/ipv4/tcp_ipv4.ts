@@ -381,6 +381,8 @@ function inetLookupSkb(net: Net, skb: SkBuff): SockCommon | null {
     iphdr.daddr(view, iph),
     tcphdr.dest(view, th),
     inetIif(skb),
+    skb,
+    tcphdr.hdrlen(view, th),
   );
 }
 
@@ -469,6 +471,8 @@ function tcpV4RcvTimeWait(net: Net, skb: SkBuff, tw: InetTimewaitSock): number {
       iphdr.daddr(view, iph),
       tcphdr.dest(view, th),
       inetIif(skb),
+      skb,
+      tcphdr.hdrlen(view, th),
     );
     if (listener !== null) {
       inetTwskDeschedulePut(tw);

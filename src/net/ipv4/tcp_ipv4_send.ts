@@ -153,7 +153,7 @@ function listenerMd5Key(net: Net, skb: SkBuff, md5: number): TcpMd5sigKey | null
   const saddr = iphdr.saddr(view, iph);
   const daddr = iphdr.daddr(view, iph);
   const port = tcphdr.source(view, th);
-  const listener = __inetLookupListener(net, saddr, port, daddr, port, inetIif(skb));
+  const listener = __inetLookupListener(net, saddr, port, daddr, port, inetIif(skb), null, 0);
   if (listener === null) return null;
   const key = tcpMd5DoLookup(listener, saddr);
   if (key === null) return null;

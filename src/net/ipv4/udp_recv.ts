@@ -325,7 +325,7 @@ export function udpRcv(skb: SkBuff): number {
   }
   const dif = (skb.dev as NetDevice).ifindex;
   const sport = udphdr.source(view, uh);
-  const sk = __udp4LibLookup(net, saddr, sport, daddr, udphdr.dest(view, uh), dif);
+  const sk = __udp4LibLookup(net, saddr, sport, daddr, udphdr.dest(view, uh), dif, skb);
   if (trace.probe !== null) trace.probe(skb, sk, sk === null ? SOCKET_NONE : SOCKET_BOUND);
   if (sk === null) return udpNoSocket(net, skb);
   udpQueueRcvSkb(sk, skb);
@@ -427,6 +427,7 @@ export function udpErr(skb: SkBuff, info: number): number {
     iphdr.saddr(view, iph),
     udphdr.source(view, uh),
     dev.ifindex,
+    null,
   );
   if (sk === null) {
     icmpIncStats(net, ICMP_MIB_INERRORS);

@@ -5,6 +5,8 @@
  * A bound socket is on two chains: by port (for conflicts of bind() and for multicast) and by port
  * and own address (for lookup). Among the sockets that a packet fits, the most specific wins.
  */
+
+import type { SkBuff } from '#include/linux/skbuff.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -29,6 +31,7 @@ import {
 import { ipMcSfAllow } from '#net/ipv4/igmp_sock.ts';
 import { EADDRINUSE } from '#uapi/errno.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
+import { udphdr } from '#uapi/udp.ts';
 
 /** Ports there are. */
 const PORTS = 1 << 16;
@@ -269,6 +272,7 @@ function lookup2(
   hnum: number,
   dif: number,
   laddr: number,
+  skb: SkBuff | null,
 ): UdpSock | null {
   let result: UdpSock | null = null;
   let badness = 0;
@@ -280,7 +284,7 @@ function lookup2(
     result = sk;
     if (sk.skcState === TCP_ESTABLISHED || !sk.skcReuseport) continue;
     const phash = udpEhashfn(net, laddr, hnum, saddr, sport);
-    const member = reuseportSelectSock(sk, phash) as UdpSock | null;
+    const member = reuseportSelectSock(sk, phash, skb, udphdr.LEN) as UdpSock | null;
     if (member === null) continue;
     result = member;
     if (!reuseportHasConns(sk)) return member;
@@ -291,7 +295,7 @@ function lookup2(
 }
 
 /**
- * The socket that a packet is for. Addresses and ports as in the packet.
+ * The socket that a packet is for. Addresses and ports as in the packet; `skb` for the program of a group.
  * @kernel __udp4_lib_lookup net/ipv4/udp.c
  */
 export function __udp4LibLookup(
@@ -301,10 +305,11 @@ export function __udp4LibLookup(
   daddr: number,
   dport: number,
   dif: number,
+  skb: SkBuff | null,
 ): UdpSock | null {
   const table = udpTableOf(net);
-  const exact = lookup2(net, table, saddr, sport, daddr, dport, dif, daddr);
-  return exact ?? lookup2(net, table, saddr, sport, 0, dport, dif, daddr);
+  const exact = lookup2(net, table, saddr, sport, daddr, dport, dif, daddr, skb);
+  return exact ?? lookup2(net, table, saddr, sport, 0, dport, dif, daddr, skb);
 }
 
 /** Only a connected socket of just this flow. @kernel __udp4_lib_demux_lookup net/ipv4/udp.c */
