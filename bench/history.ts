@@ -31,7 +31,7 @@ export function appendHistory(jsonFile: string, svgFile: string, run: Run): void
     ? (JSON.parse(readFileSync(jsonFile, 'utf8')) as Entry[])
     : [];
   history.push({ date: new Date().toISOString(), ...run });
-  writeFileSync(jsonFile, `${JSON.stringify(history, null, 1)}\n`);
+  writeFileSync(jsonFile, `${JSON.stringify(history, null, 2)}\n`);
   writeFileSync(svgFile, chart(history));
 }
 
@@ -73,6 +73,7 @@ export function chart(history: readonly Entry[]): string {
   });
   const height = 40 + rows.length * ROW;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#444">
+<title>softnet's benches over time</title>
 <style>polyline{fill:none;stroke:#2a6fb0;stroke-width:1.5}circle{fill:#2a6fb0}</style>
 <text x="${LEFT}" y="18">work a second of processor time, ${history.length} runs, each row from zero</text>
 ${rows.join('\n')}
