@@ -124,6 +124,10 @@ export interface PacketInfo {
   readonly where: string;
   readonly endMachine: string;
   readonly steps: number;
+  /** The packet it was cut from; 0: none. */
+  readonly parent: number;
+  /** Packets that were cut from it. */
+  readonly parts: readonly number[];
 }
 
 /** Pointers of a packet at one step, as offsets from `head`; -1: not set. */

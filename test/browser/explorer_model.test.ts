@@ -175,6 +175,21 @@ describe('a recorded world', () => {
     engine.close();
   });
 
+  it('knows what was cut from what: by IP, and by a card', async () => {
+    const fragments = await ran('fragments', 1 * S);
+    const whole = fragments.recording.packets.find(({ words }) => words === 'echo request 1');
+    const parts = whole?.parts.map((id) => fragments.recording.packetOf(id)?.words) ?? [];
+    expect(parts.map((words) => words?.slice(0, 8))).toEqual(['fragment', 'fragment', 'fragment']);
+    fragments.close();
+    const loss = await ran('loss', 0.3 * S);
+    const large = loss.recording.packets.find(({ parts: cut }) => cut.length > 0);
+    expect(large?.length).toBeGreaterThan(1514);
+    for (const id of large?.parts ?? []) {
+      expect(loss.recording.packetOf(id)).toMatchObject({ parent: large?.id, kind: 'tcp-data' });
+    }
+    loss.close();
+  });
+
   it('says what to type when a router may not forward', async () => {
     const engine = await ran('router', 1 * S);
     engine.act({ kind: 'command', machine: 'router', text: 'sysctl -w net.ipv4.ip_forward=0' });

@@ -5,6 +5,8 @@
 import type { WireFrame } from '#hardware/wire.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
+  DERIVE_FRAGMENT,
+  DERIVE_SEGMENT,
   MERGE_COALESCE,
   MERGE_COLLAPSE,
   MERGE_GRO,
@@ -103,6 +105,8 @@ export class Observer {
   private readonly sent: Map<string, number>;
   /** Large packets handed to cards, which cut them: the latest of each machine. */
   private readonly large: (PacketRecord | null)[];
+  /** Segments and fragments that have just been cut, and from what. */
+  private readonly wholes: Map<number, PacketRecord>[];
   /** The packet that entered GRO last, of each machine. */
   private readonly entered: (PacketRecord | null)[];
   /** Frames on cables, and whose they are. */
@@ -122,6 +126,7 @@ export class Observer {
     this.sent = new Map();
     this.large = [];
     this.entered = [];
+    this.wholes = [];
   }
 
   /** Follows the cables; `ends` gives the two machines of each, by the cable's name. */
@@ -211,6 +216,7 @@ export class Observer {
         packet: record.id,
         skb: null,
       });
+      cutFrom(record, parent);
       parent.fate = 'delivered';
       parent.where = 'e1000_tso';
       parent.endMachine = parent.machine;
@@ -245,6 +251,7 @@ export class Observer {
     this.byOrigin.push(new Map());
     this.large.push(null);
     this.entered.push(null);
+    this.wholes.push(new Map());
     this.followPackets(machine, index);
     this.followEnds(machine, index);
     this.followInterrupts(machine, index);
@@ -497,6 +504,15 @@ export class Observer {
       this.see(machine, index, record, from, 'skb_try_coalesce', 'packet:packet_merge', note);
       if (record.holder === index) this.deliver(record, machine, 'skb_try_coalesce');
     });
+    packet.packetDerive.register((child, parent, how) => {
+      if (how !== DERIVE_SEGMENT && how !== DERIVE_FRAGMENT) return;
+      // What is fragmented before it was seen is born with its fragments.
+      const whole = this.known(index, parent) ?? this.outgoing(index, parent);
+      const wholes = this.wholes[index];
+      if (whole === null || wholes === undefined) return;
+      if (wholes.size > MAX_KEYS) forgetOldest(wholes);
+      wholes.set(child.id, whole);
+    });
     packet.packetFree.register((skb, reason) => {
       const record = this.known(index, skb);
       if (record === null || record.fate !== 'alive' || record.holder !== index) return;
@@ -567,7 +583,13 @@ export class Observer {
     if (record !== undefined && record.key === look.key && record.holder === index) {
       return this.bind(index, skb, record);
     }
-    return this.bind(index, skb, this.birth(look, index, skb.len));
+    const fresh = this.birth(look, index, skb.len);
+    const whole = this.wholes[index]?.get(skb.id);
+    if (whole !== undefined) {
+      cutFrom(fresh, whole);
+      this.wholes[index]?.delete(skb.id);
+    }
+    return this.bind(index, skb, fresh);
   }
 
   /** The packet of a structure on its way in: the one whose frame has just arrived. */
@@ -652,6 +674,11 @@ export class Observer {
       skb: null,
     });
   }
+}
+
+function cutFrom(part: PacketRecord, whole: PacketRecord): void {
+  part.parent = whole.id;
+  whole.parts.push(part.id);
 }
 
 function forgetOldest<K>(map: Map<K, unknown>): void {

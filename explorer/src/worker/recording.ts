@@ -85,6 +85,9 @@ export class PacketRecord {
   holder: number;
   /** Frames of it, by index. */
   readonly frames: number[];
+  /** The packet it was cut from; 0: none. */
+  parent: number;
+  readonly parts: number[];
 
   constructor(id: number, bornNs: number, machine: string) {
     this.id = id;
@@ -106,6 +109,8 @@ export class PacketRecord {
     this.lastStep = -1;
     this.holder = 0;
     this.frames = [];
+    this.parent = 0;
+    this.parts = [];
   }
 
   info(): PacketInfo {
@@ -124,6 +129,8 @@ export class PacketRecord {
       where: this.where,
       endMachine: this.endMachine,
       steps: this.steps,
+      parent: this.parent,
+      parts: [...this.parts],
     };
   }
 }

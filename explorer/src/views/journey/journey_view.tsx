@@ -131,10 +131,43 @@ export function JourneyView(props: { readonly store: Store }): JSX.Element {
                 }}
               </For>
             </ol>
+            <Relatives store={store} parent={value().packet.parent} parts={value().packet.parts} />
           </>
         )}
       </Show>
     </section>
+  );
+}
+
+/** Where a packet was cut from another, or others from it: the way goes on there. */
+function Relatives(props: {
+  readonly store: Store;
+  readonly parent: number;
+  readonly parts: readonly number[];
+}): JSX.Element {
+  return (
+    <>
+      <Show when={props.parent !== 0}>
+        <p class="examples">
+          It was cut from
+          <button type="button" onClick={() => props.store.selectPacket(props.parent)}>
+            packet {props.parent}
+          </button>
+        </p>
+      </Show>
+      <Show when={props.parts.length > 0}>
+        <p class="examples">
+          It was cut, and its way goes on as
+          <For each={props.parts.slice(0, 24)}>
+            {(id) => (
+              <button type="button" onClick={() => props.store.selectPacket(id)}>
+                packet {id}
+              </button>
+            )}
+          </For>
+        </p>
+      </Show>
+    </>
   );
 }
 
