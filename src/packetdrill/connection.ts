@@ -215,11 +215,13 @@ export class Connection {
   ): string {
     this.firstStamp ??= { script: want.val, live: got.val };
     this.stamps.set(want.val, got.val);
-    if (rules.tickUs === 0) return '';
+    const echo =
+      want.ecr === got.ecr ? '' : `time stamp echo: expected ${want.ecr}, got ${got.ecr}`;
+    if (rules.tickUs === 0) return echo;
     const { script, live } = this.firstStamp;
     const val = (got.val - live + script) >>> 0;
     const offNs = Math.abs((val - want.val) | 0) * rules.tickUs * 1000;
     if (offNs > rules.toleranceNs) return `time stamp: expected ${want.val}, got ${val}`;
-    return want.ecr === got.ecr ? '' : `time stamp echo: expected ${want.ecr}, got ${got.ecr}`;
+    return echo;
   }
 }

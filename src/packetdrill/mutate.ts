@@ -41,6 +41,8 @@ function alterOption(option: TcpOption): TcpOption | null {
         ? null
         : { kind: 'sack', blocks: [[first[0], first[1] + 1], ...rest] };
     }
+    case 'TS':
+      return { ...option, ecr: option.ecr + 1 };
     case 'FO':
     case 'FOEXP':
       if (option.cookie === '') return null;
