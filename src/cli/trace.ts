@@ -115,7 +115,10 @@ async function record(
     path === undefined ? parseTopology(demoTopology(DEMO_LOSS)) : await readTopology(path);
   const lab = new Lab(spec, { seed: options.seed, turn });
   for (const name of options.machine) lab.machine(name);
-  const recorder = recordWorld(lab.world, { bytes: options.memory });
+  const recorder = recordWorld(lab.world, {
+    bytes: options.memory,
+    verbose: options.all === true,
+  });
   if (options.functions === true) traceFunctions(recorder);
   await lab.setUp(() => ({}), { untilNs });
   if (path === undefined) {

@@ -118,7 +118,7 @@ function watchInterrupts(recorder: Recorder, track: MachineTrack): void {
     note(exit, 0, vec, 0);
   });
   const raise = names.number(irq.softirqRaise.name);
-  track.watch(irq.softirqRaise, (vec) => note(raise, 0, vec, 0));
+  if (recorder.verbose) track.watch(irq.softirqRaise, (vec) => note(raise, 0, vec, 0));
   const poll = names.number(napi.napiPoll.name);
   track.watch(napi.napiPoll, (instance, work, budget) => {
     track.current = 0;

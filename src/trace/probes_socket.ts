@@ -141,13 +141,13 @@ function watchTcpReceiver(recorder: Recorder, track: MachineTrack): void {
   };
   about(tcp.tcpReceiveReset);
   about(tcp.tcpDestroySock);
-  about(tcp.tcpRcvSpaceAdjust);
+  if (recorder.verbose) about(tcp.tcpRcvSpaceAdjust);
   const grow = names.number(tcp.tcpRcvbufGrow.name);
   track.watch(tcp.tcpRcvbufGrow, (sk, timeUs) => {
     note(recorder, track, KIND_TRACEPOINT, grow, sk, null, timeUs, 0, 0, 0);
   });
   const probe = names.number(tcp.tcpProbe.name);
-  track.watch(tcp.tcpProbe, (sk, skb) => {
+  const watchProbe = (sk: Sock, skb: SkBuff | null): void => {
     const tp = tcpSk(sk);
     const { sndCwnd, sndSsthresh, packetsOut, sndWnd } = tp;
     note(
@@ -162,7 +162,8 @@ function watchTcpReceiver(recorder: Recorder, track: MachineTrack): void {
       packetsOut,
       sndWnd,
     );
-  });
+  };
+  if (recorder.verbose) track.watch(tcp.tcpProbe, watchProbe);
   const bad = names.number(tcp.tcpBadCsum.name);
   track.watch(tcp.tcpBadCsum, (skb) => recorder.seen(track, bad, skb, skb.len, 0, 0, 0));
 }

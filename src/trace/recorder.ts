@@ -42,7 +42,10 @@ export interface RecorderOptions {
   readonly bytes?: number;
   /** Most bytes that are kept of a packet, from its first header on; 96 by default. */
   readonly headerBytes?: number;
-  /** Also record timers, and the entries and exits of receive functions; false by default. */
+  /**
+   * Also what comes with every packet and says little: entries and exits of receive functions, soft
+   * interrupts being raised, tcp_probe, the reader's space; false by default.
+   */
   readonly verbose?: boolean;
 }
 
