@@ -73,6 +73,12 @@ async function measure(
   };
 }
 
+/**
+ * Windows count whole segments, so that the flat top of CUBIC's curve is a second or more wide. Below this
+ * that is a good part of the time between two losses, and the formula, which knows fractions, is too low.
+ */
+const LEAST_WINDOW = 180;
+
 const renoWindow = (p: number): number => 1.22 / Math.sqrt(p);
 const cubicWindow = (p: number, rttMs: number): number =>
   (1.054 * (rttMs / 1e3) ** 0.75) / p ** 0.75;
@@ -125,7 +131,7 @@ export const cubic: Experiment = {
   title: "CUBIC's average window against loss",
   run: async (quick): Promise<Outcome> => {
     const cases = quick
-      ? [[200, 5000]]
+      ? [[200, 10_000]]
       : [
           [100, 5000],
           [100, 10_000],
@@ -142,16 +148,18 @@ export const cubic: Experiment = {
       const wanted = cubicWindow(1 / every, rttMs);
       const base = { rttMs, every };
       points.push(
-        await measure('cubic', { ...base, byChance: false, losses: quick ? 8 : 16 }, wanted),
+        await measure('cubic', { ...base, byChance: false, losses: 16 }, wanted),
       );
       if (!quick && every <= 5000) {
         random.push(await measure('cubic', { ...base, byChance: true, losses: 80 }, wanted));
       }
     }
-    const checks = points.map(
-      ({ p, rttMs, window }): Check =>
-        near(`window at p = ${p}, ${rttMs} ms`, window, cubicWindow(p, rttMs), 0.15),
-    );
+    const checks = points
+      .filter(({ p, rttMs }) => cubicWindow(p, rttMs) > LEAST_WINDOW)
+      .map(
+        ({ p, rttMs, window }): Check =>
+          near(`window at p = ${p}, ${rttMs} ms`, window, cubicWindow(p, rttMs), 0.15),
+      );
     const of = (rttMs: number): Measured[] => points.filter((point) => point.rttMs === rttMs);
     return {
       checks,
