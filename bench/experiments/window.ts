@@ -148,7 +148,7 @@ export const cubic: Experiment = {
       const wanted = cubicWindow(1 / every, rttMs);
       const base = { rttMs, every };
       points.push(
-        await measure('cubic', { ...base, byChance: false, losses: 16 }, wanted),
+        await measure('cubic', { ...base, byChance: false, losses: quick ? 10 : 16 }, wanted),
       );
       if (!quick && every <= 5000) {
         random.push(await measure('cubic', { ...base, byChance: true, losses: 80 }, wanted));

@@ -6,7 +6,7 @@ import { svgOf } from '../../bench/experiments/svg.ts';
 describe('published shapes', () => {
   it.each(EXPERIMENTS.map((experiment) => [experiment.title, experiment] as const))(
     '%s',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async (_title, experiment) => {
       const { checks, plots } = await experiment.run(true);
       expect(checks.length).toBeGreaterThan(0);
