@@ -36,16 +36,22 @@ class Cell {
   }
 
   /** Median goodput of one direction, Mbit/s; NaN when nothing was measured. */
-  mbit(ends: string, direction: Direction): number {
+  mbit(ends: string, direction: Direction, seed: string | null = null): number {
     return median(
       this.results
         .filter(({ spec }) => spec.ends.join('>') === ends)
+        .filter(({ spec }) => seed === null || spec.seed === seed)
         .map((result) => (direction === 'out' ? result.outMbit : result.backMbit)),
     );
   }
 
+  /** Median over the seeds that both have met: their losses fall on the same packets. */
   ratio({ ends, direction }: Column): number {
-    return this.mbit(ends, direction) / this.mbit('kernel>kernel', direction);
+    const seeds = new Set(this.results.map(({ spec }) => spec.seed));
+    const ratios = [...seeds].map(
+      (seed) => this.mbit(ends, direction, seed) / this.mbit('kernel>kernel', direction, seed),
+    );
+    return median(ratios.filter((x) => !Number.isNaN(x)));
   }
 
   /** The longest time without a byte in runs with softnet, and without, ms. */
@@ -136,8 +142,8 @@ export function tableOf(results: readonly CaseResult[]): string {
     `Runs with a wrong byte or another congestion control than the one named: ${wrong.length}.`,
     `Directions within ${TOLERANCE * 100} % of what the kernel does with itself: ${good} of ${known.length}.`,
     '',
-    'Goodput in Mbit/s, medians; in brackets what it is to kernel with kernel. *Gap*: the longest time in s that',
-    'a reading program waited for a byte, with softnet and without.',
+    'Goodput in Mbit/s, medians; in brackets what it is to kernel with kernel, the median over the seeds of the losses.',
+    '*Gap*: the longest time in s that a reading program waited for a byte, with softnet and without.',
     '',
   ];
   const body = CONTROLS.flatMap((control) => [
