@@ -100,6 +100,10 @@ function Scrubber(props: {
   let canvas: HTMLCanvasElement | undefined;
   let input: HTMLInputElement | undefined;
 
+  /** Counted once for all moments: only new frames or another range change it. */
+  let counts: Uint32Array = new Uint32Array(0);
+  let counted = '';
+
   const draw = (): void => {
     const context = canvas?.getContext('2d');
     if (canvas === undefined || context === null || context === undefined) return;
@@ -117,7 +121,11 @@ function Scrubber(props: {
     context.fillStyle = color('--surface-3');
     context.fillRect(0, cssHeight / 2 - 1, cssWidth, 2);
     const slots = Math.max(1, Math.floor(cssWidth / 3));
-    const counts = store.frames.histogram(props.start, props.end, slots);
+    const key = `${store.frames.length}/${props.start}/${props.end}/${slots}`;
+    if (key !== counted) {
+      counted = key;
+      counts = store.frames.histogram(props.start, props.end, slots);
+    }
     const most = counts.reduce((a, b) => Math.max(a, b), 1);
     context.fillStyle = color('--accent-soft');
     counts.forEach((count, i) => {
