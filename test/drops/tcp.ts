@@ -43,6 +43,11 @@ const header: readonly DropRow[] = [
     rig.accepted();
     rig.inject({ flags: '.', seq: 1, ack: 1, badChecksum: true });
   }),
+  onTcp('TCP_AUTH_HDR', 'tcp_v4_rcv', 'two signatures', (rig) => {
+    rig.accepted();
+    const signature = `hex 1312${'00'.repeat(16)}`;
+    rig.inject({ flags: '.', seq: 1, ack: 1, options: `${signature},${signature}` });
+  }),
   onTcp('NO_SOCKET', 'tcp_v4_rcv', 'a port that nobody listens on', (rig) => {
     rig.inject({ flags: 'S' });
   }),

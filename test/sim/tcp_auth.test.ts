@@ -8,6 +8,15 @@ import type { TcpAoKey } from '#include/net/tcp_auth.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { parseTopology } from '#sim/topology.ts';
 import {
+  SKB_DROP_REASON_TCP_AOFAILURE,
+  SKB_DROP_REASON_TCP_AOKEYNOTFOUND,
+  SKB_DROP_REASON_TCP_AONOTFOUND,
+  SKB_DROP_REASON_TCP_AOUNEXPECTED,
+  SKB_DROP_REASON_TCP_MD5FAILURE,
+  SKB_DROP_REASON_TCP_MD5NOTFOUND,
+  SKB_DROP_REASON_TCP_MD5UNEXPECTED,
+} from '#uapi/net_dropreason.ts';
+import {
   LINUX_MIB_TCPAOBAD,
   LINUX_MIB_TCPAOGOOD,
   LINUX_MIB_TCPAOKEYNOTFOUND,
@@ -81,6 +90,8 @@ interface Outcome {
   readonly a: Machine;
   readonly b: Machine;
   readonly live: object;
+  /** Why segments were dropped at b. */
+  readonly drops: ReadonlySet<number>;
 }
 
 interface Options {
@@ -106,6 +117,10 @@ async function talk(client: Setup, server: Setup, options: Options = {}): Promis
   const lab = new Lab(parseTopology(topology), { seed: 3, turn });
   await lab.setUp();
   const { world } = lab;
+  const drops = new Set<number>();
+  lab.machine('b').trace.skb.kfreeSkb.register((_skb, _at, reason) => {
+    drops.add(reason);
+  });
   let received = 0;
   let error = '';
   let done = false;
@@ -155,7 +170,7 @@ async function talk(client: Setup, server: Setup, options: Options = {}): Promis
   const [a, b] = world.machines as [Machine, Machine];
   await world.runPrograms({ untilNs: world.nowNs + 70e9 });
   const mib = { a, b };
-  return { received, error, ...mib, live: error === '' ? world.halt() : {} };
+  return { received, error, ...mib, drops, live: error === '' ? world.halt() : {} };
 }
 
 const count = (machine: Machine, index: number): number =>
@@ -181,16 +196,29 @@ describe('MD5 signatures', () => {
   }, 60_000);
 
   it.each([
-    ['another key', md5('other'), md5('sesame'), LINUX_MIB_TCPMD5FAILURE],
-    ['no key', plain, md5('sesame'), LINUX_MIB_TCPMD5NOTFOUND],
-    ['a key that the server does not expect', md5('sesame'), plain, LINUX_MIB_TCPMD5UNEXPECTED],
+    [
+      'another key',
+      md5('other'),
+      md5('sesame'),
+      LINUX_MIB_TCPMD5FAILURE,
+      SKB_DROP_REASON_TCP_MD5FAILURE,
+    ],
+    ['no key', plain, md5('sesame'), LINUX_MIB_TCPMD5NOTFOUND, SKB_DROP_REASON_TCP_MD5NOTFOUND],
+    [
+      'a key that the server does not expect',
+      md5('sesame'),
+      plain,
+      LINUX_MIB_TCPMD5UNEXPECTED,
+      SKB_DROP_REASON_TCP_MD5UNEXPECTED,
+    ],
   ])(
     'are not heard with %s',
-    async (_what, client, server, mib) => {
+    async (_what, client, server, mib, reason) => {
       const out = await talk(client, server);
       expect(out.error).toBe('ETIMEDOUT');
       expect(out.received).toBe(0);
       expect(count(out.b, mib)).toBeGreaterThan(0);
+      expect(out.drops).toContain(reason);
     },
     60_000,
   );
@@ -254,19 +282,50 @@ describe('the authentication option', () => {
   }, 60_000);
 
   it.each([
-    ['another key', ao({ key: 'other' }), ao({}), LINUX_MIB_TCPAOBAD],
-    ['another KeyID', ao({ sndid: 7 }), ao({}), LINUX_MIB_TCPAOKEYNOTFOUND],
-    ['another length of the code', ao({ maclen: 8 }), ao({}), LINUX_MIB_TCPAOBAD],
-    ['no key', plain, ao({}), LINUX_MIB_TCPAOREQUIRED],
-    ['a key that the server does not expect', ao({}), plain, LINUX_MIB_TCPAOKEYNOTFOUND],
-    ['an MD5 signature instead', md5('sesame'), ao({}), LINUX_MIB_TCPMD5UNEXPECTED],
+    [
+      'another key',
+      ao({ key: 'other' }),
+      ao({}),
+      LINUX_MIB_TCPAOBAD,
+      SKB_DROP_REASON_TCP_AOFAILURE,
+    ],
+    [
+      'another KeyID',
+      ao({ sndid: 7 }),
+      ao({}),
+      LINUX_MIB_TCPAOKEYNOTFOUND,
+      SKB_DROP_REASON_TCP_AOKEYNOTFOUND,
+    ],
+    [
+      'another length of the code',
+      ao({ maclen: 8 }),
+      ao({}),
+      LINUX_MIB_TCPAOBAD,
+      SKB_DROP_REASON_TCP_AOFAILURE,
+    ],
+    ['no key', plain, ao({}), LINUX_MIB_TCPAOREQUIRED, SKB_DROP_REASON_TCP_AONOTFOUND],
+    [
+      'a key that the server does not expect',
+      ao({}),
+      plain,
+      LINUX_MIB_TCPAOKEYNOTFOUND,
+      SKB_DROP_REASON_TCP_AOUNEXPECTED,
+    ],
+    [
+      'an MD5 signature instead',
+      md5('sesame'),
+      ao({}),
+      LINUX_MIB_TCPMD5UNEXPECTED,
+      SKB_DROP_REASON_TCP_MD5UNEXPECTED,
+    ],
   ])(
     'is not heard with %s',
-    async (_what, client, server, mib) => {
+    async (_what, client, server, mib, reason) => {
       const out = await talk(client, server);
       expect(out.error).toBe('ETIMEDOUT');
       expect(out.received).toBe(0);
       expect(count(out.b, mib)).toBeGreaterThan(0);
+      expect(out.drops).toContain(reason);
     },
     60_000,
   );

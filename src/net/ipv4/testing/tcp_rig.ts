@@ -292,6 +292,9 @@ export class TcpRig {
         if (name === 'FO') out.push(34, 2 + cookie.length);
         else out.push(254, 4 + cookie.length, 0xf9, 0x89);
         out.push(...cookie.map((hex) => Number.parseInt(hex, 16)));
+      } else if (name === 'hex') {
+        const octets = (args[0] ?? '').match(/../g) ?? [];
+        out.push(...octets.map((hex) => Number.parseInt(hex, 16)));
       } else throw new Error(`option ${item}`);
     }
     while (out.length % 4 !== 0) out.push(1);
