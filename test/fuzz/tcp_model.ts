@@ -663,7 +663,11 @@ export class Model {
       const right = o.sack[2 * i + 1] ?? 0;
       if (!before(left, right)) this.fail('an empty SACK block', o);
       // The first may be a duplicate: its data came twice, and may lie anywhere.
-      if (i === 0 && (before(left, o.ack) || this.within(o, left, right))) continue;
+      if (i === 0 && before(left, o.ack)) {
+        if (after(right, this.rcvNxt)) this.fail('DSACK of what was not received', o);
+        continue;
+      }
+      if (i === 0 && this.within(o, left, right)) continue;
       if (!after(left, o.ack)) this.fail('a SACK block within the ACK', o);
       if (!this.everHeld(left, right)) this.fail('SACK of what was not received', o);
     }

@@ -129,6 +129,15 @@ function requestSegment(p: Peer): Segment {
     s.seq = m.irs;
     s.len = random.below(2) * 10;
   }
+  // A SYN at its old place, with the ACK and data: its SYN lies before the window.
+  if (random.below(400) === 0) {
+    s.flags = SYN | ACK;
+    s.seq = m.irs;
+    s.ack = m.nxt;
+    s.len = 20;
+    s.sacks = 0;
+    return s;
+  }
   if (s.has(ACK)) {
     const r = random.below(4);
     if (r < 2) s.ack = m.nxt;
