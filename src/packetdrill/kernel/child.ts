@@ -8,24 +8,32 @@ import { KernelBackend, KernelHost } from '#packetdrill/kernel/backend.ts';
 import type { Job, Reply } from '#packetdrill/kernel/pool.ts';
 import { runScript } from '#packetdrill/main.ts';
 
-async function runJob(host: KernelHost, job: Job): Promise<Reply> {
+async function runJob(hostOf: () => KernelHost, job: Job): Promise<Reply> {
+  let host: KernelHost | null = null;
   const log: string[] = [];
   const packets: Reply['packets'][number][] = [];
   const result = await runScript(job.path, job.source, job.config, {
-    makeBackend: (options) => new KernelBackend(host, options, dirname(job.path)),
+    makeBackend: (options) => {
+      host = hostOf();
+      return new KernelBackend(host, options, dirname(job.path));
+    },
     log: job.verbose ? (line) => log.push(line) : null,
     capture: job.capture
       ? (timeNs, bytes, inbound) => packets.push({ timeNs, bytes, inbound })
       : null,
   });
-  return { result, log, packets, stuck: host.sleeper.busy };
+  const used = host as KernelHost | null;
+  return { result, log, packets, stuck: used?.sleeper.busy ?? false };
 }
 
 function serve(): void {
   let host: KernelHost | null = null;
   process.on('message', (job: Job) => {
-    host ??= new KernelHost();
-    void runJob(host, job).then((reply) => process.send?.(reply));
+    const hostOf = (): KernelHost => {
+      host ??= new KernelHost();
+      return host;
+    };
+    void runJob(hostOf, job).then((reply) => process.send?.(reply));
   });
 }
 
