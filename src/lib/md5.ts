@@ -3,6 +3,8 @@
  * piece. Kernel counterpart: lib/crypto/md5.c. RFC 1321.
  */
 
+import { BlockHash } from '#lib/block_hash.ts';
+
 /** 2^32 * |sin(i + 1)|. */
 const K: Readonly<Int32Array> = Int32Array.of(
   0xd76aa478,
@@ -92,69 +94,35 @@ const S: Readonly<Uint8Array> = Uint8Array.of(
 );
 
 export const MD5_DIGEST_SIZE = 16;
-const BLOCK = 64;
 
 /** A digest in the making. */
-export class Md5 {
-  readonly digestSize: number = MD5_DIGEST_SIZE;
-  readonly blockSize: number = BLOCK;
+export class Md5 extends BlockHash {
+  override readonly digestSize: number = MD5_DIGEST_SIZE;
   private a = 0x67452301;
   private b = 0xefcdab89 | 0;
   private c = 0x98badcfe | 0;
   private d = 0x10325476;
-  private length = 0;
-  private readonly buffer: Uint8Array = new Uint8Array(BLOCK);
   private readonly words: Int32Array = new Int32Array(16);
 
   /** Back to the empty message. */
-  reset(): void {
+  override reset(): void {
     this.a = 0x67452301;
     this.b = 0xefcdab89 | 0;
     this.c = 0x98badcfe | 0;
     this.d = 0x10325476;
-    this.length = 0;
-  }
-
-  /** Takes in `len` octets from `at`. */
-  update(bytes: Uint8Array, at: number, len: number): void {
-    let from = at;
-    let left = len;
-    const held = this.length & (BLOCK - 1);
-    this.length += len;
-    if (held !== 0) {
-      const n = Math.min(left, BLOCK - held);
-      for (let i = 0; i < n; i++) this.buffer[held + i] = bytes[from + i]!;
-      from += n;
-      left -= n;
-      if (held + n < BLOCK) return;
-      this.block(this.buffer, 0);
-    }
-    for (; left >= BLOCK; left -= BLOCK, from += BLOCK) this.block(bytes, from);
-    for (let i = 0; i < left; i++) this.buffer[i] = bytes[from + i]!;
+    super.reset();
   }
 
   /** Ends the message and writes the digest. The next one begins with reset(). */
   final(out: Uint8Array, at: number): void {
-    const { buffer, length } = this;
-    let held = length & (BLOCK - 1);
-    buffer[held++] = 0x80;
-    if (held > BLOCK - 8) {
-      buffer.fill(0, held);
-      this.block(buffer, 0);
-      held = 0;
-    }
-    buffer.fill(0, held);
-    for (let i = 0, bits = length * 8; i < 8; i++, bits = Math.floor(bits / 256)) {
-      buffer[BLOCK - 8 + i] = bits % 256;
-    }
-    this.block(buffer, 0);
+    this.end(true);
     putLe32(out, at, this.a);
     putLe32(out, at + 4, this.b);
     putLe32(out, at + 8, this.c);
     putLe32(out, at + 12, this.d);
   }
 
-  private block(bytes: Uint8Array, at: number): void {
+  protected override block(bytes: Uint8Array, at: number): void {
     const w = this.words;
     for (let i = 0, o = at; i < 16; i++, o += 4) {
       w[i] = bytes[o]! | (bytes[o + 1]! << 8) | (bytes[o + 2]! << 16) | (bytes[o + 3]! << 24);

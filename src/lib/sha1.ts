@@ -3,66 +3,35 @@
  * counterpart: lib/crypto/sha1.c. RFC 3174.
  */
 
+import { BlockHash } from '#lib/block_hash.ts';
+
 export const SHA1_DIGEST_SIZE = 20;
-const BLOCK = 64;
 
 /** A digest in the making. */
-export class Sha1 {
-  readonly digestSize: number = SHA1_DIGEST_SIZE;
-  readonly blockSize: number = BLOCK;
+export class Sha1 extends BlockHash {
+  override readonly digestSize: number = SHA1_DIGEST_SIZE;
   private readonly h: Int32Array = new Int32Array(5);
-  private length = 0;
-  private readonly buffer: Uint8Array = new Uint8Array(BLOCK);
   private readonly words: Int32Array = new Int32Array(80);
 
   constructor() {
+    super();
     this.reset();
   }
 
   /** Back to the empty message. */
-  reset(): void {
+  override reset(): void {
     const { h } = this;
     h[0] = 0x67452301;
     h[1] = 0xefcdab89;
     h[2] = 0x98badcfe;
     h[3] = 0x10325476;
     h[4] = 0xc3d2e1f0;
-    this.length = 0;
-  }
-
-  /** Takes in `len` octets from `at`. */
-  update(bytes: Uint8Array, at: number, len: number): void {
-    let from = at;
-    let left = len;
-    const held = this.length & (BLOCK - 1);
-    this.length += len;
-    if (held !== 0) {
-      const n = Math.min(left, BLOCK - held);
-      for (let i = 0; i < n; i++) this.buffer[held + i] = bytes[from + i]!;
-      from += n;
-      left -= n;
-      if (held + n < BLOCK) return;
-      this.block(this.buffer, 0);
-    }
-    for (; left >= BLOCK; left -= BLOCK, from += BLOCK) this.block(bytes, from);
-    for (let i = 0; i < left; i++) this.buffer[i] = bytes[from + i]!;
+    super.reset();
   }
 
   /** Ends the message and writes the digest. The next one begins with reset(). */
   final(out: Uint8Array, at: number): void {
-    const { buffer, length } = this;
-    let held = length & (BLOCK - 1);
-    buffer[held++] = 0x80;
-    if (held > BLOCK - 8) {
-      buffer.fill(0, held);
-      this.block(buffer, 0);
-      held = 0;
-    }
-    buffer.fill(0, held);
-    for (let i = 7, bits = length * 8; i >= 0; i--, bits = Math.floor(bits / 256)) {
-      buffer[BLOCK - 8 + i] = bits % 256;
-    }
-    this.block(buffer, 0);
+    this.end(false);
     for (let i = 0; i < SHA1_DIGEST_SIZE; i++) {
       out[at + i] = (this.h[i >> 2]! >>> (24 - 8 * (i & 3))) & 0xff;
     }
@@ -80,7 +49,7 @@ export class Sha1 {
     return w;
   }
 
-  private block(bytes: Uint8Array, at: number): void {
+  protected override block(bytes: Uint8Array, at: number): void {
     const w = this.expand(bytes, at);
     const { h } = this;
     let a = h[0]!;
