@@ -8,7 +8,6 @@ import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { argv, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { buildExplorer } from './build-explorer.ts';
 import { buildWoven } from './weave.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -31,6 +30,9 @@ function isStale(): boolean {
     'src',
     'scripts/weave',
     'explorer',
+    'docs/lessons',
+    'scripts/build-explorer.ts',
+    'scripts/explorer-sources.ts',
     'package.json',
     'tsconfig.base.json',
     'tsconfig.json',
@@ -48,6 +50,8 @@ async function build(): Promise<number> {
   });
   if (status !== 0) return status ?? 1;
   buildWoven(root, join(root, 'woven'));
+  // Only now: Vite takes a while to load, which a start that finds nothing to build need not wait for.
+  const { buildExplorer } = await import('./build-explorer.ts');
   await buildExplorer(false);
   writeFileSync(stamp, '');
   return 0;
