@@ -128,9 +128,8 @@ class FunctionTracer {
     let packet = 0;
     if (track !== null && track !== undefined) {
       track.depth = depth;
-      if (skb !== null && skb.users > 0 && skb.machine === track.machine) {
-        packet = recorder.packetOf(track, skb);
-      }
+      // One that is being freed has had its end, and is not known any more.
+      if (skb !== null && skb.machine === track.machine) packet = track.ids.find(skb.id);
       const seen = packet === 0 ? null : skb;
       const [w, x, y, z] = [number(a), number(b), number(c), number(d)];
       recorder.write(track, KIND_FUNCTION_ENTRY, name, packet, seen, 0, 0, 0, w, x, y, z);

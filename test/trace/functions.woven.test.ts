@@ -50,6 +50,7 @@ it('enters and leaves functions in order, and changes nothing', async () => {
   for (const machine of ['a', 'r', 'b']) {
     expect(checkNesting(recorder, machine)).toBeGreaterThan(1000);
   }
+  expect(recorder.checkEnds()).toEqual([]);
   stopFunctions();
   const before = recorder.nextSeq;
   await traced(false);
