@@ -21,6 +21,8 @@ class Request {
   lastTsval = 0;
   /** ms; -1 never. */
   lastOow = -1;
+  /** A socket must stand in its place. */
+  established = false;
 
   constructor(p: Peer) {
     this.p = p;
@@ -116,7 +118,9 @@ class Request {
       expectReset(door, s);
       return false;
     }
-    return s.has(ACK) ? false : this.silent(s);
+    if (!s.has(ACK)) return this.silent(s);
+    this.established = true;
+    return false;
   }
 }
 
@@ -180,6 +184,7 @@ function fuzzRequests(door: Door, count: number, random: Prandom): FuzzReport {
       door.put(s, 0);
       stays = req.expect(s);
       const there = lookup(door)?.skcState === TCP_NEW_SYN_RECV;
+      if (req.established && lookup(door) === null) req.fail('no socket came of it', s);
       if (there !== stays) req.fail(stays ? 'the request is gone' : 'the request stays', s);
       if (stays && random.below(60) === 0) {
         door.advance(random.below(600));
