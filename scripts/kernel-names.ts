@@ -121,7 +121,6 @@ export const RENAMED: readonly Renamed[] = [
   },
   { name: 'dev_pick_tx', today: 'netdev_core_pick_tx', why: 'renamed in 3.14 and 5.2' },
   { name: 'netdev_start_xmit', today: 'xmit_one', why: 'calls ndo_start_xmit itself' },
-  { name: 'qdisc_enqueue', today: 'dev_qdisc_enqueue', why: 'calls the enqueue of the qdisc' },
   { name: 'qdisc_lock', today: 'qdisc_run_begin', why: 'the running bit remains of the lock' },
   { name: 'netif_napi_add', today: 'netif_napi_add_weight', why: 'split in 6.1' },
   { name: 'dev_new_index', today: 'dev_index_reserve', why: 'renamed in 6.6' },
@@ -263,7 +262,11 @@ export const MEMBERS: Readonly<Record<string, { readonly file: string; readonly 
       file: 'src/include/net/sock.ts',
       names: `sk_receive_queue sk_write_queue sk_forward_alloc sk_rcvbuf sk_sndbuf sk_filter sk_wq sk_wmem_alloc
       sk_shutdown sk_protocol sk_type sk_dst_cache sk_prot sk_state_change sk_data_ready sk_write_space
-      sk_error_report sk_backlog_head skc_family skc_daddr skc_dport skc_num`,
+      sk_error_report sk_backlog_head`,
+    },
+    sock_common: {
+      file: 'src/include/net/sock_common.ts',
+      names: 'skc_family skc_daddr skc_dport skc_num',
     },
     socket: { file: 'src/include/linux/net.ts', names: 'state type flags wq file sk ops' },
     softnet_data: {

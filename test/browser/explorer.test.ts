@@ -239,10 +239,14 @@ describe.skipIf(executablePath === null)(
     it('gives the same run for the same link', async () => {
       const fingerprint = async (): Promise<string> => {
         await open('#/time?world=loss&seed=7&t=600000000');
-        await waitForText('.view', /Fingerprint of the run so far: [0-9a-f]{16}/);
-        return page.innerText('.box > p > code');
+        // The clock goes to the moment of the link when the run has got there.
+        await waitForText('.moment', /^[1-9]/);
+        const text = await page.innerText('.view');
+        const told = /Fingerprint of the run so far: ([0-9a-f]{16})/.exec(text)?.[1];
+        return `${await page.innerText('.moment')} ${told}`;
       };
       const first = await fingerprint();
+      expect(first).toMatch(/^[\d.]+ ms [0-9a-f]{16}$/);
       await page.goto('about:blank');
       expect(await fingerprint()).toBe(first);
     });
