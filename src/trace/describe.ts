@@ -1,4 +1,5 @@
 /** What happened in a step, in words. */
+import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { protocolName } from '#trace/headers.ts';
 import {
@@ -20,6 +21,7 @@ import {
 } from '#trace/record.ts';
 import type { Recorder } from '#trace/recorder.ts';
 import { dropReasonName, SKB_CONSUMED } from '#uapi/net_dropreason.ts';
+import { TCP_CA_STATE_NAMES, TCP_STATE_NAMES } from '#uapi/tcp_states.ts';
 
 const ROUTE_TYPES: readonly string[] = [
   'no route',
@@ -41,35 +43,6 @@ const HOOKS: readonly string[] = [
   'INGRESS',
 ];
 const VERDICTS: readonly string[] = ['drop', 'accept', 'stolen', 'queue', 'repeat', 'stop'];
-const CA_STATES: readonly string[] = ['Open', 'Disorder', 'CWR', 'Recovery', 'Loss'];
-const SOFTIRQS: readonly string[] = [
-  'HI',
-  'TIMER',
-  'NET_TX',
-  'NET_RX',
-  'BLOCK',
-  'IRQ_POLL',
-  'TASKLET',
-  'SCHED',
-  'HRTIMER',
-  'RCU',
-];
-const TCP_STATES: readonly string[] = [
-  '?',
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-];
-
 const addr = (value: number): string => inNtop4(value >>> 0);
 
 /** A socket as `tcp 10.0.0.1:80 - 10.0.0.2:1234`; empty for none. */
@@ -119,13 +92,13 @@ const WORDS: Readonly<Record<string, (recorder: Recorder, step: Step) => string>
   'qdisc:qdisc_dequeue': (_recorder, { args }) => `qdisc: ${args[0]} left in the queue`,
   'sock:inet_sock_set_state': (recorder, { args, sock }) => {
     const [from = 0, to = 0] = args;
-    return `${TCP_STATES[from]} -> ${TCP_STATES[to]}, ${sockWords(recorder, sock)}`;
+    return `${TCP_STATE_NAMES[from]} -> ${TCP_STATE_NAMES[to]}, ${sockWords(recorder, sock)}`;
   },
   'tcp:tcp_cong_state_set': (recorder, { args, sock }) =>
-    `${CA_STATES[args[0] ?? 0]}, ${sockWords(recorder, sock)}`,
-  'irq:softirq_entry': (_recorder, { args }) => SOFTIRQS[args[0] ?? 0] ?? '',
-  'irq:softirq_exit': (_recorder, { args }) => SOFTIRQS[args[0] ?? 0] ?? '',
-  'irq:softirq_raise': (_recorder, { args }) => SOFTIRQS[args[0] ?? 0] ?? '',
+    `${TCP_CA_STATE_NAMES[args[0] ?? 0]}, ${sockWords(recorder, sock)}`,
+  'irq:softirq_entry': (_recorder, { args }) => SOFTIRQ_NAMES[args[0] ?? 0] ?? '',
+  'irq:softirq_exit': (_recorder, { args }) => SOFTIRQ_NAMES[args[0] ?? 0] ?? '',
+  'irq:softirq_raise': (_recorder, { args }) => SOFTIRQ_NAMES[args[0] ?? 0] ?? '',
   'napi:napi_poll': (_recorder, { args }) => `work ${args[0]} of ${args[1]}`,
   'cable:cable_send': (_recorder, { args, dev }) => `on ${dev}, ${args[2]} us to go`,
   'cable:cable_arrive': (_recorder, { dev }) => `from ${dev}`,

@@ -18,8 +18,8 @@ import {
   TCP_SYN_RECV,
   TCP_TIME_WAIT,
 } from '#uapi/tcp.ts';
+import { TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import { ACK, type Door, FIN, RST, type Segment, SYN, URG } from './tcp_door.ts';
-import { TCP_NAMES } from './tcp_names.ts';
 
 export const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
 export const after = (a: number, b: number): boolean => ((a - b) | 0) > 0;
@@ -161,7 +161,7 @@ export class Model {
   }
 
   fail(what: string, s?: Segment): never {
-    const state = TCP_NAMES[this.state] ?? this.state;
+    const state = TCP_STATE_RFC_NAMES[this.state] ?? this.state;
     throw new ModelError(`${what}: ${s ?? ''} [${state} ${this.note}] ${this.describe()}`);
   }
 
@@ -189,7 +189,7 @@ export class Model {
   private become(state: number): void {
     if (state === this.state) return;
     if (!(DIAGRAM.get(this.state) ?? []).includes(state)) {
-      this.fail(`the diagram has no way to ${TCP_NAMES[state] ?? state}`);
+      this.fail(`the diagram has no way to ${TCP_STATE_RFC_NAMES[state] ?? state}`);
     }
     this.state = state;
   }

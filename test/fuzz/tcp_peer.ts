@@ -21,9 +21,9 @@ import {
   TCP_SYN_RECV,
   TCP_TIME_WAIT,
 } from '#uapi/tcp.ts';
+import { TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import { ACK, type Door, FIN, PSH, RST, Segment, SYN } from './tcp_door.ts';
 import { after, MAY, Model, QUIET } from './tcp_model.ts';
-import { TCP_NAMES } from './tcp_names.ts';
 
 const EAGAIN = 11;
 const READ_MAX = 8192;
@@ -395,7 +395,9 @@ export class Peer {
       m.state = state;
     }
     if (state !== m.state) {
-      m.fail(`the machine is in ${TCP_NAMES[state] ?? state} after ${TCP_NAMES[this.lastPeek]}`);
+      m.fail(
+        `the machine is in ${TCP_STATE_RFC_NAMES[state] ?? state} after ${TCP_STATE_RFC_NAMES[this.lastPeek]}`,
+      );
     }
     this.lastPeek = state;
     if (sk.skcState === TCP_CLOSE || sk.skcState === TCP_SYN_RECV) return;

@@ -20,8 +20,8 @@ import {
   TCP_SYN_SENT,
   TCP_TIME_WAIT,
 } from '#uapi/tcp.ts';
+import { TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import type { Door as DoorType, Segment } from './tcp_door.ts';
-import { TCP_NAMES } from './tcp_names.ts';
 
 const COUNT = Number(env['SOFTNET_FUZZ_SEGMENTS'] ?? (env['CI'] === 'true' ? 500_000 : 20_000));
 const SEED = Number(env['SOFTNET_FUZZ_SEED'] ?? 1);
@@ -35,7 +35,7 @@ const { fuzzState, STATES } = await import('./tcp_states.ts');
 
 describe('random segments that look valid', () => {
   for (const state of STATES) {
-    const name = TCP_NAMES[state];
+    const name = TCP_STATE_RFC_NAMES[state];
     it(`${COUNT} into ${name} break no rule, seed ${SEED}`, { timeout: 20 * MINUTES }, () => {
       const door = new Door(SEED);
       const report = fuzzState(door, state, COUNT, SEED * 16 + state);

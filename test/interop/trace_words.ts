@@ -2,27 +2,13 @@
  * One text for an event of either side, so that the two can be compared line by line: the event and those of
  * its arguments that do not depend on addresses in memory, clocks or build.
  */
+
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { KIND_END } from '#trace/record.ts';
 import { dropReasonName } from '#uapi/net_dropreason.ts';
+import { TCP_STATE_NAMES } from '#uapi/tcp_states.ts';
 import type { KernelEvent, KernelRun } from './trace_kernel.ts';
 import type { OwnEvent, OwnRun } from './trace_softnet.ts';
-
-const TCP_STATES: readonly string[] = [
-  '',
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-];
 
 const NUD: Readonly<Record<number, string>> = {
   0: 'none',
@@ -142,7 +128,7 @@ export function ownWords(event: OwnEvent): string | null {
     case 'softirq_exit':
       return inCall && VECTORS.includes(a) ? `${name} ${a}` : null;
     case 'inet_sock_set_state':
-      return `${name} ${TCP_STATES[a]} ${TCP_STATES[b]}`;
+      return `${name} ${TCP_STATE_NAMES[a]} ${TCP_STATE_NAMES[b]}`;
     case 'sock_send_length':
     case 'sock_recv_length':
       return `${name} ${a}`;

@@ -2,6 +2,7 @@
  * Follows every TCP connection: the sender's state at each segment and acknowledgement, and the points of
  * the time/sequence graph. Sequence numbers are told relative to the connection's first.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
   TCP_CHRONO_RWND_LIMITED,
@@ -21,6 +22,7 @@ import { hostView as view } from '#mm/memory.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, tcphdr } from '#uapi/tcp.ts';
+import { TCP_CA_STATE_NAMES, TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import type {
   TcpConnectionInfo,
   TcpLimit,
@@ -109,7 +111,7 @@ export class TcpRecorder {
     });
     tcp.tcpCongStateSet.register((sk, caState) => {
       const c = this.of(machine, sk as TcpSock);
-      note('tcp_set_ca_state', 'tcp:tcp_cong_state_set', CA_NAMES[caState] ?? '');
+      note('tcp_set_ca_state', 'tcp:tcp_cong_state_set', TCP_CA_STATE_NAMES[caState] ?? '');
       if (c !== null) this.sample(machine, c);
     });
     tcp.tcpRetransmitSkb.register((sk) => {
@@ -122,7 +124,7 @@ export class TcpRecorder {
       note(
         'tcp_set_state',
         'sock:inet_sock_set_state',
-        `${STATE_NAMES[from] ?? from} > ${STATE_NAMES[to] ?? to}`,
+        `${TCP_STATE_RFC_NAMES[from] ?? from} > ${TCP_STATE_RFC_NAMES[to] ?? to}`,
       );
       const c = this.of(machine, sk as TcpSock);
       if (c === null) return;
@@ -371,21 +373,3 @@ function scoreboardOf(c: Connection, untilNs: number): TcpView['scoreboard'] {
   });
   return board.sort((a, b) => a.begin - b.begin).slice(0, 400);
 }
-
-const CA_NAMES: readonly string[] = ['Open', 'Disorder', 'CWR', 'Recovery', 'Loss'];
-
-export const STATE_NAMES: readonly string[] = [
-  '',
-  'ESTABLISHED',
-  'SYN-SENT',
-  'SYN-RECEIVED',
-  'FIN-WAIT-1',
-  'FIN-WAIT-2',
-  'TIME-WAIT',
-  'CLOSED',
-  'CLOSE-WAIT',
-  'LAST-ACK',
-  'LISTEN',
-  'CLOSING',
-  'SYN-RECEIVED',
-];

@@ -2,7 +2,7 @@
 import { createMemo, For, type JSX } from 'solid-js';
 import { CanvasPlot, type Paint } from '../../components/canvas_plot.tsx';
 import type { TcpLimit, TcpSample } from '../../protocol.ts';
-import { LIMIT_COLORS } from './states.ts';
+import { LIMIT_COLORS } from './limits.ts';
 
 export function Ribbon(props: {
   readonly samples: readonly TcpSample[];

@@ -1,7 +1,7 @@
 /** TCP's states and the ways between them (RFC 9293, figure 5): the present one, and those passed. */
 import { createMemo, For, type JSX } from 'solid-js';
+import { TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import type { TcpView } from '../../protocol.ts';
-import { TCP_STATES } from './states.ts';
 
 interface Box {
   readonly state: number;
@@ -71,7 +71,7 @@ export function StateDiagram(props: {
       class="states"
       viewBox="0 0 470 362"
       role="img"
-      aria-label={`The connection is in state ${TCP_STATES[props.present] ?? ''}`}
+      aria-label={`The connection is in state ${TCP_STATE_RFC_NAMES[props.present] ?? ''}`}
     >
       <For each={WAYS}>
         {([from, to]) => (
@@ -90,7 +90,7 @@ export function StateDiagram(props: {
           >
             <rect x={b.x} y={b.y} width={W} height={H} rx="8" />
             <text x={b.x + W / 2} y={b.y + 18.5} text-anchor="middle">
-              {TCP_STATES[b.state]}
+              {TCP_STATE_RFC_NAMES[b.state]}
             </text>
           </g>
         )}

@@ -9,6 +9,7 @@ import {
   on,
   Show,
 } from 'solid-js';
+import { TCP_CA_STATE_NAMES, TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import { Chart, type Curve } from '../../components/chart.tsx';
 import { formatBytes, formatRate, formatTime } from '../../model/format.ts';
 import { steady } from '../../model/steady.ts';
@@ -18,7 +19,6 @@ import { Ribbon } from './ribbon.tsx';
 import { Scoreboard } from './scoreboard.tsx';
 import { SequenceGraph } from './sequence_graph.tsx';
 import { StateDiagram } from './state_diagram.tsx';
-import { CA_STATES, TCP_STATES } from './states.ts';
 import { Timers } from './timers.tsx';
 
 /** How often the view asks anew while the world plays, in ns of the world's time for each second of pace. */
@@ -152,8 +152,12 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpView }): JSX.
       {(s) => (
         <>
           <div class="gauges">
-            <Gauge name="state" value={TCP_STATES[s().state] ?? ''} />
-            <Gauge name="recovery" value={CA_STATES[s().caState] ?? ''} alert={s().caState >= 3} />
+            <Gauge name="state" value={TCP_STATE_RFC_NAMES[s().state] ?? ''} />
+            <Gauge
+              name="recovery"
+              value={TCP_CA_STATE_NAMES[s().caState] ?? ''}
+              alert={s().caState >= 3}
+            />
             <Gauge name="limited by" value={s().limit} strong />
             <Gauge name="cwnd" value={`${s().cwnd}`} />
             <Gauge
