@@ -127,15 +127,17 @@ async function slirp(host: string): Promise<Result> {
     'echo ready; exec sleep 600',
   );
   const pid = String(holder.pid);
-  const door = await start(
-    host,
-    'Starting',
-    'slirp4netns',
-    '--configure',
-    '--mtu=1500',
-    pid,
-    'tap0',
-  );
+  // What it prints to a pipe stays in its buffer; its device tells that it is there.
+  const door = spawn('ip', [
+    ...['netns', 'exec', host, 'slirp4netns', '--configure', '--mtu=1500', pid, 'tap0'],
+  ]);
+  for (
+    let i = 0;
+    i < 50 && !run('nsenter', '--target', pid, '--net', 'ip', 'addr').includes('10.0.2.');
+    i++
+  ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   const server = await start(host, 'listening', 'iperf3', '-s', '--forceflush');
   try {
     const enter = ['--target', pid, '--net', 'iperf3', '-J', '-C', 'cubic', '-c', '10.0.2.2'];
