@@ -41,6 +41,8 @@ const WINDOW = 3;
 const SACKED = 4;
 
 /** Samples kept of one connection; older ones are thinned out when there are more. */
+/** Samples that a view gets: more than a chart has columns of pixels. */
+const DRAWN_SAMPLES = 2000;
 const MAX_SAMPLES = 40_000;
 const MAX_POINTS = 200_000;
 const TCPOPT_SACK = 5;
@@ -248,7 +250,7 @@ export class TcpRecorder {
     if (c === undefined) return null;
     return {
       connection: info(c),
-      samples: thin(c.samples, 6000),
+      samples: thin(c.samples, DRAWN_SAMPLES, untilNs),
       points: pointsOf(c),
       states: c.states,
       scoreboard: scoreboardOf(c, untilNs),
@@ -277,10 +279,18 @@ function info(c: Connection): TcpConnectionInfo {
   };
 }
 
-function thin<T>(list: readonly T[], limit: number): readonly T[] {
-  if (list.length <= limit) return list;
-  const every = Math.ceil(list.length / limit);
-  return list.filter((_, i) => i % every === 0 || i === list.length - 1);
+/** As many as a chart can show, and the one that holds at a moment. */
+function thin(
+  samples: readonly TcpSample[],
+  limit: number,
+  momentNs: number,
+): readonly TcpSample[] {
+  if (samples.length <= limit) return samples;
+  const every = Math.ceil(samples.length / limit);
+  const last = samples.length - 1;
+  const next = samples.findIndex(({ timeNs }) => timeNs > momentNs);
+  const present = next < 0 ? last : next - 1;
+  return samples.filter((_, i) => i % every === 0 || i === last || i === present);
 }
 
 function pointsOf(c: Connection): TcpPoints {
