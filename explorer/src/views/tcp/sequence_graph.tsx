@@ -16,6 +16,46 @@ const ACKED = 2;
 const WINDOW = 3;
 const SACKED = 4;
 
+/** Upright strokes from left to right; those that lie upon each other are drawn as one. */
+class Strokes {
+  private readonly context: CanvasRenderingContext2D;
+  private x = 0;
+  private top = 0;
+  private bottom = 0;
+  private width = 0;
+  private color = '';
+
+  constructor(context: CanvasRenderingContext2D) {
+    this.context = context;
+  }
+
+  add(x: number, top: number, bottom: number, width: number, color: string): void {
+    const joins =
+      color === this.color &&
+      width === this.width &&
+      x - this.x < 0.5 &&
+      top <= this.bottom + 1 &&
+      bottom >= this.top - 1;
+    if (joins) {
+      this.top = Math.min(this.top, top);
+      this.bottom = Math.max(this.bottom, bottom);
+      return;
+    }
+    this.flush();
+    this.x = x;
+    this.top = top;
+    this.bottom = bottom;
+    this.width = width;
+    this.color = color;
+  }
+
+  flush(): void {
+    if (this.color === '') return;
+    this.context.fillStyle = this.color;
+    this.context.fillRect(this.x - this.width / 2, this.top, this.width, this.bottom - this.top);
+  }
+}
+
 export function SequenceGraph(props: {
   readonly store: Store;
   readonly view: TcpView;
@@ -80,18 +120,18 @@ export function SequenceGraph(props: {
       again: color('--kind-tcp-rst'),
       sack: color('--kind-icmp'),
     };
+    const strokes = new Strokes(context);
     for (let i = 0; i < timeNs.length; i++) {
       const at = timeNs[i] ?? 0;
       const k = kind[i] ?? 0;
       if (at < from || at > to || k === ACKED || k === WINDOW) continue;
       const top = y(end[i] ?? 0);
-      const length = Math.max(3, y(begin[i] ?? 0) - top);
-      context.fillStyle =
-        k === SACKED ? strong.sack : k === SENT_AGAIN ? strong.again : strong.first;
+      const bottom = Math.max(top + 3, y(begin[i] ?? 0));
+      const paintOf = k === SACKED ? strong.sack : k === SENT_AGAIN ? strong.again : strong.first;
       const chosen = packet[i] !== 0 && packet[i] === store.state.packet;
-      const wide = chosen ? 7 : k === SENT_AGAIN ? 4 : 2.5;
-      context.fillRect(x(at) - wide / 2, top, wide, length);
+      strokes.add(x(at), top, bottom, chosen ? 7 : k === SENT_AGAIN ? 4 : 2.5, paintOf);
     }
+    strokes.flush();
     context.restore();
     context.fillStyle = color('--accent');
     context.fillRect(x(store.moment()) - 1, 0, 2, HEIGHT - BOTTOM);
@@ -106,17 +146,22 @@ export function SequenceGraph(props: {
       c.lineWidth = thick;
       c.beginPath();
       let last: number | null = null;
+      let drawn = Number.NEGATIVE_INFINITY;
+      let px = 0;
       for (let i = 0; i < timeNs.length; i++) {
         if (kind[i] !== which) continue;
-        const px = x(timeNs[i] ?? 0);
+        px = x(timeNs[i] ?? 0);
         const py = y(begin[i] ?? 0);
         if (last === null) c.moveTo(px, py);
-        else {
+        // Steps that no eye can tell apart are one.
+        else if (px - drawn >= 0.5) {
           c.lineTo(px, last);
           c.lineTo(px, py);
+          drawn = px;
         }
         last = py;
       }
+      if (last !== null) c.lineTo(px, last);
       c.stroke();
     }
   };
