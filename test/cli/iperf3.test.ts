@@ -5,8 +5,10 @@ import { setImmediate } from 'node:timers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Lab } from '#cli/lab.ts';
 import { parseTopology } from '#sim/topology.ts';
+import { Flow, UDP_HEAD } from '#user/iperf3/flow.ts';
+import { decodeParams, JsonObject } from '#user/iperf3/protocol.ts';
 import { formatBytes, formatRate } from '#user/iperf3/report.ts';
-import { Process, runProcess } from '#user/lib/process.ts';
+import { Process, runProcess, SIGTERM } from '#user/lib/process.ts';
 import { Collector, encodeText, inputFrom } from '#user/lib/streams.ts';
 import { findProgram, main as sh } from '#user/sh/sh.ts';
 
@@ -66,21 +68,21 @@ describe('iperf3', () => {
   function start(machine: string, line: string) {
     const stdout = new Collector();
     const stderr = new Collector();
-    const program = lab.world.spawn(lab.machine(machine), 'sh', (sys, fork) =>
-      runProcess(
-        sh,
-        new Process({
-          sys,
-          argv: ['sh', '-c', line],
-          stdin: inputFrom(encodeText('')),
-          stdout,
-          stderr,
-          fork,
-          programs: findProgram,
-        }),
-      ),
-    );
-    return { program, stdout, stderr };
+    let kill = (): void => {};
+    const program = lab.world.spawn(lab.machine(machine), 'sh', (sys, fork) => {
+      const p = new Process({
+        sys,
+        argv: ['sh', '-c', line],
+        stdin: inputFrom(encodeText('')),
+        stdout,
+        stderr,
+        fork,
+        programs: findProgram,
+      });
+      kill = () => p.kill(SIGTERM);
+      return runProcess(sh, p);
+    });
+    return { program, stdout, stderr, kill: () => kill() };
   }
 
   /** Runs server and client until both have ended; the client's outcome. */
@@ -181,6 +183,19 @@ describe('iperf3', () => {
     expect(serving.program.status).toBeNull();
   });
 
+  test.each(['', '-u'])('a signal ends the server in the middle of a test %s', async (kind) => {
+    const serving = start('server', 'iperf3 -s');
+    const running = start('client', `iperf3 -c 10.0.0.1 -t 5 ${kind}`);
+    const until = (done: () => boolean, ms: number) =>
+      lab.world.runPrograms({ untilNs: lab.world.nowNs + ms * 1e6, until: done });
+    await until(() => false, 1500);
+    serving.kill();
+    await until(() => serving.program.status !== null && running.program.status !== null, 40_000);
+    expect(serving.program.status).toBe(128 + 15);
+    expect(running.program.status).toBe(1);
+    expect(running.stderr.text()).toMatch(/^iperf3: error - /);
+  });
+
   test('what is no iperf3 does not disturb the server', async () => {
     start(
       'client',
@@ -189,6 +204,39 @@ describe('iperf3', () => {
     const { status } = await measure('sleep 4; iperf3 -c 10.0.0.1 -t 1');
     expect(status).toBe(0);
   });
+});
+
+test('jitter, loss and order are told from the first datagrams, whatever the clocks say', () => {
+  const flow = new Flow(3, 0);
+  const head = new Uint8Array(UDP_HEAD);
+  const v = new DataView(head.buffer);
+  // Sent by a clock that is 1,000 s ahead, each 10 ms; the third comes 16 ms late and the second is late.
+  const arrive = (number: number, sentUs: number, at: number): void => {
+    v.setUint32(0, 2000);
+    v.setUint32(4, sentUs);
+    v.setUint32(8, number);
+    flow.arrived(head, head.length, at);
+  };
+  arrive(1, 0, 1000);
+  expect(flow.jitter).toBe(0);
+  arrive(3, 20_000, 1000.036);
+  expect(flow.jitter).toBeCloseTo(0.001, 6);
+  expect([flow.packets, flow.lost, flow.outOfOrder]).toEqual([3, 1, 0]);
+  arrive(2, 10_000, 1000.026);
+  expect([flow.packets, flow.lost, flow.outOfOrder]).toEqual([3, 0, 1]);
+});
+
+test("another side's parameters are made what they can be", () => {
+  const params = (json: object) => decodeParams(new JsonObject(json));
+  expect(params({ parallel: 2.5, len: 1e9, time: -4, num: 'x' })).toMatchObject({
+    parallel: 2,
+    length: 1024 * 1024,
+    time: 0,
+    bytes: 0,
+    udp: false,
+  });
+  expect(params([])).toMatchObject({ parallel: 1, length: 131072 });
+  expect(() => params({ bidirectional: 1 })).toThrow('both directions at once');
 });
 
 test('units as iperf3 writes them', () => {

@@ -2,6 +2,7 @@
  * The client of a test: it says what shall be measured, and when it is over.
  */
 import { inNtop4 } from '#lib/parse_addr.ts';
+import { POLLIN } from '#uapi/poll.ts';
 import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM } from '#uapi/socket.ts';
 import { congestionOf, Flow, Run, tuneSocket } from '#user/iperf3/flow.ts';
 import type { Options } from '#user/iperf3/options.ts';
@@ -140,7 +141,7 @@ class Client {
       const hello = new Uint8Array(4);
       new DataView(hello.buffer).setUint32(0, UDP_CONNECT_MSG, true);
       await libc.send(fd, hello);
-      if ((await libc.pollFd(fd, 1, UDP_PATIENCE_MS)) === 0) {
+      if ((await libc.pollFd(fd, POLLIN, UDP_PATIENCE_MS)) === 0) {
         throw new IperfError('unable to read from stream socket: no answer');
       }
       await libc.recv(fd, hello);

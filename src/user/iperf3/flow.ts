@@ -56,6 +56,7 @@ export class Flow {
   outOfOrder: number;
   /** Seconds. */
   jitter: number;
+  /** Seconds from sending to receiving of the last datagram, by two clocks; NaN before the first. */
   private transit: number;
 
   constructor(fd: number, index: number) {
@@ -66,7 +67,7 @@ export class Flow {
     this.lost = 0;
     this.outOfOrder = 0;
     this.jitter = 0;
-    this.transit = -1;
+    this.transit = Number.NaN;
   }
 
   /** Counts a datagram that came at `now`, in seconds. */
@@ -84,7 +85,7 @@ export class Flow {
       if (this.lost > 0) this.lost--;
     }
     const transit = now - (v.getUint32(0) + v.getUint32(4) / 1e6);
-    if (this.transit >= 0 || this.packets > 1) {
+    if (!Number.isNaN(this.transit)) {
       this.jitter += (Math.abs(transit - this.transit) - this.jitter) / 16;
     }
     this.transit = transit;

@@ -4,7 +4,15 @@
  */
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { INADDR_ANY } from '#uapi/in.ts';
-import { AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from '#uapi/socket.ts';
+import { POLLIN } from '#uapi/poll.ts';
+import {
+  AF_INET,
+  SHUT_RDWR,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+} from '#uapi/socket.ts';
 import { congestionOf, Flow, Run, tuneSocket } from '#user/iperf3/flow.ts';
 import type { Options } from '#user/iperf3/options.ts';
 import {
@@ -93,7 +101,8 @@ class Server {
     for await (const stream of this.listener) {
       this.greet(stream).then(
         (session) => {
-          if (session !== null) void this.test(session).then(tested);
+          // A test fails only with the signal that ends the server, which the listener meets too.
+          if (session !== null) this.test(session).then(tested, () => {});
         },
         () => stream.close(),
       );
@@ -103,9 +112,15 @@ class Server {
   /** Reads the cookie of a connection; a session if it begins one. */
   private async greet(stream: TcpStream): Promise<Session | null> {
     const cookie = new Uint8Array(COOKIE_SIZE);
-    const late = this.p.sys.nanosleep(PATIENCE_MS * 1e6, () => this.p.sys.shutdown(stream.fd, 2));
-    const said = await readAll(stream, cookie);
-    late();
+    const late = this.p.sys.nanosleep(PATIENCE_MS * 1e6, () =>
+      this.p.sys.shutdown(stream.fd, SHUT_RDWR),
+    );
+    let said = false;
+    try {
+      said = await readAll(stream, cookie);
+    } finally {
+      late();
+    }
     const { session } = this;
     if (!said) stream.close();
     else if (session === null) {
@@ -202,8 +217,9 @@ class Server {
   /** Asks for the streams and waits for all of them. */
   private async tcpStreams(session: Session, params: TestParams, flows: Flow[]): Promise<void> {
     const { libc } = this.p;
-    await new Promise<void>((resolve, reject) => {
-      const late = this.p.sys.nanosleep(PATIENCE_MS * 1e6, () => {
+    let late = (): void => {};
+    const all = new Promise<void>((resolve, reject) => {
+      late = this.p.sys.nanosleep(PATIENCE_MS * 1e6, () => {
         reject(new IperfError('the client did not open its streams'));
       });
       session.adopt = (stream) => {
@@ -212,42 +228,52 @@ class Server {
           return;
         }
         flows.push(new Flow(stream.fd, flows.length));
-        if (flows.length < params.parallel) return;
-        late();
-        resolve();
+        if (flows.length === params.parallel) resolve();
       };
       writeState(session.control, CREATE_STREAMS).catch(reject);
     });
-    session.adopt = (extra) => extra.close();
+    try {
+      await all;
+    } finally {
+      late();
+      session.adopt = (extra) => extra.close();
+    }
     for (const { fd } of flows) tuneSocket(libc, fd, { ...params, mss: 0, window: 0 });
   }
 
   /** Each stream gets a socket of its own, connected to whoever speaks next. */
   private async udpStreams(control: TcpStream, params: TestParams, flows: Flow[]): Promise<void> {
     const { libc } = this.p;
-    const hello = new Uint8Array(4);
-    let fd = this.udpSocket();
-    await writeState(control, CREATE_STREAMS);
-    for (;;) {
-      try {
-        if ((await libc.pollFd(fd, 1, PATIENCE_MS)) === 0) {
-          throw new IperfError('the client did not open its streams');
-        }
-        const { from } = await libc.recvfrom(fd, hello);
-        if (from === null) continue;
-        await libc.connect(fd, from);
+    let waiting: number | null = this.udpSocket();
+    try {
+      await writeState(control, CREATE_STREAMS);
+      while (waiting !== null) {
+        const fd: number = waiting;
+        await this.meetPeer(fd);
         tuneSocket(libc, fd, params);
-      } catch (error) {
-        libc.sys.close(fd);
-        throw error;
+        flows.push(new Flow(fd, flows.length));
+        // From here on it is the flows' to close. The next one must be there before the client, who is
+        // answered now, sends to it.
+        waiting = null;
+        if (flows.length < params.parallel) waiting = this.udpSocket();
+        const answer = new Uint8Array(4);
+        new DataView(answer.buffer).setUint32(0, UDP_CONNECT_REPLY, true);
+        await libc.send(fd, answer);
       }
-      const flow = new Flow(fd, flows.length);
-      flows.push(flow);
-      // The next one must be there before the client, who is answered now, sends to it.
-      if (flows.length < params.parallel) fd = this.udpSocket();
-      new DataView(hello.buffer).setUint32(0, UDP_CONNECT_REPLY, true);
-      await libc.send(flow.fd, hello);
-      if (flows.length === params.parallel) return;
+    } finally {
+      if (waiting !== null) libc.sys.close(waiting);
+    }
+  }
+
+  /** Connects a socket to whoever sends to it first. */
+  private async meetPeer(fd: number): Promise<void> {
+    const { libc } = this.p;
+    for (;;) {
+      if ((await libc.pollFd(fd, POLLIN, PATIENCE_MS)) === 0) {
+        throw new IperfError('the client did not open its streams');
+      }
+      const { from } = await libc.recvfrom(fd, new Uint8Array(4));
+      if (from !== null) return libc.connect(fd, from);
     }
   }
 
