@@ -226,6 +226,14 @@ test('jitter, loss and order are told from the first datagrams, whatever the clo
   expect([flow.packets, flow.lost, flow.outOfOrder]).toEqual([3, 0, 1]);
 });
 
+test('the first datagram that comes tells no jitter, though it is not the first that was sent', () => {
+  const flow = new Flow(3, 0);
+  const head = new Uint8Array(UDP_HEAD);
+  new DataView(head.buffer).setUint32(8, 4);
+  flow.arrived(head, head.length, 1000);
+  expect([flow.packets, flow.lost, flow.jitter]).toEqual([4, 3, 0]);
+});
+
 test("another side's parameters are made what they can be", () => {
   const params = (json: object) => decodeParams(new JsonObject(json));
   expect(params({ parallel: 2.5, len: 1e9, time: -4, num: 'x' })).toMatchObject({
