@@ -30,6 +30,7 @@ export const COPIED_FIELDS: readonly string[] = [
   'skGsoType',
   'skGsoMaxSize',
   'skGsoMaxSegs',
+  'skGsoDisabled',
   'skPacingRate',
   'skStamp',
   'skTxhash',
@@ -178,6 +179,7 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.skGsoType = from.skGsoType;
   to.skGsoMaxSize = from.skGsoMaxSize;
   to.skGsoMaxSegs = from.skGsoMaxSegs;
+  to.skGsoDisabled = from.skGsoDisabled;
   to.skPacingRate = from.skPacingRate;
   to.skStamp = from.skStamp;
   to.skTxhash = from.skTxhash;
@@ -233,10 +235,10 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.sndSml = from.sndSml;
   to.rcvTstamp = from.rcvTstamp;
   to.lsndtime = from.lsndtime;
-  to.sndWl1 = from.sndWl1;
 }
 
 function part1(to: TcpSock, from: TcpSock): void {
+  to.sndWl1 = from.sndWl1;
   to.sndWnd = from.sndWnd;
   to.maxWindow = from.maxWindow;
   to.mssCache = from.mssCache;
