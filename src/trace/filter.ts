@@ -42,6 +42,11 @@ const PROTOCOLS: Readonly<Record<string, PacketFilter>> = {
   icmp: (h) => h.protocol === IPPROTO_ICMP,
 };
 
+/** What a table has under a word of the user's. */
+function entryOf<T>(table: Readonly<Record<string, T>>, word: string): T | undefined {
+  return Object.hasOwn(table, word) ? table[word] : undefined;
+}
+
 /** What stands before a value: `tcp src port`. */
 interface Qualifiers {
   readonly proto: string | null;
@@ -113,14 +118,12 @@ class Parser {
   }
 
   private not(): PacketFilter {
-    if (this.take('not', '!')) {
-      const inner = this.not();
-      return (h, len) => !inner(h, len);
-    }
-    if (!this.take('(')) return this.primitive();
-    if (++this.depth > 100) throw new FilterError('too many parentheses');
-    const inner = this.or();
+    const negated = this.take('not', '!');
+    if (!negated && !this.take('(')) return this.primitive();
+    if (++this.depth > 100) throw new FilterError('too many parentheses and negations');
+    const inner = negated ? this.not() : this.or();
     this.depth--;
+    if (negated) return (h, len) => !inner(h, len);
     if (!this.take(')')) throw new FilterError("')' is missing");
     return inner;
   }
@@ -132,7 +135,7 @@ class Parser {
       const bound = number(this.next('a length'), 0xffffff);
       return token === 'less' ? (_h, len) => len <= bound : (_h, len) => len >= bound;
     }
-    const proto = token !== null && PROTOCOLS[token] !== undefined ? this.next('') : null;
+    const proto = token !== null && Object.hasOwn(PROTOCOLS, token) ? this.next('') : null;
     if (proto !== null && this.peek() === '[') return this.field(proto);
     if (proto === 'ip' && this.take('proto')) return this.ipProto();
     const direction = this.direction();
@@ -168,7 +171,7 @@ class Parser {
 
   private ipProto(): PacketFilter {
     const token = this.next('a protocol');
-    const known = PROTOCOLS[token];
+    const known = entryOf(PROTOCOLS, token);
     if (known !== undefined) return known;
     const protocol = number(token, 255);
     return (h) => h.protocol === protocol;
@@ -192,7 +195,7 @@ class Parser {
     const operator = this.next('a comparison');
     const against = this.constant();
     const is = PROTOCOLS[proto] as PacketFilter;
-    const compare = COMPARISONS[operator];
+    const compare = entryOf(COMPARISONS, operator);
     if (compare === undefined) throw new FilterError(`'${operator}' does not compare`);
     return (h, len) => is(h, len) && compare(read(h) & mask, against);
   }
@@ -203,7 +206,7 @@ class Parser {
     let value = 0;
     do {
       const token = this.next('a value');
-      value |= FLAGS[token] ?? number(token, 0xffff);
+      value |= entryOf(FLAGS, token) ?? number(token, 0xffff);
     } while (this.take('|'));
     if (enclosed && !this.take(')')) throw new FilterError("')' is missing");
     return value;

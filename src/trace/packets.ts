@@ -24,6 +24,7 @@ export class PacketIds {
     const slot = id & (ID_SLOTS - 1);
     const there = this.ids[slot] as number;
     if (there !== 0 && there !== id) this.spilled.set(there, this.packets[slot] as number);
+    if (this.spilled.size > 0) this.spilled.delete(id);
     this.ids[slot] = id;
     this.packets[slot] = packet;
   }

@@ -37,7 +37,7 @@ function watchKinship(recorder: Recorder, track: MachineTrack): void {
   track.watch(events.packetDerive, (child, parent, how) => {
     const from = recorder.packetOf(track, parent);
     let packet = track.ids.find(child.id);
-    if (packet === 0) packet = recorder.addPacket(track, child, from, how, 0);
+    if (!packets.has(packet)) packet = recorder.addPacket(track, child, from, how, 0);
     else packets.adopt(packet, from, how);
     recorder.write(track, KIND_DERIVE, derive, packet, child, from, 0, 0, how, 0, 0, 0);
   });
@@ -53,11 +53,11 @@ function watchKinship(recorder: Recorder, track: MachineTrack): void {
   track.watch(events.packetCross, (skb, from, oldId) => {
     const source = recorder.trackOf(from);
     const packet = source === null ? 0 : source.ids.find(oldId);
-    if (packet === 0) {
+    source?.ids.remove(oldId);
+    if (!packets.has(packet)) {
       recorder.packetOf(track, skb);
       return;
     }
-    source?.ids.remove(oldId);
     track.ids.set(skb.id, packet);
     const slot = packets.slot(packet);
     packets.machine[slot] = track.index;
@@ -120,9 +120,8 @@ function watchEnds(recorder: Recorder, track: MachineTrack): void {
     const packet = recorder.packetOf(track, skb);
     if ((packets.endSeq[packets.slot(packet)] as number) < 0) {
       // Linux frees here without a word; a packet that ends so was its owner's, and used up.
-      if (reason === SKB_CONSUMED) recorder.end(track, skb, free, reason, '__kfree_skb', 0);
-      else {
-        recorder.end(track, skb, free, reason, '__kfree_skb', 0);
+      recorder.end(track, skb, free, reason, '__kfree_skb', 0);
+      if (reason !== SKB_CONSUMED) {
         if (reason <= SKB_DROP_REASON_NOT_SPECIFIED) recorder.unexplained++;
         countDrop(recorder, track, skb, reason, '__kfree_skb');
       }

@@ -194,10 +194,13 @@ export class Recorder {
 
   // Writing: what probes call.
 
-  /** The packet's number; one that was not seen before gets one, and is taken as just born. */
+  /**
+   * The packet's number. One that was not seen before gets one, and is taken as just born; so is one so
+   * old that younger ones have taken its place in the table.
+   */
   packetOf(track: MachineTrack, skb: SkBuff): number {
     const known = track.ids.find(skb.id);
-    return known !== 0 ? known : this.addPacket(track, skb, 0, 0, 0);
+    return this.packets.has(known) ? known : this.addPacket(track, skb, 0, 0, 0);
   }
 
   addPacket(track: MachineTrack, skb: SkBuff, parent: number, how: number, cause: number): number {
@@ -228,16 +231,9 @@ export class Recorder {
   ): number {
     const { ring, packets } = this;
     const machine = track.machine as Machine;
-    const { cpu } = machine;
-    const context =
-      cpu.hardirqCount > 0
-        ? CONTEXT_HARDIRQ
-        : cpu.servingSoftirq > 0
-          ? CONTEXT_SOFTIRQ
-          : CONTEXT_TASK;
     let journey = 0;
     let snap = 0;
-    if (packet !== 0) {
+    if (packets.has(packet)) {
       const slot = packets.slot(packet);
       journey = packets.journey[slot] as number;
       snap = packets.lastSnap[slot] as number;
@@ -248,7 +244,7 @@ export class Recorder {
     }
     return ring.push(
       machine.nowNs,
-      (track.index << 16) | (cpu.id << 8) | context,
+      (track.index << 16) | (machine.cpu.id << 8) | contextOf(machine),
       kind | (dev << 16),
       name,
       packet,

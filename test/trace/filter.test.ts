@@ -82,6 +82,10 @@ describe('a filter of tcpdump', () => {
     ['host 10.0.0', 'no IPv4 address'],
     ['port 70000', 'no number up to 65535'],
     ['nonsense', "'nonsense' is not understood"],
+    ['constructor', "'constructor' is not understood"],
+    ['ip proto toString', "'toString' is no number"],
+    ['tcp[tcpflags] & valueOf != 0', "'valueOf' is no number"],
+    ['tcp[tcpflags] constructor 2', "'constructor' does not compare"],
     ['tcp and', 'something is missing'],
     ['(tcp', "')' is missing"],
     ['tcp)', 'not expected there'],
@@ -91,6 +95,7 @@ describe('a filter of tcpdump', () => {
     ['port 1-2', "does not belong to 'port'"],
     ['§', 'is not understood'],
     ['('.repeat(300), 'too many parentheses'],
+    ['!'.repeat(300), 'too many parentheses and negations'],
   ])('refuses %s', (filter, message) => {
     expect(() => compileFilter(filter)).toThrow(FilterError);
     expect(() => compileFilter(filter)).toThrow(message);

@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest';
 import { turn } from '#cli/turn.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import { allocSkb, consumeSkb } from '#net/core/skbuff.ts';
 import { recordWorld } from '#sim/record_world.ts';
+import { World } from '#sim/world.ts';
 import { journey, packetsOf, steps } from '#trace/query.ts';
 import { KIND_END, KIND_LOST, KIND_MERGE, KIND_RECEIVE } from '#trace/record.ts';
 import { Recorder, type RecorderOptions } from '#trace/recorder.ts';
@@ -80,6 +83,29 @@ it('stays within its memory and forgets the oldest', async () => {
     expect(step.snapshot.tail).toBeLessThanOrEqual(step.snapshot.end);
   }
   expect(recorder.checkEnds()).toEqual([]);
+});
+
+it('does not take a new packet for one so old that it is forgotten', () => {
+  const world = new World({ seed: 1 });
+  const machine = world.boot('m');
+  const recorder = new Recorder({ bytes: 64 * 1024 });
+  recorder.attach(machine);
+  const old = allocSkb(machine, 64) as SkBuff;
+  const { capacity } = recorder.packets;
+  const young: SkBuff[] = [];
+  for (let i = 0; i < capacity; i++) young.push(allocSkb(machine, 64) as SkBuff);
+  consumeSkb(old);
+  // None of those that live has ended with it.
+  expect([...packetsOf(recorder)].filter(({ endSeq }) => endSeq >= 0).map(({ id }) => id)).toEqual([
+    old.id,
+  ]);
+  const [last] = [...steps(recorder, { kinds: [KIND_END] })].slice(-1);
+  expect(recorder.packet(last?.packet ?? 0)?.id).toBe(old.id);
+  for (const skb of young) consumeSkb(skb);
+  expect([...packetsOf(recorder)].filter(({ endSeq }) => endSeq < 0)).toEqual([]);
+  expect(recorder.checkEnds()).toEqual([]);
+  recorder.detach();
+  expect(world.halt()).toEqual({});
 });
 
 it('refuses a memory that holds nothing', () => {

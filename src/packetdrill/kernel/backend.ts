@@ -22,6 +22,8 @@ import { POLLIN } from '#uapi/poll.ts';
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
 const SCHED_FIFO = 1;
+/** Not for children: a command that loops must not keep a processor to itself. */
+const SCHED_RESET_ON_FORK = 0x40000000;
 const PRIORITY = 50;
 const POLLFD_LEN = 8;
 const COMMAND_LIMIT_MS = 60_000;
@@ -41,11 +43,13 @@ export class KernelHost {
     this.native = new Native();
     this.near = new Arena(this.native, LARGE_BYTES);
     this.far = new Arena(this.native, LARGE_BYTES);
-    // Threads inherit it. Where it is not allowed, times are less sure.
-    const param = this.near.alloc(4);
-    this.near.view.setInt32(param, PRIORITY, true);
-    this.native.call('sched_setscheduler', 0, SCHED_FIFO, this.near.at(param));
-    this.sleeper = new Sleeper(this.native, new Arena(this.native, 64));
+    // Where it is not allowed, times are less sure.
+    const lasting = new Arena(this.native, 64);
+    const param = lasting.alloc(4);
+    lasting.view.setInt32(param, PRIORITY, true);
+    const scheduling = [0, SCHED_FIFO | SCHED_RESET_ON_FORK, lasting.at(param)] as const;
+    this.native.call('sched_setscheduler', ...scheduling);
+    this.sleeper = new Sleeper(this.native, lasting, scheduling);
   }
 }
 

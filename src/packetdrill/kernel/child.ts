@@ -8,6 +8,10 @@ import { KernelBackend, KernelHost } from '#packetdrill/kernel/backend.ts';
 import type { Job, Reply } from '#packetdrill/kernel/pool.ts';
 import { runScript } from '#packetdrill/main.ts';
 
+// Of prctl(2).
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
+
 async function runJob(hostOf: () => KernelHost, job: Job): Promise<Reply> {
   let host: KernelHost | null = null;
   const log: string[] = [];
@@ -26,11 +30,20 @@ async function runJob(hostOf: () => KernelHost, job: Job): Promise<Reply> {
   return { result, log, packets, stuck: used?.sleeper.busy ?? false };
 }
 
+/** A script waits within system calls: whoever started it may end without this process hearing of it. */
+function makeHost(): KernelHost {
+  const host = new KernelHost();
+  host.native.call('prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  return host;
+}
+
 function serve(): void {
   let host: KernelHost | null = null;
+  // Threads that sleep would outlive an orderly end.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.on('message', (job: Job) => {
     const hostOf = (): KernelHost => {
-      host ??= new KernelHost();
+      host ??= makeHost();
       return host;
     };
     void runJob(hostOf, job).then((reply) => process.send?.(reply));

@@ -27,6 +27,7 @@ export const FUNCTIONS = {
   pipe2: ['int', 2],
   poll: ['int', 3],
   ppoll: ['int', 4],
+  prctl: ['int', 5],
   read: ['int64', 3],
   recvfrom: ['int64', 6],
   recvmsg: ['int64', 3],

@@ -86,20 +86,24 @@ export async function runJobs(
   const queue = jobs.map((job, index) => ({ job, index, left: retries }));
   const lane = async (): Promise<void> => {
     let child: ChildProcess | null = null;
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const { job, index, left } = next;
-      child ??= start();
-      const reply = await ask(child, job);
-      if (reply.stuck) {
-        child.kill('SIGKILL');
-        child = null;
+    try {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { job, index, left } = next;
+        child ??= start();
+        const reply = await ask(child, job);
+        if (reply.stuck) {
+          child.kill('SIGKILL');
+          child = null;
+        }
+        // What failed in a bad moment is tried in another one: behind all others.
+        if (reply.result.outcome === 'failed' && left > 0) {
+          queue.push({ job, index, left: left - 1 });
+        } else done(index, reply);
       }
-      // What failed in a bad moment is tried in another one: behind all others.
-      if (reply.result.outcome === 'failed' && left > 0) queue.push({ job, index, left: left - 1 });
-      else done(index, reply);
+    } finally {
+      // A process may still hold threads that sleep.
+      child?.kill('SIGKILL');
     }
-    // A process may still hold threads that sleep.
-    child?.kill('SIGKILL');
   };
   await Promise.all(Array.from({ length: Math.min(lanes, jobs.length) }, lane));
 }

@@ -36,6 +36,8 @@ interface Mailbox {
   /** Address of a 64-bit 1, for the eventfd. */
   readonly one: number;
   readonly koffi: string;
+  /** Arguments of sched_setscheduler. */
+  readonly scheduling: readonly number[];
   readonly functions: readonly (readonly [name: string, result: string, args: number])[];
 }
 
@@ -58,6 +60,7 @@ function serve(box: Mailbox, require: (path: string) => unknown): never {
   for (const [name, result, args] of box.functions) {
     calls.push(lib.func(name, result, Array<string>(args).fill('int64')));
   }
+  lib.func('sched_setscheduler', 'int', ['int64', 'int64', 'int64'])(...box.scheduling);
   const wake = lib.func('write', 'int64', ['int64', 'int64', 'int64']);
   const state = new Int32Array(box.control);
   const numbers = new Float64Array(box.numbers);
@@ -86,7 +89,7 @@ export class Sleeper {
   private readonly counter: number;
   private done: Done | null;
 
-  constructor(native: Native, arena: Arena) {
+  constructor(native: Native, arena: Arena, scheduling: readonly number[]) {
     this.native = native;
     this.arena = arena;
     this.wakeFd = native.must('eventfd', 'eventfd', 0, EFD_NONBLOCK);
@@ -104,6 +107,7 @@ export class Sleeper {
       wakeFd: this.wakeFd,
       one: arena.at(one),
       koffi: koffiPath(),
+      scheduling,
       functions: FUNCTION_NAMES.map((name) => [name, ...FUNCTIONS[name]]),
     };
     const program = `(${serve.toString()})(require('node:worker_threads').workerData, require);`;
