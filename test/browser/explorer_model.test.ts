@@ -65,6 +65,7 @@ describe('links', () => {
     ['#/map?packet=-1', /packet must be a number/],
     [`#/map?seed=${'x'.repeat(65)}`, /seed/],
     ['#/map?did=AAAA', /actions/],
+    [`#/map?did=${btoa('[{"event":1,"atNs":1e999,"body":{"kind":"command"}}]')}`, /action/],
     ['#/map?yaml=*', /damaged/],
   ])('refuse %s with words', (hash, message) => {
     expect(() => parseRoute(hash)).toThrow(RouteError);
@@ -244,6 +245,43 @@ describe('a recorded world', () => {
     engine.recording.full = true;
     await engine.run(engine.startNs + 60 * S, () => false);
     expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
+    engine.close();
+  });
+});
+
+describe('a world in which nothing moves any more', () => {
+  it('ends the search for the next packet', async () => {
+    const engine = await ran('handshake', 3 * S);
+    const { packets } = engine.recording;
+    const seen = packets.length;
+    const { nowNs } = engine.lab.world;
+    let rests = 0;
+    await engine.stepPacket(() => ++rests > 100);
+    expect(packets.length).toBe(seen);
+    expect(rests).toBeLessThan(100);
+    expect(engine.lab.world.nowNs).toBe(nowNs + 130 * S);
+    engine.close();
+  });
+
+  it('can be left before its end', async () => {
+    const engine = await ran('handshake', 3 * S);
+    const { nowNs } = engine.lab.world;
+    await engine.stepPacket(() => true);
+    expect(engine.lab.world.nowNs).toBe(nowNs);
+    engine.close();
+  });
+});
+
+describe('a link that asks for too much', () => {
+  it('does not fill the memory while what people did is done again', async () => {
+    const problems: Problem[] = [];
+    const yaml = worldById('ping')?.yaml ?? '';
+    const engine = new Engine({ yaml, seed: '1', host: host(problems) });
+    engine.recording.full = true;
+    const body = { kind: 'command', machine: 'alice', text: 'true' } as const;
+    await engine.begin([{ event: 0, atNs: 3600 * S, body }]);
+    expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
+    expect(engine.actions).toEqual([]);
     engine.close();
   });
 });

@@ -66,13 +66,14 @@ function actionsOf(text: string): Action[] {
   return list.map((item: unknown): Action => {
     const action = item as Partial<Action>;
     if (
-      typeof action.event !== 'number' ||
-      typeof action.atNs !== 'number' ||
+      !Number.isSafeInteger(action.event) ||
+      !Number.isFinite(action.atNs) ||
       typeof action.body?.kind !== 'string'
     ) {
       throw new RouteError('an action of the link is damaged');
     }
-    return { event: action.event, atNs: action.atNs, body: action.body };
+    const { event, atNs, body } = action as Action;
+    return { event, atNs, body };
   });
 }
 

@@ -30,6 +30,9 @@ const SIGINT = 2;
 /** Events between two looks at the clock and at what the page wants. */
 const SLICE_EVENTS = 5000;
 
+/** How far one looks for the next packet: farther than TCP's longest wait for an acknowledgement. */
+const QUIET_NS = 130e9;
+
 /** What the engine tells without being asked. */
 export interface EngineHost {
   readonly turn: () => Promise<void>;
@@ -59,7 +62,7 @@ export interface EngineOptions {
   readonly yaml: string;
   readonly seed: string;
   readonly host: EngineHost;
-  /** False for a run that is only compared: it keeps a journal and no packets. */
+  /** Told of each event of a run that is only compared; its functions are not followed. */
   readonly journal?: (entry: JournalEntry) => void;
 }
 
@@ -141,11 +144,13 @@ export class Engine {
   /** Goes on to the place of an action, and does it. */
   private async again(action: Action): Promise<void> {
     const { world } = this.lab;
+    const never = (): boolean => false;
     if (action.event > world.eventCount) {
-      await world.runPrograms({ maxEvents: action.event - world.eventCount });
+      await this.go({ maxEvents: action.event - world.eventCount }, never);
     }
-    if (action.atNs > world.nowNs) await world.runPrograms({ untilNs: action.atNs });
-    this.act(action.body);
+    if (action.atNs > world.nowNs) await this.go({ untilNs: action.atNs }, never);
+    // A link may ask for more than a page can hold: what was to follow is left undone.
+    if (!this.dead) this.act(action.body);
   }
 
   /** Goes on until a time; with a rest for the page now and then. */
@@ -157,10 +162,11 @@ export class Engine {
     await this.go({ maxEvents: count }, () => false);
   }
 
-  /** Goes on until a further packet has been seen. */
-  async stepPacket(): Promise<void> {
+  /** Goes on until a further packet has been seen, or none has come for long: timers alone never end. */
+  async stepPacket(stopped: () => boolean): Promise<void> {
     const before = this.recording.packets.length;
-    await this.go({ until: () => this.recording.packets.length > before }, () => false);
+    const untilNs = this.lab.world.nowNs + QUIET_NS;
+    await this.go({ until: () => this.recording.packets.length > before, untilNs }, stopped);
   }
 
   private async go(options: RunOptions, stopped: () => boolean): Promise<void> {

@@ -87,7 +87,7 @@ class Service {
     },
     step: async ({ unit, count }) => {
       if (unit === 'event') await this.world.stepEvents(count);
-      else for (let i = 0; i < count; i++) await this.world.stepPacket();
+      else for (let i = 0; i < count; i++) await this.world.stepPacket(() => this.rest());
       return this.world.progress();
     },
     stop: () => null,
@@ -142,7 +142,12 @@ class Service {
       throw new WorldProblem('There is no such world', `The gallery has no world named '${id}'.`);
     }
     const engine = new Engine({ yaml, seed, host: this.host });
-    await engine.begin(actions);
+    try {
+      await engine.begin(actions);
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
     this.engine = engine;
     return engine.info();
   }
