@@ -191,6 +191,37 @@ describe('a recorded world', () => {
     loss.close();
   });
 
+  it('names the functions of UDP for a datagram, and those of TCP for a segment', async () => {
+    const waysOf = async (id: string, ns: number, kind: string): Promise<Set<string>> => {
+      const { recording } = await ran(id, ns);
+      const some = recording.packets.filter((p) => p.kind.startsWith(kind)).slice(0, 20);
+      return new Set(some.flatMap((p) => recording.stepsOf(p).map((n) => recording.fnOf(n))));
+    };
+    const udp = await waysOf('overload', 0.25 * S, 'udp');
+    expect(udp).toContain('__udp4_lib_lookup');
+    expect(udp).toContain('__udp_enqueue_schedule_skb');
+    expect(udp).not.toContain('__inet_lookup_skb');
+    expect(udp).not.toContain('tcp_queue_rcv');
+    const tcp = await waysOf('handshake', 1 * S, 'tcp');
+    expect(tcp).toContain('__inet_lookup_skb');
+    expect(tcp).toContain('tcp_queue_rcv');
+    expect(tcp).not.toContain('__udp4_lib_lookup');
+  });
+
+  it('says by which event a card dropped a damaged frame', async () => {
+    const yaml = worldById('ping')?.yaml.replace(
+      'impairments: {',
+      'impairments: { corrupt: 1, crc: true,',
+    );
+    const engine = new Engine({ yaml: yaml ?? '', seed: '1', host: host() });
+    await engine.begin([]);
+    await engine.run(engine.startNs + 1 * S, () => false);
+    const { recording } = engine;
+    const lost = recording.packets.find(({ reason }) => reason === 'BAD_CHECK_SEQUENCE');
+    expect(lost === undefined ? null : recording.eventOf(lost.lastStep)).toBe('packet:wire_drop');
+    engine.close();
+  });
+
   it('says what to type when a router may not forward', async () => {
     const engine = await ran('router', 1 * S);
     engine.act({ kind: 'command', machine: 'router', text: 'sysctl -w net.ipv4.ip_forward=0' });

@@ -27,6 +27,8 @@ import type { Machine } from '#kernel/machine.ts';
 import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
 import { hostView as view } from '#mm/memory.ts';
 import type { World } from '#sim/world.ts';
+import { IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
+import { iphdr } from '#uapi/ip.ts';
 import { dropReasonName, SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import type { FrameFateName } from '../protocol.ts';
 import { CpuRecorder } from './cpu_recorder.ts';
@@ -70,6 +72,13 @@ const HOOK_WORDS: readonly string[] = [
   'LOCAL_OUT',
   'POST_ROUTING',
 ];
+
+/** What puts a packet onto a socket's receive queue, by protocol: of the others, ping and raw sockets. */
+const QUEUEING: Readonly<Record<number, string>> = {
+  [IPPROTO_TCP]: 'tcp_queue_rcv',
+  [IPPROTO_UDP]: '__udp_enqueue_schedule_skb',
+};
+const QUEUEING_OTHER = '__sock_queue_rcv_skb';
 
 const MERGE_WORDS: Readonly<Record<number, string>> = {
   [MERGE_GRO]: 'merged by GRO',
@@ -217,9 +226,7 @@ export class Observer {
         skb: null,
       });
       cutFrom(record, parent);
-      parent.fate = 'delivered';
-      parent.where = 'e1000_tso';
-      parent.endMachine = parent.machine;
+      deliver(parent, parent.machine, 'e1000_tso');
     }
     return record;
   }
@@ -314,14 +321,14 @@ export class Observer {
     net.napiGroReceiveExit.register((ret) => {
       const record = this.entered[index] ?? null;
       if (record === null || (ret !== GRO_MERGED && ret !== GRO_MERGED_FREE)) return;
-      record.fate = 'delivered';
-      record.where = 'skb_gro_receive';
-      record.endMachine = machine.name;
-      this.packetNote(
+      deliver(record, machine.name, 'skb_gro_receive');
+      this.see(
         machine,
         index,
         record,
+        null,
         'skb_gro_receive',
+        'net:napi_gro_receive_exit',
         'merged into the packet before it',
       );
     });
@@ -358,9 +365,7 @@ export class Observer {
       this.see(machine, index, record, skb, fn, 'skb:consume_skb', note);
       this.byId[index]?.delete(skb.id);
       if (gone || record.fate !== 'alive') return;
-      record.fate = 'delivered';
-      record.where = fn;
-      record.endMachine = machine.name;
+      deliver(record, machine.name, fn);
     });
     ends.kfreeSkb.register((skb, location, reason) =>
       this.dropped(machine, index, skb, location, reason),
@@ -479,15 +484,16 @@ export class Observer {
     });
     packet.socketLookup.register((skb, _sk, why) => {
       const note = SOCKET_WORDS[why] ?? '';
-      this.passing(machine, index, skb, '__inet_lookup_skb', 'packet:socket_lookup', note);
+      this.passing(machine, index, skb, lookupOf(skb), 'packet:socket_lookup', note);
     });
     packet.hookVerdict.register((skb, _pf, hook, _i, verdict) => {
       const note = `${HOOK_WORDS[hook] ?? hook}: ${verdict === 1 ? 'accepted' : 'refused'}`;
       this.passing(machine, index, skb, 'nf_hook_slow', 'packet:hook_verdict', note);
     });
-    packet.socketQueue.register((skb, _sk, backlog) => {
+    packet.socketQueue.register((skb, sk, backlog) => {
       const note = backlog ? 'waits while the program holds the socket' : 'waits for the program';
-      this.passing(machine, index, skb, 'tcp_queue_rcv', 'packet:socket_queue', note);
+      const fn = backlog ? 'sk_add_backlog' : (QUEUEING[sk.skProtocol] ?? QUEUEING_OTHER);
+      this.passing(machine, index, skb, fn, 'packet:socket_queue', note);
     });
     packet.neighQueue.register((skb, qlen) => {
       const record = this.outgoing(index, skb);
@@ -502,7 +508,7 @@ export class Observer {
       if (record === null || record === other) return;
       const note = `${MERGE_WORDS[how] ?? 'merged'}${other === null ? '' : `: packet ${other.id}`}`;
       this.see(machine, index, record, from, 'skb_try_coalesce', 'packet:packet_merge', note);
-      if (record.holder === index) this.deliver(record, machine, 'skb_try_coalesce');
+      if (record.holder === index) deliver(record, machine.name, 'skb_try_coalesce');
     });
     packet.packetDerive.register((child, parent, how) => {
       if (how !== DERIVE_SEGMENT && how !== DERIVE_FRAGMENT) return;
@@ -516,7 +522,7 @@ export class Observer {
     packet.packetFree.register((skb, reason) => {
       const record = this.known(index, skb);
       if (record === null || record.fate !== 'alive' || record.holder !== index) return;
-      if (reason === SKB_CONSUMED) this.deliver(record, machine, 'kfree_skb_partial');
+      if (reason === SKB_CONSUMED) deliver(record, machine.name, 'kfree_skb_partial');
     });
     packet.wireDrop.register((frame, why) => {
       const look = lookAtFrame(view, frame.addr, frame.len);
@@ -524,15 +530,10 @@ export class Observer {
       const reason = CARD_WORDS[why] ?? 'CARD';
       if (record === undefined || why === WIRE_FILTERED) return;
       record.holder = index;
-      this.packetNote(machine, index, record, 'e1000_hw_receive', `dropped by the card: ${reason}`);
+      const note = `dropped by the card: ${reason}`;
+      this.see(machine, index, record, null, 'e1000_hw_receive', 'packet:wire_drop', note);
       this.endBadly(record, machine, 'e1000_hw_receive', reason, {});
     });
-  }
-
-  private deliver(record: PacketRecord, machine: Machine, fn: string): void {
-    record.fate = 'delivered';
-    record.where = fn;
-    record.endMachine = machine.name;
   }
 
   private endBadly(
@@ -615,35 +616,34 @@ export class Observer {
     if (record !== null) this.see(machine, index, record, skb, fn, event, note);
   }
 
+  /** A step of a packet, and how its structure looks at that moment. */
   private see(
     machine: Machine,
     index: number,
     record: PacketRecord,
-    skb: SkBuff,
+    skb: SkBuff | null,
     fn: string,
     event: string,
     note: string,
   ): void {
-    this.recording.step({
-      timeNs: machine.nowNs,
-      machine: index,
-      cpu: machine.cpu.id,
-      context: contextOf(machine),
-      fn,
-      event,
-      note,
-      path: this.functions.take(),
-      packet: record.id,
-      skb,
-    });
+    const path = this.functions.take();
+    this.step(machine, index, fn, event, note, path, record.id, skb);
   }
 
-  private packetNote(
+  /** A step of a CPU that concerns no packet. */
+  private plain(machine: Machine, index: number, fn: string, event: string, note: string): void {
+    this.step(machine, index, fn, event, note, '', 0, null);
+  }
+
+  private step(
     machine: Machine,
     index: number,
-    record: PacketRecord,
     fn: string,
+    event: string,
     note: string,
+    path: string,
+    packet: number,
+    skb: SkBuff | null,
   ): void {
     this.recording.step({
       timeNs: machine.nowNs,
@@ -651,27 +651,11 @@ export class Observer {
       cpu: machine.cpu.id,
       context: contextOf(machine),
       fn,
-      event: 'net:napi_gro_receive_exit',
-      note,
-      path: this.functions.take(),
-      packet: record.id,
-      skb: null,
-    });
-  }
-
-  /** A step of a CPU that concerns no packet. */
-  private plain(machine: Machine, index: number, fn: string, event: string, note: string): void {
-    this.recording.step({
-      timeNs: machine.nowNs,
-      machine: index,
-      cpu: machine.cpu.id,
-      context: contextOf(machine),
-      fn,
       event,
       note,
-      path: '',
-      packet: 0,
-      skb: null,
+      path,
+      packet,
+      skb,
     });
   }
 }
@@ -681,6 +665,13 @@ function cutFrom(part: PacketRecord, whole: PacketRecord): void {
   whole.parts.push(part.id);
 }
 
+/** The packet has done its work in a function. */
+function deliver(record: PacketRecord, machine: string, fn: string): void {
+  record.fate = 'delivered';
+  record.where = fn;
+  record.endMachine = machine;
+}
+
 function forgetOldest<K>(map: Map<K, unknown>): void {
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);
@@ -688,6 +679,12 @@ function forgetOldest<K>(map: Map<K, unknown>): void {
 
 function deviceOf(skb: SkBuff): string {
   return skb.dev?.name ?? '';
+}
+
+/** What looks for the socket of a packet. */
+function lookupOf(skb: SkBuff): string {
+  const udp = iphdr.protocol(view, skb.networkHeader) === IPPROTO_UDP;
+  return udp ? '__udp4_lib_lookup' : '__inet_lookup_skb';
 }
 
 function contextOf(machine: Machine): number {
