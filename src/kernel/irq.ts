@@ -33,18 +33,30 @@ export class IrqDesc {
   depth: number;
   /** Raised while disabled. */
   pending: boolean;
-  /** Number of the CPU that serves it. @kernel irq_set_affinity include/linux/interrupt.h */
+  /** Number of the CPU that serves it. @kernel irq_data_get_effective_affinity_mask include/linux/irq.h */
   affinity: number;
+  /** By CPU, 1: users let it serve. @kernel irq_common_data include/linux/irq.h */
+  readonly smpAffinity: Uint8Array;
+  /** A message, which may go to any CPU; false: a line, which stays where it is routed. */
+  readonly spreads: boolean;
+  /** What delivers it, as /proc/interrupts says: `PCI-MSIX-0000:00:03.0`. @kernel irq_chip include/linux/irq.h */
+  readonly chipName: string;
+  /** Its number there. @kernel irq_data include/linux/irq.h */
+  readonly hwirq: number;
   /** Handled interrupts by CPU, as in /proc/interrupts. */
   readonly counts: number[];
   unhandled: number;
 
-  constructor(irq: number, cpus: number) {
+  constructor(irq: number, cpus: number, chipName: string, hwirq: number, spreads: boolean) {
     this.irq = irq;
     this.actions = [];
     this.depth = 0;
     this.pending = false;
     this.affinity = 0;
+    this.smpAffinity = new Uint8Array(cpus).fill(1);
+    this.spreads = spreads;
+    this.chipName = chipName;
+    this.hwirq = hwirq;
     this.counts = new Array<number>(cpus).fill(0);
     this.unhandled = 0;
   }
@@ -66,10 +78,20 @@ export class IrqTable {
   desc(irq: number): IrqDesc {
     let desc = this.descs.get(irq);
     if (desc === undefined) {
-      desc = new IrqDesc(irq, this.cpus);
+      desc = new IrqDesc(irq, this.cpus, 'IO-APIC', irq, false);
       this.descs.set(irq, desc);
     }
     return desc;
+  }
+
+  /** Makes the descriptor of message `hwirq` of a device. @kernel msi_domain_alloc_irqs_range kernel/irq/msi.c */
+  addMessage(irq: number, chipName: string, hwirq: number): void {
+    this.descs.set(irq, new IrqDesc(irq, this.cpus, chipName, hwirq, true));
+  }
+
+  /** Forgets messages that nobody listens to. @kernel irq_free_descs kernel/irq/irqdesc.c */
+  free(irq: number): void {
+    this.descs.delete(irq);
   }
 
   /** Takes `count` new numbers. @kernel irq_alloc_descs kernel/irq/irqdesc.c */
@@ -81,13 +103,50 @@ export class IrqTable {
 }
 
 /**
- * Allocates `count` message-signalled vectors; returns their numbers, or -ENOSPC.
- * @kernel pci_alloc_irq_vectors drivers/pci/msi/api.c
+ * Allocates `count` message-signalled vectors of a device called `name`; returns their numbers, or
+ * -ENOSPC. @kernel msi_domain_alloc_irqs_range kernel/irq/msi.c
  */
-export function allocIrqVectors(machine: Machine, count: number): number[] | number {
+export function allocIrqVectors(machine: Machine, count: number, name = ''): number[] | number {
   if (count < 1 || count > 2048) return -ENOSPC;
   const first = machine.irqs.alloc(count);
-  return Array.from({ length: count }, (_, i) => first + i);
+  const irqs = Array.from({ length: count }, (_, i) => first + i);
+  for (const [hwirq, irq] of irqs.entries()) {
+    machine.irqs.addMessage(irq, `PCI-MSIX-${name}`, hwirq);
+  }
+  return irqs;
+}
+
+/** Gives vectors back; their handlers are gone. @kernel msi_domain_free_irqs_range kernel/irq/msi.c */
+export function freeIrqVectors(machine: Machine, irqs: readonly number[]): void {
+  for (const irq of irqs) {
+    if (machine.irqs.desc(irq).actions.length > 0) {
+      throw new KernelBug('msi-in-use', `vector ${irq} is freed with a handler`);
+    }
+    machine.irqs.free(irq);
+  }
+}
+
+/** Messages in use that a CPU serves. @kernel cpumap kernel/irq/matrix.c */
+function vectorsOf(machine: Machine, cpu: number): number {
+  let count = 0;
+  for (const desc of machine.irqs.descs.values()) {
+    if (desc.spreads && desc.actions.length > 0 && desc.affinity === cpu) count++;
+  }
+  return count;
+}
+
+/** Of the CPUs allowed to it, the one that serves fewest messages. @kernel matrix_find_best_cpu kernel/irq/matrix.c */
+function matrixFindBestCpu(machine: Machine, desc: IrqDesc): number {
+  let best = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (let cpu = 0; cpu < desc.smpAffinity.length; cpu++) {
+    if (desc.smpAffinity[cpu] === 0) continue;
+    const count = vectorsOf(machine, cpu);
+    if (count >= least) continue;
+    best = cpu;
+    least = count;
+  }
+  return best;
 }
 
 /**
@@ -104,6 +163,8 @@ export function requestIrq(
   if (irq < 0) return -EINVAL;
   const desc = machine.irqs.desc(irq);
   if (desc.actions.some((action) => action.devId === devId)) return -EBUSY;
+  // The first handler brings the message to life, and with that to a CPU. @kernel irq_activate
+  if (desc.spreads && desc.actions.length === 0) desc.affinity = matrixFindBestCpu(machine, desc);
   desc.actions = [...desc.actions, { handler, devId, name }];
   return 0;
 }
@@ -136,10 +197,18 @@ export function enableIrq(machine: Machine, irq: number): void {
   }
 }
 
-/** @kernel irq_set_affinity include/linux/interrupt.h */
-export function irqSetAffinity(machine: Machine, irq: number, cpu: number): number {
-  if (machine.cpus[cpu] === undefined) return -EINVAL;
-  machine.irqs.desc(irq).affinity = cpu;
+/**
+ * Lets the CPUs of a list serve an interrupt: 0, or -EINVAL when none of them exists.
+ * @kernel irq_set_affinity kernel/irq/manage.c
+ */
+export function irqSetAffinity(machine: Machine, irq: number, cpus: readonly number[]): number {
+  const there = cpus.filter((cpu) => machine.cpus[cpu] !== undefined);
+  if (there.length === 0) return -EINVAL;
+  const desc = machine.irqs.desc(irq);
+  desc.smpAffinity.fill(0);
+  for (const cpu of there) desc.smpAffinity[cpu] = 1;
+  // It stays where it is when it may.
+  if (desc.smpAffinity[desc.affinity] === 0) desc.affinity = matrixFindBestCpu(machine, desc);
   return 0;
 }
 

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import { dmaAllocCoherent, dmaFreeCoherent, dmaMapSingle } from '#drivers/pci/dma.ts';
-import { pciAllocIrqVectors, pciFreeIrqVectors, pciIrqVector } from '#drivers/pci/msi.ts';
+import {
+  pciAllocIrqVectors,
+  pciEnableMsixRange,
+  pciFreeIrqVectors,
+  pciIrqVector,
+  pciMsixVecCount,
+} from '#drivers/pci/msi.ts';
 import {
   pciDisableDevice,
   pciEnableDeviceMem,
@@ -16,9 +22,10 @@ import { MsixTable } from '#hardware/pci/msix.ts';
 import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
 import { bench } from '#hardware/testing/rig.ts';
 import { PCI_ANY_ID, type PciDev, type PciDriver } from '#include/linux/pci.ts';
+import { TraceEvents } from '#include/trace/events/events.ts';
 import { DEBUG } from '#kernel/config.ts';
-import { IRQ_HANDLED, requestIrq } from '#kernel/irq.ts';
-import type { Machine } from '#kernel/machine.ts';
+import { freeIrq, IRQ_HANDLED, irqSetAffinity, requestIrq } from '#kernel/irq.ts';
+import { Machine } from '#kernel/machine.ts';
 import { EBUSY, EINVAL, ENODEV, ENOSPC } from '#uapi/errno.ts';
 import { PCI_CAP_ID_MSIX } from '#uapi/pci_regs.ts';
 
@@ -200,6 +207,7 @@ test('MSI-X vectors: as many as there are, each with its handler', () => {
   msix.signal(0);
   expect(got).toEqual([2, 0]);
   expect(pciIrqVector(pdev, 4)).toBe(-EINVAL);
+  for (const irq of pdev.msixIrqs) freeIrq(machine, irq, pdev);
   pciFreeIrqVectors(pdev);
   msix.signal(1);
   expect(got).toEqual([2, 0]);
@@ -231,4 +239,44 @@ test.runIf(DEBUG)('a driver that leaves memory mapped is named', () => {
   pciRegisterDriver(machine, new Leaky());
   machine.pci.bus.plug(card(machine));
   expect(() => pciShutdown(machine)).toThrow(/dma-leak.*1 DMA mappings.*100 bytes/);
+});
+
+test('messages spread over the CPUs when their handlers come, and move when users say so', () => {
+  const machine = new Machine({
+    name: 'four',
+    host: bench().host,
+    seed: 1,
+    bootEpochSec: 0,
+    cpus: 4,
+    trace: new TraceEvents(),
+  });
+  pciInit(machine);
+  const pci = card(machine);
+  const msix = new MsixTable(pci, 3, 6);
+  machine.pci.bus.plug(pci);
+  const pdev = onlyDevice(machine);
+  pciEnableDeviceMem(pdev);
+  expect(pciMsixVecCount(pdev)).toBe(6);
+  expect(pciEnableMsixRange(pdev, 6, 6)).toBe(6);
+  const served: number[] = [];
+  const handler = (): number => {
+    served.push(machine.cpu.id);
+    return IRQ_HANDLED;
+  };
+  for (const irq of pdev.msixIrqs) requestIrq(machine, irq, handler, 'test', pdev);
+  for (let n = 0; n < 6; n++) msix.signal(n);
+  expect(served).toEqual([0, 1, 2, 3, 0, 1]);
+  expect(machine.cpu.id, 'the interrupted CPU goes on').toBe(0);
+  const second = pciIrqVector(pdev, 1);
+  expect(irqSetAffinity(machine, second, [9])).toBe(-EINVAL);
+  expect(irqSetAffinity(machine, second, [1, 3])).toBe(0);
+  msix.signal(1);
+  expect(served.at(-1), 'stays where it may').toBe(1);
+  expect(irqSetAffinity(machine, second, [0, 3])).toBe(0);
+  msix.signal(1);
+  expect(served.at(-1), 'goes to the one with fewer').toBe(3);
+  expect(() => pciFreeIrqVectors(pdev)).toThrow('msi-in-use');
+  for (const irq of pdev.msixIrqs) freeIrq(machine, irq, pdev);
+  pciFreeIrqVectors(pdev);
+  expect(machine.irqs.descs.has(second)).toBe(false);
 });

@@ -1,7 +1,7 @@
 /**
  * The tree of /proc: what the machine says of itself, its tasks, its namespaces' /proc/net, and the
  * settings under /proc/sys. Counterpart of fs/proc/root.c, base.c, proc_net.c, proc_sysctl.c and
- * the small files version.c, uptime.c, interrupts.c, softirqs.c, loadavg.c.
+ * the small files version.c, uptime.c, softirqs.c, loadavg.c.
  */
 import {
   type DirectoryNode,
@@ -12,8 +12,8 @@ import {
   readOnly,
 } from '#fs/namei.ts';
 import { nsText } from '#fs/nsfs.ts';
+import { procIrq, showInterrupts } from '#fs/proc/irq.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
@@ -34,23 +34,6 @@ function centiseconds(ns: number): string {
 function uptime(machine: Machine): string {
   const idle = machine.nowNs * machine.cpus.length;
   return `${centiseconds(machine.nowNs)} ${centiseconds(idle)}\n`;
-}
-
-function cpuHeader(cpus: readonly Cpu[], width: number): string {
-  return ' '.repeat(width) + cpus.map((cpu) => `CPU${cpu.id}`.padEnd(11)).join('');
-}
-
-/** @kernel show_interrupts kernel/irq/proc.c */
-function interrupts(machine: Machine): string {
-  const rows = [...machine.irqs.descs.values()]
-    .filter((desc) => desc.actions.length > 0)
-    .sort((a, b) => a.irq - b.irq)
-    .map((desc) => {
-      const counts = desc.counts.map((n) => `${pad(n, 10)} `).join('');
-      const names = desc.actions.map((action) => action.name).join(', ');
-      return `${pad(desc.irq, 3)}: ${counts} ${names}\n`;
-    });
-  return `${cpuHeader(machine.cpus, 11)}\n${rows.join('')}`;
 }
 
 /** @kernel show_softirqs fs/proc/softirqs.c */
@@ -125,7 +108,7 @@ function procPid(task: Task): DirectoryNode {
 
 function rootFiles(machine: Machine): Record<string, FsNode> {
   return {
-    interrupts: readOnly(() => interrupts(machine)),
+    interrupts: readOnly(() => showInterrupts(machine)),
     loadavg: readOnly(() => {
       const tasks = machine.tasks.list();
       const last = tasks[tasks.length - 1]?.pid ?? 0;
@@ -145,6 +128,7 @@ export function procRoot(task: Task): DirectoryNode {
   const files = rootFiles(machine);
   const fixed: Record<string, FsNode> = {
     ...files,
+    irq: procIrq(machine),
     net: procNet(task.net),
     self: procPid(task),
     sys: procSys(task),
