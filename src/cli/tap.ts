@@ -4,6 +4,7 @@ import { explain, UsageError, UserError } from '#cli/errors.ts';
 import { passTo } from '#cli/output.ts';
 import { bootReal, forkReal, haltReal, type RealHost } from '#host/node/real_host.ts';
 import { TapLink } from '#host/node/tap_link.ts';
+import { defconfig } from '#init/defconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { formatPrefix4, inNtop4, type Prefix4 } from '#lib/parse_addr.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
@@ -64,7 +65,7 @@ function checkAddresses(address: Prefix4, hostAddress: Prefix4): void {
 export async function runTap(options: TapCommandOptions): Promise<void> {
   const { address, hostAddress } = options;
   checkAddresses(address, hostAddress);
-  const { machine, host } = bootReal({ name: 'softnet' });
+  const { machine, host } = bootReal({ name: 'softnet', modules: defconfig });
   let link: TapLink | null = null;
   let capture: Capture | null = null;
   try {

@@ -6,6 +6,10 @@
  * epoll itself, which is a file and may be watched by another. Nothing here sleeps: ep_poll()
  * answers with what is ready now.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations, type FileWatch, type PollTable } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import {
@@ -364,3 +368,20 @@ export function doEpollWait(task: Task, epfd: number, events: EpollEvent[]): num
   const ep = epollOf(file);
   return ep === null ? -EINVAL : epSendEvents(ep, events);
 }
+
+/** @kernel eventpoll_init fs/eventpoll.c */
+function eventpollInit({ syscalls }: Machine): number {
+  syscalls.epollCreate1 = doEpollCreate;
+  syscalls.epollCtl = doEpollCtl;
+  syscalls.epollWait = doEpollWait;
+  return 0;
+}
+
+export const eventpollModule: KernelModule = {
+  name: 'eventpoll',
+  config: 'CONFIG_EPOLL',
+  depends: [],
+  level: FS_INITCALL,
+  init: eventpollInit,
+  exit: null,
+};

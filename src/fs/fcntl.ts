@@ -1,6 +1,5 @@
 /** Duplicating descriptors and their flags. Counterpart of fs/fcntl.c and the dup calls of fs/file.c. */
 
-import { fcntlPipeSize } from '#fs/pipe.ts';
 import { type File, getFile } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import { EBADF, EINVAL } from '#uapi/errno.ts';
@@ -75,7 +74,7 @@ export function doFcntl(task: Task, fd: number, cmd: number, arg: number): numbe
       return 0;
     case F_GETPIPE_SZ:
     case F_SETPIPE_SZ:
-      return fcntlPipeSize(file, cmd, arg);
+      return file.fOp.pipeFcntl?.(file, cmd, arg) ?? -EBADF;
     default:
       return -EINVAL;
   }

@@ -3,7 +3,9 @@
  *
  * Counterpart of fs/nsfs.c and kernel/nsproxy.c. A task holds its namespace, and so does a name.
  */
-import type { DirectoryNode } from '#fs/namei.ts';
+import { type DirectoryNode, directory } from '#fs/namei.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
@@ -118,3 +120,24 @@ export function nsUmount(task: Task, target: string, flags: number): number {
   putNet(net);
   return 0;
 }
+
+/** @kernel nsfs_init fs/nsfs.c */
+function nsfsInit({ mounts, syscalls }: Machine): number {
+  const run = ({ machine }: Task): DirectoryNode => directory({ netns: netnsDirectory(machine) });
+  mounts.set('run', run);
+  mounts.set('var', (task) => directory({ run: run(task) }));
+  syscalls.setns = ksysSetns;
+  syscalls.unshare = ksysUnshare;
+  syscalls.mount = nsMount;
+  syscalls.umount2 = nsUmount;
+  return 0;
+}
+
+export const nsfsModule: KernelModule = {
+  name: 'nsfs',
+  config: 'CONFIG_NET_NS',
+  depends: [],
+  level: FS_INITCALL,
+  init: nsfsInit,
+  exit: null,
+};

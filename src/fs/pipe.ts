@@ -141,6 +141,7 @@ const pipeReadFops: FileOperations = {
   poll: pipeReadPoll,
   ioctl: pipeIoctl,
   release: pipeReadRelease,
+  pipeFcntl: fcntlPipeSize,
 };
 
 /** The writing end. */
@@ -150,6 +151,7 @@ const pipeWriteFops: FileOperations = {
   poll: pipeWritePoll,
   ioctl: pipeIoctl,
   release: pipeWriteRelease,
+  pipeFcntl: fcntlPipeSize,
 };
 
 /** fds[0] reads what fds[1] writes. @kernel do_pipe2 fs/pipe.c */

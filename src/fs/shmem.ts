@@ -4,6 +4,8 @@
  * One directory without others below. A file that is taken away stays for those who have it open.
  */
 import type { DirectoryNode, FsNode } from '#fs/namei.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { ShmemInode, ShmemMount } from '#include/linux/shmem_fs.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
@@ -115,5 +117,15 @@ export function shmemDirectory(machine: Machine): DirectoryNode {
 /** @kernel shmem_init mm/shmem.c */
 export function shmemInit(machine: Machine): number {
   machine.shmMnt = new ShmemMount(SHMEM_MAX_BYTES);
+  machine.mounts.set('tmp', () => shmemDirectory(machine));
   return 0;
 }
+
+export const tmpfsModule: KernelModule = {
+  name: 'tmpfs',
+  config: 'CONFIG_TMPFS',
+  depends: [],
+  level: FS_INITCALL,
+  init: shmemInit,
+  exit: null,
+};

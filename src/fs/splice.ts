@@ -6,7 +6,10 @@
  * a program can see is as in Linux: rounds of the size of a pipe, MSG_MORE between them, and a
  * position that moves by what was taken.
  */
-import { getPipeInfo, type PipeInodeInfo, pipePeek, pipeRoom } from '#fs/pipe.ts';
+import { doPipe2, getPipeInfo, type PipeInodeInfo, pipePeek, pipeRoom } from '#fs/pipe.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import type { Machine } from '#kernel/machine.ts';
 import type { File } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import { EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE } from '#uapi/errno.ts';
@@ -190,3 +193,20 @@ export function doSplice(
   if (opipe === null || (offIn !== null && from.fOp.seekable !== true)) return -EINVAL;
   return atOffset(from, offIn, () => spliceToPipe(opipe, call));
 }
+
+/** Pipes, and what goes through them. @kernel init_pipe_fs fs/pipe.c */
+function initPipeFs({ syscalls }: Machine): number {
+  syscalls.pipe2 = doPipe2;
+  syscalls.sendfile = doSendfile;
+  syscalls.splice = doSplice;
+  return 0;
+}
+
+export const pipefsModule: KernelModule = {
+  name: 'pipefs',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: initPipeFs,
+  exit: null,
+};

@@ -1,23 +1,24 @@
 /**
- * The composition root: boots a machine by ordered initcalls, and halts it.
+ * Boots a machine from the modules it is made of, and halts it.
  *
- * Counterpart of init/main.c. The only module that knows every subsystem; each registers itself
- * with the ones it needs, in the order of Linux's initcall levels.
+ * Counterpart of init/main.c. What stands here is in every kernel: sockets, devices, IPv4 with TCP
+ * and UDP. Everything else is a module that the caller chooses: `defconfig.ts` has them all,
+ * `tinyconfig.ts` what a gateway needs.
  */
 
-import { chrDevInit } from '#drivers/char/mem.ts';
-import { dummyInit } from '#drivers/net/dummy.ts';
-import { e1000Init } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
 import { loopbackInit } from '#drivers/net/loopback.ts';
-import { tunInit } from '#drivers/net/tun.ts';
-import { vethInit } from '#drivers/net/veth.ts';
-import { pciInit, pciShutdown } from '#drivers/pci/probe.ts';
-import { shmemInit } from '#fs/shmem.ts';
+import {
+  CORE_INITCALL,
+  FS_INITCALL,
+  type InitcallLevel,
+  SUBSYS_INITCALL,
+} from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
-import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { Machine, type MachineHost, runPending } from '#kernel/machine.ts';
+import { doInitcalls, exitModules } from '#kernel/module.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { rcuBarrier } from '#kernel/rcu.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
@@ -33,11 +34,9 @@ import { skbCheckLeaks } from '#net/core/skbuff.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
 import { netlinkInit } from '#net/netlink/af_netlink.ts';
 import { genlInit } from '#net/netlink/genetlink.ts';
-import { packetInit } from '#net/packet/af_packet.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
 import { pktschedNetlinkInit } from '#net/sched/sch_api_netlink.ts';
 import { sockInit } from '#net/socket.ts';
-import { unixInit } from '#net/unix/af_unix.ts';
 
 export interface BootOptions {
   readonly name: string;
@@ -48,42 +47,38 @@ export interface BootOptions {
   readonly cpus?: number;
   /** Wall time at boot in seconds since the Unix epoch. */
   readonly bootEpochSec: number;
+  /** What the kernel is made of beside its core, e.g. `defconfig`; in any order, dependencies first is not needed. */
+  readonly modules: readonly KernelModule[];
 }
 
-/** @kernel initcall_t include/linux/init.h */
-interface Initcall {
-  readonly name: string;
-  /** 0 or a negative errno, which stops the boot. */
-  call(machine: Machine): number;
+function builtin(
+  name: string,
+  level: InitcallLevel,
+  init: (machine: Machine) => number,
+): KernelModule {
+  return { name, config: null, depends: [], level, init, exit: null };
 }
 
-/** In the order in which Linux runs them: core, postcore, subsys, fs, device. */
-const INITCALLS: readonly Initcall[] = [
-  { name: 'pci_driver_init', call: pciInit },
-  { name: 'shmem_init', call: shmemInit },
-  { name: 'chr_dev_init', call: chrDevInit },
-  { name: 'sock_init', call: sockInit },
-  { name: 'netlink_proto_init', call: netlinkInit },
-  { name: 'rtnetlink_init', call: rtnetlinkInit },
-  { name: 'genl_init', call: genlInit },
-  { name: 'pktsched_init', call: pktschedInit },
-  { name: 'net_dev_init', call: netDevInit },
-  { name: 'rtnetlink_link_init', call: rtnetlinkLinkInit },
-  { name: 'pktsched_netlink_init', call: pktschedNetlinkInit },
-  { name: 'neigh_init', call: neighInit },
-  { name: 'inet_init', call: inetInit },
-  { name: 'af_unix_init', call: unixInit },
-  { name: 'packet_init', call: packetInit },
-  { name: 'loopback_init', call: loopbackInit },
-  { name: 'dummy_init_module', call: dummyInit },
-  { name: 'veth_init', call: vethInit },
-  { name: 'tun_init', call: tunInit },
-  { name: 'e1000_init_module', call: e1000Init },
-];
+/** What no kernel is without. Within a level in the order in which Linux links them. */
+function coreModules(): readonly KernelModule[] {
+  return [
+    builtin('sock_init', CORE_INITCALL, sockInit),
+    builtin('netlink_proto_init', CORE_INITCALL, netlinkInit),
+    builtin('rtnetlink_init', CORE_INITCALL, rtnetlinkInit),
+    builtin('genl_init', SUBSYS_INITCALL, genlInit),
+    builtin('pktsched_init', SUBSYS_INITCALL, pktschedInit),
+    builtin('net_dev_init', SUBSYS_INITCALL, netDevInit),
+    builtin('rtnetlink_link_init', SUBSYS_INITCALL, rtnetlinkLinkInit),
+    builtin('pktsched_netlink_init', SUBSYS_INITCALL, pktschedNetlinkInit),
+    builtin('neigh_init', SUBSYS_INITCALL, neighInit),
+    builtin('inet_init', FS_INITCALL, inetInit),
+    builtin('loopback_init', FS_INITCALL, loopbackInit),
+  ];
+}
 
 /**
  * Boots a machine. It is ready when this returns: loopback exists (down), nothing is configured.
- * Throws KernelBug when an initcall fails, RangeError for an impossible number of CPUs.
+ * Throws KernelBug when an initcall fails or a module lacks another, RangeError for an impossible number of CPUs.
  * @kernel start_kernel init/main.c
  */
 export function bootMachine(options: BootOptions): Machine {
@@ -97,10 +92,7 @@ export function bootMachine(options: BootOptions): Machine {
   );
   fillSecrets(machine);
   machine.initNet = netNsInit(machine);
-  for (const { name, call } of INITCALLS) {
-    const err = call(machine);
-    if (err !== 0) throw new KernelBug('initcall', `${name} failed with ${err}`);
-  }
+  doInitcalls(machine, [...coreModules(), ...options.modules]);
   // Kernel threads have not started yet in Linux either: what boot raised runs now.
   doSoftirq(machine);
   return machine;
@@ -122,8 +114,7 @@ function fillSecrets(machine: Machine): void {
 export function haltMachine(machine: Machine): void {
   for (const task of machine.tasks.list()) exitTask(task, 0);
   drain(machine);
-  pciShutdown(machine);
-  drain(machine);
+  exitModules(machine, drain);
   for (const net of [...machine.netGlobals.netnsList].reverse()) {
     cleanupNet(net);
     drain(machine);

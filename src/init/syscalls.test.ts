@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { defconfig } from '#init/defconfig.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -156,7 +157,13 @@ function upLoopback(): void {
 
 beforeEach(() => {
   host = new Host();
-  machine = bootMachine({ name: 'm', host, seed: 1, bootEpochSec: 1_000_000_000 });
+  machine = bootMachine({
+    name: 'm',
+    host,
+    seed: 1,
+    bootEpochSec: 1_000_000_000,
+    modules: defconfig,
+  });
   task = createTask(machine, 'test', machine.initNet);
   sys = makeSyscalls(task);
   upLoopback();

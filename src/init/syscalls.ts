@@ -5,18 +5,11 @@
  * present time, does its work to the end, soft interrupts included, and returns.
  */
 
-import { doEpollCreate, doEpollCtl, doEpollWait } from '#fs/eventpoll.ts';
 import { doFcntl, ksysDup, ksysDup3 } from '#fs/fcntl.ts';
-import { type DirectoryNode, directory, directoryOfPaths } from '#fs/namei.ts';
-import { ksysSetns, ksysUnshare, netnsDirectory, nsMount, nsUmount } from '#fs/nsfs.ts';
+import { type DirectoryNode, directory } from '#fs/namei.ts';
 import { doSysOpen, doUnlink, iterateDir } from '#fs/open.ts';
-import { doPipe2 } from '#fs/pipe.ts';
-import { procRoot } from '#fs/proc/proc.ts';
 import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
 import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
-import { shmemDirectory } from '#fs/shmem.ts';
-import { doSendfile, doSplice } from '#fs/splice.ts';
-import { sysRoot } from '#fs/sysfs/net_sysfs.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockdepSysExit } from '#kernel/lockdep.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -46,29 +39,10 @@ import type { SyscallTable } from '#uapi/unistd.ts';
 /** Longest host name. @kernel __NEW_UTS_LEN include/uapi/linux/utsname.h */
 const UTS_LEN = 64;
 
-/** /dev: what drivers have registered. @kernel misc_open drivers/char/misc.c */
-function devices(task: Task): DirectoryNode {
-  const { miscDevices } = task.machine.netGlobals;
-  return directoryOfPaths(
-    () => [...miscDevices.keys()],
-    (path) => {
-      const open = miscDevices.get(path);
-      return open === undefined ? null : { kind: 'device', open: (flags) => open(task.net, flags) };
-    },
-  );
-}
-
 /** What the task finds at `/`. */
 function rootOf(task: Task): DirectoryNode {
-  const netns = directory({ netns: netnsDirectory(task.machine) });
-  return directory({
-    dev: devices(task),
-    proc: procRoot(task),
-    run: netns,
-    sys: sysRoot(task.net),
-    tmp: shmemDirectory(task.machine),
-    var: directory({ run: netns }),
-  });
+  const trees = [...task.machine.mounts].sort(([a], [b]) => (a < b ? -1 : 1));
+  return directory(Object.fromEntries(trees.map(([name, tree]) => [name, tree(task)])));
 }
 
 function getrandom(machine: Machine, buf: Uint8Array): number {
@@ -153,7 +127,7 @@ type FileCalls = Pick<
   | 'umount2'
 >;
 
-function fileCalls(enter: () => Task): FileCalls {
+function fileCalls(machine: Machine, enter: () => Task): FileCalls {
   return {
     read: (fd, buf) => ksysRead(enter(), fd, buf),
     write: (fd, buf) => ksysWrite(enter(), fd, buf),
@@ -168,18 +142,19 @@ function fileCalls(enter: () => Task): FileCalls {
     },
     unlink: (path) => doUnlink(rootOf(enter()), path),
     readdir: (path) => iterateDir(rootOf(enter()), path),
-    pipe2: (fds, flags) => doPipe2(enter(), fds, flags),
-    sendfile: (outfd, infd, offset, count) => doSendfile(enter(), outfd, infd, offset, count),
+    pipe2: (fds, flags) => machine.syscalls.pipe2(enter(), fds, flags),
+    sendfile: (outfd, infd, offset, count) =>
+      machine.syscalls.sendfile(enter(), outfd, infd, offset, count),
     splice: (fdIn, offIn, fdOut, offOut, len, flags) =>
-      doSplice(enter(), fdIn, offIn, fdOut, offOut, len, flags),
+      machine.syscalls.splice(enter(), fdIn, offIn, fdOut, offOut, len, flags),
     poll: (fds, events, revents) => doPoll(enter(), fds, events, revents),
-    epollCreate1: (flags) => doEpollCreate(enter(), flags),
-    epollCtl: (epfd, op, fd, event) => doEpollCtl(enter(), epfd, op, fd, event),
-    epollWait: (epfd, events) => doEpollWait(enter(), epfd, events),
-    setns: (netns) => ksysSetns(enter(), netns),
-    unshare: (flags) => ksysUnshare(enter(), flags),
-    mount: (source, target, flags) => nsMount(enter(), source, target, flags),
-    umount2: (target, flags) => nsUmount(enter(), target, flags),
+    epollCreate1: (flags) => machine.syscalls.epollCreate1(enter(), flags),
+    epollCtl: (epfd, op, fd, event) => machine.syscalls.epollCtl(enter(), epfd, op, fd, event),
+    epollWait: (epfd, events) => machine.syscalls.epollWait(enter(), epfd, events),
+    setns: (netns) => machine.syscalls.setns(enter(), netns),
+    unshare: (flags) => machine.syscalls.unshare(enter(), flags),
+    mount: (source, target, flags) => machine.syscalls.mount(enter(), source, target, flags),
+    umount2: (target, flags) => machine.syscalls.umount2(enter(), target, flags),
   };
 }
 
@@ -206,7 +181,7 @@ export function makeSyscalls(task: Task): SyscallTable {
   task.onExit.add(() => putNet(task.net));
   return {
     ...socketCalls(enter),
-    ...fileCalls(enter),
+    ...fileCalls(machine, enter),
     monotonic: () => enter().machine.nowNs,
     realtime: () => {
       const ns = enter().machine.nowNs;

@@ -5,6 +5,8 @@
  * (`sim/` in virtual time, `host/` in real time) and asks the host to call back through
  * {@link MachineHost}. Every entry from the host first sets `nowNs`.
  */
+import type { DirectoryNode } from '#fs/namei.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { PciHost } from '#include/linux/pci.ts';
 import type { ShmemMount } from '#include/linux/shmem_fs.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
@@ -17,7 +19,7 @@ import { HZ, INITIAL_JIFFIES } from '#kernel/param.ts';
 import { ModuleParams } from '#kernel/params.ts';
 import { Rcu, rcuCore } from '#kernel/rcu.ts';
 import { Rtnl } from '#kernel/rtnl.ts';
-import { runTasks, TaskTable } from '#kernel/sched/task.ts';
+import { runTasks, type Task, TaskTable } from '#kernel/sched/task.ts';
 import {
   HRTIMER_SOFTIRQ,
   irqEnter,
@@ -31,6 +33,7 @@ import {
   TIMER_SOFTIRQ,
   taskletAction,
 } from '#kernel/softirq.ts';
+import { CondSyscalls } from '#kernel/sys_ni.ts';
 import { SysctlTable } from '#kernel/sysctl.ts';
 import { HrtimerBase, hrtimerRunQueues, hrtimerRunSoftirq } from '#kernel/time/hrtimer.ts';
 import { NS_PER_TICK, runLocalTimers, runTimerSoftirq, TimerBase } from '#kernel/time/timer.ts';
@@ -95,6 +98,12 @@ export class Machine {
   readonly sysctl: SysctlTable;
   /** Parameters of modules: /sys/module. */
   readonly params: ModuleParams;
+  /** What the kernel is made of, in the order in which it came up. */
+  readonly modules: KernelModule[];
+  /** System calls that modules provide. */
+  readonly syscalls: CondSyscalls;
+  /** What stands at `/`: the trees of file systems by their names there. @kernel mount include/linux/fs_struct.h */
+  readonly mounts: Map<string, (task: Task) => DirectoryNode>;
   /** Name in uname and the prompt. @kernel init_uts_ns init/version.c */
   hostname: string;
   /** The PCI bus, its devices and their drivers: set by pciInit(). */
@@ -136,6 +145,9 @@ export class Machine {
     this.tasks = new TaskTable();
     this.sysctl = new SysctlTable();
     this.params = new ModuleParams();
+    this.modules = [];
+    this.syscalls = new CondSyscalls();
+    this.mounts = new Map();
     this.hostname = options.name;
     openSoftirq(this, TIMER_SOFTIRQ, runTimerSoftirq);
     openSoftirq(this, TASKLET_SOFTIRQ, taskletAction);

@@ -9,7 +9,10 @@
  * promise, so the world lets the host's event loop turn once before it goes on: by then every
  * program sleeps in a system call again. A world without programs runs without awaiting anything.
  */
+
+import type { KernelModule } from '#include/linux/module.ts';
 import { CableEvents } from '#include/trace/events/packet.ts';
+import { defconfig } from '#init/defconfig.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -191,8 +194,8 @@ export class World {
     this.stopping = false;
   }
 
-  /** Boots a machine. Its random numbers depend on the world's seed and its name alone. */
-  boot(name: string, cpus = 1): Machine {
+  /** Boots a machine, with the whole kernel unless `modules` says otherwise. Its random numbers depend on the world's seed and its name alone. */
+  boot(name: string, cpus = 1, modules: readonly KernelModule[] = defconfig): Machine {
     if (this.machines.some((machine) => machine.name === name)) {
       throw new Error(`the world has a machine named ${name} already`);
     }
@@ -203,6 +206,7 @@ export class World {
       seed: `${this.seed}/${name}`,
       cpus,
       bootEpochSec: this.epochSec,
+      modules,
     });
     this.machines.push(machine);
     this.names.set(machine, name);

@@ -1,11 +1,12 @@
 /** A softnet machine that forwards between two TAP devices, for the routing test. */
 import { bootReal, forkReal, haltReal } from '#host/node/real_host.ts';
 import { TapLink } from '#host/node/tap_link.ts';
+import { defconfig } from '#init/defconfig.ts';
 import { Process, runProcess } from '#user/lib/process.ts';
 import { Collector } from '#user/lib/streams.ts';
 import { main as sh } from '#user/sh/sh.ts';
 
-const { machine, host } = bootReal({ name: 'router' });
+const { machine, host } = bootReal({ name: 'router', modules: defconfig });
 const onGone = (): void => {};
 const left = new TapLink(host, machine.initNet, {
   name: 'softnetl',

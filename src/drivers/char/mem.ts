@@ -1,6 +1,9 @@
 /**
  * /dev/null, /dev/zero, /dev/full. Counterpart of drivers/char/mem.c.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
@@ -40,3 +43,12 @@ export function chrDevInit(machine: Machine): number {
   }
   return 0;
 }
+
+export const memModule: KernelModule = {
+  name: 'mem',
+  config: 'CONFIG_DEVMEM',
+  depends: ['devtmpfs'],
+  level: FS_INITCALL,
+  init: chrDevInit,
+  exit: null,
+};

@@ -1,4 +1,7 @@
 /** A device that swallows what it is given. Counterpart of drivers/net/dummy.c. */
+
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import {
   NETIF_F_FRAGLIST,
   NETIF_F_GSO_SOFTWARE,
@@ -119,3 +122,12 @@ const dummyLinkOps: RtnlLinkOps = {
 export function dummyInit(machine: Machine): number {
   return rtnlLinkRegister(machine, dummyLinkOps);
 }
+
+export const dummyModule: KernelModule = {
+  name: 'dummy',
+  config: 'CONFIG_DUMMY',
+  depends: [],
+  level: DEVICE_INITCALL,
+  init: dummyInit,
+  exit: null,
+};

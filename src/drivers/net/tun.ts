@@ -21,6 +21,8 @@ import {
   tunOf,
   tunPollMask,
 } from '#drivers/net/tun_io.ts';
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import {
   NETIF_F_FRAGLIST,
   NETIF_F_GSO_UDP_L4,
@@ -438,3 +440,12 @@ export function tunInit(machine: Machine): number {
   machine.netGlobals.miscDevices.set('net/tun', tunChrOpen);
   return rtnlLinkRegister(machine, tunLinkOps);
 }
+
+export const tunModule: KernelModule = {
+  name: 'tun',
+  config: 'CONFIG_TUN',
+  depends: [],
+  level: DEVICE_INITCALL,
+  init: tunInit,
+  exit: null,
+};

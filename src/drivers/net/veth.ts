@@ -5,6 +5,9 @@
  * The other end may be in another machine: vethConnectRemote() gives the device a hook that takes
  * frames, and vethReceiveRemote() lets the world deliver one. A packet crosses by reference.
  */
+
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import {
   NETIF_F_FRAGLIST,
   NETIF_F_GRO,
@@ -385,3 +388,12 @@ export function vethReceiveRemote(dev: NetDevice, skb: SkBuff): number {
   devSwNetstatsRxAdd(dev, len);
   return 0;
 }
+
+export const vethModule: KernelModule = {
+  name: 'veth',
+  config: 'CONFIG_VETH',
+  depends: [],
+  level: DEVICE_INITCALL,
+  init: vethInit,
+  exit: null,
+};

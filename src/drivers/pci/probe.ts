@@ -5,6 +5,8 @@
 import { pciDeviceProbe, pciDeviceRemove } from '#drivers/pci/pci-driver.ts';
 import { PCI_MEMORY_BASE, PCI_MEMORY_END, PciBus } from '#hardware/pci/pci_bus.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
+import { POSTCORE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { PciDev, PciHost } from '#include/linux/pci.ts';
 import type { Machine } from '#kernel/machine.ts';
 import {
@@ -89,3 +91,12 @@ export function pciInit(machine: Machine): number {
 export function pciShutdown(machine: Machine): void {
   for (const pdev of [...machine.pci.devices].reverse()) pciDeviceRemove(pdev);
 }
+
+export const pciModule: KernelModule = {
+  name: 'pci',
+  config: 'CONFIG_PCI',
+  depends: [],
+  level: POSTCORE_INITCALL,
+  init: pciInit,
+  exit: pciShutdown,
+};

@@ -13,6 +13,8 @@ import {
 } from '#fs/namei.ts';
 import { nsText } from '#fs/nsfs.ts';
 import { procIrq, showInterrupts } from '#fs/proc/irq.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { Task } from '#kernel/sched/task.ts';
@@ -150,3 +152,18 @@ export function procRoot(task: Task): DirectoryNode {
     },
   };
 }
+
+/** @kernel proc_root_init fs/proc/root.c */
+function procRootInit(machine: Machine): number {
+  machine.mounts.set('proc', procRoot);
+  return 0;
+}
+
+export const procModule: KernelModule = {
+  name: 'proc',
+  config: 'CONFIG_PROC_FS',
+  depends: [],
+  level: FS_INITCALL,
+  init: procRootInit,
+  exit: null,
+};

@@ -11,6 +11,8 @@ import {
   readOnly,
 } from '#fs/namei.ts';
 import { moduleDirectory } from '#fs/sysfs/module.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { netifCarrierOk, netifRunning, RtnlLinkStats64 } from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -153,3 +155,18 @@ export function sysRoot(net: Net): DirectoryNode {
     module: moduleDirectory(net.machine),
   });
 }
+
+/** @kernel sysfs_init fs/sysfs/mount.c */
+function sysfsInit(machine: Machine): number {
+  machine.mounts.set('sys', (task) => sysRoot(task.net));
+  return 0;
+}
+
+export const sysfsModule: KernelModule = {
+  name: 'sysfs',
+  config: 'CONFIG_SYSFS',
+  depends: [],
+  level: FS_INITCALL,
+  init: sysfsInit,
+  exit: null,
+};

@@ -32,6 +32,8 @@ export interface FileOperations {
   readonly spliceWrite?: (file: File, buf: Uint8Array, more: boolean) => number;
   /** Reads for splice(); `nonblock`: the caller does not wait. Absent: as `read`. */
   readonly spliceRead?: (file: File, buf: Uint8Array, nonblock: boolean) => number;
+  /** F_GETPIPE_SZ, F_SETPIPE_SZ. Absent: it is no pipe. @kernel pipe_fcntl fs/pipe.c */
+  readonly pipeFcntl?: (file: File, cmd: number, arg: number) => number;
   /** Reads go by `fPos`, which may be set. @kernel FMODE_LSEEK include/linux/fs.h */
   readonly seekable?: boolean;
   /** POLL* mask now; registers on `pt` when given. Null: always ready, and no epoll may watch it. */

@@ -5,6 +5,9 @@
  * with the link header, SOCK_DGRAM without it. Sending is in af_packet_snd.ts, options in
  * af_packet_options.ts.
  */
+
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Msghdr, NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
 import {
   devParseHeader,
@@ -474,3 +477,12 @@ export function packetInit(machine: Machine): number {
     protoRegister(machine, packetProto);
   return err !== 0 ? err : sockRegister(machine, packetFamilyOps);
 }
+
+export const packetModule: KernelModule = {
+  name: 'af_packet',
+  config: 'CONFIG_PACKET',
+  depends: [],
+  level: DEVICE_INITCALL,
+  init: packetInit,
+  exit: null,
+};

@@ -3,6 +3,9 @@
  *
  * Counterpart of net/unix/af_unix.c. Names are in unix_name.ts, messages in unix_msg.ts.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
 import { SUN_PATH, UnixSock, unixSk } from '#include/net/af_unix.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
@@ -449,3 +452,12 @@ export function unixInit(machine: Machine): number {
     registerPernetSubsys(machine, unixNetOps);
   return err !== 0 ? err : sockRegister(machine, unixFamilyOps);
 }
+
+export const unixModule: KernelModule = {
+  name: 'unix',
+  config: 'CONFIG_UNIX',
+  depends: [],
+  level: FS_INITCALL,
+  init: unixInit,
+  exit: null,
+};

@@ -10,6 +10,7 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import { FibConfig, NlInfo } from '#include/net/ip_fib.ts';
 import { NEIGH_UPDATE_F_ADMIN, NEIGH_UPDATE_F_OVERRIDE } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { defconfig } from '#init/defconfig.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -230,7 +231,13 @@ export class IpMachine {
 
   constructor(name = 'm', seed = 1) {
     this.pagesBefore = livePages().units;
-    this.machine = bootMachine({ name, host: this.host, seed, bootEpochSec: 1_000_000_000 });
+    this.machine = bootMachine({
+      name,
+      host: this.host,
+      seed,
+      bootEpochSec: 1_000_000_000,
+      modules: defconfig,
+    });
     this.net = this.machine.initNet;
     this.sys = makeSyscalls(createTask(this.machine, 'test', this.net));
     this.machine.trace.skb.kfreeSkb.register((_skb, at, reason) =>

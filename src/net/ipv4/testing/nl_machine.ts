@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import { NETDEV_TX_OK, type NetDevice, netDeviceOps } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { defconfig } from '#init/defconfig.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -167,7 +168,13 @@ export class NlMachine {
   private readonly wires: WireDevice[] = [];
 
   constructor() {
-    this.machine = bootMachine({ name: 'm', host: this.host, seed: 7, bootEpochSec: 1e9 });
+    this.machine = bootMachine({
+      name: 'm',
+      host: this.host,
+      seed: 7,
+      bootEpochSec: 1e9,
+      modules: defconfig,
+    });
     this.net = this.machine.initNet;
     this.task = createTask(this.machine, 'test', this.net);
     this.sys = makeSyscalls(this.task);

@@ -11,6 +11,7 @@ import { tunCreate } from '#drivers/net/tun.ts';
 import { type TunFile, tunDoRead, tunGetUser } from '#drivers/net/tun_io.ts';
 import type { Socket } from '#include/linux/net.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
+import { defconfig } from '#init/defconfig.ts';
 import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
@@ -123,6 +124,7 @@ export class TcpRig {
       host: this.host,
       seed: options.seed ?? 1,
       bootEpochSec: 1_700_000_000,
+      modules: defconfig,
     });
     this.task = createTask(this.machine, 'test', this.machine.initNet);
     this.sys = makeSyscalls(this.task);

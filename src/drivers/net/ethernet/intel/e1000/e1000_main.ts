@@ -78,6 +78,8 @@ import {
   PCI_VENDOR_ID_INTEL,
 } from '#hardware/e1000/e1000_regs.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import {
   NETIF_F_HIGHDMA,
   NETIF_F_HW_CSUM,
@@ -409,3 +411,12 @@ function e1000Remove(pdev: PciDev): void {
   pciReleaseRegions(pdev);
   pciDisableDevice(pdev);
 }
+
+export const e1000Module: KernelModule = {
+  name: 'e1000',
+  config: 'CONFIG_E1000',
+  depends: ['pci'],
+  level: DEVICE_INITCALL,
+  init: e1000Init,
+  exit: null,
+};

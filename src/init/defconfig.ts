@@ -1,0 +1,39 @@
+/**
+ * The whole kernel: every module there is. What the command line, the lab and the tests boot.
+ * Counterpart of arch/x86/configs/x86_64_defconfig.
+ */
+import { memModule } from '#drivers/char/mem.ts';
+import { dummyModule } from '#drivers/net/dummy.ts';
+import { e1000Module } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
+import { tunModule } from '#drivers/net/tun.ts';
+import { vethModule } from '#drivers/net/veth.ts';
+import { pciModule } from '#drivers/pci/probe.ts';
+import { devtmpfsModule } from '#fs/devtmpfs.ts';
+import { eventpollModule } from '#fs/eventpoll.ts';
+import { nsfsModule } from '#fs/nsfs.ts';
+import { procModule } from '#fs/proc/proc.ts';
+import { tmpfsModule } from '#fs/shmem.ts';
+import { pipefsModule } from '#fs/splice.ts';
+import { sysfsModule } from '#fs/sysfs/net_sysfs.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import { packetModule } from '#net/packet/af_packet.ts';
+import { unixModule } from '#net/unix/af_unix.ts';
+
+/** In the order in which they come up within a level: a driver after its bus. */
+export const defconfig: readonly KernelModule[] = [
+  devtmpfsModule,
+  memModule,
+  procModule,
+  sysfsModule,
+  tmpfsModule,
+  nsfsModule,
+  pipefsModule,
+  eventpollModule,
+  unixModule,
+  packetModule,
+  dummyModule,
+  vethModule,
+  tunModule,
+  pciModule,
+  e1000Module,
+];
