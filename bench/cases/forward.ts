@@ -8,7 +8,7 @@ import { mem } from '#mm/memory.ts';
 import { netifReceiveSkb } from '#net/core/dev_rx.ts';
 import { netdevAllocSkb, skbPut } from '#net/core/skbuff.ts';
 import { ethTypeTrans } from '#net/ethernet/eth.ts';
-import { fibGetTable } from '#net/ipv4/fib_rules.ts';
+import { fibGetTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableInsert } from '#net/ipv4/fib_trie_table.ts';
 import { parseTopology } from '#sim/topology.ts';
 import { NLM_F_CREATE } from '#uapi/netlink.ts';

@@ -16,11 +16,21 @@ import { tmpfsModule } from '#fs/shmem.ts';
 import { pipefsModule } from '#fs/splice.ts';
 import { sysfsModule } from '#fs/sysfs/net_sysfs.ts';
 import type { KernelModule } from '#include/linux/module.ts';
+import { rtnetlinkModule } from '#net/core/rtnetlink_init.ts';
+import { fibRulesModule } from '#net/ipv4/fib_rules.ts';
+import { inetRtnetlinkModule } from '#net/ipv4/inet_rtnetlink.ts';
+import { netlinkModule } from '#net/netlink/af_netlink.ts';
+import { genlModule } from '#net/netlink/genetlink.ts';
 import { packetModule } from '#net/packet/af_packet.ts';
 import { unixModule } from '#net/unix/af_unix.ts';
 
 /** In the order in which they come up within a level: a driver after its bus. */
 export const defconfig: readonly KernelModule[] = [
+  netlinkModule,
+  rtnetlinkModule,
+  genlModule,
+  inetRtnetlinkModule,
+  fibRulesModule,
   devtmpfsModule,
   memModule,
   procModule,

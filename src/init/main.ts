@@ -26,14 +26,9 @@ import { exitTask } from '#kernel/sched/task.ts';
 import { doSoftirq } from '#kernel/softirq.ts';
 import { netDevInit } from '#net/core/dev_init.ts';
 import { netdevCheckTodo } from '#net/core/dev_register.ts';
-import { neighInit } from '#net/core/neighbour_netlink.ts';
 import { cleanupNet, netNsInit } from '#net/core/net_namespace.ts';
-import { rtnetlinkInit } from '#net/core/rtnetlink.ts';
-import { rtnetlinkLinkInit } from '#net/core/rtnetlink_link.ts';
 import { skbCheckLeaks } from '#net/core/skbuff.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
-import { netlinkInit } from '#net/netlink/af_netlink.ts';
-import { genlInit } from '#net/netlink/genetlink.ts';
 import { pktschedInit } from '#net/sched/sch_api.ts';
 import { pktschedNetlinkInit } from '#net/sched/sch_api_netlink.ts';
 import { sockInit } from '#net/socket.ts';
@@ -63,14 +58,9 @@ function builtin(
 function coreModules(): readonly KernelModule[] {
   return [
     builtin('sock_init', CORE_INITCALL, sockInit),
-    builtin('netlink_proto_init', CORE_INITCALL, netlinkInit),
-    builtin('rtnetlink_init', CORE_INITCALL, rtnetlinkInit),
-    builtin('genl_init', SUBSYS_INITCALL, genlInit),
     builtin('pktsched_init', SUBSYS_INITCALL, pktschedInit),
     builtin('net_dev_init', SUBSYS_INITCALL, netDevInit),
-    builtin('rtnetlink_link_init', SUBSYS_INITCALL, rtnetlinkLinkInit),
     builtin('pktsched_netlink_init', SUBSYS_INITCALL, pktschedNetlinkInit),
-    builtin('neigh_init', SUBSYS_INITCALL, neighInit),
     builtin('inet_init', FS_INITCALL, inetInit),
     builtin('loopback_init', FS_INITCALL, loopbackInit),
   ];

@@ -25,7 +25,7 @@ import type { Machine } from '#kernel/machine.ts';
 import { allocNetdevMqs, unregisterNetdevice } from '#net/core/dev_register.ts';
 import { ethtoolOps } from '#net/core/ethtool.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
-import { rtnlLinkRegister } from '#net/core/rtnetlink.ts';
+import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import {

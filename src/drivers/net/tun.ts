@@ -57,7 +57,7 @@ import {
 } from '#net/core/dev_register.ts';
 import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
-import { rtnlLinkRegister } from '#net/core/rtnetlink.ts';
+import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
 import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { etherSetup, ethHwAddrRandom, ethMacAddr, ethValidateAddr } from '#net/ethernet/eth.ts';
 import { EBADFD, EBUSY, EINVAL } from '#uapi/errno.ts';

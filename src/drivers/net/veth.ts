@@ -37,7 +37,12 @@ import {
 } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import type { NetlinkExtAck, NlattrTable, RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type {
+  NetlinkExtAck,
+  NlattrTable,
+  RtnetlinkOps,
+  RtnlLinkOps,
+} from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { __netifRx, netifRx } from '#net/core/dev_backlog.ts';
 import { __devForwardSkb } from '#net/core/dev_forward.ts';
@@ -50,12 +55,7 @@ import {
 } from '#net/core/dev_register.ts';
 import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
-import { rtnlLinkRegister } from '#net/core/rtnetlink.ts';
-import {
-  rtnlConfigureLink,
-  rtnlCreateLink,
-  rtnlNlaParseIfinfomsg,
-} from '#net/core/rtnetlink_link.ts';
+import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
 import { kfreeSkb, skbSetMachine } from '#net/core/skbuff.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
@@ -249,14 +249,15 @@ function vethNewlink(
   data: NlattrTable,
   extack: NetlinkExtAck,
 ): number {
+  const rtnl = srcNet.machine.netGlobals.rtnetlink as RtnetlinkOps;
   const info = data[VETH_INFO_PEER];
-  const req = info === undefined ? null : rtnlNlaParseIfinfomsg(srcNet, info, extack);
+  const req = info === undefined ? null : rtnl.nlaParseIfinfomsg(srcNet, info, extack);
   if (typeof req === 'number') return req;
   const ptb = req === null ? [] : req.tb;
   const bad = vethValidate(ptb, [], extack);
   if (bad < 0) return bad;
   const peerNet = req?.net ?? dev.net;
-  const peer = rtnlCreateLink(peerNet, req?.name ?? 'veth%d', vethLinkOps, ptb, extack);
+  const peer = rtnl.createLink(peerNet, req?.name ?? 'veth%d', vethLinkOps, ptb, extack);
   if (typeof peer === 'number') return peer;
   if (ptb[IFLA_ADDRESS] === undefined) ethHwAddrRandom(peer);
   let err = registerNetdevice(peer);
@@ -266,7 +267,7 @@ function vethNewlink(
   }
   vethDisableGro(peer);
   netifCarrierOff(peer);
-  err = rtnlConfigureLink(peer, req?.flags ?? 0, req?.change ?? 0);
+  err = rtnl.configureLink(peer, req?.flags ?? 0, req?.change ?? 0);
   if (err === 0) {
     if (tb[IFLA_ADDRESS] === undefined) ethHwAddrRandom(dev);
     if (tb[IFLA_IFNAME] === undefined) dev.name = 'veth%d';

@@ -1,9 +1,18 @@
 /** A machine without net/, for tests of files: its clock stands still unless the test moves it. */
-import { shmemInit } from '#fs/shmem.ts';
+
+import { devtmpfsModule } from '#fs/devtmpfs.ts';
+import { eventpollModule } from '#fs/eventpoll.ts';
+import { nsfsModule } from '#fs/nsfs.ts';
+import { procModule } from '#fs/proc/proc.ts';
+import { tmpfsModule } from '#fs/shmem.ts';
+import { pipefsModule } from '#fs/splice.ts';
+import { sysfsModule } from '#fs/sysfs/net_sysfs.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { liveReport } from '#kernel/live.ts';
 import { Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import { doInitcalls } from '#kernel/module.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { createTask, exitTask, type Task } from '#kernel/sched/task.ts';
 import { netNsInit } from '#net/core/net_namespace.ts';
@@ -19,6 +28,17 @@ export class BareHost implements MachineHost {
   }
   timerChanged(): void {}
 }
+
+/** All that lies at `/`, and the calls about files. */
+const FILE_SYSTEMS: readonly KernelModule[] = [
+  devtmpfsModule,
+  eventpollModule,
+  nsfsModule,
+  pipefsModule,
+  procModule,
+  sysfsModule,
+  tmpfsModule,
+];
 
 export class BareMachine {
   readonly host: BareHost = new BareHost();
@@ -39,8 +59,8 @@ export class BareMachine {
       new NotifierChain(),
       new NotifierChain(),
     );
-    shmemInit(this.machine);
     this.machine.initNet = netNsInit(this.machine);
+    doInitcalls(this.machine, FILE_SYSTEMS);
     this.task = createTask(this.machine, 'test', this.machine.initNet);
   }
 

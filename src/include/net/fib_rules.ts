@@ -1,5 +1,6 @@
 /** Policy rules: which table answers for which flow. Counterpart of include/net/fib_rules.h. */
 import type { Flowi4 } from '#include/net/flow.ts';
+import type { FibResult } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 
 /** One rule. Zero means "any" in every selector. @kernel fib_rule include/net/fib_rules.h */
@@ -45,6 +46,8 @@ export interface FibRulesOps {
   unresolvedRules: number;
   /** Does the rule's own part fit the flow? */
   match(rule: FibRule, flow: Flowi4): boolean;
+  /** The way through all rules: as fib_lookup(). */
+  lookup(net: Net, flp: Flowi4, res: FibResult, flags: number): number;
   /** Called after a change. */
   flushCache(net: Net): void;
 }

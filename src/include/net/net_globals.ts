@@ -18,7 +18,13 @@ import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
-import type { RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type {
+  InetRtnlOps,
+  RtnetlinkOps,
+  RtnlDoit,
+  RtnlDumpit,
+  RtnlLinkOps,
+} from '#include/net/rtnetlink.ts';
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
 import { SockRare } from '#include/net/sock_rare.ts';
@@ -102,8 +108,9 @@ export class NetGlobals {
   /** The scheduler below the device layer, and the qdisc that refuses everything; set by pktsched_init(). */
   schedOps: SchedOps | null = null;
   noopQdisc: Qdisc | null = null;
-  /** Tells netlink listeners of a link; set by rtnetlink. @kernel rtmsg_ifinfo net/core/rtnetlink.c */
-  rtmsgIfinfo: ((type: number, dev: NetDevice, change: number) => void) | null = null;
+  /** Netlink's ways to configure and to tell; null: this kernel has none. */
+  rtnetlink: RtnetlinkOps | null = null;
+  inetRtnl: InetRtnlOps | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */
   vlanDoReceive: ((skb: SkBuff) => SkBuff | null) | null = null;
   /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata net/core/hotdata.c */

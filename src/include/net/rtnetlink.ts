@@ -1,6 +1,10 @@
 /** Kinds of virtual devices and message handlers. Counterpart of include/net/rtnetlink.h. */
+
+import type { InIfaddr } from '#include/linux/inetdevice.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { FibAlias, NlInfo } from '#include/net/ip_fib.ts';
+import type { Neighbour } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 
 /** Attributes of one message by type: views of the payload. Absent: undefined. */
@@ -60,4 +64,46 @@ export interface NetlinkCallback {
   /** Generation at the start, for NLM_F_DUMP_INTR. */
   devSeq: number;
   readonly extack: NetlinkExtAck;
+}
+
+/** The part of a link request that describes the other end of a pair. */
+export interface RtnlPeerInfo {
+  /** Where it asks to be; null: nowhere in particular. */
+  readonly net: Net | null;
+  /** Null: it asks for none. */
+  readonly name: string | null;
+  readonly flags: number;
+  readonly change: number;
+  readonly tb: NlattrTable;
+}
+
+/**
+ * What rtnetlink gives to those below it, who may be without: notifications, and the making of
+ * links for drivers of pairs.
+ */
+export interface RtnetlinkOps {
+  /** @kernel rtmsg_ifinfo net/core/rtnetlink.c */
+  rtmsgIfinfo(type: number, dev: NetDevice, change: number): void;
+  /** @kernel __neigh_notify net/core/neighbour.c */
+  neighNotify(neigh: Neighbour, type: number, flags: number, portid: number): void;
+  /** @kernel rtnl_nla_parse_ifinfomsg net/core/rtnetlink.c */
+  nlaParseIfinfomsg(net: Net, nla: Uint8Array, extack: NetlinkExtAck): RtnlPeerInfo | number;
+  /** @kernel rtnl_create_link net/core/rtnetlink.c */
+  createLink(
+    net: Net,
+    name: string,
+    ops: RtnlLinkOps,
+    tb: NlattrTable,
+    extack: NetlinkExtAck,
+  ): NetDevice | number;
+  /** @kernel rtnl_configure_link net/core/rtnetlink.c */
+  configureLink(dev: NetDevice, flags: number, change: number): number;
+}
+
+/** The notifications of IPv4's addresses and routes. */
+export interface InetRtnlOps {
+  /** @kernel rtmsg_ifa net/ipv4/devinet.c */
+  rtmsgIfa(event: number, ifa: InIfaddr, portid: number): void;
+  /** @kernel rtmsg_fib net/ipv4/fib_semantics.c */
+  rtmsgFib(event: number, key: number, fa: FibAlias, info: NlInfo, nlmFlags: number): void;
 }

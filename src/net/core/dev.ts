@@ -253,7 +253,7 @@ export function unregisterNetdeviceNotifier(
 }
 
 function rtmsgIfinfo(dev: NetDevice, change: number): void {
-  dev.net.machine.netGlobals.rtmsgIfinfo?.(RTM_NEWLINK, dev, change);
+  dev.net.machine.netGlobals.rtnetlink?.rtmsgIfinfo(RTM_NEWLINK, dev, change);
 }
 
 /** Something about a device that is up has changed. @kernel netif_state_change net/core/dev.c */

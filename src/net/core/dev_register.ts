@@ -256,7 +256,7 @@ export function registerNetdevice(dev: NetDevice): number {
     return err;
   }
   // A device of a link kind is announced once it is configured.
-  if (dev.rtnlLinkOps === null) globals.rtmsgIfinfo?.(RTM_NEWLINK, dev, 0xffffffff);
+  if (dev.rtnlLinkOps === null) globals.rtnetlink?.rtmsgIfinfo(RTM_NEWLINK, dev, 0xffffffff);
   return 0;
 }
 
@@ -331,7 +331,7 @@ function rollbackRegistered(dev: NetDevice): void {
   const globals = dev.net.machine.netGlobals;
   globals.schedOps?.devShutdown(dev);
   callNetdeviceNotifiers(NETDEV_UNREGISTER, dev);
-  globals.rtmsgIfinfo?.(RTM_DELLINK, dev, 0xffffffff);
+  globals.rtnetlink?.rtmsgIfinfo(RTM_DELLINK, dev, 0xffffffff);
   devUcFlush(dev);
   devMcFlush(dev);
   callNetdeviceNotifiers(NETDEV_PRE_UNINIT, dev);
@@ -441,7 +441,7 @@ export function devChangeNetNamespace(dev: NetDevice, net: Net, pat: string | nu
   unlistNetdevice(dev);
   globals.schedOps?.devShutdown(dev);
   callNetdeviceNotifiers(NETDEV_UNREGISTER, dev);
-  globals.rtmsgIfinfo?.(RTM_DELLINK, dev, 0xffffffff);
+  globals.rtnetlink?.rtmsgIfinfo(RTM_DELLINK, dev, 0xffffffff);
   devUcFlush(dev);
   devMcFlush(dev);
   dev.net = net;
@@ -452,7 +452,7 @@ export function devChangeNetNamespace(dev: NetDevice, net: Net, pat: string | nu
   globals.schedOps?.devInitScheduler(dev);
   listNetdevice(dev);
   callNetdeviceNotifiers(NETDEV_REGISTER, dev);
-  globals.rtmsgIfinfo?.(RTM_NEWLINK, dev, 0xffffffff);
+  globals.rtnetlink?.rtmsgIfinfo(RTM_NEWLINK, dev, 0xffffffff);
   return 0;
 }
 

@@ -7,9 +7,9 @@
 
 import { netdevPut } from '#include/linux/netdevice_ref.ts';
 import type { Neighbour, NeighParms } from '#include/net/neighbour.ts';
+import { NETEVENT_NEIGH_UPDATE } from '#include/net/netevent.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { timerDelete } from '#kernel/time/timer.ts';
-import { __neighNotify, NETEVENT_NEIGH_UPDATE } from '#net/core/neighbour_notify.ts';
 import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { NUD_IN_TIMER } from '#uapi/neighbour.ts';
 import { SKB_DROP_REASON_NEIGH_FAILED } from '#uapi/net_dropreason.ts';
@@ -99,7 +99,7 @@ export function neighCleanupAndRelease(neigh: Neighbour): void {
   const { machine } = neigh.tbl;
   const tp = machine.trace.neigh.neighCleanupAndRelease;
   if (tp.probe !== null) tp.probe(neigh, 0);
-  __neighNotify(neigh, RTM_DELNEIGH, 0, 0);
+  neigh.tbl.machine.netGlobals.rtnetlink?.neighNotify(neigh, RTM_DELNEIGH, 0, 0);
   machine.netGlobals.neteventChain.call(NETEVENT_NEIGH_UPDATE, neigh);
   neighRelease(neigh);
 }

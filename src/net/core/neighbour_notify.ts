@@ -33,13 +33,8 @@ import {
   ndaCacheinfo,
   ndmsg,
 } from '#uapi/neighbour.ts';
-import { NLM_F_REQUEST, NLMSG_HDRLEN } from '#uapi/netlink.ts';
-import { RTM_GETNEIGH, RTN_UNICAST, RTNLGRP_NEIGH } from '#uapi/rtnetlink.ts';
-
-/** Netevents. @kernel netevent_notif_type include/net/netevent.h */
-export const NETEVENT_NEIGH_UPDATE = 1;
-export const NETEVENT_REDIRECT = 2;
-export const NETEVENT_DELAY_PROBE_TIME_UPDATE = 3;
+import { NLMSG_HDRLEN } from '#uapi/netlink.ts';
+import { RTN_UNICAST, RTNLGRP_NEIGH } from '#uapi/rtnetlink.ts';
 
 /** Jiffies (1 ms) to the clock ticks of user space (10 ms). @kernel jiffies_to_clock_t kernel/time/time.c */
 function toClockT(jiffies: number): number {
@@ -154,19 +149,4 @@ export function __neighNotify(neigh: Neighbour, type: number, flags: number, por
   if (skb === null) return;
   if (neighFillInfo(skb, neigh, portid, 0, type, flags) < 0) consumeSkb(skb, '__neigh_notify');
   else rtnlNotify(skb, net, RTNLGRP_NEIGH);
-}
-
-/** Text of a link-layer address, for /proc and messages: `02:00:00:00:00:01`. */
-export function lladdrText(addr: Uint8Array, len: number): string {
-  let text = '';
-  for (let i = 0; i < len; i++) {
-    const byte = addr[i] as number;
-    text += `${i === 0 ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`;
-  }
-  return text;
-}
-
-/** Asks a program that listens to RTNLGRP_NEIGH to resolve the address. @kernel neigh_app_ns net/core/neighbour.c */
-export function neighAppNs(neigh: Neighbour): void {
-  __neighNotify(neigh, RTM_GETNEIGH, NLM_F_REQUEST, 0);
 }

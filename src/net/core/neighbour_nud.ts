@@ -29,6 +29,7 @@ import {
   neighHold,
   neighVar,
 } from '#include/net/neighbour.ts';
+import { NETEVENT_NEIGH_UPDATE } from '#include/net/netevent.ts';
 import type { NetlinkExtAck } from '#include/net/rtnetlink.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { HZ } from '#kernel/machine.ts';
@@ -42,7 +43,6 @@ import {
   neighPurgeQueue,
   neighRelease,
 } from '#net/core/neighbour_destroy.ts';
-import { __neighNotify, NETEVENT_NEIGH_UPDATE } from '#net/core/neighbour_notify.ts';
 import { consumeSkb, kfreeSkb, skbClone } from '#net/core/skbuff.ts';
 import { EINVAL, EPERM } from '#uapi/errno.ts';
 import {
@@ -65,7 +65,8 @@ import {
   SKB_DROP_REASON_NEIGH_FAILED,
   SKB_DROP_REASON_NEIGH_QUEUEFULL,
 } from '#uapi/net_dropreason.ts';
-import { RTM_NEWNEIGH } from '#uapi/rtnetlink.ts';
+import { NLM_F_REQUEST } from '#uapi/netlink.ts';
+import { RTM_GETNEIGH, RTM_NEWNEIGH } from '#uapi/rtnetlink.ts';
 
 /** Jiffies between two drawings of the reachable times. */
 const REACHABLE_REDRAW: number = 300 * HZ;
@@ -125,7 +126,7 @@ function neighMaxProbes(neigh: Neighbour): number {
 /** @kernel neigh_update_notify net/core/neighbour.c */
 export function neighUpdateNotify(neigh: Neighbour, portid: number): void {
   neigh.tbl.machine.netGlobals.neteventChain.call(NETEVENT_NEIGH_UPDATE, neigh);
-  __neighNotify(neigh, RTM_NEWNEIGH, 0, portid);
+  neigh.tbl.machine.netGlobals.rtnetlink?.neighNotify(neigh, RTM_NEWNEIGH, 0, portid);
 }
 
 /** The address did not resolve: report to the senders of what waits. @kernel neigh_invalidate net/core/neighbour.c */
@@ -562,4 +563,9 @@ export function neighUpdate(
   nlmsgPid: number,
 ): number {
   return __neighUpdate(neigh, lladdr, state, flags, nlmsgPid, null);
+}
+
+/** Asks a program that listens to RTNLGRP_NEIGH to resolve the address. @kernel neigh_app_ns net/core/neighbour.c */
+export function neighAppNs(neigh: Neighbour): void {
+  neigh.tbl.machine.netGlobals.rtnetlink?.neighNotify(neigh, RTM_GETNEIGH, NLM_F_REQUEST, 0);
 }

@@ -29,9 +29,9 @@ import {
   neighVarSet,
 } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { NETEVENT_DELAY_PROBE_TIME_UPDATE } from '#include/net/netevent.ts';
 import { HZ } from '#kernel/machine.ts';
 import type { CtlTable } from '#kernel/sysctl.ts';
-import { NETEVENT_DELAY_PROBE_TIME_UPDATE } from '#net/core/neighbour_notify.ts';
 import { neighRandReachTime } from '#net/core/neighbour_nud.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { ETH_FRAME_LEN } from '#uapi/if_ether.ts';

@@ -9,7 +9,7 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { RtnlLink } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkSock } from '#include/net/netlink_sock.ts';
-import type { NetlinkExtAck, RtnlDoit, RtnlDumpit, RtnlLinkOps } from '#include/net/rtnetlink.ts';
+import type { NetlinkExtAck, RtnlDoit, RtnlDumpit } from '#include/net/rtnetlink.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
@@ -25,7 +25,7 @@ import {
   netlinkUnicast,
 } from '#net/netlink/af_netlink.ts';
 import { nlmsgFlags, nlmsgType } from '#net/netlink/nlattr.ts';
-import { EEXIST, EOPNOTSUPP } from '#uapi/errno.ts';
+import { EOPNOTSUPP } from '#uapi/errno.ts';
 import { NETLINK_ROUTE, NLM_F_DUMP, NLMSG_HDRLEN } from '#uapi/netlink.ts';
 import { RTM_BASE, RTM_MAX } from '#uapi/rtnetlink.ts';
 import { AF_UNSPEC, PF_UNSPEC } from '#uapi/socket.ts';
@@ -136,21 +136,6 @@ function kernelRtnl(net: Net): NetlinkSock {
   if (net.rtnl === null)
     throw new KernelBug('rtnl-socket', 'the namespace has no rtnetlink socket');
   return net.rtnl as NetlinkSock;
-}
-
-// Kinds of devices.
-
-/** @kernel rtnl_link_register net/core/rtnetlink.c */
-export function rtnlLinkRegister(machine: Machine, ops: RtnlLinkOps): number {
-  const kinds = machine.netGlobals.linkOps;
-  if (kinds.has(ops.kind)) return -EEXIST;
-  kinds.set(ops.kind, ops);
-  return 0;
-}
-
-/** @kernel rtnl_link_ops_get net/core/rtnetlink.c */
-export function rtnlLinkOpsGet(machine: Machine, kind: string): RtnlLinkOps | null {
-  return machine.netGlobals.linkOps.get(kind) ?? null;
 }
 
 /** @kernel rtnetlink_net_init net/core/rtnetlink.c */

@@ -25,6 +25,7 @@ import type {
   NetlinkExtAck,
   NlattrTable,
   RtnlLinkOps,
+  RtnlPeerInfo,
 } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { mem } from '#mm/memory.ts';
@@ -47,13 +48,13 @@ import { devChangeNetNamespace, freeNetdev, registerNetdevice } from '#net/core/
 import { getNetNsByFd, getNetNsById } from '#net/core/net_namespace.ts';
 import {
   rtnlHasListeners,
-  rtnlLinkOpsGet,
   rtnlNotify,
   rtnlRegister,
   rtnlRequestNet,
   rtnlRequestPortid,
   rtnlUnicast,
 } from '#net/core/rtnetlink.ts';
+import { rtnlLinkOpsGet } from '#net/core/rtnetlink_kinds.ts';
 import {
   type NlaPolicy,
   nlaGetString,
@@ -385,9 +386,7 @@ export function rtnlNlaParseIfinfomsg(
   net: Net,
   nla: Uint8Array,
   extack: NetlinkExtAck,
-):
-  | { flags: number; change: number; tb: NlattrTable; net: Net | null; name: string | null }
-  | number {
+): RtnlPeerInfo | number {
   if (nla.length < ifinfomsg.LEN) {
     extack.msg = 'Invalid header length';
     return -EINVAL;
@@ -713,7 +712,6 @@ function rtnetlinkEvent(event: number, dev: NetDevice): number {
 
 /** @kernel rtnetlink_init net/core/rtnetlink.c */
 export function rtnetlinkLinkInit(machine: Machine): number {
-  machine.netGlobals.rtmsgIfinfo = rtmsgIfinfo;
   registerNetdeviceNotifier(machine, { call: rtnetlinkEvent, priority: 0 });
   rtnlRegister(machine, PF_UNSPEC, RTM_GETLINK, rtnlGetlink, rtnlDumpIfinfo);
   rtnlRegister(machine, PF_UNSPEC, RTM_SETLINK, rtnlSetlink, null);

@@ -18,7 +18,7 @@ import {
 } from '#include/net/neighbour.ts';
 import type { NetlinkExtAck } from '#include/net/rtnetlink.ts';
 import { view } from '#mm/memory.ts';
-import { neighAppNs } from '#net/core/neighbour_notify.ts';
+import { neighAppNs } from '#net/core/neighbour_nud.ts';
 import {
   neighConnectedOutput,
   neighDirectOutput,

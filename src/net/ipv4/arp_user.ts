@@ -16,7 +16,6 @@ import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { __neighLookup, neighForEach, neighLookup } from '#net/core/neighbour.ts';
 import { neighRelease } from '#net/core/neighbour_destroy.ts';
-import { lladdrText } from '#net/core/neighbour_notify.ts';
 import { neighUpdate } from '#net/core/neighbour_nud.ts';
 import { pneighCreate, pneighDelete } from '#net/core/neighbour_proxy.ts';
 import { arpInvalidate } from '#net/ipv4/arp_table.ts';
@@ -161,4 +160,14 @@ export function arpIoctl(net: Net, cmd: number, arg: Uint8Array): number {
   }
   rtnlUnlock(net.machine);
   return err;
+}
+
+/** Text of a link-layer address, for /proc and messages: `02:00:00:00:00:01`. */
+function lladdrText(addr: Uint8Array, len: number): string {
+  let text = '';
+  for (let i = 0; i < len; i++) {
+    const byte = addr[i] as number;
+    text += `${i === 0 ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`;
+  }
+  return text;
 }

@@ -11,7 +11,7 @@ import { netdevHold, netdevPut } from '#include/linux/netdevice_ref.ts';
 import { Flowi4 } from '#include/net/flow.ts';
 import { FIB_LOOKUP_NOREF, FibResult } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import { fibGetTable } from '#net/ipv4/fib_rules.ts';
+import { fibGetTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
 import { IFA_F_SECONDARY } from '#uapi/if_addr.ts';
 import { RT_SCOPE_HOST, RT_SCOPE_LINK, RT_TABLE_LOCAL, RTN_LOCAL } from '#uapi/rtnetlink.ts';
@@ -168,4 +168,12 @@ export function inetHashRemove(net: Net, ifa: InIfaddr): void {
   const at = list.indexOf(ifa);
   if (at >= 0) list.splice(at, 1);
   if (list.length === 0) net.ipv4.inetAddrLst.delete(ifa.ifaLocal);
+}
+
+/** Tells of an address that came, went or changed. @kernel rtmsg_ifa net/ipv4/devinet.c */
+export function rtmsgIfa(event: number, ifa: InIfaddr, portid: number): void {
+  const net = ifa.ifaDev?.dev.net;
+  if (net === undefined) return;
+  net.devBaseSeq++;
+  net.machine.netGlobals.inetRtnl?.rtmsgIfa(event, ifa, portid);
 }

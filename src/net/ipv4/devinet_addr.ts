@@ -11,8 +11,13 @@ import type { NetlinkExtAck } from '#include/net/rtnetlink.ts';
 import { callRcu } from '#kernel/rcu.ts';
 import { neighParmsAlloc, neighParmsRelease } from '#net/core/neighbour_parms.ts';
 import { arpIfdown } from '#net/ipv4/arp_table.ts';
-import { inDevHoldDev, inDevPut, inetHashInsert, inetHashRemove } from '#net/ipv4/devinet.ts';
-import { rtmsgIfa } from '#net/ipv4/devinet_dump.ts';
+import {
+  inDevHoldDev,
+  inDevPut,
+  inetHashInsert,
+  inetHashRemove,
+  rtmsgIfa,
+} from '#net/ipv4/devinet.ts';
 import { addrCheckSoon } from '#net/ipv4/devinet_lifetime.ts';
 import { devinetSysctlRegister, devinetSysctlUnregister } from '#net/ipv4/devinet_sysctl.ts';
 import { fibAddIfaddr, fibDelIfaddr } from '#net/ipv4/fib_frontend_ifaddr.ts';

@@ -112,10 +112,9 @@ export function inetFillIfaddr(
 }
 
 /** Tells RTNLGRP_IPV4_IFADDR of an address that came or went. @kernel rtmsg_ifa net/ipv4/devinet.c */
-export function rtmsgIfa(event: number, ifa: InIfaddr, portid: number): void {
+export function inetRtmsgIfa(event: number, ifa: InIfaddr, portid: number): void {
   const net = ifa.ifaDev?.dev.net;
   if (net === undefined) return;
-  net.devBaseSeq++;
   if (!rtnlHasListeners(net, RTNLGRP_IPV4_IFADDR)) return;
   const skb = nlmsgNew(net.machine, INET_NLMSG_SIZE);
   if (skb === null) return;

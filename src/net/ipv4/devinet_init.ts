@@ -21,7 +21,6 @@ import type { Machine } from '#kernel/machine.ts';
 import { NOTIFY_DONE } from '#kernel/notifier.ts';
 import { registerNetdeviceNotifier } from '#net/core/dev.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
-import { rtnlRegister } from '#net/core/rtnetlink.ts';
 import { arpSend } from '#net/ipv4/arp_xmit.ts';
 import {
   inetDelIfa,
@@ -31,7 +30,6 @@ import {
   ipv4DevconfSetall,
 } from '#net/ipv4/devinet_addr.ts';
 import { AddrCheck, addrCheckStop, setIfaLifetime } from '#net/ipv4/devinet_lifetime.ts';
-import { inetDumpIfaddr, inetRtmDeladdr, inetRtmNewaddr } from '#net/ipv4/devinet_netlink.ts';
 import {
   devconfInit,
   devinetSysctlNetInit,
@@ -45,8 +43,7 @@ import { ARPOP_REQUEST } from '#uapi/if_arp.ts';
 import { ETH_MIN_MTU, ETH_P_ARP } from '#uapi/if_ether.ts';
 import { INADDR_LOOPBACK } from '#uapi/in.ts';
 import { IPV4_DEVCONF_NOPOLICY, IPV4_DEVCONF_NOXFRM } from '#uapi/ip.ts';
-import { RT_SCOPE_HOST, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from '#uapi/rtnetlink.ts';
-import { PF_INET } from '#uapi/socket.ts';
+import { RT_SCOPE_HOST } from '#uapi/rtnetlink.ts';
 
 /** IPv4 needs a link that carries 68 octets. @kernel inetdev_valid_mtu net/ipv4/devinet.c */
 function inetdevValidMtu(mtu: number): boolean {
@@ -162,8 +159,5 @@ export function devinetInit(machine: Machine): number {
   if (err < 0) return err;
   const notifier = { call: inetdevEvent, priority: 0 };
   registerNetdeviceNotifier(machine, notifier);
-  rtnlRegister(machine, PF_INET, RTM_NEWADDR, inetRtmNewaddr, null);
-  rtnlRegister(machine, PF_INET, RTM_DELADDR, inetRtmDeladdr, null);
-  rtnlRegister(machine, PF_INET, RTM_GETADDR, null, inetDumpIfaddr);
   return 0;
 }

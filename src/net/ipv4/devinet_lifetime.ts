@@ -9,7 +9,7 @@ import { HZ } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { timeBefore } from '#kernel/time/jiffies.ts';
 import { cancelDelayedWorkSync, DelayedWork, scheduleDelayedWork } from '#kernel/workqueue.ts';
-import { rtmsgIfa } from '#net/ipv4/devinet_dump.ts';
+import { rtmsgIfa } from '#net/ipv4/devinet.ts';
 import { IFA_F_DEPRECATED, IFA_F_PERMANENT, INFINITY_LIFE_TIME } from '#uapi/if_addr.ts';
 import { RTM_NEWADDR } from '#uapi/rtnetlink.ts';
 

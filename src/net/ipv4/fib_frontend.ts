@@ -9,7 +9,7 @@ import type { NetDevice } from '#include/linux/netdevice.ts';
 import { FIB_LOOKUP_NOREF } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { RouteScratch } from '#include/net/route.ts';
-import { fibGetTable } from '#net/ipv4/fib_rules.ts';
+import { fibGetTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
 import { ipv4IsLbcast, ipv4IsMulticast, ipv4IsZeronet } from '#uapi/in.ts';
 import { RT_TABLE_LOCAL, RTN_BROADCAST, RTN_MULTICAST, RTN_UNICAST } from '#uapi/rtnetlink.ts';

@@ -1,6 +1,6 @@
 /**
- * Changes of the routing tables from outside: rtnetlink, the old ioctls, and the events of devices
- * and addresses.
+ * Changes of the routing tables from outside: the old ioctls, and the events of devices and
+ * addresses. Requests by netlink are in fib_frontend_netlink.ts.
  *
  * Counterpart of the request and notifier parts of net/ipv4/fib_frontend.c.
  */
@@ -16,46 +16,31 @@ import {
   NETDEV_UP,
   type NetDevice,
 } from '#include/linux/netdevice.ts';
-import type { SkBuff } from '#include/linux/skbuff.ts';
-import { FibConfig, type FibTable, NlInfo } from '#include/net/ip_fib.ts';
+import { FibConfig, NlInfo } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtCacheFlush } from '#include/net/route.ts';
-import type { NetlinkCallback, NetlinkExtAck, NlattrTable } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { NOTIFY_DONE } from '#kernel/notifier.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { devGetFlags, registerNetdeviceNotifier } from '#net/core/dev.ts';
-import { fibRulesInit } from '#net/core/fib_rules.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
-import { rtnlRegister, rtnlRequestNet, rtnlRequestPortid } from '#net/core/rtnetlink.ts';
 import { arpIfdown } from '#net/ipv4/arp_table.ts';
 import { inetAddrTypeTable } from '#net/ipv4/fib_frontend.ts';
 import { fibAddIfaddr, fibDelIfaddr, fibFlush } from '#net/ipv4/fib_frontend_ifaddr.ts';
-import { fib4RulesExit, fib4RulesInit, fibGetTable, fibNewTable } from '#net/ipv4/fib_rules.ts';
+import { fibGetTable, fibNewTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibSyncDownDev, fibSyncMtu, fibSyncUp } from '#net/ipv4/fib_semantics_sync.ts';
 import { fibRouteSeqShow, fibTrieSeqShow, fibTriestatSeqShow } from '#net/ipv4/fib_trie_proc.ts';
 import {
-  type FibDumpFilter,
   fibTableDelete,
-  fibTableDump,
   fibTableEmpty,
   fibTableInsert,
   fibTrieUnmerge,
 } from '#net/ipv4/fib_trie_table.ts';
-import { fibGwFromVia } from '#net/ipv4/metrics.ts';
 import { rtFlushDev } from '#net/ipv4/route_cache.ts';
-import {
-  type NlaPolicy,
-  nlaGetInAddr,
-  nlaGetU32,
-  nlmsgFlags,
-  nlmsgParse,
-  nlmsgSeq,
-} from '#net/netlink/nlattr.ts';
-import { EAFNOSUPPORT, EFAULT, EINVAL, ENODEV, ENOENT, ENOMEM, ESRCH } from '#uapi/errno.ts';
+import { EAFNOSUPPORT, EFAULT, EINVAL, ENODEV, ENOMEM, ESRCH } from '#uapi/errno.ts';
 import { IFF_LOWER_UP, IFF_RUNNING } from '#uapi/if.ts';
 import { sockaddrIn } from '#uapi/in.ts';
-import { NLM_F_CREATE, NLMSG_HDRLEN } from '#uapi/netlink.ts';
+import { NLM_F_CREATE } from '#uapi/netlink.ts';
 import {
   RTF_GATEWAY,
   RTF_HOST,
@@ -72,197 +57,17 @@ import {
   RT_SCOPE_UNIVERSE,
   RT_TABLE_LOCAL,
   RT_TABLE_MAIN,
-  RTA_DST,
-  RTA_ENCAP,
-  RTA_FLOW,
-  RTA_GATEWAY,
-  RTA_MAX,
-  RTA_METRICS,
-  RTA_MULTIPATH,
-  RTA_NH_ID,
-  RTA_OIF,
-  RTA_PREFSRC,
-  RTA_PRIORITY,
-  RTA_TABLE,
-  RTA_VIA,
   RTAX_ADVMSS,
   RTAX_RTT,
   RTAX_WINDOW,
-  RTM_DELROUTE,
-  RTM_F_PREFIX,
-  RTM_NEWROUTE,
-  RTN_LOCAL,
-  RTN_MAX,
   RTN_UNICAST,
   RTN_UNREACHABLE,
   RTNH_F_DEAD,
   RTNH_F_LINKDOWN,
   RTPROT_BOOT,
-  rtmsg,
 } from '#uapi/rtnetlink.ts';
-import { AF_INET, PF_INET } from '#uapi/socket.ts';
+import { AF_INET } from '#uapi/socket.ts';
 import { SIOCDELRT } from '#uapi/sockios.ts';
-
-function fail(extack: NetlinkExtAck, err: number, msg: string): number {
-  if (extack.msg === '') extack.msg = msg;
-  return err;
-}
-
-/** @kernel rtm_ipv4_policy net/ipv4/fib_frontend.c */
-function rtmPolicy(): (NlaPolicy | undefined)[] {
-  const policy: (NlaPolicy | undefined)[] = [];
-  for (const type of [RTA_DST, RTA_GATEWAY, RTA_PREFSRC]) policy[type] = { kind: 'inAddr' };
-  for (const type of [RTA_OIF, RTA_PRIORITY, RTA_FLOW, RTA_TABLE, RTA_NH_ID]) {
-    policy[type] = { kind: 'u32' };
-  }
-  policy[RTA_METRICS] = { kind: 'nested' };
-  policy[RTA_MULTIPATH] = { kind: 'binary', len: 8 };
-  return policy;
-}
-
-/** Gateway attributes of a request. */
-function readGateway(cfg: FibConfig, tb: NlattrTable, extack: NetlinkExtAck): number {
-  const gateway = tb[RTA_GATEWAY];
-  const via = tb[RTA_VIA];
-  if (gateway !== undefined && via !== undefined) {
-    const text = 'Nexthop configuration can not contain both GATEWAY and VIA';
-    return fail(extack, -EINVAL, text);
-  }
-  if (gateway !== undefined) {
-    cfg.fcGw4 = nlaGetInAddr(gateway);
-    if (cfg.fcGw4 !== 0) cfg.fcGwFamily = AF_INET;
-  }
-  return via === undefined ? 0 : fibGwFromVia(cfg, via, extack);
-}
-
-function u32Of(nla: Uint8Array | undefined, otherwise: number): number {
-  return nla === undefined ? otherwise : nlaGetU32(nla);
-}
-
-/** The attributes of a request. */
-function readAttrs(cfg: FibConfig, tb: NlattrTable, extack: NetlinkExtAck): number {
-  const dst = tb[RTA_DST];
-  const prefsrc = tb[RTA_PREFSRC];
-  if (dst !== undefined) cfg.fcDst = nlaGetInAddr(dst);
-  if (prefsrc !== undefined) cfg.fcPrefsrc = nlaGetInAddr(prefsrc);
-  cfg.fcOif = u32Of(tb[RTA_OIF], 0);
-  cfg.fcPriority = u32Of(tb[RTA_PRIORITY], 0);
-  cfg.fcFlow = u32Of(tb[RTA_FLOW], 0);
-  cfg.fcTable = u32Of(tb[RTA_TABLE], cfg.fcTable);
-  cfg.fcNhId = u32Of(tb[RTA_NH_ID], 0);
-  cfg.fcMx = tb[RTA_METRICS] ?? null;
-  cfg.fcMp = tb[RTA_MULTIPATH] ?? null;
-  if (tb[RTA_ENCAP] !== undefined) {
-    return fail(extack, -EINVAL, 'LWT encapsulation type not supported');
-  }
-  return readGateway(cfg, tb, extack);
-}
-
-/** @kernel rtm_to_fib_config net/ipv4/fib_frontend.c */
-function rtmToFibConfig(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): FibConfig | number {
-  const net = rtnlRequestNet(skb);
-  const tb = nlmsgParse(msg, rtmsg.LEN, RTA_MAX, rtmPolicy(), extack);
-  if (typeof tb === 'number') return tb;
-  const v = new DataView(msg.buffer, msg.byteOffset, msg.byteLength);
-  const at = NLMSG_HDRLEN;
-  const flags = nlmsgFlags(msg);
-  const cfg = new FibConfig(new NlInfo(net, rtnlRequestPortid(skb), nlmsgSeq(msg), flags));
-  cfg.fcDscp = rtmsg.tos(v, at);
-  if ((cfg.fcDscp & 3) !== 0) {
-    return fail(extack, -EINVAL, 'Invalid dsfield (tos): ECN bits must be 0');
-  }
-  cfg.fcDstLen = rtmsg.dstLen(v, at);
-  cfg.fcTable = rtmsg.table(v, at);
-  cfg.fcProtocol = rtmsg.protocol(v, at);
-  cfg.fcScope = rtmsg.scope(v, at);
-  cfg.fcType = rtmsg.type(v, at);
-  cfg.fcFlags = rtmsg.flags(v, at);
-  cfg.fcNlflags = flags;
-  if (cfg.fcType > RTN_MAX) return fail(extack, -EINVAL, 'Invalid route type');
-  const err = readAttrs(cfg, tb, extack);
-  if (err < 0) return err;
-  if (cfg.fcDstLen > 32) return fail(extack, -EINVAL, 'Invalid prefix length');
-  if (cfg.fcDstLen < 32 && ((cfg.fcDst << cfg.fcDstLen) | 0) !== 0) {
-    return fail(extack, -EINVAL, 'Invalid prefix for given prefix length');
-  }
-  if (cfg.fcNhId !== 0 && (cfg.fcOif !== 0 || cfg.fcGwFamily !== 0 || cfg.fcMp !== null)) {
-    const text = 'Nexthop specification and nexthop id are mutually exclusive';
-    return fail(extack, -EINVAL, text);
-  }
-  if (cfg.fcTable === 0) cfg.fcTable = RT_TABLE_MAIN;
-  return cfg;
-}
-
-/** RTM_NEWROUTE. @kernel inet_rtm_newroute net/ipv4/fib_frontend.c */
-function inetRtmNewroute(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number {
-  const net = rtnlRequestNet(skb);
-  const cfg = rtmToFibConfig(skb, msg, extack);
-  if (typeof cfg === 'number') return cfg;
-  const err = fibTableInsert(net, fibNewTable(net, cfg.fcTable), cfg, extack);
-  if (err === 0 && cfg.fcType === RTN_LOCAL) net.ipv4.fibHasCustomLocalRoutes = true;
-  return err;
-}
-
-/** RTM_DELROUTE. @kernel inet_rtm_delroute net/ipv4/fib_frontend.c */
-function inetRtmDelroute(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number {
-  const net = rtnlRequestNet(skb);
-  const cfg = rtmToFibConfig(skb, msg, extack);
-  if (typeof cfg === 'number') return cfg;
-  if (cfg.fcNhId !== 0) return fail(extack, -EINVAL, 'Nexthop id does not exist');
-  const tb = fibGetTable(net, cfg.fcTable);
-  if (tb === null) return fail(extack, -ESRCH, 'FIB table does not exist');
-  return fibTableDelete(net, tb, cfg, extack);
-}
-
-/** @kernel ip_valid_fib_dump_req net/ipv4/fib_frontend.c */
-function dumpFilter(cb: NetlinkCallback): FibDumpFilter | null {
-  const { msg } = cb;
-  const nothing = { tableId: 0, protocol: 0, rtType: 0, ifindex: 0, filterSet: false };
-  if (msg.length < NLMSG_HDRLEN + rtmsg.LEN) return nothing;
-  const v = new DataView(msg.buffer, msg.byteOffset, msg.byteLength);
-  if ((rtmsg.flags(v, NLMSG_HDRLEN) & RTM_F_PREFIX) !== 0) return null;
-  const tb = nlmsgParse(msg, rtmsg.LEN, RTA_MAX, rtmPolicy(), null);
-  if (typeof tb === 'number') return nothing;
-  const protocol = rtmsg.protocol(v, NLMSG_HDRLEN);
-  const rtType = rtmsg.type(v, NLMSG_HDRLEN);
-  const ifindex = u32Of(tb[RTA_OIF], 0);
-  return {
-    tableId: u32Of(tb[RTA_TABLE], rtmsg.table(v, NLMSG_HDRLEN)),
-    protocol,
-    rtType,
-    ifindex,
-    filterSet: protocol !== 0 || rtType !== 0 || ifindex !== 0,
-  };
-}
-
-/**
- * RTM_GETROUTE of all routes, or of one table. args[0]: tables done; the rest is fibTableDump's.
- * @kernel inet_dump_fib net/ipv4/fib_frontend.c
- */
-export function inetDumpFib(skb: SkBuff, cb: NetlinkCallback): number {
-  const { net } = cb;
-  const filter = dumpFilter(cb);
-  if (filter === null) return 0;
-  let tables: FibTable[];
-  if (filter.tableId !== 0) {
-    const tb = fibGetTable(net, filter.tableId);
-    if (tb === null) {
-      if ((cb.msg[NLMSG_HDRLEN] ?? 0) !== PF_INET) return 0;
-      return fail(cb.extack, -ENOENT, 'ipv4: FIB table does not exist');
-    }
-    tables = [tb];
-  } else {
-    // In the order of Linux's hash table.
-    tables = [...net.ipv4.fibTables.values()].sort((a, b) => (a.tbId & 255) - (b.tbId & 255));
-  }
-  for (let t = cb.args[0] as number; t < tables.length; t++) {
-    cb.args[0] = t;
-    if (fibTableDump(tables[t] as FibTable, skb, cb, filter) < 0) return skb.len;
-    cb.args.fill(0, 2, 5);
-  }
-  cb.args[0] = tables.length;
-  return 0;
-}
 
 // The old ioctls.
 
@@ -451,7 +256,7 @@ function fibNetdevEvent(event: number, dev: NetDevice): number {
 }
 
 /** Gives the local table its own trie, before a rule can come between it and main. @kernel fib_unmerge net/ipv4/fib_frontend.c */
-function fibUnmerge(net: Net): number {
+export function fibUnmerge(net: Net): number {
   const old = fibGetTable(net, RT_TABLE_LOCAL);
   if (old === null || !old.alias) return 0;
   const main = fibGetTable(net, RT_TABLE_MAIN);
@@ -462,8 +267,6 @@ function fibUnmerge(net: Net): number {
 
 /** @kernel fib_net_init net/ipv4/fib_frontend.c */
 function fibNetInit(net: Net): number {
-  const err = fib4RulesInit(net);
-  if (err < 0) return err;
   net.procNet.set('route', fibRouteSeqShow);
   net.procNet.set('fib_trie', fibTrieSeqShow);
   net.procNet.set('fib_triestat', fibTriestatSeqShow);
@@ -476,7 +279,6 @@ function fibNetExit(net: Net): void {
   net.ipv4.fibTables.clear();
   net.ipv4.fibMain = null;
   net.ipv4.fibDefault = null;
-  fib4RulesExit(net);
 }
 
 /** @kernel ip_fib_init net/ipv4/fib_frontend.c */
@@ -488,8 +290,5 @@ export function ipFibInit(machine: Machine): number {
     call: (event, ifa) => fibInetaddrEvent(event, ifa as InIfaddr),
     priority: 0,
   });
-  fibRulesInit(machine, { unmerge: fibUnmerge });
-  rtnlRegister(machine, PF_INET, RTM_NEWROUTE, inetRtmNewroute, null);
-  rtnlRegister(machine, PF_INET, RTM_DELROUTE, inetRtmDelroute, null);
   return 0;
 }

@@ -11,7 +11,7 @@ import { rtCacheFlush } from '#include/net/route.ts';
 import { arpInvalidate } from '#net/ipv4/arp_table.ts';
 import { inetIfaByprefix } from '#net/ipv4/devinet.ts';
 import { inetAddrTypeDevTable } from '#net/ipv4/fib_frontend.ts';
-import { fibNewTable } from '#net/ipv4/fib_rules.ts';
+import { fibNewTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibSyncDownAddr } from '#net/ipv4/fib_semantics_sync.ts';
 import { fibTableDelete, fibTableFlush, fibTableInsert } from '#net/ipv4/fib_trie_table.ts';
 import { IFF_LOOPBACK, IFF_UP } from '#uapi/if.ts';

@@ -25,7 +25,7 @@ import { INET_DSCP_MASK } from '#include/net/route.ts';
 import { view } from '#mm/memory.ts';
 import { inetLookupIfaddr, inetSelectAddr } from '#net/ipv4/devinet.ts';
 import { routeScratch } from '#net/ipv4/fib_frontend.ts';
-import { fib4HasCustomRules, fibLookup } from '#net/ipv4/fib_rules.ts';
+import { fib4HasCustomRules, fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibResultPrefsrc } from '#net/ipv4/fib_semantics_select.ts';
 import { ipv4IsZeronet } from '#uapi/in.ts';
 import { RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST } from '#uapi/in_route.ts';

@@ -1,19 +1,27 @@
 /**
- * Which table answers: the policy rules of IPv4, and the short way when there are only the default
- * ones.
- *
- * Counterpart of net/ipv4/fib_rules.c and of fib_lookup in include/net/ip_fib.h. The default rules
- * are 0 (local), 32766 (main), 32767 (default).
+ * Which table answers: the policy rules of IPv4. Counterpart of net/ipv4/fib_rules.c. The default
+ * rules are 0 (local), 32766 (main), 32767 (default).
  */
 
 import { inetMakeMask } from '#include/linux/inetdevice.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { FibRule, FibRulesOps } from '#include/net/fib_rules.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
-import { FIB_LOOKUP_NOREF, type FibResult, type FibTable } from '#include/net/ip_fib.ts';
+import type { FibResult } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtCacheFlush } from '#include/net/route.ts';
-import { fibDefaultRuleAdd, fibRulesLookup, fibRulesRegister } from '#net/core/fib_rules.ts';
-import { fibTableLookup, fibTrieTable } from '#net/ipv4/fib_trie.ts';
+import type { Machine } from '#kernel/machine.ts';
+import {
+  fibDefaultRuleAdd,
+  fibRulesInit,
+  fibRulesLookup,
+  fibRulesRegister,
+} from '#net/core/fib_rules.ts';
+import { registerPernetSubsys } from '#net/core/net_namespace.ts';
+import { fibUnmerge } from '#net/ipv4/fib_frontend_config.ts';
+import { fibGetTable } from '#net/ipv4/fib_frontend_table.ts';
+import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
 import { EACCES, EAGAIN, EINVAL, ENETUNREACH } from '#uapi/errno.ts';
 import {
   FR_ACT_BLACKHOLE,
@@ -21,35 +29,8 @@ import {
   FR_ACT_TO_TBL,
   FR_ACT_UNREACHABLE,
 } from '#uapi/fib_rules.ts';
-import {
-  RT_TABLE_DEFAULT,
-  RT_TABLE_LOCAL,
-  RT_TABLE_MAIN,
-  RT_TABLE_UNSPEC,
-} from '#uapi/rtnetlink.ts';
+import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from '#uapi/rtnetlink.ts';
 import { AF_INET } from '#uapi/socket.ts';
-
-/** The table of that id, 0 meaning main; null: there is none. @kernel fib_get_table net/ipv4/fib_frontend.c */
-export function fibGetTable(net: Net, id: number): FibTable | null {
-  const { ipv4 } = net;
-  if (id === RT_TABLE_UNSPEC || id === RT_TABLE_MAIN) return ipv4.fibMain;
-  return ipv4.fibTables.get(id) ?? null;
-}
-
-/** The table of that id, made if need be. @kernel fib_new_table net/ipv4/fib_frontend.c */
-export function fibNewTable(net: Net, tableId: number): FibTable {
-  const id = tableId === RT_TABLE_UNSPEC ? RT_TABLE_MAIN : tableId;
-  const existing = fibGetTable(net, id);
-  if (existing !== null) return existing;
-  // While there are no rules of the user's, local routes live in main's trie: one lookup for both.
-  const alias =
-    id === RT_TABLE_LOCAL && !net.ipv4.fibHasCustomRules ? fibNewTable(net, RT_TABLE_MAIN) : null;
-  const tb = fibTrieTable(id, alias);
-  if (id === RT_TABLE_MAIN) net.ipv4.fibMain = tb;
-  else if (id === RT_TABLE_DEFAULT) net.ipv4.fibDefault = tb;
-  net.ipv4.fibTables.set(id, tb);
-  return tb;
-}
 
 /** What a rule's action does for IPv4. @kernel fib4_rule_action net/ipv4/fib_rules.c */
 function fib4RuleAction(
@@ -97,7 +78,7 @@ function fib4RuleMatch(rule: FibRule, flow: Flowi4): boolean {
 }
 
 /** The way through all rules. @kernel __fib_lookup net/ipv4/fib_rules.c */
-export function __fibLookup(net: Net, flp: Flowi4, res: FibResult, flags: number): number {
+function __fibLookup(net: Net, flp: Flowi4, res: FibResult, flags: number): number {
   const ops = net.ipv4.rulesOps as FibRulesOps;
   const err = fibRulesLookup(ops, flp, (rule) => {
     const verdict = fib4RuleAction(net, rule, flp, res, flags);
@@ -106,36 +87,15 @@ export function __fibLookup(net: Net, flp: Flowi4, res: FibResult, flags: number
   return err === -EAGAIN ? -ENETUNREACH : err;
 }
 
-/**
- * Finds the route of a flow: 0 with `res` filled, or a negative errno: -ENETUNREACH when there is
- * none, -EHOSTUNREACH, -EACCES, -EINVAL from unreachable, prohibit and blackhole routes.
- * @kernel fib_lookup include/net/ip_fib.h
- */
-export function fibLookup(net: Net, flp: Flowi4, res: FibResult, flags: number): number {
-  const { ipv4 } = net;
-  const how = flags | FIB_LOOKUP_NOREF;
-  if (ipv4.fibHasCustomRules) return __fibLookup(net, flp, res, how);
-  let err = -ENETUNREACH;
-  if (ipv4.fibMain !== null) err = fibTableLookup(net, ipv4.fibMain, flp, res, how);
-  if (err !== 0 && ipv4.fibDefault !== null) {
-    err = fibTableLookup(net, ipv4.fibDefault, flp, res, how);
-  }
-  return err === -EAGAIN ? -ENETUNREACH : err;
-}
-
-/** True when some rule selects by more than the defaults do. @kernel fib4_has_custom_rules include/net/ip_fib.h */
-export function fib4HasCustomRules(net: Net): boolean {
-  return net.ipv4.fibHasCustomRules;
-}
-
 /** @kernel fib4_rules_init net/ipv4/fib_rules.c */
-export function fib4RulesInit(net: Net): number {
+function fib4RulesInit(net: Net): number {
   const ops: FibRulesOps = {
     family: AF_INET,
     net,
     rulesList: [],
     unresolvedRules: 0,
     match: fib4RuleMatch,
+    lookup: __fibLookup,
     flushCache: rtCacheFlush,
   };
   fibDefaultRuleAdd(ops, 0, RT_TABLE_LOCAL);
@@ -148,6 +108,25 @@ export function fib4RulesInit(net: Net): number {
 }
 
 /** @kernel fib4_rules_exit net/ipv4/fib_rules.c */
-export function fib4RulesExit(net: Net): void {
+function fib4RulesExit(net: Net): void {
   net.ipv4.rulesOps = null;
 }
+
+/** @kernel ip_fib_init net/ipv4/fib_frontend.c */
+function fib4RulesModuleInit(machine: Machine): number {
+  fibRulesInit(machine, { unmerge: fibUnmerge });
+  return registerPernetSubsys(machine, {
+    name: 'fib_rules',
+    init: fib4RulesInit,
+    exit: fib4RulesExit,
+  });
+}
+
+export const fibRulesModule: KernelModule = {
+  name: 'fib_rules',
+  config: 'CONFIG_IP_MULTIPLE_TABLES',
+  depends: ['inet_rtnetlink'],
+  level: FS_INITCALL,
+  init: fib4RulesModuleInit,
+  exit: null,
+};

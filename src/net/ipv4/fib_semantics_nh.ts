@@ -13,7 +13,7 @@ import {
 } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { inetAddrTypeDevTable } from '#net/ipv4/fib_frontend.ts';
-import { fibGetTable, fibLookup } from '#net/ipv4/fib_rules.ts';
+import { fibGetTable, fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
 import { EINVAL, ENETDOWN, ENODEV } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';

@@ -1,16 +1,16 @@
-/**
- * Routing tables: adding, replacing, deleting, flushing and listing routes.
- *
- * Counterpart of fib_table_insert and its siblings of net/ipv4/fib_trie.c.
- */
-import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { FibAlias, FibConfig, FibExtAck, FibInfo, FibTable } from '#include/net/ip_fib.ts';
+import type {
+  FibAlias,
+  FibConfig,
+  FibExtAck,
+  FibInfo,
+  FibTable,
+  NlInfo,
+} from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtCacheFlush } from '#include/net/route.ts';
-import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
+import type { InetRtnlOps } from '#include/net/rtnetlink.ts';
 import { FA_S_ACCESSED, fibProps } from '#net/ipv4/fib_lookup.ts';
 import { fibCreateInfo, fibReleaseInfo } from '#net/ipv4/fib_semantics.ts';
-import { fibDumpInfo, rtmsgFib } from '#net/ipv4/fib_semantics_dump.ts';
 import { fibConfigMatch } from '#net/ipv4/fib_semantics_mp.ts';
 import {
   fibAliasNew,
@@ -22,17 +22,10 @@ import {
   fibTrieTable,
   KEYLENGTH,
   type KeyVector,
-  leafWalk,
   trieForEachLeaf,
 } from '#net/ipv4/fib_trie.ts';
 import { EEXIST, EINVAL, ENOENT, ESRCH } from '#uapi/errno.ts';
-import {
-  NLM_F_APPEND,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLM_F_MULTI,
-  NLM_F_REPLACE,
-} from '#uapi/netlink.ts';
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#uapi/netlink.ts';
 import { RT_SCOPE_NOWHERE, RTM_DELROUTE, RTM_NEWROUTE, RTNH_F_DEAD } from '#uapi/rtnetlink.ts';
 
 /** @kernel fib_valid_key_len net/ipv4/fib_trie.c */
@@ -67,6 +60,11 @@ function findTwin(
   return { match: null, end: fa };
 }
 
+/** Whom to tell of routes that come and go. */
+function notify(info: NlInfo): InetRtnlOps | null {
+  return info.nlNet.machine.netGlobals.inetRtnl;
+}
+
 /** NLM_F_REPLACE: `old` makes place. */
 function replaceRoute(
   leaf: KeyVector,
@@ -80,7 +78,7 @@ function replaceRoute(
   const fa = fibAliasNew(fi, old.faDscp, cfg.fcType, old.faSlen, tb.tbId);
   fa.faState = state & ~FA_S_ACCESSED;
   fibReplaceAlias(leaf, old, fa);
-  rtmsgFib(RTM_NEWROUTE, cfg.fcDst, fa, cfg.fcNlinfo, NLM_F_REPLACE);
+  notify(cfg.fcNlinfo)?.rtmsgFib(RTM_NEWROUTE, cfg.fcDst, fa, cfg.fcNlinfo, NLM_F_REPLACE);
   fibReleaseInfo(drop);
   if ((state & FA_S_ACCESSED) !== 0) rtCacheFlush(cfg.fcNlinfo.nlNet);
 }
@@ -136,7 +134,7 @@ export function fibTableInsert(net: Net, tb: FibTable, cfg: FibConfig, extack: F
   fibInsertAlias(tb.tbData, place, added, fa, key);
   if (cfg.fcDstLen === 0) tb.tbNumDefault++;
   rtCacheFlush(net);
-  rtmsgFib(RTM_NEWROUTE, key, added, cfg.fcNlinfo, nlflags);
+  notify(cfg.fcNlinfo)?.rtmsgFib(RTM_NEWROUTE, key, added, cfg.fcNlinfo, nlflags);
   return 0;
 }
 
@@ -165,7 +163,7 @@ export function fibTableDelete(net: Net, tb: FibTable, cfg: FibConfig, extack: F
     if (fitsDelete(fa, cfg)) break;
   }
   if (fa === null) return -ESRCH;
-  rtmsgFib(RTM_DELROUTE, key, fa, cfg.fcNlinfo, 0);
+  notify(cfg.fcNlinfo)?.rtmsgFib(RTM_DELROUTE, key, fa, cfg.fcNlinfo, 0);
   if (cfg.fcDstLen === 0) tb.tbNumDefault--;
   fibRemoveAlias(tb.tbData, place, fa);
   if ((fa.faState & FA_S_ACCESSED) !== 0) rtCacheFlush(net);
@@ -236,72 +234,4 @@ export function fibTrieUnmerge(oldTb: FibTable, mainTb: FibTable): FibTable {
   });
   fibTableFlushExternal(mainTb);
   return local;
-}
-
-/** What a dump leaves out. @kernel fib_dump_filter include/net/ip_fib.h */
-export interface FibDumpFilter {
-  readonly tableId: number;
-  readonly protocol: number;
-  readonly rtType: number;
-  readonly ifindex: number;
-  readonly filterSet: boolean;
-}
-
-function filtered(fa: FibAlias, filter: FibDumpFilter): boolean {
-  if (!filter.filterSet) return false;
-  const fi = fa.faInfo;
-  if (filter.rtType !== 0 && fa.faType !== filter.rtType) return true;
-  if (filter.protocol !== 0 && fi.fibProtocol !== filter.protocol) return true;
-  return filter.ifindex !== 0 && !fi.fibNh.some((nh) => nh.fibNhDev?.ifindex === filter.ifindex);
-}
-
-/** One leaf. args[4]: how many of its routes have been sent. @kernel fn_trie_dump_leaf net/ipv4/fib_trie.c */
-function fnTrieDumpLeaf(
-  leaf: KeyVector,
-  tb: FibTable,
-  skb: SkBuff,
-  cb: NetlinkCallback,
-  filter: FibDumpFilter,
-): number {
-  const start = cb.args[4] as number;
-  let i = 0;
-  for (let fa = leaf.leaf; fa !== null; fa = fa.faNext, i++) {
-    if (i < start || fa.tbId !== tb.tbId || filtered(fa, filter)) continue;
-    const flags = NLM_F_MULTI;
-    const err = fibDumpInfo(skb, cb.portid, cb.seq, RTM_NEWROUTE, fa, leaf.key, flags);
-    if (err < 0) {
-      cb.args[4] = i;
-      return err;
-    }
-  }
-  cb.args[4] = 0;
-  return 0;
-}
-
-/**
- * Appends a table's routes. args[2]: leaves sent, args[3]: the key to go on from. Negative: the
- * packet is full.
- * @kernel fib_table_dump net/ipv4/fib_trie.c
- */
-export function fibTableDump(
-  tb: FibTable,
-  skb: SkBuff,
-  cb: NetlinkCallback,
-  filter: FibDumpFilter,
-): number {
-  let key = cb.args[3] as number;
-  // A key of 2^32 means that the last leaf has been sent.
-  while (key <= 0xffffffff) {
-    const leaf = leafWalk(tb.tbData, key);
-    if (leaf === null) break;
-    const err = fnTrieDumpLeaf(leaf, tb, skb, cb, filter);
-    if (err < 0) {
-      cb.args[3] = leaf.key;
-      return err;
-    }
-    key = leaf.key + 1;
-    cb.args[2] = (cb.args[2] as number) + 1;
-  }
-  cb.args[3] = 0x100000000;
-  return 0;
 }

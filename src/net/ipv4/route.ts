@@ -62,7 +62,7 @@ import { kfreeSkb } from '#net/core/skbuff.ts';
 import { inetAddrOnlink, inetSelectAddr, ipDevFind } from '#net/ipv4/devinet.ts';
 import { routeScratch } from '#net/ipv4/fib_frontend.ts';
 import { fibValidateSource } from '#net/ipv4/fib_frontend_source.ts';
-import { fibLookup } from '#net/ipv4/fib_rules.ts';
+import { fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibSelectInputPath, fibSelectPath } from '#net/ipv4/fib_semantics_select.ts';
 import { ipCheckMc } from '#net/ipv4/igmp_check.ts';
 import { findException, rtCacheRoute, rtCacheValid, rtSetNexthop } from '#net/ipv4/route_cache.ts';

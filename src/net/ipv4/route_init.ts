@@ -25,20 +25,17 @@ import { intEntry, secondsEntry } from '#kernel/sysctl.ts';
 import { view } from '#mm/memory.ts';
 import { __neighCreate, __neighLookupNoref } from '#net/core/neighbour.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
-import { rtnlRegister } from '#net/core/rtnetlink.ts';
 import { pskbNetworkMayPull } from '#net/core/skbuff_copy.ts';
 import { skDstReset } from '#net/core/sock.ts';
 import { devinetInit } from '#net/ipv4/devinet_init.ts';
-import { inetDumpFib, ipFibInit } from '#net/ipv4/fib_frontend_config.ts';
+import { ipFibInit } from '#net/ipv4/fib_frontend_config.ts';
 import { inetpeerInvalidateTree } from '#net/ipv4/inetpeer.ts';
 import { rtDelUncachedList, rtIsExpired } from '#net/ipv4/route_cache.ts';
-import { inetRtmGetroute } from '#net/ipv4/route_netlink.ts';
 import { ipDoRedirect, ipRtUpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import { ICMP_DEST_UNREACH, ICMP_HOST_UNREACH } from '#uapi/icmp.ts';
 import { RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED } from '#uapi/in_route.ts';
 import { iphdr } from '#uapi/ip.ts';
-import { RTM_GETROUTE } from '#uapi/rtnetlink.ts';
-import { AF_INET, PF_INET } from '#uapi/socket.ts';
+import { AF_INET } from '#uapi/socket.ts';
 
 /** Headers of IP and TCP, which the segment size leaves out. */
 const HEADERS = 40;
@@ -227,7 +224,6 @@ export function ipRtInit(machine: Machine): number {
     const err = init(machine);
     if (err < 0) return err;
   }
-  rtnlRegister(machine, PF_INET, RTM_GETROUTE, inetRtmGetroute, inetDumpFib);
   return registerPernetSubsys(machine, {
     name: 'ip_rt',
     init: (net) => {

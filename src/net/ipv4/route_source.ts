@@ -11,7 +11,7 @@ import { INET_DSCP_MASK, rtIsOutputRoute, rtNexthop } from '#include/net/route.t
 import { view } from '#mm/memory.ts';
 import { inetSelectAddr } from '#net/ipv4/devinet.ts';
 import { routeScratch } from '#net/ipv4/fib_frontend.ts';
-import { fibLookup } from '#net/ipv4/fib_rules.ts';
+import { fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibResultPrefsrc } from '#net/ipv4/fib_semantics_select.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { RT_SCOPE_UNIVERSE } from '#uapi/rtnetlink.ts';

@@ -5,6 +5,8 @@
  * `skb.cb1` the group of a multicast, `skb.cbRef` the sending sock (NETLINK_CB in Linux).
  */
 
+import { CORE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Msghdr, NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbOrphan } from '#include/linux/skbuff.ts';
@@ -670,3 +672,12 @@ export function netlinkInit(machine: Machine): number {
   const err = protoRegister(machine, netlinkProto);
   return err !== 0 ? err : sockRegister(machine, netlinkFamilyOps);
 }
+
+export const netlinkModule: KernelModule = {
+  name: 'netlink',
+  config: null,
+  depends: [],
+  level: CORE_INITCALL,
+  init: netlinkInit,
+  exit: null,
+};

@@ -3,6 +3,9 @@
  *
  * Counterpart: net/netlink/genetlink.c. Families have no multicast groups here.
  */
+
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { GenlFamily } from '#include/net/genetlink.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -206,3 +209,12 @@ export function genlInit(machine: Machine): number {
     exit: genlPernetExit,
   });
 }
+
+export const genlModule: KernelModule = {
+  name: 'genetlink',
+  config: null,
+  depends: ['netlink'],
+  level: SUBSYS_INITCALL,
+  init: genlInit,
+  exit: null,
+};

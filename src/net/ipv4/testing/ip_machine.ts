@@ -30,7 +30,7 @@ import { neighUpdate } from '#net/core/neighbour_nud.ts';
 import { allocSkb, consumeSkb, skbLeakReport, skbPut } from '#net/core/skbuff.ts';
 import { allocEtherdev, ethTypeTrans } from '#net/ethernet/eth.ts';
 import { inetInsertIfa } from '#net/ipv4/devinet_addr.ts';
-import { fibNewTable } from '#net/ipv4/fib_rules.ts';
+import { fibNewTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableInsert } from '#net/ipv4/fib_trie_table.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { IPPROTO_UDP } from '#uapi/in.ts';
