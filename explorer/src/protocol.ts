@@ -147,6 +147,10 @@ export interface StepInfo {
   readonly machine: string;
   readonly cpu: number;
   readonly context: Context;
+  /** What the step is to the recorder: `tracepoint`, `decision`, `queue`, `birth`, `end` and so on. */
+  readonly kind: string;
+  /** The packet ends here, and not well. */
+  readonly bad: boolean;
   /** Linux's name of the function. */
   readonly fn: string;
   /** Functions that led here since the step before, outermost first. */
@@ -190,6 +194,8 @@ export interface StepDetail {
   readonly headers: readonly HeaderInfo[];
   /** Sizes of the fragments, in bytes. */
   readonly fragmentSizes: readonly number[];
+  /** Sizes of the packets on the frag_list, in bytes. */
+  readonly listSizes: readonly number[];
 }
 
 export interface Journey {
@@ -260,13 +266,18 @@ export interface TcpSample {
   readonly paceBps: number;
 }
 
+/** What holds a sender: what the recorder calls it, and what lies outside tcp_write_xmit(). */
 export type TcpLimit =
-  | 'nothing to send'
+  | 'application'
   | 'congestion window'
   | 'receive window'
+  | 'Nagle'
+  | 'pacing'
+  | 'small queue'
+  | 'waits for a larger burst'
+  | 'device'
   | 'send buffer'
   | 'recovery'
-  | 'pacing'
   | 'not connected'
   | 'sending';
 

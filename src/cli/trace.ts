@@ -222,13 +222,13 @@ function printLedger(recorder: Recorder, options: TraceOptions, out: TraceOutput
   if (entries.length + losses.length === 0) out.line('nothing was dropped');
   for (const { count, machine, name, location, packet, advice } of entries) {
     out.line(`${String(count).padStart(6)} ${machine.padEnd(10)} ${name} in ${location}`);
-    out.line(`       ${advice.text}`);
-    if (advice.command !== null) out.line(`       try: ${advice.command}`);
+    out.line(`       ${advice.meaning} ${advice.text}`.trimEnd());
+    if (advice.command !== '') out.line(`       try: ${advice.command}`);
     out.line(`       for one of them: --packet ${packet}`);
   }
   for (const { count, where, name, packet, advice } of losses) {
     out.line(`${String(count).padStart(6)} ${where}: ${name}`);
-    out.line(`       ${advice}`);
+    out.line(`       ${advice.meaning} ${advice.text}`.trimEnd());
     out.line(`       for one of them: --packet ${packet}`);
   }
 }

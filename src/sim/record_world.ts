@@ -25,7 +25,7 @@ export function recordWorld(world: World, options: RecorderOptions = {}): Record
   ): number => {
     const packet = packets.has(frame.origin) ? frame.origin : 0;
     const journey = packet === 0 ? 0 : (packets.journey[packets.slot(packet)] as number);
-    return ring.push(
+    const seq = ring.push(
       world.nowNs,
       (cables.index << 16) | CONTEXT_HARDIRQ,
       kind | (names.number(cable) << 16),
@@ -41,6 +41,9 @@ export function recordWorld(world: World, options: RecorderOptions = {}): Record
       0,
       0,
     );
+    const { listener } = recorder;
+    if (listener !== null) listener(seq, cables, kind, name, packet, null, 0);
+    return seq;
   };
   const { cableSend, cableArrive, cableDrop } = world.trace;
   const send = names.number(cableSend.name);

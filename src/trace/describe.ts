@@ -100,24 +100,30 @@ const WORDS: Readonly<Record<string, (recorder: Recorder, step: Step) => string>
   'irq:softirq_exit': (_recorder, { args }) => SOFTIRQ_NAMES[args[0] ?? 0] ?? '',
   'irq:softirq_raise': (_recorder, { args }) => SOFTIRQ_NAMES[args[0] ?? 0] ?? '',
   'napi:napi_poll': (_recorder, { args }) => `work ${args[0]} of ${args[1]}`,
+  'packet:wire_transmit': (_recorder, { args }) => `a frame of ${args[0]} bytes goes on the line`,
   'cable:cable_send': (_recorder, { args, dev }) => `on ${dev}, ${args[2]} us to go`,
   'cable:cable_arrive': (_recorder, { dev }) => `from ${dev}`,
 };
 
+/** How a packet is called by its number in the recording. */
+export type PacketName = (packet: number) => string;
+
+const byNumber: PacketName = (packet) => `packet ${packet}`;
+
 /** What the step means, beyond its name; empty when the name says it all. */
-export function stepWords(recorder: Recorder, step: Step): string {
+export function stepWords(recorder: Recorder, step: Step, nameOf: PacketName = byNumber): string {
   const [a = 0] = step.args;
   switch (step.kind) {
     case KIND_END:
       return a === SKB_CONSUMED ? 'consumed' : `dropped: ${dropReasonName(a)}`;
     case KIND_BIRTH:
-      return step.other === 0 ? 'born' : `born, because of packet ${step.other}`;
+      return step.other === 0 ? 'born' : `born, because of ${nameOf(step.other)}`;
     case KIND_DERIVE:
-      return `${DERIVE_NAMES[a]} of packet ${step.other}`;
+      return `${DERIVE_NAMES[a]} of ${nameOf(step.other)}`;
     case KIND_MERGE:
-      return `goes into packet ${step.other} (${MERGE_NAMES[a]})`;
+      return `goes into ${nameOf(step.other)} (${MERGE_NAMES[a]})`;
     case KIND_RECEIVE:
-      return step.other === 0 ? 'received' : `received; it was packet ${step.other}`;
+      return step.other === 0 ? 'received' : `received; it was ${nameOf(step.other)}`;
     case KIND_LOST:
       return `lost: ${WIRE_NAMES[a]}`;
     case KIND_FUNCTION_ENTRY:

@@ -1,5 +1,5 @@
 /** The ledger of drops: by reason, machine and function, with an example and what to do about it. */
-import { type Advice, adviceFor } from '#trace/advice.ts';
+import { type Advice, adviceFor, adviceForLoss } from '#trace/advice.ts';
 import { WIRE_NAMES } from '#trace/record.ts';
 import type { Recorder } from '#trace/recorder.ts';
 import { dropReasonName } from '#uapi/net_dropreason.ts';
@@ -29,18 +29,8 @@ export interface LossEntry {
   /** The latest packet of the kind, and the step in which it was lost. */
   readonly packet: number;
   readonly seq: number;
-  readonly advice: string;
+  readonly advice: Advice;
 }
-
-const LOSS_ADVICE: readonly string[] = [
-  '',
-  'The cable loses frames: TCP sends them again; lower its `loss`, or find out who else notices.',
-  'More came than the cable carries: senders must slow down, or it needs more rate or a longer queue.',
-  'Nothing is plugged in at the other end, or the cable is cut: `ip link` shows NO-CARRIER there.',
-  'The frame was damaged on the cable: `ip -s link` counts it as an error.',
-  'The frame was for another card.',
-  'The card had no room: its driver takes frames too slowly, or its ring is too short.',
-];
 
 /** All losses so far, the most frequent first. */
 export function lossLedger(recorder: Recorder): LossEntry[] {
@@ -48,7 +38,7 @@ export function lossLedger(recorder: Recorder): LossEntry[] {
     .map((loss) => ({
       ...loss,
       name: WIRE_NAMES[loss.why] ?? '',
-      advice: LOSS_ADVICE[loss.why] ?? '',
+      advice: adviceForLoss(loss.why),
     }))
     .sort((a, b) => b.count - a.count || a.seq - b.seq);
 }

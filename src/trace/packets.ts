@@ -52,27 +52,32 @@ export class PacketIds {
 export class PacketTable {
   /** Number of the next packet. */
   next: number;
-  readonly capacity: number;
-  private readonly mask: number;
-  readonly machine: Int32Array;
-  readonly id: Float64Array;
-  readonly journey: Int32Array;
-  readonly parent: Int32Array;
-  readonly how: Int32Array;
-  readonly cause: Int32Array;
-  readonly mergedInto: Int32Array;
-  readonly bornSeq: Float64Array;
-  readonly bornNs: Float64Array;
-  readonly endSeq: Float64Array;
-  readonly endNs: Float64Array;
-  readonly reason: Int32Array;
-  readonly location: Int32Array;
-  readonly lastSnap: Int32Array;
+  capacity: number;
+  private readonly most: number;
+  private mask: number;
+  machine: Int32Array;
+  id: Float64Array;
+  journey: Int32Array;
+  parent: Int32Array;
+  how: Int32Array;
+  cause: Int32Array;
+  mergedInto: Int32Array;
+  bornSeq: Float64Array;
+  bornNs: Float64Array;
+  endSeq: Float64Array;
+  endNs: Float64Array;
+  reason: Int32Array;
+  location: Int32Array;
+  lastSnap: Int32Array;
 
-  /** @param capacity a power of two */
-  constructor(capacity: number) {
+  /**
+   * @param capacity a power of two
+   * @param most up to where the table doubles when it is full; a power of two
+   */
+  constructor(capacity: number, most: number = capacity) {
     this.next = 1;
     this.capacity = capacity;
+    this.most = Math.max(capacity, most);
     this.mask = capacity - 1;
     this.machine = new Int32Array(capacity);
     this.id = new Float64Array(capacity);
@@ -88,6 +93,30 @@ export class PacketTable {
     this.reason = new Int32Array(capacity);
     this.location = new Int32Array(capacity);
     this.lastSnap = new Int32Array(capacity);
+  }
+
+  /** True when the next packet takes the place of the oldest. */
+  get full(): boolean {
+    return this.next >= this.most;
+  }
+
+  private grow(): void {
+    this.capacity *= 2;
+    this.mask = this.capacity - 1;
+    this.machine = twice(this.machine);
+    this.id = twice(this.id);
+    this.journey = twice(this.journey);
+    this.parent = twice(this.parent);
+    this.how = twice(this.how);
+    this.cause = twice(this.cause);
+    this.mergedInto = twice(this.mergedInto);
+    this.bornSeq = twice(this.bornSeq);
+    this.bornNs = twice(this.bornNs);
+    this.endSeq = twice(this.endSeq);
+    this.endNs = twice(this.endNs);
+    this.reason = twice(this.reason);
+    this.location = twice(this.location);
+    this.lastSnap = twice(this.lastSnap);
   }
 
   /** Number of the oldest packet that is still known. */
@@ -114,6 +143,7 @@ export class PacketTable {
     timeNs: number,
   ): number {
     const packet = this.next++;
+    if (packet === this.capacity && packet < this.most) this.grow();
     const i = packet & this.mask;
     this.machine[i] = machine;
     this.id[i] = skb.id;
@@ -140,4 +170,11 @@ export class PacketTable {
     this.how[i] = how;
     this.journey[i] = this.journey[this.slot(parent)] as number;
   }
+}
+
+/** The same numbers in an array of twice the length. */
+function twice<T extends Int32Array | Float64Array>(array: T): T {
+  const larger = new (array.constructor as new (length: number) => T)(array.length * 2);
+  larger.set(array);
+  return larger;
 }

@@ -119,6 +119,10 @@ export interface Snapshot {
   readonly ipSummed: number;
   readonly cloned: boolean;
   readonly nrFrags: number;
+  /** Octets of each fragment; empty when they have been overwritten. */
+  readonly fragSizes: readonly number[];
+  /** Octets of each packet that hangs on its frag_list. */
+  readonly fragListSizes: readonly number[];
   readonly gsoSize: number;
   readonly gsoSegs: number;
   /** ETH_P_* */

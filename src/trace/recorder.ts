@@ -42,6 +42,8 @@ export interface RecorderOptions {
   readonly bytes?: number;
   /** Most bytes that are kept of a packet, from its first header on; 96 by default. */
   readonly headerBytes?: number;
+  /** Memory to begin with; it doubles when it is full, up to `bytes`. All of `bytes` by default. */
+  readonly firstBytes?: number;
   /**
    * Also what comes with every packet and says little: entries and exits of receive functions, soft
    * interrupts being raised, tcp_probe, the reader's space; false by default.
@@ -114,6 +116,27 @@ export interface LossCount {
   seq: number;
 }
 
+/**
+ * Gets the number of a record that has just been written, of which packet it is (0: none), and the packet
+ * itself when it is at hand.
+ */
+export type RecordListener = (
+  seq: number,
+  track: MachineTrack,
+  kind: number,
+  name: number,
+  packet: number,
+  skb: SkBuff | null,
+  other: number,
+) => void;
+
+/** Packets for which a tenth of the memory is enough, at about 90 bytes each. */
+function packetsFor(bytes: number): number {
+  let capacity = 512;
+  while (capacity * 2 * 90 <= bytes * 0.1) capacity *= 2;
+  return capacity;
+}
+
 export class Recorder {
   readonly ring: TraceRing;
   readonly packets: PacketTable;
@@ -126,6 +149,8 @@ export class Recorder {
   readonly lossCounts: Map<string, LossCount>;
   /** Packets that ended with neither consume_skb nor a drop reason. */
   unexplained: number;
+  /** Told of each record as it is written, for whoever keeps an index of its own. It only looks, too. */
+  listener: RecordListener | null;
   /** Number of `packet:packet_free`: what Linux frees without a word is not looked at once more. */
   private readonly freeName: number;
   private lastDev: string;
@@ -138,12 +163,11 @@ export class Recorder {
 
   constructor(options: RecorderOptions = {}) {
     const { bytes = DEFAULT_BYTES, headerBytes = DEFAULT_HEADER_BYTES, verbose = false } = options;
+    const { firstBytes = bytes } = options;
     if (!(bytes >= 64 * 1024)) throw new RangeError(`a recording needs 64 KiB, not ${bytes} bytes`);
-    this.ring = new TraceRing(bytes * 0.9, headerBytes);
-    // About 90 bytes a packet: a tenth of the memory.
-    let capacity = 512;
-    while (capacity * 2 * 90 <= bytes * 0.1) capacity *= 2;
-    this.packets = new PacketTable(capacity);
+    this.ring = new TraceRing(bytes * 0.9, headerBytes, firstBytes * 0.9);
+    this.packets = new PacketTable(packetsFor(Math.min(bytes, firstBytes)), packetsFor(bytes));
+    this.listener = null;
     this.names = new Names();
     this.verbose = verbose;
     this.tracks = [];
@@ -242,7 +266,7 @@ export class Recorder {
         packets.lastSnap[slot] = snap;
       }
     }
-    return ring.push(
+    const seq = ring.push(
       machine.nowNs,
       (track.index << 16) | (machine.cpu.id << 8) | contextOf(machine),
       kind | (dev << 16),
@@ -258,6 +282,13 @@ export class Recorder {
       snap,
       track.depth,
     );
+    if (this.listener !== null) this.listener(seq, track, kind, name, packet, skb, other);
+    return seq;
+  }
+
+  /** True when what is recorded next takes the place of what is oldest. */
+  get full(): boolean {
+    return this.ring.full || this.packets.full;
   }
 
   /** The number of a device's name; 0 for none. */

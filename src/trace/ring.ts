@@ -48,46 +48,103 @@ function powerOfTwo(n: number): number {
   return n < 2 ? 1 : 2 ** (31 - Math.clz32(n));
 }
 
+/** Sizes of the three rings. */
+interface RingSizes {
+  readonly records: number;
+  readonly snaps: number;
+  readonly bytes: number;
+}
+
+function sizesFor(size: number, headerBytes: number): RingSizes {
+  const records = powerOfTwo(Math.max(256, Math.floor((size * 0.5) / (RECORD_WORDS * 4))));
+  return {
+    records,
+    snaps: Math.max(128, records >> 1),
+    bytes: powerOfTwo(Math.max(Math.floor(size / 4), 64 * headerBytes)),
+  };
+}
+
 export class TraceRing {
   /** Number of the next record; those from `first` up to it are there. */
   next: number;
-  readonly capacity: number;
-  private readonly words: Int32Array;
-  private readonly times: Float64Array;
-  private readonly mask: number;
+  capacity: number;
+  /** Up to where the rings grow before what is oldest is overwritten. */
+  private readonly most: RingSizes;
+  private words: Int32Array;
+  private times: Float64Array;
+  private mask: number;
 
-  private readonly snaps: Int32Array;
-  private readonly snapMask: number;
-  private readonly snapCapacity: number;
+  private snaps: Int32Array;
+  private snapMask: number;
+  private snapCapacity: number;
   /** Number of the next snapshot, from 1. */
   private nextSnap: number;
 
-  private readonly bytes: Uint8Array;
-  private readonly bytesView: DataView;
+  private bytes: Uint8Array;
+  private bytesView: DataView;
   private nextByte: number;
   /** Total of bytes written so far when a snapshot was made, by its slot: tells what is overwritten. */
-  private readonly snapBytesEnd: Float64Array;
+  private snapBytesEnd: Float64Array;
   private bytesWritten: number;
   private readonly headerBytes: number;
 
-  /** @param size memory in bytes for everything @param headerBytes most bytes of a packet kept */
-  constructor(size: number, headerBytes: number) {
-    this.capacity = powerOfTwo(Math.max(256, Math.floor((size * 0.5) / (RECORD_WORDS * 4))));
+  /**
+   * @param size memory in bytes for everything
+   * @param headerBytes most bytes of a packet kept
+   * @param firstSize memory to begin with: the rings double when they are full, up to `size`
+   */
+  constructor(size: number, headerBytes: number, firstSize: number = size) {
+    this.most = sizesFor(size, headerBytes);
+    const { records, snaps, bytes } = sizesFor(Math.min(size, firstSize), headerBytes);
+    this.capacity = records;
     this.mask = this.capacity - 1;
     const buffer = new ArrayBuffer(this.capacity * RECORD_WORDS * 4);
     this.words = new Int32Array(buffer);
     this.times = new Float64Array(buffer);
     this.next = 0;
-    this.snapCapacity = Math.max(128, this.capacity >> 1);
+    this.snapCapacity = snaps;
     this.snapMask = this.snapCapacity - 1;
     this.snaps = new Int32Array(this.snapCapacity * SNAP_WORDS);
     this.snapBytesEnd = new Float64Array(this.snapCapacity);
     this.nextSnap = 1;
     this.headerBytes = headerBytes;
-    this.bytes = new Uint8Array(powerOfTwo(Math.max(size >> 2, 64 * headerBytes)));
+    this.bytes = new Uint8Array(bytes);
     this.bytesView = new DataView(this.bytes.buffer);
     this.nextByte = 0;
     this.bytesWritten = 0;
+  }
+
+  /** True when the next record takes the place of the oldest. */
+  get full(): boolean {
+    return this.next >= this.most.records;
+  }
+
+  private growRecords(): void {
+    this.capacity *= 2;
+    this.mask = this.capacity - 1;
+    const buffer = new ArrayBuffer(this.capacity * RECORD_WORDS * 4);
+    const words = new Int32Array(buffer);
+    words.set(this.words);
+    this.words = words;
+    this.times = new Float64Array(buffer);
+  }
+
+  private growSnaps(): void {
+    this.snapCapacity *= 2;
+    this.snapMask = this.snapCapacity - 1;
+    const snaps = new Int32Array(this.snapCapacity * SNAP_WORDS);
+    snaps.set(this.snaps);
+    this.snaps = snaps;
+    const ends = new Float64Array(this.snapCapacity);
+    ends.set(this.snapBytesEnd);
+    this.snapBytesEnd = ends;
+  }
+
+  private growBytes(): void {
+    const bytes = new Uint8Array(this.bytes.length * 2);
+    bytes.set(this.bytes);
+    this.bytes = bytes;
+    this.bytesView = new DataView(bytes.buffer);
   }
 
   /** Number of the oldest record that is still there. */
@@ -130,6 +187,7 @@ export class TraceRing {
     depth: number,
   ): number {
     const seq = this.next++;
+    if (seq === this.capacity && seq < this.most.records) this.growRecords();
     const slot = seq & this.mask;
     const { words } = this;
     const at = slot * RECORD_WORDS;
@@ -211,10 +269,13 @@ export class TraceRing {
    * else a new one.
    */
   snapshot(skb: SkBuff, last: number): number {
+    if (this.nextSnap === this.snapCapacity && this.nextSnap < this.most.snaps) this.growSnaps();
     const { snaps } = this;
     const { head, shinfo } = skb;
+    const { fragList } = shinfo;
     const counts = (skb.users & 0xffff) | (shinfo.dataref << 16);
-    const state = skb.ipSummed | (skb.cloned ? 4 : 0) | (shinfo.nrFrags << 8);
+    const listed = fragList === null ? 0 : listLength(fragList);
+    const state = skb.ipSummed | (skb.cloned ? 4 : 0) | (shinfo.nrFrags << 8) | (listed << 16);
     const gso = (shinfo.gsoSize & 0xffff) | (shinfo.gsoSegs << 16);
     const start = firstByte(skb);
     const length = Math.min(Math.max(skb.tail - start, 0), this.headerBytes);
@@ -229,8 +290,11 @@ export class TraceRing {
       if (
         snaps[old + S_BYTES_LEN] === length &&
         snaps[old + S_BYTES_AT] === start - head &&
+        (snaps[old + S_STATE] as number) >>> 8 === state >>> 8 &&
         this.bytesWritten - keptEnd < this.bytes.length >> 1 &&
-        this.sameBytes(snaps[old + S_BYTES_OFF] as number, start, length)
+        this.sameBytes(snaps[old + S_BYTES_OFF] as number, start, length) &&
+        (state >>> 8 === 0 ||
+          this.sameSizes((snaps[old + S_BYTES_OFF] as number) + length, skb, listed))
       ) {
         kept = snaps[old + S_BYTES_OFF] as number;
         if (
@@ -269,7 +333,7 @@ export class TraceRing {
     snaps[at + S_BYTES_AT] = start - head;
     snaps[at + S_BYTES_LEN] = length;
     if (kept < 0) {
-      kept = this.storeBytes(start, length);
+      kept = this.storeBytes(start, length, skb, listed);
       keptEnd = this.bytesWritten;
     }
     snaps[at + S_BYTES_OFF] = kept;
@@ -287,9 +351,31 @@ export class TraceRing {
     return true;
   }
 
-  private storeBytes(addr: number, length: number): number {
+  /** Are the sizes of the fragments still what lies at `offset`? */
+  private sameSizes(offset: number, skb: SkBuff, listed: number): boolean {
+    const { bytesView } = this;
+    const { nrFrags, fragSize, fragList } = skb.shinfo;
+    let at = offset;
+    for (let i = 0; i < nrFrags; i++, at += 4) {
+      if (bytesView.getInt32(at) !== fragSize[i]) return false;
+    }
+    let part = fragList;
+    for (let i = 0; i < listed && part !== null; i++, at += 4, part = part.next) {
+      if (bytesView.getInt32(at) !== part.len) return false;
+    }
+    return true;
+  }
+
+  /** Keeps bytes, and after them the sizes of the fragments; where they lie. */
+  private storeBytes(addr: number, length: number, skb: SkBuff, listed: number): number {
+    const { nrFrags, fragSize, fragList } = skb.shinfo;
+    const total = length + 4 * (nrFrags + listed);
+    while (this.bytesWritten === this.nextByte && this.nextByte + total > this.bytes.length) {
+      if (this.bytes.length >= this.most.bytes) break;
+      this.growBytes();
+    }
     let at = this.nextByte;
-    if (at + length > this.bytes.length) {
+    if (at + total > this.bytes.length) {
       this.bytesWritten += this.bytes.length - at;
       at = 0;
     }
@@ -297,8 +383,14 @@ export class TraceRing {
     let i = 0;
     for (; i + 4 <= length; i += 4) bytesView.setInt32(at + i, hostView.getInt32(addr + i));
     for (; i < length; i++) this.bytes[at + i] = mem[addr + i] as number;
-    this.nextByte = at + length;
-    this.bytesWritten += length;
+    let to = at + length;
+    for (i = 0; i < nrFrags; i++, to += 4) bytesView.setInt32(to, fragSize[i] as number);
+    let part = fragList;
+    for (i = 0; i < listed && part !== null; i++, to += 4, part = part.next) {
+      bytesView.setInt32(to, part.len);
+    }
+    this.nextByte = at + total;
+    this.bytesWritten += total;
     return at;
   }
 
@@ -313,9 +405,17 @@ export class TraceRing {
     const head = w(S_HEAD);
     const end = this.snapBytesEnd[slot] as number;
     const offset = w(S_BYTES_OFF);
-    const kept = this.bytesWritten - end <= this.bytes.length - w(S_BYTES_LEN);
     const counts = w(S_COUNTS);
     const state = w(S_STATE);
+    const nrFrags = (state >>> 8) & 0xff;
+    const listed = state >>> 16;
+    const length = w(S_BYTES_LEN);
+    const total = length + 4 * (nrFrags + listed);
+    const kept = this.bytesWritten - end <= this.bytes.length - total;
+    const sizes = (first: number, count: number): number[] =>
+      Array.from({ length: kept ? count : 0 }, (_, i) =>
+        this.bytesView.getInt32(offset + length + 4 * (first + i)),
+      );
     const from = (address: number): number => (address < 0 ? -1 : address - head);
     return {
       head,
@@ -331,14 +431,27 @@ export class TraceRing {
       dataref: counts >>> 16,
       ipSummed: state & 3,
       cloned: (state & 4) !== 0,
-      nrFrags: state >>> 8,
+      nrFrags,
+      fragSizes: sizes(0, nrFrags),
+      fragListSizes: sizes(nrFrags, listed),
       gsoSize: w(S_GSO) & 0xffff,
       gsoSegs: w(S_GSO) >>> 16,
       protocol: w(S_PROTO),
       bytesAt: w(S_BYTES_AT),
-      bytes: kept ? this.bytes.slice(offset, offset + w(S_BYTES_LEN)) : new Uint8Array(0),
+      bytes: kept ? this.bytes.slice(offset, offset + length) : new Uint8Array(0),
     };
   }
+}
+
+/** Most packets of a frag_list whose sizes are kept. */
+const MAX_LISTED = 64;
+
+/** Packets of a frag_list, as far as their sizes are kept. */
+function listLength(first: SkBuff): number {
+  let n = 1;
+  let at = first.next;
+  for (; at !== null && n < MAX_LISTED; at = at.next) n++;
+  return n;
 }
 
 /** Address of the first header that is set and lies in the head, else of the data. */

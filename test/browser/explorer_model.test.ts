@@ -208,6 +208,38 @@ describe('a recorded world', () => {
     expect(tcp).not.toContain('__udp4_lib_lookup');
   });
 
+  it('tells the recorder’s decisions in a journey: which route, which socket, and why a segment waits', async () => {
+    const notesOf = (engine: Engine, text: string, n = 0): string => {
+      const packet = packetsOf(engine, { limit: n + 1, text })[n] as PacketInfo;
+      const steps = journeyOf(engine, packet.id)?.steps ?? [];
+      const told = steps.filter(({ kind }) => kind === 'decision' || kind === 'queue');
+      return told.map(({ machine, fn, note }) => `${machine} ${fn}: ${note}`).join('\n');
+    };
+    const router = await ran('router', 1 * S);
+    const ping = notesOf(router, 'echo request 1');
+    expect(ping).toContain('client __neigh_event_send: waits for ARP: 1 in the queue');
+    expect(ping).toContain('router ip_route_input_noref: route: forward dev eth2');
+    expect(ping).toContain('server ip_route_input_noref: route: local dev lo');
+    router.close();
+    const loss = await ran('loss', 0.6 * S);
+    const { packets } = loss.recording;
+    const notes = packets.map(({ words }) => notesOf(loss, words));
+    expect(notes.join('\n')).toMatch(/server tcp_write_xmit: waits: congestion window \(cwnd \d+/);
+    expect(notes.join('\n')).toMatch(/client __inet_lookup_skb: socket: early demux, tcp 10\.0/);
+    // A journey begins where the packet does, and each step is later than the one before.
+    for (const { id } of packets.slice(0, 200)) {
+      const steps = journeyOf(loss, id)?.steps ?? [];
+      expect(['birth', 'derive', 'transmit']).toContain(steps[0]?.kind);
+      expect(steps.every((step, i) => i === 0 || step.n > (steps[i - 1]?.n ?? 0))).toBe(true);
+    }
+    const view = loss.observer.tcp.view(2, Number.POSITIVE_INFINITY);
+    const limits = new Set(view?.samples.map(({ limit }) => limit));
+    for (const limit of ['congestion window', 'recovery', 'small queue']) {
+      expect(limits).toContain(limit);
+    }
+    loss.close();
+  });
+
   it('says by which event a card dropped a damaged frame', async () => {
     const yaml = worldById('ping')?.yaml.replace(
       'impairments: {',
@@ -217,7 +249,7 @@ describe('a recorded world', () => {
     await engine.begin([]);
     await engine.run(engine.startNs + 1 * S, () => false);
     const { recording } = engine;
-    const lost = recording.packets.find(({ reason }) => reason === 'BAD_CHECK_SEQUENCE');
+    const lost = recording.packets.find(({ reason }) => reason === 'bad check sequence');
     expect(lost === undefined ? null : recording.eventOf(lost.lastStep)).toBe('packet:wire_drop');
     engine.close();
   });
@@ -273,7 +305,7 @@ describe('a recorded world', () => {
       host: host(problems),
     });
     await engine.begin([]);
-    engine.recording.full = true;
+    engine.recording.stop();
     await engine.run(engine.startNs + 60 * S, () => false);
     expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
     engine.close();
@@ -308,7 +340,7 @@ describe('a link that asks for too much', () => {
     const problems: Problem[] = [];
     const yaml = worldById('ping')?.yaml ?? '';
     const engine = new Engine({ yaml, seed: '1', host: host(problems) });
-    engine.recording.full = true;
+    engine.recording.stop();
     const body = { kind: 'command', machine: 'alice', text: 'true' } as const;
     await engine.begin([{ event: 0, atNs: 3600 * S, body }]);
     expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);

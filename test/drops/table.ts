@@ -49,7 +49,7 @@ function checkJourneys({ drops, recorder }: Watch): void {
     // After the end there is at most the driver's answer.
     const own = path.filter((step) => step.packet === packet && step.name !== 'net:net_dev_xmit');
     expect(own.at(-1)).toMatchObject({ kind: KIND_END });
-    expect(advice.text).not.toBe('');
+    expect(advice.meaning).not.toBe('');
     return location === '__kfree_skb' ? [] : Array<string>(count).fill(`${name} in ${location}`);
   });
   expect(counted.sort()).toEqual(drops.map(({ reason, at }) => `${reason} in ${at}`).sort());

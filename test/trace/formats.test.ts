@@ -204,7 +204,7 @@ describe('a selection', () => {
     expect(counted).toBe(lost.length);
     for (const { packet, advice } of dropLedger(recorder)) {
       expect(recorder.packet(packet)?.reason).toBeGreaterThan(1);
-      expect(advice.text).not.toBe('');
+      expect(advice.meaning).not.toBe('');
     }
   });
 });

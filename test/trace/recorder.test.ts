@@ -111,3 +111,35 @@ it('does not take a new packet for one so old that it is forgotten', () => {
 it('refuses a memory that holds nothing', () => {
   expect(() => new Recorder({ bytes: 100 })).toThrow('64 KiB');
 });
+
+it('begins small and grows, and nothing of what it grew from is lost', async () => {
+  const fixed = await recorded({ bytes: 64 << 20 });
+  const { recorder } = await recorded({ bytes: 64 << 20, firstBytes: 64 << 10 });
+  expect(recorder.ring.memoryBytes).toBeLessThan(fixed.recorder.ring.memoryBytes / 2);
+  expect(recorder.full).toBe(false);
+  expect(recorder.firstSeq).toBe(0);
+  expect(recorder.nextSeq).toBe(fixed.recorder.nextSeq);
+  for (let seq = 0; seq < recorder.nextSeq; seq += 7) {
+    const step = recorder.step(seq);
+    // Addresses of heads are the only thing that two runs in one process do not share.
+    expect(step?.snapshot?.bytes).toEqual(fixed.recorder.step(seq)?.snapshot?.bytes);
+    expect([step?.name, step?.packet]).toEqual([
+      fixed.recorder.step(seq)?.name,
+      fixed.recorder.step(seq)?.packet,
+    ]);
+  }
+  expect([...packetsOf(recorder)].length).toBe([...packetsOf(fixed.recorder)].length);
+});
+
+it('keeps the sizes of fragments, and of what hangs on a frag_list', async () => {
+  const { recorder } = await recorded();
+  const told = [...steps(recorder)].map(({ snapshot }) => snapshot);
+  const inFrags = told.filter((snapshot) => (snapshot?.nrFrags ?? 0) > 0);
+  expect(inFrags.length).toBeGreaterThan(10);
+  for (const snapshot of inFrags) {
+    const { fragSizes, fragListSizes, dataLen, nrFrags } = snapshot as NonNullable<typeof snapshot>;
+    expect(fragSizes.length).toBe(nrFrags);
+    const sum = [...fragSizes, ...fragListSizes].reduce((a, b) => a + b, 0);
+    expect(sum).toBe(dataLen);
+  }
+});

@@ -1,6 +1,13 @@
 /** Beside every view: what is selected, and what can be done with it. */
 import { createEffect, createResource, For, type JSX, Match, on, Show, Switch } from 'solid-js';
-import { formatBytes, formatPercent, formatRate, formatTime, shortTime } from '../model/format.ts';
+import {
+  callOf,
+  formatBytes,
+  formatPercent,
+  formatRate,
+  formatTime,
+  shortTime,
+} from '../model/format.ts';
 import { KIND_LABELS } from '../model/kinds.ts';
 import { steady } from '../model/steady.ts';
 import type { Store } from '../model/store.ts';
@@ -207,7 +214,7 @@ export function PacketPanel(props: {
         <Show when={packet().where !== '' && packet().where !== 'cable'}>
           <div>
             <dt>in</dt>
-            <dd class="mono">{packet().where}()</dd>
+            <dd class="mono">{callOf(packet().where)}</dd>
           </div>
         </Show>
         <Show when={packet().reason !== ''}>

@@ -38,3 +38,8 @@ export function formatPercent(p: number): string {
 export function formatCount(n: number): string {
   return n >= 10_000 ? n.toLocaleString('en') : String(n);
 }
+
+/** A function as it is called; what is no function, as it is. */
+export function callOf(fn: string): string {
+  return fn.includes(' ') ? fn : `${fn}()`;
+}

@@ -40,39 +40,3 @@ export const float64 = (): Column<Float64Array> => new Column((n) => new Float64
 export const int32 = (): Column<Int32Array> => new Column((n) => new Int32Array(n));
 export const uint16 = (): Column<Uint16Array> => new Column((n) => new Uint16Array(n));
 export const uint8 = (): Column<Uint8Array> => new Column((n) => new Uint8Array(n));
-
-/** The first index of a rising column whose value is above `limit`. */
-export function upperBound(column: Column<Float64Array>, limit: number): number {
-  let low = 0;
-  let high = column.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (column.get(middle) <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Texts by number. */
-export class Names {
-  private readonly list: string[];
-  private readonly numbers: Map<string, number>;
-
-  constructor() {
-    this.list = [''];
-    this.numbers = new Map([['', 0]]);
-  }
-
-  number(text: string): number {
-    const known = this.numbers.get(text);
-    if (known !== undefined) return known;
-    const fresh = this.list.length;
-    this.list.push(text);
-    this.numbers.set(text, fresh);
-    return fresh;
-  }
-
-  text(number: number): string {
-    return this.list[number] ?? '';
-  }
-}

@@ -2,7 +2,9 @@
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
 import { hostView as view } from '#mm/memory.ts';
+import { CONTEXT_TASK } from '#trace/record.ts';
 import type { CpuSpan, CpuView, QueueLevels } from '../protocol.ts';
 import type { Recording } from './recording.ts';
 
@@ -193,13 +195,13 @@ function buildSpans(
   for (let n = from; n <= last; n++) {
     if (recording.machineOf(n) !== machine) continue;
     order++;
-    const cpu = recording.cpuOf(n);
+    const cpu = (recording.recorder.ring.where(n) >>> 8) & 0xff;
     let stack = stacks.get(cpu);
     if (stack === undefined) {
       stack = [];
       stacks.set(cpu, stack);
     }
-    const timeNs = recording.time.get(n);
+    const timeNs = recording.timeOf(n);
     const span = event(recording, { n, cpu, timeNs, order }, stack);
     if (span !== null) spans.push(span);
   }
@@ -214,15 +216,23 @@ function event(
   stack: Open[],
 ): CpuSpan | null {
   const name = recording.eventOf(n);
-  const note = recording.noteOf(n);
+  const { ring, names } = recording.recorder;
+  const dev = names.text(ring.dev(n));
   const base = { cpu, lastStep: n, endNs: timeNs, endOrder: order, work: -1, budget: -1 };
   if (name === 'irq:irq_handler_entry') {
-    stack.push({ lane: 'hardirq', name: note, step: n, beginNs: timeNs, order });
+    stack.push({ lane: 'hardirq', name: dev, step: n, beginNs: timeNs, order });
     return null;
   }
   if (name === 'irq:softirq_entry') {
-    const lane = stack.length === 0 && recording.contextOf(n) === 0 ? 'ksoftirqd' : 'softirq';
-    stack.push({ lane, name: note, step: n, beginNs: timeNs, order });
+    const inTask = (ring.where(n) & 0xff) === CONTEXT_TASK;
+    const lane = stack.length === 0 && inTask ? 'ksoftirqd' : 'softirq';
+    stack.push({
+      lane,
+      name: SOFTIRQ_NAMES[ring.arg(n, 0)] ?? '',
+      step: n,
+      beginNs: timeNs,
+      order,
+    });
     return null;
   }
   if (name === 'irq:irq_handler_exit' || name === 'irq:softirq_exit') {
@@ -239,18 +249,17 @@ function event(
     };
   }
   if (name === 'napi:napi_poll') {
-    const match = /^(\S+) (\d+)\/(\d+)$/.exec(note);
     const open = stack.at(-1);
     return {
       ...base,
       lane: open?.lane ?? 'softirq',
-      name: `poll ${match?.[1] ?? ''}`,
+      name: `poll ${dev}`,
       firstStep: open?.step ?? n,
       beginNs: timeNs,
       beginOrder: (open?.order ?? order - 1) + 1,
       depth: stack.length,
-      work: Number(match?.[2] ?? 0),
-      budget: Number(match?.[3] ?? 0),
+      work: ring.arg(n, 0),
+      budget: ring.arg(n, 1),
     };
   }
   if (name === 'sock:sock_send_length' || name === 'sock:sock_recv_length') {

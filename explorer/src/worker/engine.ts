@@ -98,7 +98,7 @@ export class Engine {
       turn: options.host.turn,
       ...(journal === undefined ? {} : { journal }),
     });
-    this.recording = new Recording();
+    this.recording = new Recording(this.lab.world);
     this.functions = new FunctionPath(journal === undefined);
     this.observer = new Observer(this.lab.world, this.recording, this.functions);
     for (const machine of this.lab.world.machines) this.observer.followMachine(machine);
@@ -106,7 +106,7 @@ export class Engine {
   }
 
   private cableEnds(): Map<string, CableEnds> {
-    const number = (name: string): number => this.recording.machines.indexOf(name);
+    const number = (name: string): number => this.recording.machineIndex(name);
     return new Map(
       this.lab.cables.map((cable, index): [string, CableEnds] => {
         const ends = this.lab.spec.links[index]?.endpoints;
@@ -254,9 +254,9 @@ export class Engine {
   }
 
   machineOf(name: string): { machine: Machine; index: number } | null {
-    const index = this.recording.machines.indexOf(name);
-    const machine = this.lab.world.machines[index];
-    return machine === undefined ? null : { machine, index };
+    const index = this.recording.machineIndex(name);
+    const machine = this.lab.world.machines.find((candidate) => candidate.name === name);
+    return machine === undefined || index < 0 ? null : { machine, index };
   }
 
   progress(): Progress {

@@ -1,5 +1,6 @@
 /** Answers to what the views ask of a recording. */
 import type { Machine } from '#kernel/machine.ts';
+import { type Advice, adviceFor, adviceForLoss } from '#trace/advice.ts';
 import {
   ICMP_MIB_INMSGS,
   ICMP_MIB_OUTMSGS,
@@ -25,7 +26,6 @@ import type {
   StepDetail,
   StepInfo,
 } from '../protocol.ts';
-import { adviceFor, meaningOf } from './advice.ts';
 import type { Engine } from './engine.ts';
 import { readSetting } from './facts.ts';
 import { decodeHeaders } from './headers.ts';
@@ -73,27 +73,36 @@ export function stepDetailOf(engine: Engine, n: number): StepDetail | null {
   const { recording } = engine;
   if (n < 0 || n >= recording.steps) return null;
   const step = recording.stepInfo(n);
-  const { from, bytes } = recording.snapOf(n);
+  const snapshot = recording.snapshotOf(n);
+  const from = snapshot?.bytesAt ?? 0;
+  const bytes = snapshot?.bytes ?? new Uint8Array(0);
   const relative = (offset: number): number => (offset < from ? -1 : offset - from);
   const { mac, network, transport } = step.pointers;
   const headers = decodeHeaders(bytes, {
     mac: mac < 0 ? -1 : relative(mac),
     network: network < 0 ? -1 : relative(network),
     transport: transport < 0 ? -1 : relative(transport),
-    protocol: recording.protocolOf(n),
+    protocol: snapshot?.protocol ?? 0,
   });
-  return { step, from, bytes, headers, fragmentSizes: [] };
+  const fragmentSizes = snapshot?.fragSizes ?? [];
+  const listSizes = snapshot?.fragListSizes ?? [];
+  return { step, from, bytes, headers, fragmentSizes, listSizes };
 }
 
 export function stepsOf(engine: Engine, from: number, count: number, machine: string): StepInfo[] {
   const { recording } = engine;
-  const index = machine === '' ? -1 : recording.machines.indexOf(machine);
+  const index = machine === '' ? -1 : recording.machineIndex(machine);
   const list: StepInfo[] = [];
   for (let n = Math.max(0, from); n < recording.steps && list.length < count; n++) {
     if (index >= 0 && recording.machineOf(n) !== index) continue;
     list.push(recording.stepInfo(n));
   }
   return list;
+}
+
+function adviceOf({ code, wire, fn, machine, facts }: DropRecord): Advice {
+  if (wire) return adviceForLoss(code, code === 0);
+  return adviceFor(code, fn, { ...facts, machine });
 }
 
 export function dropsOf(engine: Engine, untilNs: number): DropLine[] {
@@ -108,17 +117,19 @@ export function dropsOf(engine: Engine, untilNs: number): DropLine[] {
   const lines = [...groups.values()].map((group): DropLine => {
     const first = group[0] as DropRecord;
     const last = group[group.length - 1] as DropRecord;
+    const { meaning, text, command } = adviceOf(last);
+    const onCable = last.fn === 'cable';
     return {
       id: `${first.machine}/${first.fn}/${first.reason}`,
       reason: first.reason,
-      meaning: meaningOf(last),
+      meaning,
       machine: first.machine,
       fn: first.fn,
       count: group.length,
       firstNs: first.timeNs,
       lastNs: last.timeNs,
       examples: group.slice(-EXAMPLES).map(({ packet }) => packet),
-      advice: adviceFor(last),
+      advice: { text, command: onCable ? '' : command, machine: onCable ? '' : last.machine },
       expected: first.expected,
     };
   });

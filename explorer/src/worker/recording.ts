@@ -1,8 +1,17 @@
 /**
- * The recording of a run: every step of every packet, the frames on the cables, the drops. Columns of
- * numbers, so that a run of a million steps fits and any moment is found by a binary search.
+ * The recording of a run: the stack's own recorder writes the steps, and what the page needs beside them
+ * is kept here, by the number of the step: whose step it is over all machines, what led there; and the
+ * frames on the cables and the drops. Columns of numbers, so that a run of a million steps fits and any
+ * moment is found by a binary search. Why there are two kinds of packets: docs/decisions/0017.
  */
-import { mem } from '#mm/memory.ts';
+import { recordWorld } from '#sim/record_world.ts';
+import type { World } from '#sim/world.ts';
+import { argumentWords, stepWords } from '#trace/describe.ts';
+import { Names } from '#trace/names.ts';
+import { functionOf } from '#trace/places.ts';
+import { KIND_END, KIND_NAMES, KIND_TRANSMIT, type Snapshot, type Step } from '#trace/record.ts';
+import type { Recorder } from '#trace/recorder.ts';
+import { SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import {
   type Context,
   type DropMark,
@@ -12,55 +21,20 @@ import {
   PACKET_KINDS,
   type PacketInfo,
   type PacketKind,
-  type Pointers,
   type StepInfo,
 } from '../protocol.ts';
-import { type Column, float64, int32, Names, uint8, uint16, upperBound } from './columns.ts';
+import { type Column, float64, int32, uint8, uint16 } from './columns.ts';
+import { Counts, type FunctionCounts } from './counts.ts';
 
-/** Steps and packets kept at most: what a tab can hold without trouble. */
-export const MAX_STEPS = 4_000_000;
+/** Packets kept at most: what a tab can hold without trouble. */
 export const MAX_PACKETS = 400_000;
-/** First bytes kept of a packet at each step, and of all together. */
-const SNAP_BYTES = 112;
-const MAX_SNAPS = 96 * 1024 * 1024;
+/** Memory that the recorder may take: four million steps, with the packets' bytes at each. */
+const MAX_BYTES = 640 * 1024 * 1024;
+const FIRST_BYTES = 4 * 1024 * 1024;
+/** First bytes kept of a packet. */
+const HEADER_BYTES = 112;
 
 export const CONTEXTS: readonly Context[] = ['task', 'softirq', 'hardirq'];
-
-/** Pointers of a packet as a step saw them, or of none. */
-export interface SkbSight {
-  readonly id: number;
-  readonly head: number;
-  readonly data: number;
-  readonly tail: number;
-  readonly end: number;
-  readonly macHeader: number;
-  readonly networkHeader: number;
-  readonly transportHeader: number;
-  readonly len: number;
-  readonly dataLen: number;
-  readonly users: number;
-  readonly protocol: number;
-  readonly shinfo: {
-    readonly dataref: number;
-    readonly nrFrags: number;
-    readonly fragSize: Int32Array;
-  };
-}
-
-export interface StepInput {
-  readonly timeNs: number;
-  readonly machine: number;
-  readonly cpu: number;
-  /** Index into CONTEXTS. */
-  readonly context: number;
-  readonly fn: string;
-  readonly event: string;
-  readonly note: string;
-  /** Functions that led there, with blanks between. */
-  readonly path: string;
-  readonly packet: number;
-  readonly skb: SkbSight | null;
-}
 
 /** A packet, over all machines that it passes. */
 export class PacketRecord {
@@ -83,6 +57,8 @@ export class PacketRecord {
   lastStep: number;
   /** Machine that holds it now; -1: on a cable. */
   holder: number;
+  /** Structures of it that live, on the machine that holds it and those before. */
+  structures: number;
   /** Frames of it, by index. */
   readonly frames: number[];
   /** The packet it was cut from; 0: none. */
@@ -108,6 +84,7 @@ export class PacketRecord {
     this.firstStep = -1;
     this.lastStep = -1;
     this.holder = 0;
+    this.structures = 0;
     this.frames = [];
     this.parent = 0;
     this.parts = [];
@@ -142,47 +119,26 @@ export interface DropRecord {
   readonly reason: string;
   readonly packet: number;
   readonly expected: boolean;
+  /** SKB_DROP_REASON_*; of a frame that did not arrive, WIRE_*. */
+  readonly code: number;
+  readonly wire: boolean;
   /** What was found out at that moment, for the advice. */
   readonly facts: Readonly<Record<string, string>>;
 }
 
 export class Recording {
-  readonly names: Names = new Names();
-  readonly machines: string[] = [];
+  readonly recorder: Recorder;
   readonly packets: PacketRecord[] = [];
   readonly drops: DropRecord[] = [];
-  /** True when it is full: the world must stop. */
-  full = false;
+  /** True when it was stopped for its size, or for a test. */
+  private stopped = false;
 
-  // Steps.
-  readonly time: Column<Float64Array> = float64();
-  private readonly machine = uint8();
-  private readonly cpu = uint8();
-  private readonly context = uint8();
-  private readonly fn = uint16();
-  private readonly event = uint16();
-  private readonly note = int32();
-  private readonly path = int32();
-  readonly packet: Column<Int32Array> = int32();
-  private readonly skb = int32();
+  // By step: the packet that it is of (0: none), that packet's next step, and the functions that led there.
+  private readonly packet = int32();
   private readonly nextOfPacket = int32();
-  private readonly len = int32();
-  private readonly dataLen = int32();
-  private readonly data = int32();
-  private readonly tail = int32();
-  private readonly end = int32();
-  private readonly mac = int32();
-  private readonly network = int32();
-  private readonly transport = int32();
-  private readonly protocol = uint16();
-  private readonly users = uint8();
-  private readonly dataref = uint8();
-  private readonly fragments = uint8();
-  private readonly snapAt = int32();
-  private readonly snapFrom = int32();
-  private readonly snapLength = uint8();
-  private snaps = new Uint8Array(64 * 1024);
-  private snapsUsed = 0;
+  private readonly path = int32();
+  private readonly paths = new Names();
+  private readonly counts: Counts = new Counts(this);
 
   // Frames.
   private readonly frameCable = uint16();
@@ -197,15 +153,38 @@ export class Recording {
   private toldFrames = 0;
   private toldDrops = 0;
 
+  /** Follows a world from now on: the machines that it has, and its cables. */
+  constructor(world: World) {
+    this.recorder = recordWorld(world, {
+      bytes: MAX_BYTES,
+      firstBytes: FIRST_BYTES,
+      headerBytes: HEADER_BYTES,
+    });
+  }
+
+  /** It is full, and the world must stop: nothing that was shown is ever overwritten. */
+  get full(): boolean {
+    return this.stopped || this.recorder.full || this.packets.length >= MAX_PACKETS;
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
   get steps(): number {
-    return this.time.length;
+    return this.packet.length;
+  }
+
+  /** Number of a machine, as steps have it; -1: no such machine. */
+  machineIndex(name: string): number {
+    return this.recorder.tracks.findIndex((track) => track.machine?.name === name);
   }
 
   newPacket(timeNs: number, machine: number): PacketRecord {
-    const record = new PacketRecord(this.packets.length + 1, timeNs, this.machines[machine] ?? '');
+    const name = this.recorder.tracks[machine]?.name ?? '';
+    const record = new PacketRecord(this.packets.length + 1, timeNs, name);
     record.holder = machine;
     this.packets.push(record);
-    if (this.packets.length >= MAX_PACKETS) this.full = true;
     return record;
   }
 
@@ -213,178 +192,136 @@ export class Recording {
     return this.packets[id - 1] ?? null;
   }
 
-  step(input: StepInput): number {
-    const n = this.time.length;
-    if (n >= MAX_STEPS) {
-      this.full = true;
-      return n - 1;
-    }
-    this.time.push(input.timeNs);
-    this.machine.push(input.machine);
-    this.cpu.push(input.cpu);
-    this.context.push(input.context);
-    this.fn.push(this.names.number(input.fn));
-    this.event.push(this.names.number(input.event));
-    this.note.push(this.names.number(input.note));
-    this.path.push(this.names.number(input.path));
-    this.packet.push(input.packet);
+  /** A step has been recorded; `path`: functions that led there, with blanks between. */
+  stepped(path: string): void {
+    this.packet.push(0);
     this.nextOfPacket.push(-1);
-    this.pushSkb(input.skb);
-    const record = input.packet === 0 ? null : this.packetOf(input.packet);
-    if (record !== null) {
-      if (record.lastStep >= 0) this.nextOfPacket.set(record.lastStep, n);
-      else record.firstStep = n;
-      record.lastStep = n;
-      record.steps++;
-      record.endNs = Math.max(record.endNs, input.timeNs);
-    }
-    return n;
+    this.path.push(this.paths.number(path));
   }
 
-  private pushSkb(skb: SkbSight | null): void {
-    const offset = (address: number): number =>
-      skb === null || address < skb.head || address > skb.end ? -1 : address - skb.head;
-    this.skb.push(skb?.id ?? 0);
-    this.len.push(skb?.len ?? 0);
-    this.dataLen.push(skb?.dataLen ?? 0);
-    this.data.push(skb === null ? 0 : skb.data - skb.head);
-    this.tail.push(skb === null ? 0 : skb.tail - skb.head);
-    this.end.push(skb === null ? 0 : skb.end - skb.head);
-    this.mac.push(offset(skb?.macHeader ?? -1));
-    this.network.push(offset(skb?.networkHeader ?? -1));
-    this.transport.push(offset(skb?.transportHeader ?? -1));
-    this.protocol.push(skb?.protocol ?? 0);
-    this.users.push(Math.min(skb?.users ?? 0, 255));
-    this.dataref.push(Math.min(skb?.shinfo.dataref ?? 0, 255));
-    this.fragments.push(skb?.shinfo.nrFrags ?? 0);
-    this.pushSnap(skb);
+  /** Step `n` turns out to be of a packet. Its steps are told in order. */
+  belongs(n: number, record: PacketRecord): void {
+    if (n <= record.lastStep) return;
+    this.counts.changed(n);
+    this.packet.set(n, record.id);
+    if (record.lastStep >= 0) this.nextOfPacket.set(record.lastStep, n);
+    else {
+      record.firstStep = n;
+      record.bornNs = Math.min(record.bornNs, this.timeOf(n));
+    }
+    record.lastStep = n;
+    record.steps++;
+    record.endNs = Math.max(record.endNs, this.timeOf(n));
   }
 
-  private pushSnap(skb: SkbSight | null): void {
-    if (skb === null || this.snapsUsed + SNAP_BYTES > MAX_SNAPS) {
-      this.snapAt.push(-1);
-      this.snapFrom.push(0);
-      this.snapLength.push(0);
-      return;
-    }
-    let from = skb.data;
-    for (const header of [skb.macHeader, skb.networkHeader, skb.transportHeader]) {
-      if (header >= skb.head && header < from) from = header;
-    }
-    const length = Math.max(0, Math.min(SNAP_BYTES, skb.tail - from));
-    if (this.snapsUsed + length > this.snaps.length) {
-      const larger = new Uint8Array(this.snaps.length * 2);
-      larger.set(this.snaps);
-      this.snaps = larger;
-    }
-    this.snaps.set(mem.subarray(from, from + length), this.snapsUsed);
-    this.snapAt.push(this.snapsUsed);
-    this.snapFrom.push(from - skb.head);
-    this.snapLength.push(length);
-    this.snapsUsed += length;
+  timeOf(n: number): number {
+    return this.recorder.ring.timeNs(n);
   }
 
   stepInfo(n: number): StepInfo {
-    const pointers: Pointers = {
-      head: 0,
-      data: this.data.get(n),
-      tail: this.tail.get(n),
-      end: this.end.get(n),
-      mac: this.mac.get(n),
-      network: this.network.get(n),
-      transport: this.transport.get(n),
-    };
+    const { recorder } = this;
+    const step = recorder.step(n) as Step;
+    const { snapshot } = step;
+    const packet = this.packet.get(n);
+    const { ring, packets } = recorder;
+    const own = packets.has(step.packet) ? (packets.id[packets.slot(step.packet)] as number) : 0;
+    const cable = recorder.tracks[ring.where(n) >>> 16]?.machine === null;
     return {
       n,
-      timeNs: this.time.get(n),
-      machine: this.machines[this.machine.get(n)] ?? '',
-      cpu: this.cpu.get(n),
-      context: CONTEXTS[this.context.get(n)] ?? 'task',
+      timeNs: step.timeNs,
+      machine: cable ? step.dev : step.machine,
+      cpu: step.cpu,
+      context: CONTEXTS[step.context] ?? 'task',
+      kind: KIND_NAMES[step.kind] ?? '',
+      bad: step.kind === KIND_END && step.args[0] !== SKB_CONSUMED,
       fn: this.fnOf(n),
       path: this.pathOf(n),
-      event: this.eventOf(n),
-      note: this.names.text(this.note.get(n)),
-      packet: this.packet.get(n),
-      skb: this.skb.get(n),
-      length: this.len.get(n),
-      dataLength: this.dataLen.get(n),
-      fragments: this.fragments.get(n),
-      users: this.users.get(n),
-      dataref: this.dataref.get(n),
-      pointers,
+      event: step.name,
+      note: this.noteOf(step),
+      packet,
+      skb: own,
+      length: snapshot?.len ?? 0,
+      dataLength: snapshot?.dataLen ?? 0,
+      fragments: snapshot?.nrFrags ?? 0,
+      users: snapshot?.users ?? 0,
+      dataref: snapshot?.dataref ?? 0,
+      pointers: {
+        head: 0,
+        data: snapshot?.data ?? 0,
+        tail: snapshot?.tail ?? 0,
+        end: snapshot?.end ?? 0,
+        mac: snapshot?.macHeader ?? -1,
+        network: snapshot?.networkHeader ?? -1,
+        transport: snapshot?.transportHeader ?? -1,
+      },
     };
   }
 
+  /** What a step says, with packets called by the numbers that the page knows. */
+  private noteOf(step: Step): string {
+    const { dev, kind, seq, args } = step;
+    const record = this.packetOf(this.packet.get(seq));
+    if (kind === KIND_END && args[0] === SKB_CONSUMED && record !== null) {
+      if (seq === record.lastStep) return 'consumed: it has done its work';
+      return 'consumed: this structure is done with, the packet goes on';
+    }
+    const words = stepWords(this.recorder, step, (skb) => this.packetName(skb));
+    if (kind === KIND_TRANSMIT && record !== null && record.parent !== 0) {
+      return `${words}: the card cut it from packet ${record.parent}`;
+    }
+    return dev !== '' && words === argumentWords(step) ? `${dev} ${words}` : words;
+  }
+
+  /** The packet whose structure has a number in the recorder. */
+  private packetName(skb: number): string {
+    const info = this.recorder.packet(skb);
+    const n = info === null ? -1 : info.endSeq >= 0 ? info.endSeq : info.bornSeq;
+    const packet = n < 0 ? 0 : this.packet.get(n);
+    return packet === 0 ? `structure ${info?.id ?? skb}` : `packet ${packet}`;
+  }
+
   fnOf(n: number): string {
-    return this.names.text(this.fn.get(n));
+    return functionOf(this.recorder, n);
+  }
+
+  /** Number of the packet that a step is of; 0: none. */
+  packetAt(n: number): number {
+    return this.packet.get(n);
+  }
+
+  /** Number of the path that led to a step, and its functions with blanks between. */
+  pathAt(n: number): number {
+    return this.path.get(n);
+  }
+
+  pathText(path: number): string {
+    return this.paths.text(path);
   }
 
   /** Functions that led to a step, outermost first, without its own. */
   pathOf(n: number): string[] {
     const own = this.fnOf(n);
-    const text = this.names.text(this.path.get(n));
+    const text = this.paths.text(this.path.get(n));
     return text === '' ? [] : text.split(' ').filter((name) => name !== own);
   }
 
   eventOf(n: number): string {
-    return this.names.text(this.event.get(n));
-  }
-
-  noteOf(n: number): string {
-    return this.names.text(this.note.get(n));
+    return this.recorder.names.text(this.recorder.ring.name(n));
   }
 
   machineOf(n: number): number {
-    return this.machine.get(n);
-  }
-
-  cpuOf(n: number): number {
-    return this.cpu.get(n);
-  }
-
-  contextOf(n: number): number {
-    return this.context.get(n);
+    return this.recorder.ring.where(n) >>> 16;
   }
 
   /** How often packets passed each function on a machine, and were dropped in it, up to a step. */
-  countFunctions(
-    machine: number,
-    last: number,
-  ): { readonly passed: Record<string, number>; readonly dropped: Record<string, number> } {
-    // By the numbers of the texts first: a million steps have few different ones.
-    const table = new Map<number, number>();
-    const drop = this.names.number('skb:kfree_skb');
-    const dropped: Record<string, number> = {};
-    for (let n = 0; n <= last; n++) {
-      if (this.machine.get(n) !== machine || this.packet.get(n) === 0) continue;
-      const fn = this.fn.get(n);
-      const key = this.path.get(n) * 0x10000 + fn;
-      table.set(key, (table.get(key) ?? 0) + 1);
-      if (this.event.get(n) !== drop) continue;
-      const name = this.names.text(fn);
-      dropped[name] = (dropped[name] ?? 0) + 1;
-    }
-    const passed: Record<string, number> = {};
-    for (const [key, count] of table) {
-      const path = this.names.text(Math.floor(key / 0x10000));
-      // What a step names itself may end its path as well: it is one passage.
-      for (const name of new Set([...path.split(' '), this.names.text(key % 0x10000)])) {
-        if (name !== '') passed[name] = (passed[name] ?? 0) + count;
-      }
-    }
-    return { passed, dropped };
+  countFunctions(machine: number, last: number): FunctionCounts {
+    return this.counts.upTo(machine, last);
   }
 
-  protocolOf(n: number): number {
-    return this.protocol.get(n);
-  }
-
-  /** The bytes kept with a step, and the offset from `head` of the first. */
-  snapOf(n: number): { readonly from: number; readonly bytes: Uint8Array } {
-    const at = this.snapAt.get(n);
-    if (at < 0 || n >= this.steps) return { from: 0, bytes: new Uint8Array(0) };
-    const bytes = this.snaps.slice(at, at + this.snapLength.get(n));
-    return { from: this.snapFrom.get(n), bytes };
+  /** How the packet's structure looked in a step. */
+  snapshotOf(n: number): Snapshot | null {
+    const { ring } = this.recorder;
+    return ring.readSnapshot(ring.snapNumber(n));
   }
 
   /** Steps of a packet, in order. */
@@ -396,7 +333,15 @@ export class Recording {
 
   /** The last step at or before a time; -1: none. */
   stepAt(timeNs: number): number {
-    return upperBound(this.time, timeNs) - 1;
+    const { ring } = this.recorder;
+    let low = 0;
+    let high = this.steps;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (ring.timeNs(middle) <= timeNs) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 
   frame(

@@ -16,13 +16,14 @@ import {
   ICSK_TIME_RETRANS,
 } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
+import { STALL_APPLICATION, STALL_CWND } from '#include/trace/events/packet.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { hostView as view } from '#mm/memory.ts';
+import { STALL_NAMES } from '#trace/record.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, tcphdr } from '#uapi/tcp.ts';
-import { TCP_CA_STATE_NAMES, TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import type {
   TcpConnectionInfo,
   TcpLimit,
@@ -32,7 +33,7 @@ import type {
   TcpView,
 } from '../protocol.ts';
 import { float64, int32, uint8 } from './columns.ts';
-import type { PacketRecord, Recording } from './recording.ts';
+import type { PacketRecord } from './recording.ts';
 
 const SENT = 0;
 const SENT_AGAIN = 1;
@@ -46,6 +47,9 @@ const DRAWN_SAMPLES = 2000;
 const MAX_SAMPLES = 40_000;
 const MAX_POINTS = 200_000;
 const TCPOPT_SACK = 5;
+
+/** The recorder's words for what a sender waits for, by STALL_*. */
+const TCP_LIMITS = STALL_NAMES as readonly TcpLimit[];
 
 const NS_PER_JIFFY = 1e6;
 
@@ -69,6 +73,8 @@ class Connection {
   readonly packet = int32();
   highest: number;
   state: number;
+  /** STALL_*: what the sender last said keeps it; 0 since it sent. */
+  stall: number;
 
   constructor(id: number, machine: Machine, sk: TcpSock) {
     this.id = id;
@@ -84,6 +90,7 @@ class Connection {
     this.states = [];
     this.highest = 0;
     this.state = sk.skcState;
+    this.stall = 0;
   }
 
   point(timeNs: number, kind: number, begin: number, end: number, packet: number): void {
@@ -100,34 +107,33 @@ export class TcpRecorder {
   private readonly connections: Connection[];
   private readonly bySock: WeakMap<Sock, Connection>;
 
-  constructor(_recording: Recording) {
+  constructor() {
     this.connections = [];
     this.bySock = new WeakMap();
   }
 
-  follow(machine: Machine, note: (fn: string, event: string, note: string) => void): void {
-    const { tcp, sock } = machine.trace;
+  follow(machine: Machine): void {
+    const { tcp, sock, packet } = machine.trace;
     tcp.tcpProbe.register((sk, skb) => {
       const c = this.of(machine, sk as TcpSock);
       if (c !== null && skb !== null) this.received(machine, c, skb);
     });
-    tcp.tcpCongStateSet.register((sk, caState) => {
+    tcp.tcpCongStateSet.register((sk) => {
       const c = this.of(machine, sk as TcpSock);
-      note('tcp_set_ca_state', 'tcp:tcp_cong_state_set', TCP_CA_STATE_NAMES[caState] ?? '');
       if (c !== null) this.sample(machine, c);
     });
     tcp.tcpRetransmitSkb.register((sk) => {
       const c = this.of(machine, sk as TcpSock);
-      note('__tcp_retransmit_skb', 'tcp:tcp_retransmit_skb', 'sends a segment again');
       if (c !== null) this.sample(machine, c);
+    });
+    packet.tcpSendStall.register((sk, _skb, why) => {
+      const c = this.of(machine, sk as TcpSock);
+      if (c === null) return;
+      c.stall = why;
+      this.sample(machine, c);
     });
     sock.inetSockSetState.register((sk, from, to) => {
       if (sk.skProtocol !== IPPROTO_TCP) return;
-      note(
-        'tcp_set_state',
-        'sock:inet_sock_set_state',
-        `${TCP_STATE_RFC_NAMES[from] ?? from} > ${TCP_STATE_RFC_NAMES[to] ?? to}`,
-      );
       const c = this.of(machine, sk as TcpSock);
       if (c === null) return;
       c.states.push({ timeNs: machine.nowNs, from, to });
@@ -149,6 +155,7 @@ export class TcpRecorder {
     const linkBytes = skb.networkHeader - skb.data;
     const length = skb.len - linkBytes - header + ((flags & 3) !== 0 ? 1 : 0);
     if (length > 0) {
+      c.stall = 0;
       const begin = (tcphdr.seq(view, th) - c.sndBase) | 0;
       const again = begin < c.highest;
       if (again) record.again = true;
@@ -229,7 +236,7 @@ export class TcpRecorder {
       lost: sk.lostOut,
       retrans: sk.retransOut,
       totalRetrans: sk.totalRetrans,
-      limit: limitOf(sk, state),
+      limit: limitOf(sk, state, c.stall),
       timer: timer.kind,
       timerDueNs: timer.dueNs,
       delackDueNs: delackDue(machine, sk),
@@ -337,28 +344,32 @@ function delackDue(machine: Machine, sk: TcpSock): number {
 /** TCP_CA_Recovery */
 const CA_RECOVERY = 3;
 
-function limitOf(sk: TcpSock, state: number): TcpLimit {
+/** What holds the sender: its own word from tcp_write_xmit(), and where it has said none, its state. */
+function limitOf(sk: TcpSock, state: number, stall: number): TcpLimit {
   if (state !== TCP_ESTABLISHED && state !== TCP_CLOSE_WAIT && state !== 4 && state !== 9) {
     return 'not connected';
   }
-  if (sk.icskCaState >= CA_RECOVERY) return 'recovery';
   const unsent = (sk.writeSeq - sk.sndNxt) | 0;
-  if (unsent <= 0) return 'nothing to send';
+  const cwnd = stall === STALL_CWND || inFlightOf(sk) >= sk.sndCwnd;
+  if (sk.icskCaState >= CA_RECOVERY && (unsent <= 0 || cwnd)) return 'recovery';
+  if (unsent <= 0) return 'application';
+  if (stall !== 0 && stall !== STALL_APPLICATION) return TCP_LIMITS[stall] ?? 'sending';
   const room = (sk.sndUna + sk.sndWnd - sk.sndNxt) | 0;
   if (sk.chronoType === TCP_CHRONO_RWND_LIMITED || room < Math.min(sk.mssCache, unsent)) {
     return 'receive window';
   }
-  if (inFlightOf(sk) >= sk.sndCwnd) return 'congestion window';
-  if (sk.chronoType === TCP_CHRONO_SNDBUF_LIMITED) return 'send buffer';
-  return sk.pacingTimer !== null && sk.pacingTimer.expiresNs > sk.tcpClockCache
-    ? 'pacing'
-    : 'sending';
+  if (cwnd) return 'congestion window';
+  return sk.chronoType === TCP_CHRONO_SNDBUF_LIMITED ? 'send buffer' : 'sending';
 }
+
+/** Segments that the scoreboard shows at most. */
+const BOARD_SEGMENTS = 400;
 
 /** What is in flight at a moment, told from the points up to it. */
 function scoreboardOf(c: Connection, untilNs: number): TcpView['scoreboard'] {
   let una = 0;
   let highestSacked = 0;
+  // In the order of their first sending, which is that of their sequence numbers.
   const sent = new Map<number, { end: number; again: boolean }>();
   const sacked: [number, number][] = [];
   for (let i = 0; i < c.time.length && c.time.get(i) <= untilNs; i++) {
@@ -368,18 +379,38 @@ function scoreboardOf(c: Connection, untilNs: number): TcpView['scoreboard'] {
     if (kind === SENT || kind === SENT_AGAIN) sent.set(begin, { end, again: kind === SENT_AGAIN });
     else if (kind === ACKED && begin > una) {
       una = begin;
-      for (const key of sent.keys()) if ((sent.get(key)?.end ?? 0) <= una) sent.delete(key);
+      for (const [key, segment] of sent) {
+        if (segment.end <= una) sent.delete(key);
+        else if (key >= una) break;
+      }
     } else if (kind === SACKED) {
       sacked.push([begin, end]);
       highestSacked = Math.max(highestSacked, end);
     }
   }
-  const live = sacked.filter(([, end]) => end > una);
-  const board = [...sent].map(([begin, { end, again }]) => {
-    const covered = live.some(([from, to]) => from <= begin && end <= to);
+  const islands = joined(sacked.filter(([, end]) => end > una));
+  const segments = [...sent]
+    .filter(([, { end }]) => end > una)
+    .sort((a, b) => a[0] - b[0])
+    .slice(0, BOARD_SEGMENTS);
+  let island = 0;
+  return segments.map(([begin, { end, again }]) => {
+    while (island < islands.length && (islands[island]?.[1] ?? 0) <= begin) island++;
+    const [from, to] = islands[island] ?? [0, 0];
+    const covered = from <= begin && end <= to;
     const lost = !covered && end <= highestSacked;
     const state = covered ? 'sacked' : again ? 'retransmitted' : lost ? 'lost' : 'in flight';
-    return { begin, end, state } as const;
+    return { begin, end, state };
   });
-  return board.sort((a, b) => a.begin - b.begin).slice(0, 400);
+}
+
+/** Ranges in order, those that touch made one. */
+function joined(ranges: [number, number][]): [number, number][] {
+  const list: [number, number][] = [];
+  for (const [begin, end] of ranges.sort((a, b) => a[0] - b[0])) {
+    const last = list.at(-1);
+    if (last !== undefined && begin <= last[1]) last[1] = Math.max(last[1], end);
+    else list.push([begin, end]);
+  }
+  return list;
 }

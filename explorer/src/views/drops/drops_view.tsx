@@ -2,7 +2,7 @@
 import { createResource, For, type JSX, Show } from 'solid-js';
 import { AdviceBox } from '../../components/advice_box.tsx';
 import { Icon } from '../../components/icon.tsx';
-import { formatTime } from '../../model/format.ts';
+import { callOf, formatTime } from '../../model/format.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { DropLine } from '../../protocol.ts';
@@ -75,7 +75,7 @@ function Line(props: { readonly store: Store; readonly line: DropLine }): JSX.El
           on <b>{props.line.machine}</b>
           <Show when={props.line.fn !== 'cable'}>
             {' '}
-            in <code>{props.line.fn}()</code>
+            in <code>{callOf(props.line.fn)}</code>
           </Show>
         </span>
         <span class="muted">

@@ -2,7 +2,7 @@
 import { createEffect, createMemo, createResource, For, type JSX, on, Show } from 'solid-js';
 import { Icon } from '../../components/icon.tsx';
 import { KindDot, PacketChip } from '../../components/packet_chip.tsx';
-import { formatTime } from '../../model/format.ts';
+import { callOf, formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
 import { usePacketSteps } from '../../model/packet_steps.ts';
 import { steady } from '../../model/steady.ts';
@@ -108,7 +108,8 @@ export function JourneyView(props: { readonly store: Store }): JSX.Element {
                         classList={{
                           present: index === present(),
                           past: index < present(),
-                          bad: step.event === 'skb:kfree_skb',
+                          bad: step.bad,
+                          decision: step.kind === 'decision',
                         }}
                         aria-current={index === present() ? 'step' : undefined}
                         onClick={() => go(index)}
@@ -122,9 +123,14 @@ export function JourneyView(props: { readonly store: Store }): JSX.Element {
                           <Show when={step.path.length > 0}>
                             <span class="step-path">{step.path.join(' › ')}</span>
                           </Show>
-                          {step.fn}()
+                          {callOf(step.fn)}
                         </span>
-                        <span class="step-note">{step.note}</span>
+                        <span class="step-note">
+                          <Show when={step.kind === 'decision'}>
+                            <span class="tag">decision</span>{' '}
+                          </Show>
+                          {step.note}
+                        </span>
                       </button>
                     </li>
                   );

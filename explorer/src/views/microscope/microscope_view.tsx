@@ -2,7 +2,7 @@
 import { createMemo, createResource, createSignal, For, type JSX, Show } from 'solid-js';
 import { Icon } from '../../components/icon.tsx';
 import { KindDot } from '../../components/packet_chip.tsx';
-import { formatTime } from '../../model/format.ts';
+import { callOf, formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
 import { usePacketSteps } from '../../model/packet_steps.ts';
 import type { Store } from '../../model/store.ts';
@@ -72,7 +72,7 @@ export function MicroscopeView(props: { readonly store: Store }): JSX.Element {
               {(d) => (
                 <>
                   <p class="microscope-step">
-                    <b class="mono">{d().step.fn}()</b> on <b>{d().step.machine}</b>,{' '}
+                    <b class="mono">{callOf(d().step.fn)}</b> on <b>{d().step.machine}</b>,{' '}
                     {formatTime(d().step.timeNs - start())},{' '}
                     <span class={`ctx ${d().step.context}`}>{d().step.context}</span>
                     <span class="muted"> {changeWords(before(), d().step)}</span>

@@ -105,7 +105,7 @@ function Steps(props: { readonly store: Store }): JSX.Element {
                 classList={{
                   present: step.n === steps.latest?.at,
                   future: step.timeNs > store.moment(),
-                  bad: step.event === 'skb:kfree_skb',
+                  bad: step.bad,
                 }}
                 onClick={() => {
                   store.setPlaying(false);
