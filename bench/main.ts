@@ -1,10 +1,12 @@
 /** `npm run bench`: every case in a process of its own, its peers beside it in the same run, one table. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { link } from '../scripts/link.ts';
 import { CASES, type Case } from './cases.ts';
 import { appendHistory, type Result } from './history.ts';
 import type { Figure } from './measure.ts';
@@ -31,19 +33,34 @@ for (const group of positionals) {
 const wanted = CASES.filter(({ group }) => positionals.length === 0 || positionals.includes(group));
 const node = values.node ?? process.execPath;
 const here = fileURLToPath(new URL('.', import.meta.url));
+const root = fileURLToPath(new URL('..', import.meta.url));
+/** Where the cases are put, linked as the package is: profiles refer to what lies there. */
+const linked = join(root, 'out', 'bench');
+
+/** Puts the cases of softnet where a plain Node can run them. */
+async function linkCases(): Promise<void> {
+  const files = new Set(wanted.map(({ file }) => file).filter((file) => file.startsWith('cases/')));
+  const entries = [...files].map((file) => [file.slice(0, -'.ts'.length), join(here, file)]);
+  rmSync(linked, { recursive: true, force: true });
+  if (files.size > 0) await link(root, Object.fromEntries(entries), linked);
+}
+
+/** What Node is started with for a case: peers are run from where they lie. */
+function command({ file, args }: Case): string[] {
+  return file.startsWith('cases/')
+    ? ['--expose-gc', join(linked, file.replace(/\.ts$/, '.js')), ...args]
+    : ['--expose-gc', '--import', 'tsx', '--conditions=source', `${here}${file}`, ...args];
+}
 
 /** Runs one case; its figure, or why there is none. */
-function run({ file, args, group, name }: Case): Figure | string {
+function run(one: Case): Figure | string {
+  const { group, name } = one;
   const env = { ...process.env };
   if (values.profile !== undefined) {
     const place = `${values.profile}/${`${group} ${name}`.replace(/\W+/g, '-')}.cpuprofile`;
     env['SOFTNET_BENCH_PROFILE'] = place;
   }
-  const result = spawnSync(
-    node,
-    ['--expose-gc', '--import', 'tsx', '--conditions=source', `${here}${file}`, ...args],
-    { encoding: 'utf8', env, cwd: fileURLToPath(new URL('..', import.meta.url)) },
-  );
+  const result = spawnSync(node, command(one), { encoding: 'utf8', env, cwd: root });
   if (result.status === 0) return JSON.parse(result.stdout) as Figure;
   const last = result.stderr.trim().split('\n').at(-1) ?? '';
   if (result.status === SKIPPED) return last;
@@ -64,6 +81,7 @@ const table = new Table({
   head: ['', '', 'a CPU second', 'a wall second', 'to Linux', 'to Node', ''],
   style: { head: [], border: [] },
 });
+await linkCases();
 for (const one of wanted) {
   const { group, name, show } = one;
   process.stderr.write(`${group}: ${name} ...\n`);

@@ -3,11 +3,19 @@
  * the N functions that took most time of their own, and the share of time spent in and below each
  * of the stack's entry points. `npm run bench -- --profile` writes such files.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { SourceMap } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
+interface CallFrame {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+  readonly columnNumber: number;
+}
 interface Node {
   readonly id: number;
-  readonly callFrame: { functionName: string; url: string; lineNumber: number };
+  readonly callFrame: CallFrame;
   readonly children?: readonly number[];
 }
 interface Profile {
@@ -21,6 +29,26 @@ export interface Cost {
   /** Share of all samples with work in them: by itself, and with everything it called. */
   self: number;
   total: number;
+}
+
+/** Source maps of linked files, as far as they were asked for. */
+const maps = new Map<string, SourceMap | null>();
+
+function mapOf(url: string): SourceMap | null {
+  let map = maps.get(url);
+  if (map === undefined) {
+    const file = url.startsWith('file:') ? `${fileURLToPath(url)}.map` : '';
+    map = existsSync(file) ? new SourceMap(JSON.parse(readFileSync(file, 'utf8'))) : null;
+    maps.set(url, map);
+  }
+  return map;
+}
+
+/** The source file that a function stands in. */
+function fileOf({ url, lineNumber, columnNumber }: CallFrame): string {
+  const entry = mapOf(url)?.findEntry(lineNumber, columnNumber);
+  const source = entry !== undefined && 'originalSource' in entry ? entry.originalSource : url;
+  return source.replace(/^.*?\/(src|bench|node_modules)\//, '$1/').replace(/\?.*/, '');
 }
 
 /** Sums a profile by function; idle time is left out, functions of the bench itself too. */
@@ -42,8 +70,9 @@ export function costs(profile: Profile): Cost[] {
     all += time;
     const seen = new Set<string>();
     for (let at: number | undefined = id; at !== undefined; at = parent.get(at)) {
-      const { functionName, url } = (byId.get(at) as Node).callFrame;
-      const file = url.replace(/^.*\/(src|bench|node_modules)\//, '$1/').replace(/\?.*/, '');
+      const { callFrame } = byId.get(at) as Node;
+      const { functionName } = callFrame;
+      const file = fileOf(callFrame);
       const key = `${functionName} ${file}`;
       if (seen.has(key)) continue;
       seen.add(key);

@@ -1,13 +1,14 @@
 /**
- * Builds dist/ from src/ with plain tsc; woven/, the same with the function tracer; and dist/explorer with
- * Vite. `--if-stale` does nothing when every output is newer than every input, so `npm start` pays for a
+ * Builds dist/ from src/: declarations, the modules linked into one for Node, and dist/modules, which plain tsc
+ * makes, for bundlers; woven/, the modules with the function tracer; and dist/explorer with Vite. `--if-stale` does nothing when every output is newer than every input, so `npm start` pays for a
  * build once.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { isLinked, link, modulesOf } from './link.ts';
 import { buildWoven } from './weave.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -32,6 +33,7 @@ function isStale(): boolean {
     'explorer',
     'docs/lessons',
     'scripts/build-explorer.ts',
+    'scripts/link.ts',
     'scripts/explorer-sources.ts',
     'package.json',
     'tsconfig.base.json',
@@ -49,6 +51,12 @@ async function build(): Promise<number> {
     stdio: 'inherit',
   });
   if (status !== 0) return status ?? 1;
+  // Doors and commands stay modules: they find files by where they lie themselves.
+  cpSync(join(dist, 'modules'), dist, {
+    recursive: true,
+    filter: (file) => !isLinked(file.replace(join(dist, 'modules'), 'src')),
+  });
+  await link(root, modulesOf(root), dist);
   buildWoven(root, join(root, 'woven'));
   // Only now: Vite takes a while to load, which a start that finds nothing to build need not wait for.
   const { buildExplorer } = await import('./build-explorer.ts');
