@@ -128,7 +128,7 @@ export const cubicCodel: Experiment = {
 
 /** What dctcp thinks of the path: the part of the packets that is marked, smoothed. */
 function alphaOf(sk: TcpSock): number {
-  const info = sk.icskCaOps?.getInfo?.(sk, -1);
+  const info = sk.icskCaOps?.getInfo?.(sk, -1)?.info;
   return info ? new DataView(info.buffer, info.byteOffset).getUint32(4, true) / 1024 : Number.NaN;
 }
 

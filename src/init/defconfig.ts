@@ -17,8 +17,13 @@ import { pipefsModule } from '#fs/splice.ts';
 import { sysfsModule } from '#fs/sysfs/net_sysfs.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import { rtnetlinkModule } from '#net/core/rtnetlink_init.ts';
+import { sockDiagModule } from '#net/core/sock_diag.ts';
 import { fibRulesModule } from '#net/ipv4/fib_rules.ts';
+import { inetDiagModule } from '#net/ipv4/inet_diag.ts';
 import { inetRtnetlinkModule } from '#net/ipv4/inet_rtnetlink.ts';
+import { rawDiagModule } from '#net/ipv4/raw_diag.ts';
+import { tcpDiagModule } from '#net/ipv4/tcp_diag.ts';
+import { udpDiagModule } from '#net/ipv4/udp_diag.ts';
 import { netlinkModule } from '#net/netlink/af_netlink.ts';
 import { genlModule } from '#net/netlink/genetlink.ts';
 import { packetModule } from '#net/packet/af_packet.ts';
@@ -41,6 +46,11 @@ export const defconfig: readonly KernelModule[] = [
   eventpollModule,
   unixModule,
   packetModule,
+  sockDiagModule,
+  inetDiagModule,
+  tcpDiagModule,
+  udpDiagModule,
+  rawDiagModule,
   dummyModule,
   vethModule,
   tunModule,

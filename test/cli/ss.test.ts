@@ -3,11 +3,13 @@
  * at once.
  */
 import { describe, expect, test } from 'vitest';
+import { ECONNABORTED } from '#uapi/errno.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
 import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
 import { main } from '#user/ss/ss.ts';
+import { Box } from './machine.ts';
 import {
   inNamespace,
-  type NativeKernel,
   type Outcome,
   runReal,
   runTool,
@@ -21,8 +23,13 @@ const reason = why === null ? '' : ` (skipped: ${why})`;
 
 const LOOPBACK = 0x7f000001;
 
+const aWhile = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, 100);
+  });
+
 /** Listening, established with data on both sides, half closed, in time-wait, UDP of two kinds, raw. */
-async function makeSockets(kernel: NativeKernel): Promise<number[]> {
+async function makeSockets(kernel: SyscallTable, wait: () => Promise<void>): Promise<number[]> {
   const fds: number[] = [];
   const keep = (fd: number): number => {
     expect(fd).toBeGreaterThanOrEqual(0);
@@ -63,9 +70,7 @@ async function makeSockets(kernel: NativeKernel): Promise<number[]> {
   kernel.bind(dhcp, encodeSockaddr4(0, 68));
   keep(kernel.socket(2, 3, 1));
   // The last delayed acknowledgement.
-  await new Promise((resolve) => {
-    setTimeout(resolve, 100);
-  });
+  await wait();
   return fds.filter((fd) => ![s2, c3, s3].includes(fd));
 }
 
@@ -123,7 +128,7 @@ golden(`ss prints what the real ss prints${reason}`, () => {
   test('every view and filter', async () => {
     await inNamespace(async (kernel) => {
       runReal(['ip', 'link', 'set', 'lo', 'up']);
-      const fds = await makeSockets(kernel);
+      const fds = await makeSockets(kernel, aWhile);
       try {
         for (const line of LINES) {
           const argv = ['ss', ...split(line)];
@@ -143,7 +148,7 @@ golden(`ss prints what the real ss prints${reason}`, () => {
     await inNamespace(async (kernel) => {
       runReal(['ip', 'link', 'set', 'lo', 'up']);
       runReal(['sysctl', '-w', 'net.ipv4.tcp_congestion_control=reno']);
-      const fds = await makeSockets(kernel);
+      const fds = await makeSockets(kernel, aWhile);
       // Counters of time since something happened, and of the group a process is in, which we have not.
       const text = ({ stdout }: Outcome): string =>
         stdout
@@ -164,4 +169,88 @@ golden(`ss prints what the real ss prints${reason}`, () => {
       }
     });
   });
+});
+
+/**
+ * Without ephemeral ports, inodes, cookies, times that run, and what a packet of a few
+ * bytes counts for: that depends on how the kernel was built.
+ */
+function masked({ stdout }: Outcome): string[] {
+  return stdout
+    .replace(/:(3[2-9]|4|5|6)\d{3,4}\b/g, ':PORT')
+    .replace(/ino:\d+/g, 'ino:N')
+    .replace(/sk:[0-9a-f]+/g, 'sk:N')
+    .replace(/ cgroup:\S+/g, '')
+    .replace(/timewait,\d+sec/g, 'timewait,Nsec')
+    .replace(/(UNCONN +)\d+( +0 +127.0.0.1:53)/, '$1N$2')
+    .replace(/skmem:\(r[1-9]\d*,(.*),f\d+,/g, 'skmem:(rN,$1,fN,')
+    .replace(/[ \t]+/g, ' ')
+    .split('\n')
+    .map((line) => line.trim())
+    .sort();
+}
+
+golden(`of the same sockets softnet tells ss what the kernel tells it${reason}`, () => {
+  test('every view', async () => {
+    const lines = ['-tuawn', '-tano', '-tane', '-tanm', '-uane', '-tln'];
+    const reno = 'net.ipv4.tcp_congestion_control=reno';
+    const said = new Map<string, string[]>();
+    await inNamespace(async (kernel) => {
+      runReal(['ip', 'link', 'set', 'lo', 'up']);
+      runReal(['sysctl', '-w', reno]);
+      const fds = await makeSockets(kernel, aWhile);
+      for (const line of lines) said.set(line, masked(runReal(['ss', line])));
+      for (const fd of fds) kernel.close(fd);
+    });
+    const box = new Box();
+    await box.sh(`ip link set lo up; sysctl -w ${reno}`);
+    const sleep = (sys: SyscallTable, ns: number): Promise<void> =>
+      new Promise((resolve) => {
+        sys.nanosleep(ns, () => resolve());
+      });
+    let ready = false;
+    box.world.spawn(box.machine, 'sockets', async (sys) => {
+      await makeSockets(sys, () => sleep(sys, 1e8));
+      ready = true;
+      await sleep(sys, 1e12);
+      return 0;
+    });
+    await box.world.runPrograms({ untilNs: 1e9, until: () => ready });
+    for (const line of lines) {
+      const own = masked(await box.run(['ss', line]));
+      expect.soft({ line, own }).toEqual({ line, own: said.get(line) });
+    }
+    expect(box.halt()).toEqual({});
+  });
+});
+
+test('ss -K ends what it matches, and ss -E tells of it', async () => {
+  const box = new Box();
+  await box.sh('ip link set lo up');
+  const sleep = (sys: SyscallTable, ns: number): Promise<void> =>
+    new Promise((resolve) => {
+      sys.nanosleep(ns, () => resolve());
+    });
+  const ends: number[] = [];
+  box.world.spawn(box.machine, 'sockets', async (sys) => {
+    const fds = await makeSockets(sys, () => sleep(sys, 1e8));
+    await sleep(sys, 1e9);
+    // The owner finds out when all that had come is read.
+    for (const fd of fds)
+      ends.push(sys.read(fd, new Uint8Array(2000)), sys.read(fd, new Uint8Array(1)));
+    return 0;
+  });
+  const script = [
+    'ss -tnE > /tmp/ended &',
+    'sleep 0.5; ss -tnK dst 127.0.0.1:8080',
+    'echo; ss -tan; sleep 3; echo; cat /tmp/ended',
+  ];
+  const { stdout } = await box.sh(script.join('\n'));
+  const [killed = '', left = '', ended = ''] = stdout.split('\n\n');
+  expect(killed).toMatch(/^ESTAB .*127\.0\.0\.1:8080 *$/m);
+  expect(left).not.toMatch(/^ESTAB.*127\.0\.0\.1:8080 *$/m);
+  expect(left).toMatch(/^LISTEN.*127\.0\.0\.1:8080 /m);
+  expect(ended).toMatch(/^UNCONN.*127\.0\.0\.1:8080/m);
+  expect(ends).toContain(-ECONNABORTED);
+  expect(box.halt()).toEqual({});
 });

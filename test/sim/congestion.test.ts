@@ -84,7 +84,7 @@ describe('dctcp', () => {
       congestionControl: 'dctcp',
       impairments: { rate: '50mbit', delay: '5ms', ecn: '30kb', queue: '1mb' },
       sample: (sk, seconds) => {
-        const info = sk.icskCaOps!.getInfo!(sk, -1)!;
+        const { info } = sk.icskCaOps!.getInfo!(sk, -1)!;
         if (seconds > 2) alphas.push(new DataView(info.buffer).getUint32(4, true) / 1024);
       },
     });

@@ -3,10 +3,12 @@
  * net/socket.c, net/ipv4/protocol.c and others.
  */
 
+import type { InetDiagHandler } from '#include/linux/inet_diag.ts';
 import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
+import type { SockDiagHandler } from '#include/linux/sock_diag.ts';
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
 import { TcpRare } from '#include/linux/tcp_rare.ts';
 import type { DstOps } from '#include/net/dst.ts';
@@ -27,6 +29,7 @@ import type {
 } from '#include/net/rtnetlink.ts';
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
 import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import { SockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpAuthOptions, type TcpSigpool } from '#include/net/tcp_auth.ts';
@@ -128,6 +131,11 @@ export class NetGlobals {
   readonly linkOps: Map<string, RtnlLinkOps> = new Map();
   /** Families of generic netlink, in the order of their numbers. */
   readonly genlFamilies: GenlFamily[] = [];
+  /** Who lists the sockets of a family, and of a protocol above IP. @kernel sock_diag_handlers net/core/sock_diag.c */
+  readonly sockDiagHandlers: Map<number, SockDiagHandler> = new Map();
+  readonly inetDiagTable: Map<number, InetDiagHandler> = new Map();
+  /** Tells of a user's socket that ends; set by sock_diag. */
+  sockDiagBroadcastDestroy: ((sk: Sock) => void) | null = null;
   /** Character devices by their path below /dev: opens one for a task of that namespace. @kernel misc_list drivers/char/misc.c */
   readonly miscDevices: Map<string, (net: Net, flags: number) => File> = new Map();
   readonly neighTables: NeighTable[] = [];
@@ -160,6 +168,8 @@ export class NetGlobals {
   readonly nlKernelSocks: Map<string, (skb: SkBuff) => void> = new Map();
   sockInodeNext = 1;
   sockCookieNext = 1;
+  /** Those of requests and time-wait sockets that were asked for one. */
+  readonly sockCookies: WeakMap<SockCommon, number> = new WeakMap();
   /** Message of calls on one buffer: calls do not nest, so one is enough. */
   readonly sockMsg: Msghdr = new Msghdr();
   /** The one buffer of that message, and room for the address that it comes back with. */

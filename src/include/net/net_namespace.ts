@@ -41,6 +41,7 @@ export class Net {
   rtnl: Sock | null;
   /** The kernel's socket of generic netlink. */
   genlSock: Sock | null;
+  /** The kernel's end of NETLINK_SOCK_DIAG. */
   diagNlsk: Sock | null;
   /** AF_PACKET sockets. */
   readonly packetSklist: Sock[];

@@ -162,6 +162,12 @@ export const TCP_SYNACK_FASTOPEN = 1;
 export const TCP_SYNACK_COOKIE = 2;
 export const TCP_SYNACK_RETRANS = 3;
 
+/** One of union tcp_cc_info, and the attribute of inet_diag that carries it. @kernel tcp_cc_info include/uapi/linux/inet_diag.h */
+export interface TcpCcInfo {
+  readonly attr: number;
+  readonly info: Uint8Array;
+}
+
 /**
  * Congestion control. Every slot present, null where the algorithm has none.
  * @kernel tcp_congestion_ops include/net/tcp.h
@@ -180,7 +186,8 @@ export interface TcpCongestionOps {
   congControl: ((sk: TcpSock, ack: number, flag: number, rs: RateSample) => void) | null;
   undoCwnd: (sk: TcpSock) => number;
   sndbufExpand: ((sk: TcpSock) => number) | null;
-  getInfo: ((sk: TcpSock, ext: number) => Uint8Array | null) | null;
+  /** State of the algorithm for `ss -i` and TCP_CC_INFO, if `ext` (inet_diag's bits) asks for it. */
+  getInfo: ((sk: TcpSock, ext: number) => TcpCcInfo | null) | null;
   init: ((sk: TcpSock) => void) | null;
   release: ((sk: TcpSock) => void) | null;
 }

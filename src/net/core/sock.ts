@@ -122,6 +122,7 @@ export function skAlloc(net: Net, family: number, prot: Proto, kern = false): So
 
 /** @kernel sk_destruct net/core/sock.c */
 function skDestruct(sk: Sock): void {
+  if (sk.skNetRefcnt) sk.net.machine.netGlobals.sockDiagBroadcastDestroy?.(sk);
   sk.skDestruct(sk);
   const filter = sk.skFilter;
   if (filter !== null) {

@@ -45,7 +45,7 @@ import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
 import { rawSendmsg } from '#net/ipv4/raw_send.ts';
 import { ipv4SkRedirect, ipv4SkUpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import { dgramSeqShow } from '#net/ipv4/udp_proc.ts';
-import { udpDisconnect } from '#net/ipv4/udp_table.ts';
+import { __udpDisconnect, udpDisconnect } from '#net/ipv4/udp_table.ts';
 import { procCreateNet } from '#net/sysctl_net.ts';
 import {
   EADDRNOTAVAIL,
@@ -90,6 +90,16 @@ function rawUnhashSk(sk: Sock): void {
   rawHash.splice(rawHash.indexOf(sk), 1);
   sk.hashed = false;
   sockProtInuseAdd(sk.net, sk.skProt, -1);
+}
+
+/** The owner finds error `err`. @kernel raw_abort net/ipv4/raw.c */
+function rawAbort(sk: Sock, err: number): number {
+  lockSock(sk);
+  sk.skErr = err;
+  skErrorReport(sk);
+  __udpDisconnect(sk, 0);
+  releaseSock(sk);
+  return 0;
 }
 
 /** Does the socket want packets of these addresses? @kernel raw_v4_match net/ipv4/raw.c */
@@ -341,7 +351,7 @@ export const rawProt: Proto = {
   streamMemoryFree: null,
   enterMemoryPressure: null,
   leaveMemoryPressure: null,
-  diagDestroy: null,
+  diagDestroy: rawAbort,
   maxHeader: 0,
   noAutobind: false,
   memory: (_net: Net): ProtoMemory | null => null,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
 import { RateSample, type TcpSock } from '#include/linux/tcp.ts';
+import type { TcpCcInfo } from '#include/net/tcp.ts';
 import { CA_EVENT_TX_START, TCP_INFINITE_SSTHRESH, tcpSk } from '#include/net/tcp.ts';
 import { SK_PACING_NEEDED } from '#include/net/tcp_inlines.ts';
 import { skAlloc, sockInitData, sockPut } from '#net/core/sock.ts';
@@ -22,6 +23,7 @@ import {
   mulGain,
 } from '#net/ipv4/tcp_bbr_model.ts';
 import { tcpProt } from '#net/ipv4/tcp_ipv4.ts';
+import { INET_DIAG_BBRINFO } from '#uapi/inet_diag.ts';
 import { AF_INET } from '#uapi/socket.ts';
 import { TCP_CA_Loss, TCP_CA_Open, TCP_CA_Recovery } from '#uapi/tcp.ts';
 
@@ -256,8 +258,9 @@ describe('bbr', () => {
   it('shows bandwidth, delay and gains to those who ask', () => {
     steady();
     expect(ops.getInfo?.(sk, 0)).toBe(null);
-    const info = ops.getInfo?.(sk, -1) as Uint8Array;
-    const v = new DataView(info.buffer);
+    const cc = ops.getInfo?.(sk, -1) as TcpCcInfo;
+    expect(cc.attr).toBe(INET_DIAG_BBRINFO);
+    const v = new DataView(cc.info.buffer);
     expect(v.getUint32(0, true)).toBeGreaterThan((PIPE * 1448 * 1000) / RTT_MS - 1000);
     expect(v.getUint32(8, true)).toBe(RTT_MS * 1000);
     expect(v.getUint32(16, true)).toBe(512);

@@ -14,6 +14,7 @@ import {
   TCP_CONG_NON_RESTRICTED,
   TCP_INFINITE_SSTHRESH,
   TCP_INIT_CWND,
+  type TcpCcInfo,
   type TcpCongestionOps,
 } from '#include/net/tcp.ts';
 import {
@@ -53,6 +54,7 @@ import {
   bbrResetProbeBwMode,
   mulGain,
 } from '#net/ipv4/tcp_bbr_model.ts';
+import { INET_DIAG_BBRINFO, INET_DIAG_VEGASINFO } from '#uapi/inet_diag.ts';
 import { TCP_CA_Loss, TCP_CA_Open, TCP_CA_Recovery } from '#uapi/tcp.ts';
 
 /** Round trips over which the largest bandwidth is remembered. */
@@ -401,7 +403,7 @@ function bbrSndbufExpand(_sk: TcpSock): number {
 }
 
 /** struct tcp_bbr_info: bandwidth in bytes a second, RTT in us, gains. @kernel bbr_get_info net/ipv4/tcp_bbr.c */
-function bbrGetInfo(sk: TcpSock, ext: number): Uint8Array | null {
+function bbrGetInfo(sk: TcpSock, ext: number): TcpCcInfo | null {
   if ((ext & INFO_EXTENSIONS) === 0) return null;
   const ca = bbr(sk);
   const bw = Math.floor((bbrBw(ca) * sk.mssCache * 1e6) / BW_UNIT);
@@ -412,11 +414,11 @@ function bbrGetInfo(sk: TcpSock, ext: number): Uint8Array | null {
   v.setUint32(8, ca.minRttUs, true);
   v.setUint32(12, ca.pacingGain, true);
   v.setUint32(16, ca.cwndGain, true);
-  return info;
+  return { attr: INET_DIAG_BBRINFO, info };
 }
 
-/** Bits of inet_diag's extensions that ask for it: INET_DIAG_BBRINFO, INET_DIAG_VEGASINFO. */
-const INFO_EXTENSIONS: number = (1 << (16 - 1)) | (1 << (3 - 1));
+/** Bits of inet_diag's extensions that ask for it. */
+const INFO_EXTENSIONS: number = (1 << (INET_DIAG_BBRINFO - 1)) | (1 << (INET_DIAG_VEGASINFO - 1));
 
 /** @kernel tcp_bbr_cong_ops net/ipv4/tcp_bbr.c */
 export const tcpBbrCongOps: TcpCongestionOps = {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DstEntry } from '#include/net/dst.ts';
 import { DST_FEATURE_ECN_CA } from '#include/net/dst.ts';
 import { FibInfo } from '#include/net/ip_fib.ts';
+import type { TcpCcInfo } from '#include/net/tcp.ts';
 import { CA_EVENT_LOSS } from '#include/net/tcp.ts';
 import { fibMetricsMatch, ipFibMetricsInit } from '#net/ipv4/metrics.ts';
 import { tcpSetDefaultCongestionControl } from '#net/ipv4/tcp_cong.ts';
@@ -17,8 +18,8 @@ let lfd: number;
 
 /** Alpha, in 1/1024. */
 const alpha = (): number => {
-  const info = dctcpOps.getInfo?.(rig.sock(fd), -1) as Uint8Array;
-  return new DataView(info.buffer).getUint32(4, true);
+  const cc = dctcpOps.getInfo?.(rig.sock(fd), -1) as TcpCcInfo;
+  return new DataView(cc.info.buffer).getUint32(4, true);
 };
 
 /** The peer opens a connection and asks for ECN, or not. */

@@ -13,6 +13,7 @@ import {
   CA_EVENT_LOSS,
   TCP_CONG_NEEDS_ECN,
   TCP_ECN_DEMAND_CWR,
+  type TcpCcInfo,
   type TcpCongestionOps,
 } from '#include/net/tcp.ts';
 import { inetEcnDontxmit, tcpEcnModeAny } from '#include/net/tcp_ecn.ts';
@@ -20,13 +21,14 @@ import { tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { tcpRenoCongAvoid, tcpRenoSsthresh, tcpRenoUndoCwnd } from '#net/ipv4/tcp_cong.ts';
 import { __tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
+import { INET_DIAG_DCTCPINFO, INET_DIAG_VEGASINFO } from '#uapi/inet_diag.ts';
 import { TCP_CA_Recovery, TCP_CLOSE, TCP_LISTEN } from '#uapi/tcp.ts';
 
 const DCTCP_MAX_ALPHA = 1024;
 /** log2 of the inverse weight of a new sample. @rfc 8257#4.2 */
 const DCTCP_SHIFT_G = 4;
 /** Bits of inet_diag's extensions that ask for it: INET_DIAG_DCTCPINFO, INET_DIAG_VEGASINFO. */
-const INFO_EXTENSIONS: number = (1 << (9 - 1)) | (1 << (3 - 1));
+const INFO_EXTENSIONS: number = (1 << (INET_DIAG_DCTCPINFO - 1)) | (1 << (INET_DIAG_VEGASINFO - 1));
 
 /** @kernel dctcp net/ipv4/tcp_dctcp.c */
 class Dctcp {
@@ -144,10 +146,10 @@ function dctcpCwndUndo(sk: TcpSock): number {
 }
 
 /** struct tcp_dctcp_info: enabled, ce_state, alpha, marked and all bytes. @kernel dctcp_get_info net/ipv4/tcp_dctcp.c */
-function dctcpGetInfo(sk: TcpSock, ext: number): Uint8Array | null {
+function dctcpGetInfo(sk: TcpSock, ext: number): TcpCcInfo | null {
   if ((ext & INFO_EXTENSIONS) === 0) return null;
   const info = new Uint8Array(16);
-  if (sk.icskCaOps === dctcpReno) return info;
+  if (sk.icskCaOps === dctcpReno) return { attr: INET_DIAG_DCTCPINFO, info };
   const ca = dctcp(sk);
   const v = new DataView(info.buffer);
   v.setUint16(0, 1, true);
@@ -155,7 +157,7 @@ function dctcpGetInfo(sk: TcpSock, ext: number): Uint8Array | null {
   v.setUint32(4, ca.alpha, true);
   v.setUint32(8, sk.mssCache * (sk.deliveredCe - ca.oldDeliveredCe), true);
   v.setUint32(12, sk.mssCache * (sk.delivered - ca.oldDelivered), true);
-  return info;
+  return { attr: INET_DIAG_DCTCPINFO, info };
 }
 
 /** Restricted: it takes more than its share next to others. @kernel dctcp net/ipv4/tcp_dctcp.c */

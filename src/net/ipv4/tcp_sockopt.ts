@@ -563,8 +563,9 @@ function doTcpGetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
     case TCP_CONGESTION:
       return getCongestion(sk, optval);
     case TCP_CC_INFO: {
-      const info = tcpSk(sk).icskCaOps?.getInfo?.(tcpSk(sk), -1) ?? null;
-      if (info === null) return 0;
+      const found = tcpSk(sk).icskCaOps?.getInfo?.(tcpSk(sk), -1) ?? null;
+      if (found === null) return 0;
+      const { info } = found;
       const len = Math.min(info.length, optval.length);
       optval.set(info.subarray(0, len));
       return len;

@@ -2,14 +2,14 @@
  * Sockets by inet_diag. Counterpart of inet_show_netlink in iproute2's misc/ss.c.
  */
 
-import { getU64 } from '#lib/int64.ts';
-import { ENOENT, EPROTONOSUPPORT } from '#uapi/errno.ts';
+import { ENOENT, EOPNOTSUPP, EPROTONOSUPPORT } from '#uapi/errno.ts';
 import { IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import {
   INET_DIAG_CONG,
   INET_DIAG_INFO,
   INET_DIAG_MARK,
   INET_DIAG_NOCOOKIE,
+  INET_DIAG_PROTOCOL,
   INET_DIAG_SHUTDOWN,
   INET_DIAG_SKMEMINFO,
   INET_DIAG_VEGASINFO,
@@ -18,9 +18,15 @@ import {
   inetDiagSockid,
 } from '#uapi/inet_diag.ts';
 import { NETLINK_SOCK_DIAG } from '#uapi/netlink.ts';
-import { SK_MEMINFO_VARS, SOCK_DIAG_BY_FAMILY } from '#uapi/sock_diag.ts';
+import {
+  SK_MEMINFO_VARS,
+  SKNLGRP_INET_TCP_DESTROY,
+  SKNLGRP_MAX,
+  SOCK_DESTROY,
+  SOCK_DIAG_BY_FAMILY,
+} from '#uapi/sock_diag.ts';
 import { AF_INET } from '#uapi/socket.ts';
-import { TCP_INFO_FIELDS, type TcpInfo } from '#uapi/tcp_info.ts';
+import { getTcpInfo, type TcpInfo } from '#uapi/tcp_info.ts';
 import { errnoOf } from '#user/lib/errors.ts';
 import { indexToName } from '#user/lib/ifaddrs.ts';
 import type { Libc } from '#user/lib/libc.ts';
@@ -34,6 +40,9 @@ const PROTOCOLS: Readonly<Record<Netid, number>> = {
   raw: IPPROTO_RAW,
 };
 
+/** In the order in which they are looked for. */
+const NETIDS: readonly Netid[] = ['tcp', 'udp', 'raw'];
+
 /** What more is asked of each socket. */
 export interface Wanted {
   readonly info: boolean;
@@ -41,21 +50,9 @@ export interface Wanted {
   readonly states: number;
 }
 
-/** struct tcp_info as far as the kernel sent it. */
-function readInfo(bytes: Uint8Array): Partial<TcpInfo> {
-  const v = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const info: Partial<TcpInfo> = {};
-  for (const { name, offset, bits, shift } of TCP_INFO_FIELDS) {
-    if (offset + Math.max(8, bits) / 8 > bytes.length) continue;
-    if (bits === 64) {
-      const none =
-        v.getUint32(offset, true) === 0xffffffff && v.getUint32(offset + 4, true) === 0xffffffff;
-      info[name] = none ? Number.POSITIVE_INFINITY : getU64(v, offset, true);
-    } else if (bits === 32) info[name] = v.getUint32(offset, true);
-    else if (bits === 8) info[name] = v.getUint8(offset);
-    else info[name] = (v.getUint8(offset) >> shift) & ((1 << bits) - 1);
-  }
-  return info;
+/** struct tcp_info; what an older kernel does not send is 0. */
+function readInfo(bytes: Uint8Array): TcpInfo {
+  return getTcpInfo(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
 }
 
 function detailsOf(attrs: NlAttrs): SocketDetails {
@@ -111,8 +108,59 @@ function recordOf(
     uid: inetDiagMsg.uid(view, payload),
     inode: inetDiagMsg.inode(view, payload),
     cookie: hi === 0 ? lo.toString(16) : hi.toString(16) + lo.toString(16).padStart(8, '0'),
+    id: new Uint8Array(view.buffer, view.byteOffset + id, inetDiagSockid.LEN).slice(),
     details: detailsOf(message.attrs(inetDiagMsg.LEN)),
   };
+}
+
+function requestOf(type: number, netid: Netid, family: number): NlBuilder {
+  return new NlBuilder(type, 0).header(inetDiagReqV2.LEN, (v, o) => {
+    inetDiagReqV2.setFamily(v, o, family);
+    inetDiagReqV2.setProtocol(v, o, PROTOCOLS[netid]);
+    inetDiagSockid.setCookie(v, o + inetDiagReqV2.ID, INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE);
+  });
+}
+
+/** Ends a socket; false when this kernel has none such, or cannot. @throws NetlinkError */
+export async function destroySocket(libc: Libc, record: SocketRecord): Promise<boolean> {
+  const { netid, local, id } = record;
+  if (id === null) return false;
+  const client = new NetlinkClient(libc, NETLINK_SOCK_DIAG);
+  const request = requestOf(SOCK_DESTROY, netid, local.family).edit((v, o) => {
+    new Uint8Array(v.buffer, v.byteOffset + o + inetDiagReqV2.ID, id.length).set(id);
+    // Of a raw socket the port is its protocol.
+    if (netid === 'raw') v.setUint8(o + 3, local.port);
+  });
+  try {
+    await client.request(request);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === EOPNOTSUPP || errnoOf(error) === ENOENT) return false;
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+/** Tells of sockets as they end, until the program is interrupted. */
+export async function watchDestroyed(
+  libc: Libc,
+  onRecord: (record: SocketRecord) => void,
+): Promise<never> {
+  const client = new NetlinkClient(libc, NETLINK_SOCK_DIAG);
+  try {
+    for (let group = SKNLGRP_INET_TCP_DESTROY; group <= SKNLGRP_MAX; group++) client.join(group);
+    for (;;) {
+      for (const message of await client.notifications()) {
+        if (message.type !== SOCK_DIAG_BY_FAMILY) continue;
+        const protocol = message.attrs(inetDiagMsg.LEN).u8(INET_DIAG_PROTOCOL);
+        const netid = NETIDS.find((name) => PROTOCOLS[name] === protocol);
+        if (netid !== undefined) onRecord(recordOf(netid, message, new Map()));
+      }
+    }
+  } finally {
+    client.close();
+  }
 }
 
 /** The sockets of one kind; null when this kernel cannot be asked so. */
@@ -133,12 +181,9 @@ export async function readDiagSockets(
   let ext = 0;
   if (wanted.info) ext |= bit(INET_DIAG_INFO) | bit(INET_DIAG_VEGASINFO) | bit(INET_DIAG_CONG);
   if (wanted.memory) ext |= bit(INET_DIAG_SKMEMINFO);
-  const request = new NlBuilder(SOCK_DIAG_BY_FAMILY, 0).header(inetDiagReqV2.LEN, (v, o) => {
-    inetDiagReqV2.setFamily(v, o, family);
-    inetDiagReqV2.setProtocol(v, o, PROTOCOLS[netid]);
+  const request = requestOf(SOCK_DIAG_BY_FAMILY, netid, family).edit((v, o) => {
     inetDiagReqV2.setExt(v, o, ext);
     inetDiagReqV2.setStates(v, o, wanted.states);
-    inetDiagSockid.setCookie(v, o + inetDiagReqV2.ID, INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE);
   });
   const messages: NlMessage[] = [];
   try {

@@ -48,6 +48,7 @@ function recordOf(netid: Netid, line: string): SocketRecord | null {
     uid: Number(fields[7] ?? 0),
     inode: Number(fields[9] ?? 0),
     cookie: (fields[11] ?? '0').replace(/^0+(?=.)/, ''),
+    id: null,
     details: NO_DETAILS,
   };
 }

@@ -43,6 +43,8 @@ export interface SocketRecord {
   readonly inode: number;
   /** In hexadecimal. */
   readonly cookie: string;
+  /** struct inet_diag_sockid, for further requests; null: not known. */
+  readonly id: Uint8Array | null;
   readonly details: SocketDetails;
 }
 

@@ -10,7 +10,7 @@ import { serviceName } from '#user/lib/services.ts';
 import { encodeText } from '#user/lib/streams.ts';
 import { NETID, type Row, renderRows, STATE } from '#user/ss/columns.ts';
 import { extendedText, infoText, memoryText, timerText } from '#user/ss/details.ts';
-import { readDiagSockets } from '#user/ss/diag.ts';
+import { destroySocket, readDiagSockets, watchDestroyed } from '#user/ss/diag.ts';
 import { FilterError, type Predicate, parseFilter } from '#user/ss/filter.ts';
 import { readProcSockets } from '#user/ss/proc.ts';
 import {
@@ -37,6 +37,8 @@ const USAGE =
   '   -e, --extended      show detailed socket information\n' +
   '   -m, --memory        show socket memory usage\n' +
   '   -i, --info          show internal TCP information\n' +
+  '   -E, --events        continually display sockets as they are destroyed\n' +
+  '   -K, --kill          forcibly close sockets, display what was closed\n' +
   '   -s, --summary       show socket usage summary\n' +
   '   -4, --ipv4          display only IP version 4 sockets\n' +
   '   -6, --ipv6          display only IP version 6 sockets\n' +
@@ -63,6 +65,8 @@ const LONG: Readonly<Record<string, string>> = {
   extended: 'e',
   memory: 'm',
   info: 'i',
+  events: 'E',
+  kill: 'K',
   summary: 's',
   processes: 'p',
   ipv4: '4',
@@ -86,6 +90,8 @@ interface Options {
   extended: boolean;
   memory: boolean;
   info: boolean;
+  events: boolean;
+  kill: boolean;
   summary: boolean;
   header: boolean;
   oneline: boolean;
@@ -112,6 +118,8 @@ const SWITCHES: Readonly<Record<string, (options: Options) => void>> = {
   e: (options) => Object.assign(options, { timers: true, extended: true }),
   m: (options) => Object.assign(options, { memory: true }),
   i: (options) => Object.assign(options, { info: true }),
+  E: (options) => Object.assign(options, { events: true }),
+  K: (options) => Object.assign(options, { kill: true }),
   s: (options) => Object.assign(options, { summary: true }),
   4: (options) => Object.assign(options, { families: [AF_INET] }),
   6: (options) => Object.assign(options, { families: [AF_INET6] }),
@@ -160,12 +168,14 @@ function readOptions(args: readonly string[]): Options {
     extended: false,
     memory: false,
     info: false,
+    events: false,
+    kill: false,
     summary: false,
     header: true,
     oneline: false,
     matches: () => true,
   };
-  const { options: given, words, error } = getopt(args, '+hVnralopemis46tuwf:HO', LONG);
+  const { options: given, words, error } = getopt(args, '+hVnralopemiEKs46tuwf:HO', LONG);
   for (const { letter, value } of given) {
     if (letter === 'h') throw new Usage(USAGE, 0, true);
     if (letter === 'V') throw new Usage('ss utility, softnet, after iproute2-6.1.0\n', 0, true);
@@ -247,6 +257,23 @@ async function collect(p: Process, options: Options): Promise<SocketRecord[]> {
   return all;
 }
 
+/** Ends sockets; those that were ended. */
+async function destroyAll(p: Process, records: readonly SocketRecord[]): Promise<SocketRecord[]> {
+  const ended: SocketRecord[] = [];
+  for (const record of records) if (await destroySocket(p.libc, record)) ended.push(record);
+  return ended;
+}
+
+/** Prints sockets as they end, each a line of its own. */
+async function showEvents(p: Process, options: Options): Promise<never> {
+  return watchDestroyed(p.libc, (record) => {
+    if (options.netids.size > 0 && !options.netids.has(record.netid)) return;
+    if (options.families.includes(record.local.family) && options.matches(record)) {
+      p.print(renderRows([rowOf(options, record)], hiddenColumns(options), false));
+    }
+  });
+}
+
 /** Columns that would say the same in each row. */
 function hiddenColumns(options: Options): number[] {
   const hidden: number[] = [];
@@ -271,7 +298,10 @@ export const main: Main = async (p) => {
     ) {
       options.netids.add('tcp');
     }
-    const rows = (await collect(p, options)).map((record) => rowOf(options, record));
+    if (options.events) return await showEvents(p, options);
+    const found = await collect(p, options);
+    const records = options.kill ? await destroyAll(p, found) : found;
+    const rows = records.map((record) => rowOf(options, record));
     await p.pour(encodeText(renderRows(rows, hiddenColumns(options), options.header)));
     return 0;
   } catch (error) {

@@ -1,0 +1,445 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LOCAL, REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
+import { ECONNABORTED, EINVAL, ENOENT, ESTALE } from '#uapi/errno.ts';
+import { IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
+import {
+  INET_DIAG_BBRINFO,
+  INET_DIAG_BC_AUTO,
+  INET_DIAG_BC_D_COND,
+  INET_DIAG_BC_D_EQ,
+  INET_DIAG_BC_JMP,
+  INET_DIAG_BC_MARK_COND,
+  INET_DIAG_BC_S_COND,
+  INET_DIAG_BC_S_EQ,
+  INET_DIAG_BC_S_GE,
+  INET_DIAG_BC_S_LE,
+  INET_DIAG_CONG,
+  INET_DIAG_INFO,
+  INET_DIAG_MEMINFO,
+  INET_DIAG_NOCOOKIE,
+  INET_DIAG_PROTOCOL,
+  INET_DIAG_REQ_BYTECODE,
+  INET_DIAG_SKMEMINFO,
+  INET_DIAG_SOCKOPT,
+  INET_DIAG_VEGASINFO,
+  inetDiagMsg,
+  inetDiagReqV2,
+  inetDiagSockid,
+  TIMER_KEEPALIVE,
+  TIMER_RETRANS,
+  TIMER_TIMEWAIT,
+} from '#uapi/inet_diag.ts';
+import {
+  NETLINK_ADD_MEMBERSHIP,
+  NETLINK_SOCK_DIAG,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  nlmsgerr,
+} from '#uapi/netlink.ts';
+import {
+  SK_MEMINFO_RMEM_ALLOC,
+  SKNLGRP_INET_TCP_DESTROY,
+  SOCK_DESTROY,
+  SOCK_DIAG_BY_FAMILY,
+} from '#uapi/sock_diag.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_NETLINK,
+  SO_ERROR,
+  SO_KEEPALIVE,
+  SO_MARK,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_STREAM,
+  SOL_NETLINK,
+  SOL_SOCKET,
+} from '#uapi/socket.ts';
+import {
+  TCP_CONGESTION,
+  TCP_ESTABLISHED,
+  TCP_FIN_WAIT2,
+  TCP_LISTEN,
+  TCP_SYN_RECV,
+  TCP_TIME_WAIT,
+} from '#uapi/tcp.ts';
+import { getTcpInfo } from '#uapi/tcp_info.ts';
+import { splitMessages } from '#user/lib/netlink.ts';
+import { NlBuilder, type NlMessage } from '#user/lib/nlmsg.ts';
+import { encodeSockaddrNl } from '#user/lib/sockaddr.ts';
+import { encodeText } from '#user/lib/streams.ts';
+
+const ALL = 0xfff;
+const bit = (attr: number): number => 1 << (attr - 1);
+
+let rig: TcpRig;
+let nl: number;
+
+beforeEach(() => {
+  rig = new TcpRig();
+  nl = rig.sys.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+  expect(rig.sys.bind(nl, encodeSockaddrNl(0, 0))).toBe(0);
+});
+
+afterEach(() => {
+  expect(rig.end()).toEqual({});
+});
+
+interface Asked {
+  readonly type?: number;
+  readonly flags?: number;
+  readonly family?: number;
+  readonly protocol?: number;
+  readonly states?: number;
+  readonly ext?: number;
+  readonly bytecode?: Uint8Array;
+  /** Own end and the other's, as address and port. */
+  readonly src?: readonly [number, number];
+  readonly dst?: readonly [number, number];
+  readonly cookie?: number;
+}
+
+/** All messages that come back, without the end of the dump. */
+function ask(asked: Asked): NlMessage[] {
+  const b = new NlBuilder(
+    asked.type ?? SOCK_DIAG_BY_FAMILY,
+    asked.flags ?? NLM_F_REQUEST | NLM_F_DUMP,
+  );
+  b.header(inetDiagReqV2.LEN, (v, o) => {
+    inetDiagReqV2.setFamily(v, o, asked.family ?? AF_INET);
+    inetDiagReqV2.setProtocol(v, o, asked.protocol ?? IPPROTO_TCP);
+    inetDiagReqV2.setStates(v, o, asked.states ?? ALL);
+    inetDiagReqV2.setExt(v, o, asked.ext ?? 0);
+    const id = o + inetDiagReqV2.ID;
+    const [src, sport] = asked.src ?? [0, 0];
+    const [dst, dport] = asked.dst ?? [0, 0];
+    inetDiagSockid.setSrc(v, id, 0, src);
+    inetDiagSockid.setSport(v, id, sport);
+    inetDiagSockid.setDst(v, id, 0, dst);
+    inetDiagSockid.setDport(v, id, dport);
+    const none = INET_DIAG_NOCOOKIE;
+    inetDiagSockid.setCookie(v, id, asked.cookie ?? none, asked.cookie === undefined ? none : 0);
+  });
+  if (asked.bytecode !== undefined) b.attr(INET_DIAG_REQ_BYTECODE, asked.bytecode);
+  return send(b.finish());
+}
+
+function send(bytes: Uint8Array): NlMessage[] {
+  expect(rig.sys.sendto(nl, bytes, 0, null)).toBe(bytes.length);
+  return read(nl);
+}
+
+function read(fd: number): NlMessage[] {
+  const messages: NlMessage[] = [];
+  for (;;) {
+    const buf = new Uint8Array(65536);
+    const n = rig.sys.recvfrom(fd, buf, 0, null);
+    if (n < 0) return messages;
+    messages.push(...splitMessages(buf.subarray(0, n)).filter(({ type }) => type !== NLMSG_DONE));
+  }
+}
+
+/** The errno of an answer that is nothing else. */
+function errnoOf(messages: readonly NlMessage[]): number {
+  expect(messages.map(({ type }) => type)).toEqual([NLMSG_ERROR]);
+  const [message] = messages as [NlMessage];
+  return nlmsgerr.error(message.view, message.payload);
+}
+
+const stateOf = ({ view, payload }: NlMessage): number => inetDiagMsg.state(view, payload);
+const sportOf = ({ view, payload }: NlMessage): number =>
+  inetDiagSockid.sport(view, payload + inetDiagMsg.ID);
+const cookieOf = ({ view, payload }: NlMessage): number =>
+  inetDiagSockid.cookieLo(view, payload + inetDiagMsg.ID);
+const attrsOf = (message: NlMessage): ReturnType<NlMessage['attrs']> =>
+  message.attrs(inetDiagMsg.LEN);
+
+const timerOf = ({ view, payload }: NlMessage): readonly [timer: number, expires: number] => [
+  inetDiagMsg.timer(view, payload),
+  inetDiagMsg.expires(view, payload),
+];
+const queuesOf = ({ view, payload }: NlMessage): readonly [receive: number, send: number] => [
+  inetDiagMsg.rqueue(view, payload),
+  inetDiagMsg.wqueue(view, payload),
+];
+
+const CONNECTION: Pick<Asked, 'src' | 'dst'> = { src: [LOCAL, 8080], dst: [REMOTE, 40000] };
+const EXACT = { flags: NLM_F_REQUEST | NLM_F_ACK };
+
+function udp(port: number): number {
+  const fd = rig.sys.socket(AF_INET, SOCK_DGRAM, 0);
+  expect(rig.sys.bind(fd, rig.sockaddr(LOCAL, port))).toBe(0);
+  return fd;
+}
+
+function soError(fd: number): number {
+  const val = new Uint8Array(4);
+  expect(rig.sys.getsockopt(fd, SOL_SOCKET, SO_ERROR, val)).toBe(4);
+  return new DataView(val.buffer).getInt32(0, true);
+}
+
+describe('a listing of TCP', () => {
+  it('has listeners with their queues, and connections with what waits in them', () => {
+    const { fd } = rig.accepted();
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 7 });
+    rig.write(fd, 500);
+    const [listener, connection, ...more] = ask({});
+    expect(more).toEqual([]);
+    expect([listener, connection].map((m) => stateOf(m as NlMessage))).toEqual([
+      TCP_LISTEN,
+      TCP_ESTABLISHED,
+    ]);
+    expect(queuesOf(listener as NlMessage)).toEqual([0, 5]);
+    expect(queuesOf(connection as NlMessage)).toEqual([7, 500]);
+    const [timer, expires] = timerOf(connection as NlMessage);
+    expect(timer).toBe(TIMER_RETRANS);
+    expect(expires).toBeGreaterThan(0);
+    rig.sent();
+  });
+
+  it('keeps to the states that are asked for', () => {
+    rig.accepted();
+    expect(ask({ states: 1 << TCP_LISTEN }).map(stateOf)).toEqual([TCP_LISTEN]);
+    expect(ask({ states: 1 << TCP_ESTABLISHED }).map(stateOf)).toEqual([TCP_ESTABLISHED]);
+    expect(ask({ states: 1 << TCP_TIME_WAIT })).toEqual([]);
+  });
+
+  it('has requests as SYN_RECV, and time-wait sockets in their true state', () => {
+    const { fd } = rig.accepted();
+    rig.close(fd);
+    rig.inject({ flags: '.', seq: 1, ack: 2, win: 1000 });
+    const [waiting] = ask({ states: 1 << TCP_FIN_WAIT2 });
+    expect(waiting && stateOf(waiting)).toBe(TCP_FIN_WAIT2);
+    rig.inject({ flags: 'F.', seq: 1, ack: 2, win: 1000 });
+    expect(ask({ states: 1 << TCP_FIN_WAIT2 })).toEqual([]);
+    const [gone] = ask({ states: 1 << TCP_TIME_WAIT });
+    expect(gone && timerOf(gone)).toEqual([TIMER_TIMEWAIT, 60_000]);
+    rig.remotePort = 40001;
+    rig.inject({ flags: 'S', options: 'mss 1000' });
+    const [request] = ask({ states: 1 << TCP_SYN_RECV });
+    expect(request && [stateOf(request), timerOf(request)]).toEqual([
+      TCP_SYN_RECV,
+      [TIMER_RETRANS, 1000],
+    ]);
+    rig.sent();
+  });
+
+  it('tells of the keepalive timer', () => {
+    const { fd } = rig.accepted();
+    rig.setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    const [connection] = ask({ states: 1 << TCP_ESTABLISHED });
+    expect(connection && timerOf(connection)).toEqual([TIMER_KEEPALIVE, 7_200_000]);
+  });
+
+  it('tells the inner state only to those who ask', () => {
+    const { fd } = rig.accepted();
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 100 });
+    const value = encodeText('bbr');
+    expect(rig.sys.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, value)).toBe(0);
+    const states = 1 << TCP_ESTABLISHED;
+    const [plain] = ask({ states }) as [NlMessage];
+    for (const attr of [INET_DIAG_INFO, INET_DIAG_MEMINFO, INET_DIAG_SKMEMINFO, INET_DIAG_CONG]) {
+      expect(attrsOf(plain).has(attr)).toBe(false);
+    }
+    // Multicast goes back to the sender, and is taken from all groups, as ever.
+    expect(attrsOf(plain).bytes(INET_DIAG_SOCKOPT)).toEqual(Uint8Array.of(0b01010010, 0));
+    const ext = bit(INET_DIAG_INFO) | bit(INET_DIAG_SKMEMINFO) | bit(INET_DIAG_CONG);
+    const [full] = ask({ states, ext: ext | bit(INET_DIAG_VEGASINFO) }) as [NlMessage];
+    const attrs = attrsOf(full);
+    expect(attrs.string(INET_DIAG_CONG)).toBe('bbr');
+    expect(attrs.bytes(INET_DIAG_BBRINFO)?.length).toBe(20);
+    const info = attrs.bytes(INET_DIAG_INFO) as Uint8Array;
+    const v = new DataView(info.buffer, info.byteOffset, info.length);
+    expect(getTcpInfo(v, 0, info.length)).toMatchObject({ bytesReceived: 100, sndMss: 1460 });
+    const memory = attrs.bytes(INET_DIAG_SKMEMINFO) as Uint8Array;
+    const words = new DataView(memory.buffer, memory.byteOffset, memory.length);
+    expect(words.getUint32(4 * SK_MEMINFO_RMEM_ALLOC, true)).toBe(rig.sock(fd).skRmemAlloc);
+  });
+
+  it('goes on where the packet before it was full', () => {
+    for (let i = 0; i < 300; i++) {
+      const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+      rig.sys.bind(fd, rig.sockaddr(LOCAL, 1000 + i));
+      rig.sys.listen(fd, 1);
+    }
+    const ports = ask({ ext: bit(INET_DIAG_INFO) }).map(sportOf);
+    expect(ports.sort((a, b) => a - b)).toEqual(Array.from({ length: 300 }, (_, i) => 1000 + i));
+  });
+
+  it('leaves out other namespaces and families', () => {
+    rig.accepted();
+    expect(errnoOf(ask({ family: AF_INET6 }))).toBe(-ENOENT);
+    expect(errnoOf(ask({ ...EXACT, protocol: 132 }))).toBe(-ENOENT);
+  });
+});
+
+describe('one socket', () => {
+  it('is found by its ends, and by its cookie', () => {
+    rig.accepted();
+    const [found] = ask({ ...EXACT, ...CONNECTION }) as [NlMessage];
+    expect(stateOf(found)).toBe(TCP_ESTABLISHED);
+    const cookie = cookieOf(found);
+    expect(cookie).toBeGreaterThan(0);
+    expect(ask({ ...EXACT, ...CONNECTION, cookie })[0]).toMatchObject({
+      type: SOCK_DIAG_BY_FAMILY,
+    });
+    expect(errnoOf(ask({ ...EXACT, ...CONNECTION, cookie: cookie + 1 }))).toBe(-ESTALE);
+    expect(errnoOf(ask({ ...EXACT, src: [LOCAL, 1], dst: [REMOTE, 2] }))).toBe(-ENOENT);
+  });
+
+  it('of UDP is asked for with its ends the wrong way round', () => {
+    udp(53);
+    const protocol = IPPROTO_UDP;
+    const [found] = ask({ ...EXACT, protocol, src: [REMOTE, 9], dst: [LOCAL, 53] }) as [NlMessage];
+    expect(sportOf(found)).toBe(53);
+    expect(errnoOf(ask({ ...EXACT, protocol, src: [LOCAL, 53] }))).toBe(-ENOENT);
+  });
+
+  it('must be asked for in whole', () => {
+    const short = new NlBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST);
+    short.header(4, (v, o) => v.setUint8(o, AF_INET));
+    expect(errnoOf(send(short.finish()))).toBe(-EINVAL);
+    const empty = new NlBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST).finish();
+    expect(errnoOf(send(empty))).toBe(-EINVAL);
+    expect(errnoOf(ask({ type: 19 }))).toBe(-EINVAL);
+  });
+});
+
+describe('ending a socket', () => {
+  const destroy = { type: SOCK_DESTROY, ...EXACT };
+
+  it('resets the connection and tells its owner', () => {
+    const { fd, lfd } = rig.accepted();
+    rig.close(lfd);
+    expect(errnoOf(ask({ ...destroy, ...CONNECTION }))).toBe(0);
+    expect(rig.texts()).toEqual([expect.stringMatching(/^R\. 1:1\(0\)/)]);
+    expect(soError(fd)).toBe(ECONNABORTED);
+    expect(errnoOf(ask({ ...destroy, ...CONNECTION }))).toBe(-ENOENT);
+  });
+
+  it('closes a listener with what waited in it', () => {
+    const lfd = rig.listen();
+    expect(errnoOf(ask({ ...destroy, src: [LOCAL, 8080] }))).toBe(0);
+    expect(soError(lfd)).toBe(ECONNABORTED);
+    expect(ask({ states: ALL })).toEqual([]);
+  });
+
+  it('takes time-wait sockets and requests away', () => {
+    const { fd } = rig.accepted();
+    rig.close(fd);
+    rig.inject({ flags: 'F.', seq: 1, ack: 2, win: 1000 });
+    expect(errnoOf(ask({ ...destroy, ...CONNECTION }))).toBe(0);
+    rig.remotePort = 40001;
+    rig.inject({ flags: 'S', options: 'mss 1000' });
+    expect(errnoOf(ask({ ...destroy, src: [LOCAL, 8080], dst: [REMOTE, 40001] }))).toBe(0);
+    expect(ask({ states: ALL & ~(1 << TCP_LISTEN) })).toEqual([]);
+    rig.sent();
+  });
+
+  it('of UDP has its ends the right way round', () => {
+    const fd = udp(53);
+    const protocol = IPPROTO_UDP;
+    expect(errnoOf(ask({ ...destroy, protocol, src: [LOCAL, 53], dst: [REMOTE, 9] }))).toBe(0);
+    expect(soError(fd)).toBe(ECONNABORTED);
+  });
+
+  it('of a raw socket goes by its protocol', () => {
+    const fd = rig.sys.socket(AF_INET, SOCK_RAW, 89);
+    const b = new NlBuilder(SOCK_DESTROY, EXACT.flags).header(inetDiagReqV2.LEN, (v, o) => {
+      inetDiagReqV2.setFamily(v, o, AF_INET);
+      inetDiagReqV2.setProtocol(v, o, IPPROTO_RAW);
+      v.setUint8(o + 3, 89);
+      const none = INET_DIAG_NOCOOKIE;
+      inetDiagSockid.setCookie(v, o + inetDiagReqV2.ID, none, none);
+    });
+    expect(ask({ protocol: IPPROTO_RAW }).map((m) => attrsOf(m).u8(INET_DIAG_PROTOCOL))).toEqual([
+      89,
+    ]);
+    expect(errnoOf(send(b.finish()))).toBe(0);
+    expect(soError(fd)).toBe(ECONNABORTED);
+  });
+});
+
+it('tells those who listen of a socket that ends', () => {
+  const group = new Uint8Array(4);
+  new DataView(group.buffer).setInt32(0, SKNLGRP_INET_TCP_DESTROY, true);
+  expect(rig.sys.setsockopt(nl, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)).toBe(0);
+  const { fd } = rig.accepted();
+  rig.inject({ flags: 'P.', seq: 1, ack: 1, win: 1000, data: 100 });
+  expect(read(nl)).toEqual([]);
+  rig.inject({ flags: 'R.', seq: 101, ack: 1 });
+  rig.close(fd);
+  const [ended, ...more] = read(nl) as [NlMessage];
+  expect(more).toEqual([]);
+  expect([ended.type, sportOf(ended)]).toEqual([SOCK_DIAG_BY_FAMILY, 8080]);
+  expect(attrsOf(ended).u8(INET_DIAG_PROTOCOL)).toBe(IPPROTO_TCP);
+  expect(attrsOf(ended).has(INET_DIAG_INFO)).toBe(true);
+  rig.sent();
+});
+
+describe('a filter', () => {
+  /** Instructions: code, how far when it holds, how far when not; and what stands behind. */
+  const op = (code: number, yes: number, no: number, ...operand: number[]): number[] => [
+    ...[code, yes, no & 0xff, no >> 8],
+    ...operand,
+  ];
+  const port = (code: number, value: number, left: number): number[] =>
+    op(code, 8, 8 + left + 4, ...op(0, 0, value));
+  const host = (code: number, addr: number, bits: number, wanted: number): number[] =>
+    op(code, 16, 20, ...[AF_INET, bits, 0, 0], ...le32(wanted), ...be32(addr));
+  const le32 = (x: number): number[] => [x & 255, (x >> 8) & 255, (x >> 16) & 255, x >>> 24];
+  const be32 = (x: number): number[] => le32(x).reverse();
+  const chosen = (bytecode: readonly number[]): number[] =>
+    ask({ bytecode: Uint8Array.from(bytecode) }).map(sportOf);
+
+  beforeEach(() => {
+    for (const p of [1000, 2000, 3000]) {
+      const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+      if (p === 3000) rig.setInt(fd, SOL_SOCKET, SO_MARK, 0x17);
+      rig.sys.bind(fd, rig.sockaddr(p === 1000 ? 0 : LOCAL, p));
+      rig.sys.listen(fd, 1);
+    }
+  });
+
+  it.each([
+    ['one port', port(INET_DIAG_BC_S_EQ, 2000, 0), [2000]],
+    ['ports from one on', port(INET_DIAG_BC_S_GE, 2000, 0), [2000, 3000]],
+    ['ports up to one', port(INET_DIAG_BC_S_LE, 2000, 0), [1000, 2000]],
+    ['the port of the other end', port(INET_DIAG_BC_D_EQ, 0, 0), [1000, 2000, 3000]],
+    [
+      'two conditions at once',
+      [...port(INET_DIAG_BC_S_GE, 2000, 8), ...port(INET_DIAG_BC_S_LE, 2000, 0)],
+      [2000],
+    ],
+    ['a network', host(INET_DIAG_BC_S_COND, 0xc0123456, 8, -1), [2000, 3000]],
+    ['an address with a port', host(INET_DIAG_BC_S_COND, LOCAL, 32, 3000), [3000]],
+    ['no other end', host(INET_DIAG_BC_D_COND, 0x01020304, 32, -1), []],
+    ['a port that was chosen for it', op(INET_DIAG_BC_AUTO, 4, 8), []],
+    [
+      'what has no port chosen for it',
+      [...op(INET_DIAG_BC_AUTO, 4, 8), ...op(INET_DIAG_BC_JMP, 4, 8)],
+      [1000, 2000, 3000],
+    ],
+    ['a mark', op(INET_DIAG_BC_MARK_COND, 12, 16, ...le32(0x10), ...le32(0xf0)), [3000]],
+  ])('chooses %s', (_name, bytecode, wanted) => {
+    expect(chosen(bytecode).sort((a, b) => a - b)).toEqual(wanted);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['half an instruction', [INET_DIAG_BC_AUTO, 4]],
+    ['an unknown one', op(99, 4, 4)],
+    ['one without its operand', op(INET_DIAG_BC_S_EQ, 4, 8)],
+    ['a step of nothing', op(INET_DIAG_BC_JMP, 0, 4)],
+    ['a jump of nothing', op(INET_DIAG_BC_AUTO, 4, 0)],
+    ['a jump past the refusal', op(INET_DIAG_BC_AUTO, 4, 12)],
+    ['a crooked jump', op(INET_DIAG_BC_AUTO, 4, 6)],
+    ['a jump into an operand', [...op(INET_DIAG_BC_AUTO, 4, 8), ...port(INET_DIAG_BC_S_EQ, 1, 0)]],
+    ['a prefix that is too long', host(INET_DIAG_BC_S_COND, 0, 33, -1)],
+  ])('is refused that has %s', (_name, bytecode) => {
+    expect(errnoOf(ask({ bytecode: Uint8Array.from(bytecode) }))).toBe(-EINVAL);
+  });
+});

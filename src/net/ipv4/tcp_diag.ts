@@ -1,0 +1,256 @@
+/**
+ * TCP's sockets for inet_diag: listeners, connections, requests and time-wait sockets.
+ *
+ * Counterpart: net/ipv4/tcp_diag.c, and the walk over TCP's tables of net/ipv4/inet_diag.c.
+ */
+
+import type { InetDiagHandler, InetDiagHead, InetDiagRequest } from '#include/linux/inet_diag.ts';
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
+import {
+  ICSK_TIME_LOSS_PROBE,
+  ICSK_TIME_PROBE0,
+  ICSK_TIME_REO_TIMEOUT,
+  ICSK_TIME_RETRANS,
+  type InetTimewaitSock,
+  type RequestSock,
+} from '#include/net/inet_connection_sock.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
+import type { Sock } from '#include/net/sock.ts';
+import {
+  SOCK_KIND_REQUEST,
+  SOCK_KIND_TIMEWAIT,
+  type SockCommon,
+} from '#include/net/sock_common.ts';
+import { tcpSk } from '#include/net/tcp.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { jiffiesToMsecs } from '#kernel/time/jiffies.ts';
+import { timerPending } from '#kernel/time/timer.ts';
+import { hostView, mem } from '#mm/memory.ts';
+import {
+  inetDiagMatches,
+  inetDiagMsgPut,
+  inetDiagRegister,
+  inetDiagWants,
+  inetSkDiagFill,
+} from '#net/ipv4/inet_diag.ts';
+import { inetDiagBcSk } from '#net/ipv4/inet_diag_bc.ts';
+import { inetLookup, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
+import { tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
+import { tcpAbort } from '#net/ipv4/tcp_close.ts';
+import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
+import {
+  nlaPut,
+  nlaPutString,
+  nlaPutU32,
+  nlaReserve,
+  nlmsgCancel,
+  nlmsgEnd,
+} from '#net/netlink/nlattr.ts';
+import { ECONNABORTED, ENOENT } from '#uapi/errno.ts';
+import { IPPROTO_TCP } from '#uapi/in.ts';
+import {
+  INET_DIAG_CONG,
+  INET_DIAG_MARK,
+  INET_DIAG_MD5SIG,
+  inetDiagMsg,
+  TIMER_KEEPALIVE,
+  TIMER_PROBE0,
+  TIMER_RETRANS,
+  TIMER_TIMEWAIT,
+} from '#uapi/inet_diag.ts';
+import { NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
+import {
+  TCP_LISTEN,
+  TCP_MD5SIG_MAXKEYLEN,
+  TCP_SYN_RECV,
+  TCPF_LISTEN,
+  TCPF_NEW_SYN_RECV,
+  TCPF_SYN_RECV,
+} from '#uapi/tcp.ts';
+import { newTcpInfo, putTcpInfo, TCP_INFO_LEN } from '#uapi/tcp_info.ts';
+
+/** Octets of struct tcp_diag_md5sig. */
+const MD5SIG_LEN: number = 4 + 16 + TCP_MD5SIG_MAXKEYLEN;
+
+function setTimer(at: number, timer: number, retrans: number, delta: number): void {
+  inetDiagMsg.setTimer(hostView, at, timer);
+  inetDiagMsg.setRetrans(hostView, at, Math.min(retrans, 255));
+  inetDiagMsg.setExpires(hostView, at, jiffiesToMsecs(Math.max(delta, 0)));
+}
+
+/** The timer that runs, how often it fired, and when it will. @kernel inet_sk_diag_fill net/ipv4/inet_diag.c */
+function putTimer(tp: TcpSock, at: number): void {
+  const now = tp.net.machine.jiffies;
+  switch (tp.icskPending) {
+    case ICSK_TIME_RETRANS:
+    case ICSK_TIME_REO_TIMEOUT:
+    case ICSK_TIME_LOSS_PROBE:
+      setTimer(at, TIMER_RETRANS, tp.icskRetransmits, (tp.icskTimeout - now) | 0);
+      return;
+    case ICSK_TIME_PROBE0:
+      setTimer(at, TIMER_PROBE0, tp.icskProbesOut, (tp.icskTimeout - now) | 0);
+      return;
+  }
+  const timer = tp.skTimer;
+  if (timer === null || !timerPending(timer)) return;
+  setTimer(at, TIMER_KEEPALIVE, tp.icskProbesOut, (timer.expires - now) | 0);
+}
+
+/** @kernel tcp_diag_get_info net/ipv4/tcp_diag.c */
+function tcpDiagGetInfo(sk: Sock, at: number, info: number): void {
+  const tp = tcpSk(sk);
+  if (sk.skcState === TCP_LISTEN) {
+    inetDiagMsg.setRqueue(hostView, at, sk.skAckBacklog);
+    inetDiagMsg.setWqueue(hostView, at, sk.skMaxAckBacklog);
+  } else {
+    inetDiagMsg.setRqueue(hostView, at, Math.max((tp.rcvNxt - tp.copiedSeq) | 0, 0));
+    inetDiagMsg.setWqueue(hostView, at, (tp.writeSeq - tp.sndUna) | 0);
+  }
+  putTimer(tp, at);
+  if (info === 0) return;
+  const values = newTcpInfo();
+  tcpGetInfo(sk, values);
+  putTcpInfo(hostView, info, TCP_INFO_LEN, values);
+}
+
+/** The keys of a socket, one struct tcp_diag_md5sig each. @kernel tcp_diag_put_md5sig net/ipv4/tcp_diag.c */
+function putMd5sig(tp: TcpSock, skb: SkBuff): number {
+  let count = 0;
+  for (let key = tp.md5sigInfo?.head ?? null; key !== null; key = key.next) count++;
+  if (count === 0) return 0;
+  let at = nlaReserve(skb, INET_DIAG_MD5SIG, count * MD5SIG_LEN);
+  if (at < 0) return at;
+  for (let key = tp.md5sigInfo?.head ?? null; key !== null; key = key.next) {
+    mem[at] = tp.skcFamily;
+    mem[at + 1] = key.prefixlen;
+    hostView.setUint16(at + 2, key.key.length);
+    hostView.setUint32(at + 4, key.addr);
+    mem.set(key.key, at + 20);
+    at += MD5SIG_LEN;
+  }
+  return 0;
+}
+
+/** Congestion control, its state, and keys. @kernel tcp_diag_get_aux net/ipv4/tcp_diag.c */
+function tcpDiagGetAux(sk: Sock, skb: SkBuff, req: InetDiagRequest): number {
+  const tp = tcpSk(sk);
+  const ops = tp.icskCaOps;
+  let err = 0;
+  if (ops !== null && inetDiagWants(req, INET_DIAG_CONG)) {
+    err = nlaPutString(skb, INET_DIAG_CONG, ops.name);
+  }
+  err ||= putMd5sig(tp, skb);
+  // What has not begun has no state of an algorithm.
+  const cc = tp.icskCaInitialized ? (ops?.getInfo?.(tp, req.ext) ?? null) : null;
+  return err || (cc === null ? 0 : nlaPut(skb, cc.attr, cc.info));
+}
+
+/** @kernel inet_twsk_diag_fill net/ipv4/tcp_diag.c */
+function inetTwskDiagFill(tw: InetTimewaitSock, skb: SkBuff, head: InetDiagHead): number {
+  const nlh = inetDiagMsgPut(skb, head, tw, tw.twSport, tw.twSubstate);
+  if (nlh < 0) return nlh;
+  const { jiffies } = tw.net.machine;
+  const delta = tw.twTimer === null ? 0 : (tw.twTimer.expires - jiffies) | 0;
+  setTimer(nlh + NLMSG_HDRLEN, TIMER_TIMEWAIT, 0, delta);
+  const err = nlaPutU32(skb, INET_DIAG_MARK, tw.twMark);
+  if (err === 0) nlmsgEnd(skb, nlh);
+  else nlmsgCancel(skb, nlh);
+  return err;
+}
+
+/** @kernel inet_req_diag_fill net/ipv4/tcp_diag.c */
+function inetReqDiagFill(req: RequestSock, skb: SkBuff, head: InetDiagHead): number {
+  const nlh = inetDiagMsgPut(skb, head, req, req.irNum, TCP_SYN_RECV);
+  if (nlh < 0) return nlh;
+  const { jiffies } = req.net.machine;
+  const delta = req.rskTimer === null ? 0 : (req.rskTimer.expires - jiffies) | 0;
+  setTimer(nlh + NLMSG_HDRLEN, TIMER_RETRANS, req.numRetrans, delta);
+  const err = nlaPutU32(skb, INET_DIAG_MARK, req.irMark);
+  if (err === 0) nlmsgEnd(skb, nlh);
+  else nlmsgCancel(skb, nlh);
+  return err;
+}
+
+/** @kernel sk_diag_fill net/ipv4/tcp_diag.c */
+function skDiagFill(sk: SockCommon, skb: SkBuff, head: InetDiagHead, req: InetDiagRequest): number {
+  if (sk.kind === SOCK_KIND_TIMEWAIT) return inetTwskDiagFill(sk as InetTimewaitSock, skb, head);
+  if (sk.kind === SOCK_KIND_REQUEST) return inetReqDiagFill(sk as RequestSock, skb, head);
+  return inetSkDiagFill(sk as Sock, tcpDiagHandler, skb, head, req);
+}
+
+/** The state as a request's bits have it. */
+function stateOf(sk: SockCommon): number {
+  return sk.kind === SOCK_KIND_TIMEWAIT ? (sk as InetTimewaitSock).twSubstate : sk.skcState;
+}
+
+/**
+ * Listeners, then everything else, chain by chain. `cb.args`: which table, which chain, how many of
+ * the chain are done.
+ * @kernel inet_diag_dump_icsk net/ipv4/inet_diag.c
+ */
+function tcpDiagDump(skb: SkBuff, cb: NetlinkCallback, req: InetDiagRequest): number {
+  const hashinfo = tcpGetHashinfo(cb.net);
+  const head: InetDiagHead = { portid: cb.portid, seq: cb.seq, flags: NLM_F_MULTI };
+  const states = req.states | ((req.states & TCPF_SYN_RECV) !== 0 ? TCPF_NEW_SYN_RECV : 0);
+  const tables = [hashinfo.lhash2, hashinfo.ehash];
+  for (let table = cb.args[0] as number; table < tables.length; table++) {
+    const wanted = table === 0 ? states & TCPF_LISTEN : states & ~TCPF_LISTEN;
+    const chains = wanted === 0 ? [] : (tables[table] as readonly (SockCommon | null)[]);
+    for (let i = cb.args[1] as number; i < chains.length; i++) {
+      let n = 0;
+      for (let sk = chains[i] as SockCommon | null; sk !== null; sk = sk.skcNext, n++) {
+        if (n < (cb.args[2] as number) || sk.net !== cb.net) continue;
+        if ((wanted & (1 << stateOf(sk))) === 0) continue;
+        if (!inetDiagMatches(req, sk, sk.skcNum) || !inetDiagBcSk(req.bytecode, sk)) continue;
+        if (skDiagFill(sk, skb, head, req) === 0) continue;
+        cb.args.set([table, i, n]);
+        return 1;
+      }
+      cb.args[2] = 0;
+    }
+    cb.args[1] = 0;
+  }
+  cb.args[0] = tables.length;
+  return 0;
+}
+
+/** @kernel inet_diag_find_one_icsk net/ipv4/inet_diag.c */
+function tcpDiagFindOne(net: Net, req: InetDiagRequest): SockCommon | number {
+  return inetLookup(net, req.dst, req.dport, req.src, req.sport, req.ifindex) ?? -ENOENT;
+}
+
+/** Requests and time-wait sockets can be ended too. @kernel tcp_diag_destroy net/ipv4/tcp_diag.c */
+function tcpDiagDestroy(sk: SockCommon): number {
+  return tcpAbort(sk as Sock, ECONNABORTED);
+}
+
+/** @kernel tcp_diag_handler net/ipv4/tcp_diag.c */
+const tcpDiagHandler: InetDiagHandler = {
+  protocol: IPPROTO_TCP,
+  dump: tcpDiagDump,
+  findOne: tcpDiagFindOne,
+  put: sockGenPut,
+  destroy: tcpDiagDestroy,
+  fill: skDiagFill,
+  getInfo: tcpDiagGetInfo,
+  infoSize: TCP_INFO_LEN,
+  getAux: tcpDiagGetAux,
+};
+
+/** @kernel tcp_diag_init net/ipv4/tcp_diag.c */
+function tcpDiagInit(machine: Machine): number {
+  return inetDiagRegister(machine, tcpDiagHandler);
+}
+
+export const tcpDiagModule: KernelModule = {
+  name: 'tcp_diag',
+  config: 'CONFIG_INET_TCP_DIAG',
+  depends: ['inet_diag'],
+  level: DEVICE_INITCALL,
+  init: tcpDiagInit,
+  exit: null,
+};

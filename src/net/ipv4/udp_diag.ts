@@ -1,0 +1,71 @@
+/** UDP's sockets for inet_diag. Counterpart: net/ipv4/udp_diag.c. */
+
+import type { InetDiagHandler, InetDiagRequest } from '#include/linux/inet_diag.ts';
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
+import type { Sock } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { sockHold, sockPut } from '#net/core/sock.ts';
+import { sockDiagDestroy } from '#net/core/sock_diag.ts';
+import {
+  inetDiagDumpSocks,
+  inetDiagQueues,
+  inetDiagRegister,
+  inetSkDiagFill,
+} from '#net/ipv4/inet_diag.ts';
+import { udpSocks } from '#net/ipv4/udp.ts';
+import { __udp4LibLookup } from '#net/ipv4/udp_table.ts';
+import { ECONNABORTED, ENOENT } from '#uapi/errno.ts';
+import { IPPROTO_UDP } from '#uapi/in.ts';
+import { SOCK_DESTROY } from '#uapi/sock_diag.ts';
+
+/** @kernel udp_dump net/ipv4/udp_diag.c */
+function udpDiagDump(skb: SkBuff, cb: NetlinkCallback, req: InetDiagRequest): number {
+  return inetDiagDumpSocks(udpDiagHandler, udpSocks(cb.net), req.states, skb, cb, req);
+}
+
+/**
+ * Who asks for one socket names its ends the wrong way round, for historical reasons; who ends it does not.
+ * @kernel udp_dump_one net/ipv4/udp_diag.c
+ */
+function udpDiagFindOne(net: Net, req: InetDiagRequest, cmd: number): SockCommon | number {
+  const { src, sport, dst, dport, ifindex } = req;
+  const sk =
+    cmd === SOCK_DESTROY
+      ? __udp4LibLookup(net, dst, dport, src, sport, ifindex, null)
+      : __udp4LibLookup(net, src, sport, dst, dport, ifindex, null);
+  if (sk === null) return -ENOENT;
+  sockHold(sk);
+  return sk;
+}
+
+/** @kernel udp_diag_handler net/ipv4/udp_diag.c */
+const udpDiagHandler: InetDiagHandler = {
+  protocol: IPPROTO_UDP,
+  dump: udpDiagDump,
+  findOne: udpDiagFindOne,
+  put: (sk) => sockPut(sk as Sock),
+  destroy: (sk) => sockDiagDestroy(sk as Sock, ECONNABORTED),
+  fill: (sk, skb, head, req) => inetSkDiagFill(sk as Sock, udpDiagHandler, skb, head, req),
+  getInfo: inetDiagQueues,
+  infoSize: 0,
+  getAux: null,
+};
+
+/** @kernel udp_diag_init net/ipv4/udp_diag.c */
+function udpDiagInit(machine: Machine): number {
+  return inetDiagRegister(machine, udpDiagHandler);
+}
+
+export const udpDiagModule: KernelModule = {
+  name: 'udp_diag',
+  config: 'CONFIG_INET_UDP_DIAG',
+  depends: ['inet_diag'],
+  level: DEVICE_INITCALL,
+  init: udpDiagInit,
+  exit: null,
+};
