@@ -193,7 +193,7 @@ function epRemove(epi: EpItem): void {
   epUnregisterPollwait(epi);
   readyDel(epi);
   ep.items.splice(ep.items.indexOf(epi), 1);
-  file.fEp.splice(file.fEp.indexOf(epi), 1);
+  file.fEp?.splice(file.fEp.indexOf(epi), 1);
 }
 
 /** @kernel ep_find fs/eventpoll.c */
@@ -235,6 +235,7 @@ function epLoops(ep: EventPoll, inner: EventPoll): boolean {
 function epInsert(ep: EventPoll, file: File, fd: number, event: EpollEvent): void {
   const epi = new EpItem(ep, file, fd, event.events | EPOLLERR | EPOLLHUP, event.data);
   ep.items.push(epi);
+  file.fEp ??= [];
   file.fEp.push(epi);
   // Registers on the wait queues and learns what is ready already.
   if (epItemPoll(epi, new EpPollTable(epi)) !== 0 && !epi.ready) {

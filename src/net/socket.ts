@@ -10,7 +10,6 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations, type PollTable } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
-import { WaitQueueHead } from '#kernel/wait.ts';
 import { devIoctl } from '#net/core/dev_ioctl.ts';
 import { iovIterInit } from '#net/core/iov_iter.ts';
 import { devProcInit } from '#net/core/net_procfs.ts';
@@ -86,12 +85,7 @@ export function sockUnregister(machine: Machine, family: number): void {
 
 /** @kernel sock_alloc net/socket.c */
 export function sockAlloc(machine: Machine, type: number): Socket {
-  const sock = new Socket(
-    type,
-    noSocketOps,
-    new WaitQueueHead(),
-    machine.netGlobals.sockInodeNext++,
-  );
+  const sock = new Socket(type, noSocketOps, machine.netGlobals.sockInodeNext++);
   sock.state = SS_UNCONNECTED;
   return sock;
 }

@@ -2,7 +2,7 @@
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { File, PollTable } from '#kernel/sched/file.ts';
-import type { WaitQueueHead } from '#kernel/wait.ts';
+import { WaitQueueHead } from '#kernel/wait.ts';
 
 // Bits of socket.flags.
 export const SOCKWQ_ASYNC_NOSPACE = 0;
@@ -57,8 +57,11 @@ export class Msghdr {
   }
 }
 
-/** @kernel socket include/linux/net.h */
-export class Socket {
+/**
+ * A socket is its own wait queue, as Linux's has the head of it in itself.
+ * @kernel socket include/linux/net.h
+ */
+export class Socket extends WaitQueueHead {
   /** SS_* */
   state: number;
   /** SOCK_STREAM... */
@@ -68,19 +71,22 @@ export class Socket {
   sk: Sock | null;
   /** Set by the family's create; until then the calls are refused. */
   ops: ProtoOps;
-  readonly wq: WaitQueueHead;
   /** Inode number, as in /proc/net/tcp. */
   readonly ino: number;
 
-  constructor(type: number, ops: ProtoOps, wq: WaitQueueHead, ino: number) {
+  constructor(type: number, ops: ProtoOps, ino: number) {
+    super();
     this.state = 1;
     this.type = type;
     this.flags = 0;
     this.file = null;
     this.sk = null;
     this.ops = ops;
-    this.wq = wq;
     this.ino = ino;
+  }
+
+  get wq(): WaitQueueHead {
+    return this;
   }
 }
 

@@ -95,6 +95,9 @@ export class TcpSacktagState {
   ];
 }
 
+/** Smallest RTT in us before there is any: a value that takes no box of its own, as 2^32 - 1 would. */
+export const RTT_MIN_NONE = 0x7fffffff;
+
 /** A sliding-window minimum, three best samples. @kernel minmax include/linux/win_minmax.h */
 export class Minmax {
   t0 = 0;
@@ -205,9 +208,12 @@ export class TcpSock extends TcpSockRare {
   compressedAckTimer: Hrtimer<Sock> | null = null;
   lostSkbHint: SkBuff | null = null;
   retransmitSkbHint: SkBuff | null = null;
+  /** ms: first transmission of what was retransmitted first, of the SYN to begin with; 0: nothing is. */
+  retransStamp = 0;
   highSeq = 0;
   highestSack: SkBuff | null = null;
-  readonly outOfOrderQueue: SkbRbRoot = new SkbRbRoot();
+  /** Made at the first segment out of order: see outOfOrderQueue. */
+  private ofoQueue: SkbRbRoot | null = null;
   oooLastSkb: SkBuff | null = null;
   readonly rtxQueue: SkbRbRoot = new SkbRbRoot();
   /** Time-ordered list of sent packets: oldest and newest. */
@@ -240,6 +246,17 @@ export class TcpSock extends TcpSockRare {
   aoInfo: TcpAoInfo | null = null;
   /** The request of a passive Fast Open whose SYN-ACK is not acknowledged yet. */
   fastopenRsk: RequestSock | null = null;
+
+  /** Segments received out of order. */
+  get outOfOrderQueue(): SkbRbRoot {
+    this.ofoQueue ??= new SkbRbRoot();
+    return this.ofoQueue;
+  }
+
+  /** Nothing was received out of order; asking does not make the queue. */
+  get outOfOrderQueueEmpty(): boolean {
+    return this.ofoQueue === null || this.ofoQueue.node === null;
+  }
 
   /** The DSACK block to be sent. */
   get duplicateSack(): TcpSackBlock[] {

@@ -69,7 +69,6 @@ export class TcpRare {
   retransmitHigh = 0;
   totalRetrans = 0;
   bytesRetrans = 0;
-  retransStamp = 0;
   totalRto = 0;
   totalRtoRecoveries = 0;
   totalRtoTime = 0;

@@ -458,14 +458,6 @@ export abstract class TcpSockRare extends InetConnectionSock {
     if (this.tcpRare.bytesRetrans !== value) ownTcpRare(this).bytesRetrans = value;
   }
 
-  /** ms */
-  get retransStamp(): number {
-    return this.tcpRare.retransStamp;
-  }
-  set retransStamp(value: number) {
-    if (this.tcpRare.retransStamp !== value) ownTcpRare(this).retransStamp = value;
-  }
-
   get totalRto(): number {
     return this.tcpRare.totalRto;
   }

@@ -7,7 +7,7 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { TcpOptionsReceived, TcpSock } from '#include/linux/tcp.ts';
+import { RTT_MIN_NONE, type TcpOptionsReceived, type TcpSock } from '#include/linux/tcp.ts';
 import { ICSK_ACK_SCHED, inetCsk } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DONE, SOCK_URGINLINE } from '#include/net/sock.ts';
@@ -104,9 +104,10 @@ export function ktimeGetSeconds(machine: Machine): number {
   return Math.floor(machine.nowNs / 1e9);
 }
 
-/** Smallest RTT seen lately in us, as unsigned. @kernel tcp_min_rtt include/net/tcp.h */
+/** Smallest RTT seen lately in us; 2^32 - 1 before the first. @kernel tcp_min_rtt include/net/tcp.h */
 export function tcpMinRtt(tp: TcpSock): number {
-  return tp.rttMin.v0 >>> 0;
+  const { v0 } = tp.rttMin;
+  return v0 === RTT_MIN_NONE ? 0xffffffff : v0;
 }
 
 // ---- Flight and congestion window --------------------------------------------------------------
@@ -336,7 +337,7 @@ export function tcpFastPathOn(tp: TcpSock): void {
 export function tcpFastPathCheck(sk: Sock): void {
   const tp = tcpSk(sk);
   if (
-    tp.outOfOrderQueue.node === null &&
+    tp.outOfOrderQueueEmpty &&
     tp.rcvWnd !== 0 &&
     sk.skRmemAlloc < sk.skRcvbuf &&
     tp.urgData === 0

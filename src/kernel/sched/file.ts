@@ -60,8 +60,8 @@ export class File {
   fCount: number;
   /** What the file stands for: a Socket, an Eventpoll, a pipe end... */
   readonly privateData: unknown;
-  /** epoll items that watch this file. @kernel f_ep include/linux/fs.h */
-  readonly fEp: FileWatch[];
+  /** epoll items that watch this file; null until the first does. @kernel f_ep include/linux/fs.h */
+  fEp: FileWatch[] | null;
 
   constructor(machine: Machine, fOp: FileOperations, flags: number, privateData: unknown) {
     this.machine = machine;
@@ -70,7 +70,7 @@ export class File {
     this.fPos = 0;
     this.fCount = 1;
     this.privateData = privateData;
-    this.fEp = [];
+    this.fEp = null;
     machine.live.files++;
   }
 }
@@ -86,7 +86,7 @@ export function fput(file: File): void {
   if (--file.fCount > 0) return;
   if (file.fCount < 0) throw new KernelBug('file-refcount', 'a file is closed twice');
   // Watches go first: a file that is being released must wake nobody.
-  for (const watch of [...file.fEp]) watch.fileGone();
+  if (file.fEp !== null) for (const watch of [...file.fEp]) watch.fileGone();
   file.machine.live.files--;
   file.fOp.release(file);
 }
@@ -94,10 +94,15 @@ export function fput(file: File): void {
 /** Descriptors a process may have unless it asks for more. @kernel RLIMIT_NOFILE include/uapi/asm-generic/resource.h */
 export const RLIMIT_NOFILE_DEFAULT = 1024;
 
+/** Descriptors for which there is always room. @kernel NR_OPEN_DEFAULT include/linux/fdtable.h */
+const NR_OPEN_DEFAULT = 64;
+
 /** The descriptors of a task. @kernel files_struct include/linux/fdtable.h */
 export class FilesStruct {
+  /** No longer than the highest open descriptor asks for, or NR_OPEN_DEFAULT. */
   private readonly fds: (File | null)[];
-  private readonly closeOnExec: boolean[];
+  /** A bit for each descriptor, 32 a word. */
+  private readonly closeOnExec: number[];
   /** No descriptor below this is free. */
   private nextFd: number;
   /** One above the highest allowed. */
@@ -147,11 +152,15 @@ export class FilesStruct {
   }
 
   getCloexec(fd: number): boolean {
-    return this.closeOnExec[fd] === true;
+    return ((this.closeOnExec[fd >>> 5] ?? 0) & (1 << (fd & 31))) !== 0;
   }
 
   setCloexec(fd: number, cloexec: boolean): void {
-    this.closeOnExec[fd] = cloexec;
+    const word = fd >>> 5;
+    const bit = 1 << (fd & 31);
+    while (this.closeOnExec.length <= word) this.closeOnExec.push(0);
+    const bits = this.closeOnExec[word] as number;
+    this.closeOnExec[word] = cloexec ? bits | bit : bits & ~bit;
   }
 
   /** 0 or -EBADF. @kernel close_fd fs/file.c */
@@ -159,8 +168,9 @@ export class FilesStruct {
     const file = this.get(fd);
     if (file === null) return -EBADF;
     this.fds[fd] = null;
-    this.closeOnExec[fd] = false;
+    this.setCloexec(fd, false);
     if (fd < this.nextFd) this.nextFd = fd;
+    if (fd === this.fds.length - 1 && fd >= NR_OPEN_DEFAULT) this.shrink();
     fput(file);
     return 0;
   }
@@ -176,11 +186,16 @@ export class FilesStruct {
   }
 
   private put(fd: number, file: File, cloexec: boolean): void {
-    while (this.fds.length <= fd) {
-      this.fds.push(null);
-      this.closeOnExec.push(false);
-    }
+    while (this.fds.length <= fd) this.fds.push(null);
     this.fds[fd] = file;
-    this.closeOnExec[fd] = cloexec;
+    this.setCloexec(fd, cloexec);
+  }
+
+  /** Gives back what lies above the highest open descriptor: a task that had very many may live long. */
+  private shrink(): void {
+    let length = this.fds.length;
+    while (length > NR_OPEN_DEFAULT && this.fds[length - 1] === null) length--;
+    this.fds.length = length;
+    this.closeOnExec.length = (length + 31) >>> 5;
   }
 }

@@ -331,6 +331,6 @@ describe('a clone', () => {
     const entry = new WaitQueueEntry(() => {}, null);
     addWaitQueue(wq, entry);
     removeWaitQueue(entry);
-    expect(new Socket(SOCK_STREAM, sock.ops, wq, 1).state).toBe(1);
+    expect(new Socket(SOCK_STREAM, sock.ops, 1).state).toBe(1);
   });
 });

@@ -139,6 +139,7 @@ export const COPIED_FIELDS: readonly string[] = [
   'pushedSeq',
   'lostOut',
   'sackedOut',
+  'retransStamp',
   'highSeq',
   'undoMarker',
   'undoRetrans',
@@ -291,6 +292,7 @@ function part1(to: TcpSock, from: TcpSock): void {
   to.pushedSeq = from.pushedSeq;
   to.lostOut = from.lostOut;
   to.sackedOut = from.sackedOut;
+  to.retransStamp = from.retransStamp;
   to.highSeq = from.highSeq;
   to.undoMarker = from.undoMarker;
   to.undoRetrans = from.undoRetrans;

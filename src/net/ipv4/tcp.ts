@@ -5,7 +5,7 @@
  * tcp_sockopt, tcp_info and tcp_state (what the rest stands on).
  */
 import { SOCK_NOSPACE, SOCKWQ_ASYNC_NOSPACE, type Socket } from '#include/linux/net.ts';
-import type { TcpSock } from '#include/linux/tcp.ts';
+import { RTT_MIN_NONE, type TcpSock } from '#include/linux/tcp.ts';
 import { netAddStats, netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import {
@@ -147,13 +147,13 @@ export function tcpInitSock(sk: Sock): void {
   tp.icskRtoMin = usecsToJiffies(ipv4.sysctlTcpRtoMinUs);
   tp.icskDelackMax = TCP_DELACK_MAX;
   tp.mdevUs = TCP_TIMEOUT_INIT * 1000;
-  minmaxReset(tp.rttMin, tcpJiffies32(sk), 0xffffffff);
+  minmaxReset(tp.rttMin, tcpJiffies32(sk), RTT_MIN_NONE);
   tcpSndCwndSet(tp, TCP_INIT_CWND);
   // Nothing sent means limited by the application.
-  tp.appLimited = 0xffffffff;
+  tp.appLimited = ~0;
   tp.rateAppLimited = true;
   tp.sndSsthresh = TCP_INFINITE_SSTHRESH;
-  tp.sndCwndClamp = 0xffffffff;
+  tp.sndCwndClamp = INT_MAX;
   tp.mssCache = TCP_MSS_DEFAULT;
   tp.reordering = ipv4.sysctlTcpReordering;
   tcpAssignCongestionControl(sk);

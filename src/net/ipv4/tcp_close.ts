@@ -266,6 +266,7 @@ function abortConnection(sk: Sock, oldState: number): void {
 
 /** @kernel skb_rbtree_purge net/core/skbuff.c */
 export function skbRbtreePurge(tp: TcpSock): void {
+  if (tp.outOfOrderQueueEmpty) return;
   const root = tp.outOfOrderQueue;
   for (let skb: SkBuff | null = skbRbFirst(root); skb !== null; skb = skbRbFirst(root)) {
     skbRbErase(root, skb);
@@ -348,7 +349,7 @@ function resetCounters(tp: TcpSock): void {
   tp.sackedOut = 0;
   tp.tlpHighSeq = 0;
   tp.lastOowAckTime = 0;
-  tp.appLimited = 0xffffffff;
+  tp.appLimited = ~0;
   tp.rateAppLimited = true;
   tp.rackMstamp = 0;
   tp.rackAdvanced = false;

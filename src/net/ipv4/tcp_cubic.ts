@@ -42,7 +42,8 @@ const CUBE_FACTOR: number = Math.floor(2 ** (10 + 3 * BICTCP_HZ) / CUBE_RTT_SCAL
 const HYSTART_MIN_SAMPLES = 8;
 const HYSTART_DELAY_MIN_US = 4000;
 const HYSTART_DELAY_MAX_US = 16000;
-const NO_RTT = 0xffffffff;
+/** Above every RTT in us; a small integer to V8. */
+const NO_RTT = 0x7fffffff;
 
 /** @kernel bictcp net/ipv4/tcp_cubic.c */
 class Bictcp {
@@ -64,7 +65,7 @@ class Bictcp {
   ackCnt = 0;
   /** The window that Reno would have. */
   tcpCwnd = 0;
-  // HyStart, of the present round trip. Times in us.
+  // HyStart, of the present round trip. Times in us, of which 32 bits are kept.
   sampleCnt = 0;
   found = false;
   roundStart = 0;
@@ -73,10 +74,17 @@ class Bictcp {
   currRttUs = NO_RTT;
 }
 
-/** @kernel inet_csk_ca include/net/inet_connection_sock.h */
+/**
+ * The state is made when first needed, as a connection that sends nothing has no use for it. Whatever
+ * is acknowledged then ends the first round trip.
+ * @kernel inet_csk_ca include/net/inet_connection_sock.h
+ */
 function bictcp(sk: TcpSock): Bictcp {
-  // A SYN that is lost meets us before the connection is up.
-  if (sk.icskCaPriv === null) sk.icskCaPriv = new Bictcp();
+  if (sk.icskCaPriv === null) {
+    const ca = new Bictcp();
+    ca.endSeq = (sk.sndUna - 1) | 0;
+    sk.icskCaPriv = ca;
+  }
   return sk.icskCaPriv as Bictcp;
 }
 
@@ -98,8 +106,8 @@ function bictcpReset(ca: Bictcp): void {
 /** A new round trip begins. @kernel bictcp_hystart_reset net/ipv4/tcp_cubic.c */
 function bictcpHystartReset(sk: TcpSock): void {
   const ca = bictcp(sk);
-  ca.roundStart = sk.tcpMstamp;
-  ca.lastAck = sk.tcpMstamp;
+  ca.roundStart = sk.tcpMstamp | 0;
+  ca.lastAck = sk.tcpMstamp | 0;
   ca.endSeq = sk.sndNxt;
   ca.currRttUs = NO_RTT;
   ca.sampleCnt = 0;
@@ -108,9 +116,14 @@ function bictcpHystartReset(sk: TcpSock): void {
 /** @kernel cubictcp_init net/ipv4/tcp_cubic.c */
 function cubictcpInit(sk: TcpSock): void {
   const { hystart, initialSsthresh } = sk.net.machine.netGlobals.tcpCubicParams;
-  sk.icskCaPriv = new Bictcp();
-  if (hystart !== 0) bictcpHystartReset(sk);
-  else if (initialSsthresh !== 0) sk.sndSsthresh = initialSsthresh;
+  // A SYN that was lost has left something here.
+  sk.icskCaPriv = null;
+  if (hystart !== 0) {
+    // With data under way from the start (Fast Open), the round trip is that data's.
+    if (sk.sndUna !== sk.sndNxt) bictcpHystartReset(sk);
+  } else if (initialSsthresh !== 0) {
+    sk.sndSsthresh = initialSsthresh;
+  }
 }
 
 /** After an idle time the curve goes on where it stood. @kernel cubictcp_cwnd_event net/ipv4/tcp_cubic.c @rfc 9438#5.8 */
@@ -273,13 +286,13 @@ function hystartFound(sk: TcpSock, detectMib: number, cwndMib: number): void {
 
 /** ACKs that follow each other closely for longer than half an RTT: the pipe is full. */
 function hystartAckTrain(sk: TcpSock, ca: Bictcp, deltaUs: number): void {
-  const now = sk.tcpMstamp;
-  if (now - ca.lastAck > deltaUs) return;
+  const now = sk.tcpMstamp | 0;
+  if (((now - ca.lastAck) | 0) > deltaUs) return;
   ca.lastAck = now;
   let threshold = ca.delayMinUs + hystartAckDelay(sk);
   // Pacing itself spreads the ACKs over half an RTT.
   if (sk.skPacingStatus === SK_PACING_NONE) threshold = Math.floor(threshold / 2);
-  if (now - ca.roundStart > threshold) {
+  if (((now - ca.roundStart) | 0) > threshold) {
     hystartFound(sk, LINUX_MIB_TCPHYSTARTTRAINDETECT, LINUX_MIB_TCPHYSTARTTRAINCWND);
   }
 }

@@ -161,7 +161,7 @@ function tcpSackNewOfoSkb(sk: Sock, seq: number, endSeq: number): void {
 
 /** Drops the blocks that rcv_nxt has passed. @kernel tcp_sack_remove net/ipv4/tcp_input.c */
 export function tcpSackRemove(tp: TcpSock): void {
-  if (tp.outOfOrderQueue.node === null) {
+  if (tp.outOfOrderQueueEmpty) {
     tp.rxOpt.numSacks = 0;
     return;
   }
@@ -232,6 +232,7 @@ function ofoDrop(sk: Sock, skb: SkBuff, reason: number): void {
 /** Frees all packets out of order. @kernel skb_rbtree_purge net/core/skbuff.c */
 export function tcpOfoQueuePurge(sk: Sock): void {
   const tp = tcpSk(sk);
+  if (tp.outOfOrderQueueEmpty) return;
   let next: SkBuff | null;
   for (let skb = skbRbFirst(tp.outOfOrderQueue); skb !== null; skb = next) {
     next = skbRbNext(skb);
@@ -347,7 +348,7 @@ export function tcpDataQueueOfo(sk: Sock, skb: SkBuff): void {
 
   const { seq, endSeq } = skb.tcpCb;
   let fate = OFO_INSERTED;
-  if (tp.outOfOrderQueue.node === null) {
+  if (tp.outOfOrderQueueEmpty) {
     if (tcpIsSack(tp)) {
       tp.rxOpt.numSacks = 1;
       tp.selectiveAcks[0]!.startSeq = seq;
@@ -394,7 +395,7 @@ function tcpPruneOfoQueue(sk: Sock, inSkb: SkBuff): boolean {
   const tp = tcpSk(sk);
   let pruned = false;
   let goal = sk.skRcvbuf >> 3;
-  let skb = tp.outOfOrderQueue.node === null ? null : tp.oooLastSkb;
+  let skb = tp.outOfOrderQueueEmpty ? null : tp.oooLastSkb;
   while (skb !== null) {
     if (after(inSkb.tcpCb.seq, skb.tcpCb.seq)) break;
     pruned = true;
@@ -454,7 +455,7 @@ export function tcpTryRmemSchedule(sk: Sock, skb: SkBuff, size: number): number 
 
 /** Is the tree empty? */
 export function tcpOfoQueueEmpty(tp: TcpSock): boolean {
-  return tp.outOfOrderQueue.node === null;
+  return tp.outOfOrderQueueEmpty;
 }
 
 /** First packet out of order that rcv_nxt has reached, taken from the tree; null: none. Reports what it repeats. */

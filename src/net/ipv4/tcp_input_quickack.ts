@@ -151,7 +151,7 @@ export function __tcpAckSndCheck(sk: Sock, ofoPossible: boolean): void {
     tcpSendAck(sk);
     return;
   }
-  if (!ofoPossible || tp.outOfOrderQueue.node === null) {
+  if (!ofoPossible || tp.outOfOrderQueueEmpty) {
     tcpSendDelayedAck(sk);
     return;
   }

@@ -276,7 +276,7 @@ export function tcpRcvbufGrow(sk: Sock, newval: number): void {
 
   let rcvwin = newval * 2;
   rcvwin += Math.floor((rcvwin * (newval - oldval)) / oldval) * 2;
-  if (tp.outOfOrderQueue.node !== null && tp.oooLastSkb !== null) {
+  if (!tp.outOfOrderQueueEmpty && tp.oooLastSkb !== null) {
     rcvwin += (tp.oooLastSkb.tcpCb.endSeq - tp.rcvNxt) >>> 0;
   }
   const rcvbuf = Math.min(tcpSpaceFromWin(sk, rcvwin), ipv4.sysctlTcpRmem[2]);

@@ -5,7 +5,12 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { TCP_SACK_SEEN, TcpOptionsReceived, type TcpSock } from '#include/linux/tcp.ts';
+import {
+  RTT_MIN_NONE,
+  TCP_SACK_SEEN,
+  TcpOptionsReceived,
+  type TcpSock,
+} from '#include/linux/tcp.ts';
 import { type DstEntry, dstMetric, dstMetricAdvmss } from '#include/net/dst.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats, tcpIncStats } from '#include/net/ip.ts';
@@ -152,7 +157,7 @@ function tcpChildInitSeq(newtp: TcpSock, req: RequestSock): void {
   newtp.writeSeq = snd;
   newtp.pushedSeq = snd;
   tcpInitWl(newtp, req.rcvIsn);
-  minmaxReset(newtp.rttMin, now, 0xffffffff);
+  minmaxReset(newtp.rttMin, now, RTT_MIN_NONE);
   newtp.ackLrcvtime = now;
   newtp.lsndtime = now;
 }

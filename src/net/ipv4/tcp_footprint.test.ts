@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { TcpSock } from '#include/linux/tcp.ts';
+import { tcpMinRtt } from '#include/net/tcp_inlines.ts';
+import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
+import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
+
+let rig: TcpRig;
+
+beforeEach(() => {
+  rig = new TcpRig();
+  // No clock at zero: what is set to the time must not look as if it had not been.
+  rig.advance(5000);
+});
+
+afterEach(() => {
+  expect(rig.end()).toEqual({});
+});
+
+/** Objects that the socket has besides those that it always has, and those that it shares. */
+function owned(sk: TcpSock): string[] {
+  return [
+    sk.sockRare.owner === sk ? 'sockRare' : '',
+    sk.tcpRare.owner === sk ? 'tcpRare' : '',
+    sk.icskCaPriv === null ? '' : 'icskCaPriv',
+    sk.icskDelackTimer === null ? '' : 'icskDelackTimer',
+    sk.outOfOrderQueueEmpty ? '' : 'outOfOrderQueue',
+    ...Object.entries(sk)
+      .filter(([, value]) => Array.isArray(value) || ArrayBuffer.isView(value))
+      .map(([name]) => name),
+  ].filter((name) => name !== '');
+}
+
+describe('what an idle connection owns', () => {
+  it('is no record of rare things, nor a state of its congestion control, where it connected', () => {
+    const sk = rig.sock(rig.connect());
+    rig.sent();
+    const options = 'mss 1460,sackOK,nop,nop,nop,wscale 7';
+    rig.inject({ flags: 'S.', ack: 1, win: 1000, options });
+    expect(sk.skcState).toBe(TCP_ESTABLISHED);
+    expect(owned(sk)).toEqual([]);
+  });
+
+  it('nor where it was accepted, where there is no timer either', () => {
+    const { fd, lfd } = rig.accepted();
+    const passive = rig.sock(fd);
+    expect(passive.icskRetransmitTimer).toBeNull();
+    expect(owned(passive)).toEqual([]);
+    rig.close(lfd);
+  });
+
+  it('is no double in place of a small integer', () => {
+    const { fd, lfd } = rig.accepted();
+    for (const sk of [rig.sock(fd), rig.sock(lfd)]) {
+      const { t0, v0, t1, v1, t2, v2 } = sk.rttMin;
+      for (const n of [sk.sndCwndClamp, sk.appLimited, t0, v0, t1, v1, t2, v2]) {
+        expect(n).toBe(n | 0);
+      }
+    }
+    // As tcp_info shows it before the first measurement.
+    expect(tcpMinRtt(rig.sock(lfd))).toBe(0xffffffff);
+  });
+});
