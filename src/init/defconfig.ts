@@ -16,17 +16,31 @@ import { tmpfsModule } from '#fs/shmem.ts';
 import { pipefsModule } from '#fs/splice.ts';
 import { sysfsModule } from '#fs/sysfs/net_sysfs.ts';
 import type { KernelModule } from '#include/linux/module.ts';
+import { netProcModule } from '#net/core/net_procfs.ts';
 import { rtnetlinkModule } from '#net/core/rtnetlink_init.ts';
 import { sockDiagModule } from '#net/core/sock_diag.ts';
+import { sysctlCoreModule } from '#net/core/sysctl_net_core.ts';
 import { fibRulesModule } from '#net/ipv4/fib_rules.ts';
+import { igmpModule } from '#net/ipv4/igmp.ts';
 import { inetDiagModule } from '#net/ipv4/inet_diag.ts';
 import { inetRtnetlinkModule } from '#net/ipv4/inet_rtnetlink.ts';
+import { pingModule } from '#net/ipv4/ping.ts';
+import { inetProcModule } from '#net/ipv4/proc.ts';
+import { rawModule } from '#net/ipv4/raw.ts';
 import { rawDiagModule } from '#net/ipv4/raw_diag.ts';
+import { sysctlIpv4Module } from '#net/ipv4/sysctl_net_ipv4.ts';
+import { bbrModule } from '#net/ipv4/tcp_bbr.ts';
+import { dctcpModule } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDiagModule } from '#net/ipv4/tcp_diag.ts';
 import { udpDiagModule } from '#net/ipv4/udp_diag.ts';
 import { netlinkModule } from '#net/netlink/af_netlink.ts';
 import { genlModule } from '#net/netlink/genetlink.ts';
 import { packetModule } from '#net/packet/af_packet.ts';
+import { schApiModule } from '#net/sched/sch_api_netlink.ts';
+import { codelModule } from '#net/sched/sch_codel.ts';
+import { fifoModule } from '#net/sched/sch_fifo.ts';
+import { fqModule } from '#net/sched/sch_fq.ts';
+import { tbfModule } from '#net/sched/sch_tbf.ts';
 import { unixModule } from '#net/unix/af_unix.ts';
 
 /** In the order in which they come up within a level: a driver after its bus. */
@@ -35,10 +49,24 @@ export const defconfig: readonly KernelModule[] = [
   rtnetlinkModule,
   genlModule,
   inetRtnetlinkModule,
+  rawModule,
+  pingModule,
+  igmpModule,
+  bbrModule,
+  dctcpModule,
+  schApiModule,
+  fifoModule,
+  codelModule,
+  tbfModule,
+  fqModule,
   fibRulesModule,
   devtmpfsModule,
   memModule,
   procModule,
+  netProcModule,
+  inetProcModule,
+  sysctlCoreModule,
+  sysctlIpv4Module,
   sysfsModule,
   tmpfsModule,
   nsfsModule,

@@ -7,12 +7,7 @@
  */
 
 import { loopbackInit } from '#drivers/net/loopback.ts';
-import {
-  CORE_INITCALL,
-  FS_INITCALL,
-  type InitcallLevel,
-  SUBSYS_INITCALL,
-} from '#include/linux/init.ts';
+import { FS_INITCALL, type InitcallLevel, SUBSYS_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
@@ -29,9 +24,7 @@ import { netdevCheckTodo } from '#net/core/dev_register.ts';
 import { cleanupNet, netNsInit } from '#net/core/net_namespace.ts';
 import { skbCheckLeaks } from '#net/core/skbuff.ts';
 import { inetInit } from '#net/ipv4/af_inet_init.ts';
-import { pktschedInit } from '#net/sched/sch_api.ts';
-import { pktschedNetlinkInit } from '#net/sched/sch_api_netlink.ts';
-import { sockInit } from '#net/socket.ts';
+import { schGenericInit } from '#net/sched/sch_generic.ts';
 
 export interface BootOptions {
   readonly name: string;
@@ -57,10 +50,8 @@ function builtin(
 /** What no kernel is without. Within a level in the order in which Linux links them. */
 function coreModules(): readonly KernelModule[] {
   return [
-    builtin('sock_init', CORE_INITCALL, sockInit),
-    builtin('pktsched_init', SUBSYS_INITCALL, pktschedInit),
+    builtin('sch_generic_init', SUBSYS_INITCALL, schGenericInit),
     builtin('net_dev_init', SUBSYS_INITCALL, netDevInit),
-    builtin('pktsched_netlink_init', SUBSYS_INITCALL, pktschedNetlinkInit),
     builtin('inet_init', FS_INITCALL, inetInit),
     builtin('loopback_init', FS_INITCALL, loopbackInit),
   ];

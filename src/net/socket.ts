@@ -12,9 +12,7 @@ import { File, type FileOperations, type PollTable } from '#kernel/sched/file.ts
 import type { Task } from '#kernel/sched/task.ts';
 import { devIoctl } from '#net/core/dev_ioctl.ts';
 import { iovIterInit } from '#net/core/iov_iter.ts';
-import { devProcInit } from '#net/core/net_procfs.ts';
 import { sockGettstamp } from '#net/core/sock_proto.ts';
-import { sysctlCoreInit } from '#net/core/sysctl_net_core.ts';
 import {
   EAFNOSUPPORT,
   EBADF,
@@ -274,10 +272,4 @@ export function sockFromFile(file: File): Socket | number {
 export function sockfdLookup(task: Task, fd: number): Socket | number {
   const file = task.files.get(fd);
   return file === null ? -EBADF : sockFromFile(file);
-}
-
-/** Brings up what all sockets share: settings, /proc/net. @kernel sock_init net/socket.c */
-export function sockInit(machine: Machine): number {
-  const err = sysctlCoreInit(machine);
-  return err !== 0 ? err : devProcInit(machine);
 }

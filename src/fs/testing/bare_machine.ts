@@ -16,6 +16,8 @@ import { doInitcalls } from '#kernel/module.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { createTask, exitTask, type Task } from '#kernel/sched/task.ts';
 import { netNsInit } from '#net/core/net_namespace.ts';
+import { netProcModule } from '#net/core/net_procfs.ts';
+import { sysctlCoreModule } from '#net/core/sysctl_net_core.ts';
 
 export class BareHost implements MachineHost {
   clock = 0;
@@ -35,7 +37,9 @@ const FILE_SYSTEMS: readonly KernelModule[] = [
   eventpollModule,
   nsfsModule,
   pipefsModule,
+  netProcModule,
   procModule,
+  sysctlCoreModule,
   sysfsModule,
   tmpfsModule,
 ];

@@ -3,7 +3,9 @@
  * net/socket.c, net/ipv4/protocol.c and others.
  */
 
+import type { IpMcList } from '#include/linux/igmp.ts';
 import type { InetDiagHandler } from '#include/linux/inet_diag.ts';
+import type { InDevice } from '#include/linux/inetdevice.ts';
 import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -75,6 +77,34 @@ export interface Ipv4Ops {
   icmpSend(skb: SkBuff, type: number, code: number, info: number, opt: IpOptions | null): void;
 }
 
+/** What the Internet Group Management Protocol hears of the groups of devices. */
+export interface IgmpOps {
+  initDev(inDev: InDevice): void;
+  up(inDev: InDevice): void;
+  down(inDev: InDevice): void;
+  stopTimer(im: IpMcList): void;
+  groupAdded(im: IpMcList): void;
+  groupDropped(im: IpMcList): void;
+}
+
+/** Raw sockets, as the layers below them see these. Null where there are none. */
+export interface RawOps {
+  /** Gives a copy to every raw socket of the protocol; true: there was one. @kernel raw_local_deliver net/ipv4/raw.c */
+  localDeliver(skb: SkBuff, protocol: number): boolean;
+  /** Takes the packet. @kernel raw_rcv net/ipv4/raw.c */
+  rcv(sk: Sock, skb: SkBuff | null): number;
+  /** @kernel raw_icmp_error net/ipv4/raw.c */
+  icmpError(skb: SkBuff, protocol: number, info: number): void;
+}
+
+/** Ping sockets, as ICMP sees them. Null where there are none. */
+export interface PingOps {
+  /** Takes an echo reply: SKB_NOT_DROPPED_YET or why not. @kernel ping_rcv net/ipv4/ping.c */
+  rcv(skb: SkBuff): number;
+  /** @kernel ping_err net/ipv4/ping.c */
+  err(skb: SkBuff, offset: number, info: number): void;
+}
+
 /** Handlers of one rtnetlink message type. */
 export interface RtnlLink {
   readonly doit: RtnlDoit | null;
@@ -114,6 +144,11 @@ export class NetGlobals {
   /** Netlink's ways to configure and to tell; null: this kernel has none. */
   rtnetlink: RtnetlinkOps | null = null;
   inetRtnl: InetRtnlOps | null = null;
+  /** Shows a device's settings under /proc/sys; null: there is none. @kernel devinet_sysctl_register net/ipv4/devinet.c */
+  devinetSysctlRegister: ((inDev: InDevice) => void) | null = null;
+  rawOps: RawOps | null = null;
+  pingOps: PingOps | null = null;
+  igmpOps: IgmpOps | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */
   vlanDoReceive: ((skb: SkBuff) => SkBuff | null) | null = null;
   /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata net/core/hotdata.c */

@@ -8,7 +8,6 @@ import {
   registerPernetSubsys,
   unregisterPernetSubsys,
 } from '#net/core/net_namespace.ts';
-import { sockInit } from '#net/socket.ts';
 import { unixInit } from '#net/unix/af_unix.ts';
 import { EBUSY, ECONNREFUSED, EINVAL, ENOENT, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { AF_UNIX, SOCK_STREAM } from '#uapi/socket.ts';
@@ -79,7 +78,6 @@ describe('subsystems', () => {
 
 describe('setns and unshare', () => {
   it('move a task, and its new sockets, not the old', () => {
-    sockInit(m.machine);
     unixInit(m.machine);
     const sys = makeSyscalls(m.task);
     const listener = sys.socket(AF_UNIX, SOCK_STREAM, 0);
@@ -118,7 +116,6 @@ describe('setns and unshare', () => {
 
 describe('/proc and /sys', () => {
   it('are trees that can be walked and read', () => {
-    sockInit(m.machine);
     unixInit(m.machine);
     const sys = makeSyscalls(m.task);
     const walk = (path: string): string[] => {
@@ -140,7 +137,6 @@ describe('/proc and /sys', () => {
   });
 
   it('show what they say in the formats of Linux', () => {
-    sockInit(m.machine);
     const sys = makeSyscalls(m.task);
     m.advance(65_432_100_000);
     const read = (path: string): string => {
@@ -159,7 +155,6 @@ describe('/proc and /sys', () => {
   });
 
   it('refuse as Linux does', () => {
-    sockInit(m.machine);
     const sys = makeSyscalls(m.task);
     const errors: [string, number, number][] = [
       ['', 0, -2],

@@ -1,6 +1,9 @@
 /**
  * /proc/net/dev, dev_mcast, softnet_stat, ptype and protocols. Counterpart of net/core/net-procfs.c.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -125,6 +128,15 @@ const devProcOps: PernetOperations = {
 };
 
 /** @kernel dev_proc_init net/core/net-procfs.c */
-export function devProcInit(machine: Machine): number {
+function devProcInit(machine: Machine): number {
   return registerPernetSubsys(machine, devProcOps);
 }
+
+export const netProcModule: KernelModule = {
+  name: 'proc_net',
+  config: 'CONFIG_PROC_FS',
+  depends: ['proc'],
+  level: FS_INITCALL,
+  init: devProcInit,
+  exit: null,
+};

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
-import { sockInit } from '#net/socket.ts';
 import { unixInit } from '#net/unix/af_unix.ts';
 import {
   EDOM,
@@ -81,7 +80,6 @@ let fd: number;
 
 beforeEach(() => {
   m = new BareMachine();
-  expect(sockInit(m.machine)).toBe(0);
   expect(unixInit(m.machine)).toBe(0);
   sys = makeSyscalls(m.task);
   fd = sys.socket(AF_UNIX, SOCK_STREAM, 0);

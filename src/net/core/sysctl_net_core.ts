@@ -1,4 +1,7 @@
 /** Settings under net.core. Counterpart of net/core/sysctl_net_core.c. */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import { SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -145,6 +148,15 @@ const sysctlCoreOps: PernetOperations = {
 };
 
 /** @kernel sysctl_core_init net/core/sysctl_net_core.c */
-export function sysctlCoreInit(machine: Machine): number {
+function sysctlCoreInit(machine: Machine): number {
   return registerPernetSubsys(machine, sysctlCoreOps);
 }
+
+export const sysctlCoreModule: KernelModule = {
+  name: 'sysctl_net_core',
+  config: 'CONFIG_SYSCTL',
+  depends: ['proc'],
+  level: FS_INITCALL,
+  init: sysctlCoreInit,
+  exit: null,
+};

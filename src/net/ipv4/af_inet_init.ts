@@ -3,13 +3,13 @@
  * whole family up in Linux's order. Counterpart of the tables and the end of net/ipv4/af_inet.c.
  */
 
-import type { NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
+import type { NetProtoFamily, ProtoOps } from '#include/linux/net.ts';
 import { PacketType } from '#include/linux/netdevice.ts';
 import type { InetProtosw, NetProtocol } from '#include/net/net_globals.ts';
-import type { Sock } from '#include/net/sock.ts';
+import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { datagramPoll } from '#net/core/datagram.ts';
 import { devAddPack } from '#net/core/dev_rx.ts';
+import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { skSetPeekOff } from '#net/core/sock_options.ts';
 import {
   protoRegister,
@@ -22,9 +22,9 @@ import {
 import {
   INET_PROTOSW_ICSK,
   INET_PROTOSW_PERMANENT,
-  INET_PROTOSW_REUSE,
   inetRegisterProtosw,
 } from '#net/ipv4/af_inet.ts';
+import { inetIoctl } from '#net/ipv4/af_inet_ioctl.ts';
 import { ipv4OffloadInit } from '#net/ipv4/af_inet_offload.ts';
 import {
   inetAccept,
@@ -40,19 +40,11 @@ import {
   inetStreamConnect,
 } from '#net/ipv4/af_inet_sock.ts';
 import { arpInit } from '#net/ipv4/arp.ts';
-import { arpIoctl } from '#net/ipv4/arp_user.ts';
-import { devinetIoctl } from '#net/ipv4/devinet_ioctl.ts';
-import { ipRtIoctl } from '#net/ipv4/fib_frontend_config.ts';
 import { icmpErr, icmpInit, icmpRcv } from '#net/ipv4/icmp.ts';
-import { igmpInit, igmpRcv } from '#net/ipv4/igmp.ts';
 import { ipfragInit } from '#net/ipv4/ip_fragment.ts';
 import { ipInit } from '#net/ipv4/ip_init.ts';
 import { ipRcv } from '#net/ipv4/ip_input.ts';
-import { pingInit, pingProt } from '#net/ipv4/ping.ts';
-import { ipMiscProcInit } from '#net/ipv4/proc.ts';
 import { inetAddProtocol } from '#net/ipv4/protocol.ts';
-import { rawInit, rawProt } from '#net/ipv4/raw.ts';
-import { sysctlIpv4Init } from '#net/ipv4/sysctl_net_ipv4.ts';
 import { tcpInit, tcpPoll, tcpSetRcvlowat } from '#net/ipv4/tcp.ts';
 import { tcpProt, tcpV4EarlyDemux, tcpV4Init, tcpV4Rcv } from '#net/ipv4/tcp_ipv4.ts';
 import { tcpV4Err } from '#net/ipv4/tcp_ipv4_err.ts';
@@ -60,63 +52,15 @@ import { tcpMetricsInit } from '#net/ipv4/tcp_metrics_nl.ts';
 import { tcpSpliceRead } from '#net/ipv4/tcp_splice.ts';
 import { udpInit, udpPoll, udpProt } from '#net/ipv4/udp.ts';
 import { udpErr, udpRcv, udpV4EarlyDemux } from '#net/ipv4/udp_recv.ts';
-import { EINVAL, ENOIOCTLCMD } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
-import { IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
-import { AF_INET, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '#uapi/socket.ts';
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import {
-  SIOCADDRT,
-  SIOCDARP,
-  SIOCDELRT,
-  SIOCGARP,
-  SIOCGIFADDR,
-  SIOCGIFBRDADDR,
-  SIOCGIFDSTADDR,
-  SIOCGIFNETMASK,
-  SIOCGIFPFLAGS,
-  SIOCRTMSG,
-  SIOCSARP,
-  SIOCSIFADDR,
-  SIOCSIFBRDADDR,
-  SIOCSIFDSTADDR,
-  SIOCSIFFLAGS,
-  SIOCSIFNETMASK,
-  SIOCSIFPFLAGS,
-} from '#uapi/sockios.ts';
-
-/**
- * Routes, ARP entries and addresses, then the protocol's own; -ENOIOCTLCMD: not ours.
- * @kernel inet_ioctl net/ipv4/af_inet.c
- */
-function inetIoctl(sock: Socket, cmd: number, arg: Uint8Array): number {
-  const sk = sock.sk as Sock;
-  const net = sk.net;
-  switch (cmd) {
-    case SIOCADDRT:
-    case SIOCDELRT:
-      return ipRtIoctl(net, cmd, arg);
-    case SIOCRTMSG:
-      return -EINVAL;
-    case SIOCDARP:
-    case SIOCGARP:
-    case SIOCSARP:
-      return arpIoctl(net, cmd, arg);
-    case SIOCGIFADDR:
-    case SIOCGIFBRDADDR:
-    case SIOCGIFNETMASK:
-    case SIOCGIFDSTADDR:
-    case SIOCGIFPFLAGS:
-    case SIOCSIFADDR:
-    case SIOCSIFBRDADDR:
-    case SIOCSIFNETMASK:
-    case SIOCSIFDSTADDR:
-    case SIOCSIFPFLAGS:
-    case SIOCSIFFLAGS:
-      return devinetIoctl(net, cmd, arg);
-    default:
-      return sk.skProt.ioctl?.(sk, cmd, arg) ?? -ENOIOCTLCMD;
-  }
-}
+  TCP_MIB_MAXCONN,
+  TCP_MIB_RTOALGORITHM,
+  TCP_MIB_RTOMAX,
+  TCP_MIB_RTOMIN,
+} from '#uapi/snmp.ts';
+import { AF_INET, SOCK_DGRAM, SOCK_STREAM } from '#uapi/socket.ts';
 
 /** @kernel inet_stream_ops net/ipv4/af_inet.c */
 export const inetStreamOps: ProtoOps = {
@@ -162,28 +106,6 @@ export const inetDgramOps: ProtoOps = {
   recvmsg: inetRecvmsg,
 };
 
-/** Raw and ping sockets. @kernel inet_sockraw_ops net/ipv4/af_inet.c */
-export const inetSockrawOps: ProtoOps = {
-  family: AF_INET,
-  release: inetRelease,
-  bind: inetBind,
-  connect: inetDgramConnect,
-  socketpair: sockNoSocketpair,
-  accept: sockNoAccept,
-  getname: inetGetname,
-  poll: datagramPoll,
-  ioctl: inetIoctl,
-  listen: sockNoListen,
-  shutdown: inetShutdown,
-  setsockopt: sockCommonSetsockopt,
-  getsockopt: sockCommonGetsockopt,
-  spliceRead: null,
-  setPeekOff: null,
-  setRcvlowat: null,
-  sendmsg: inetSendmsg,
-  recvmsg: inetRecvmsg,
-};
-
 /** @kernel inet_family_ops net/ipv4/af_inet.c */
 export const inetFamilyOps: NetProtoFamily = { family: AF_INET, create: inetCreate };
 
@@ -203,20 +125,6 @@ const inetswArray: readonly InetProtosw[] = [
     ops: inetDgramOps,
     flags: INET_PROTOSW_PERMANENT,
   },
-  {
-    type: SOCK_DGRAM,
-    protocol: IPPROTO_ICMP,
-    prot: pingProt,
-    ops: inetSockrawOps,
-    flags: INET_PROTOSW_REUSE,
-  },
-  {
-    type: SOCK_RAW,
-    protocol: IPPROTO_IP,
-    prot: rawProt,
-    ops: inetSockrawOps,
-    flags: INET_PROTOSW_REUSE,
-  },
 ];
 
 const icmpProtocol: NetProtocol = {
@@ -224,14 +132,6 @@ const icmpProtocol: NetProtocol = {
   errHandler: icmpErr,
   earlyDemux: null,
   noPolicy: true,
-  icmpStrictTagValidation: false,
-};
-
-const igmpProtocol: NetProtocol = {
-  handler: igmpRcv,
-  errHandler: null,
-  earlyDemux: null,
-  noPolicy: false,
   icmpStrictTagValidation: false,
 };
 
@@ -253,7 +153,7 @@ const tcpProtocol: NetProtocol = {
 
 /** Protocols above IP, and what socket() makes of them. */
 function registerProtocols(machine: Machine): number {
-  for (const prot of [tcpProt, udpProt, rawProt, pingProt]) {
+  for (const prot of [tcpProt, udpProt]) {
     const err = protoRegister(machine, prot);
     if (err !== 0) return err;
   }
@@ -262,7 +162,6 @@ function registerProtocols(machine: Machine): number {
     [IPPROTO_ICMP, icmpProtocol],
     [IPPROTO_UDP, udpProtocol],
     [IPPROTO_TCP, tcpProtocol],
-    [IPPROTO_IGMP, igmpProtocol],
   ];
   for (const [protocol, handlers] of above) {
     const err = inetAddProtocol(machine, handlers, protocol);
@@ -275,6 +174,28 @@ function registerProtocols(machine: Machine): number {
   return 0;
 }
 
+/** The constants among TCP's counters. @kernel tcp_mib_init net/ipv4/af_inet.c */
+function tcpMibInit(net: Net): void {
+  const { tcpStatistics } = net.mib;
+  // RFC 2012: 1 is "other", Van Jacobson's algorithm being 4; Linux says 1.
+  tcpStatistics[TCP_MIB_RTOALGORITHM] = 1;
+  tcpStatistics[TCP_MIB_RTOMIN] = 200;
+  tcpStatistics[TCP_MIB_RTOMAX] = 120000;
+  tcpStatistics[TCP_MIB_MAXCONN] = -1;
+}
+
+/** @kernel ipv4_mib_init_net net/ipv4/af_inet.c */
+function ipv4MibInit(machine: Machine): number {
+  return registerPernetSubsys(machine, {
+    name: 'ipv4_mib',
+    init(net) {
+      tcpMibInit(net);
+      return 0;
+    },
+    exit: null,
+  });
+}
+
 /** Brings IPv4 up: 0 or the first part's errno. @kernel inet_init net/ipv4/af_inet.c */
 export function inetInit(machine: Machine): number {
   const err = registerProtocols(machine);
@@ -282,16 +203,12 @@ export function inetInit(machine: Machine): number {
   const parts: readonly ((machine: Machine) => number)[] = [
     arpInit,
     ipInit,
-    igmpInit,
     tcpMetricsInit,
     tcpV4Init,
     tcpInit,
     udpInit,
-    rawInit,
-    pingInit,
     icmpInit,
-    ipMiscProcInit,
-    sysctlIpv4Init,
+    ipv4MibInit,
     ipfragInit,
     ipv4OffloadInit,
   ];

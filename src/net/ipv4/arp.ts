@@ -57,14 +57,10 @@ import {
 } from '#net/core/neighbour.ts';
 import { neighRelease } from '#net/core/neighbour_destroy.ts';
 import { neighUpdate } from '#net/core/neighbour_nud.ts';
-import { neighSysctlRegister } from '#net/core/neighbour_parms.ts';
-import { neighStatSeqShow } from '#net/core/neighbour_proc.ts';
 import { LOCALLY_ENQUEUED, pneighEnqueue, pneighLookup } from '#net/core/neighbour_proxy.ts';
-import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { consumeSkb, kfreeSkb, skbShareCheck } from '#net/core/skbuff.ts';
 import { pskbMayPullReason } from '#net/core/skbuff_copy.ts';
 import { ARP_DEFAULTS, arpTableOps } from '#net/ipv4/arp_neigh.ts';
-import { arpSeqShow } from '#net/ipv4/arp_user.ts';
 import { arpHdrLen, arpSend } from '#net/ipv4/arp_xmit.ts';
 import { inetConfirmAddr } from '#net/ipv4/devinet.ts';
 import { inetAddrTypeDevTable } from '#net/ipv4/fib_frontend.ts';
@@ -348,19 +344,10 @@ function arpNetdevEvent(tbl: NeighTable, event: number, dev: NetDevice): number 
 export function arpInit(machine: Machine): number {
   const tbl = neighTableInit(machine, arpTableOps(parpRedo), ARP_DEFAULTS);
   machine.netGlobals.arpTbl = tbl;
-  neighSysctlRegister(tbl.parmsList[0] as NeighParms, 'ipv4');
   devAddPack(machine, new PacketType(ETH_P_ARP, arpRcv));
   registerNetdeviceNotifier(machine, {
     call: (event, dev) => arpNetdevEvent(tbl, event, dev),
     priority: 0,
   });
-  return registerPernetSubsys(machine, {
-    name: 'arp',
-    init: (net) => {
-      net.procNet.set('arp', arpSeqShow);
-      net.procNet.set('stat/arp_cache', () => neighStatSeqShow(tbl));
-      return 0;
-    },
-    exit: null,
-  });
+  return 0;
 }

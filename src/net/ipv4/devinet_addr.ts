@@ -18,10 +18,10 @@ import {
   inetHashRemove,
   rtmsgIfa,
 } from '#net/ipv4/devinet.ts';
+import { devinetSysctlRegister, devinetSysctlUnregister } from '#net/ipv4/devinet_conf.ts';
 import { addrCheckSoon } from '#net/ipv4/devinet_lifetime.ts';
-import { devinetSysctlRegister, devinetSysctlUnregister } from '#net/ipv4/devinet_sysctl.ts';
 import { fibAddIfaddr, fibDelIfaddr } from '#net/ipv4/fib_frontend_ifaddr.ts';
-import { ipMcDestroyDev, ipMcInitDev, ipMcUp } from '#net/ipv4/igmp.ts';
+import { ipMcDestroyDev, ipMcInitDev, ipMcUp } from '#net/ipv4/igmp_group.ts';
 import { EEXIST, EINVAL } from '#uapi/errno.ts';
 import { IFF_NOARP, IFF_UP } from '#uapi/if.ts';
 import {

@@ -29,14 +29,13 @@ import {
   inetInsertIfa,
   ipv4DevconfSetall,
 } from '#net/ipv4/devinet_addr.ts';
-import { AddrCheck, addrCheckStop, setIfaLifetime } from '#net/ipv4/devinet_lifetime.ts';
 import {
   devconfInit,
-  devinetSysctlNetInit,
   devinetSysctlRegister,
   devinetSysctlUnregister,
-} from '#net/ipv4/devinet_sysctl.ts';
-import { ipMcDown, ipMcUp } from '#net/ipv4/igmp.ts';
+} from '#net/ipv4/devinet_conf.ts';
+import { AddrCheck, addrCheckStop, setIfaLifetime } from '#net/ipv4/devinet_lifetime.ts';
+import { ipMcDown, ipMcUp } from '#net/ipv4/igmp_group.ts';
 import { IFF_LOOPBACK } from '#uapi/if.ts';
 import { INFINITY_LIFE_TIME } from '#uapi/if_addr.ts';
 import { ARPOP_REQUEST } from '#uapi/if_arp.ts';
@@ -142,7 +141,6 @@ function inetdevEvent(event: number, dev: NetDevice): number {
 /** @kernel devinet_init_net net/ipv4/devinet.c */
 function devinetInitNet(net: Net): number {
   devconfInit(net);
-  devinetSysctlNetInit(net);
   net.ipv4.addrCheck = new AddrCheck(net, (ifa) => {
     if (ifa.ifaDev !== null) inetDelIfa(ifa.ifaDev, ifa, 0);
   });

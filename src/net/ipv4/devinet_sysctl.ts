@@ -4,11 +4,13 @@
  * Counterpart of the sysctl part of net/ipv4/devinet.c.
  */
 import type { InDevice } from '#include/linux/inetdevice.ts';
-import { inDevConfSet } from '#include/linux/inetdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtCacheFlush } from '#include/net/route.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { type CtlTable, intEntry } from '#kernel/sysctl.ts';
-import { neighSysctlRegister, neighSysctlUnregister } from '#net/core/neighbour_parms.ts';
+import { neighSysctlRegister } from '#net/core/neighbour_sysctl.ts';
+import { registerPernetSubsys } from '#net/core/net_namespace.ts';
+import { inetForwardChange } from '#net/ipv4/devinet_conf.ts';
 import {
   IPV4_DEVCONF_ACCEPT_LOCAL,
   IPV4_DEVCONF_ACCEPT_REDIRECTS,
@@ -91,20 +93,6 @@ const FLUSHING: readonly number[] = [
   IPV4_DEVCONF_ACCEPT_LOCAL,
 ];
 
-/** Initial values. @kernel ipv4_devconf net/ipv4/devinet.c */
-export function devconfInit(net: Net): void {
-  for (const cnf of [net.ipv4.devconfAll, net.ipv4.devconfDflt]) {
-    cnf[IPV4_DEVCONF_ACCEPT_REDIRECTS] = 1;
-    cnf[IPV4_DEVCONF_SEND_REDIRECTS] = 1;
-    cnf[IPV4_DEVCONF_SECURE_REDIRECTS] = 1;
-    cnf[IPV4_DEVCONF_SHARED_MEDIA] = 1;
-    cnf[IPV4_DEVCONF_IGMPV2_UNSOLICITED_REPORT_INTERVAL] = 10000;
-    cnf[IPV4_DEVCONF_IGMPV3_UNSOLICITED_REPORT_INTERVAL] = 1000;
-    cnf[IPV4_DEVCONF_ARP_EVICT_NOCARRIER] = 1;
-  }
-  net.ipv4.devconfDflt[IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE] = 1;
-}
-
 /** A new default goes to the devices that have not their own value. @kernel devinet_copy_dflt_conf net/ipv4/devinet.c */
 function devinetCopyDfltConf(net: Net, index: number): void {
   for (const dev of net.devBaseHead) {
@@ -113,24 +101,6 @@ function devinetCopyDfltConf(net: Net, index: number): void {
       inDev.cnf[index] = net.ipv4.devconfDflt[index] as number;
     }
   }
-}
-
-/**
- * The machine becomes a router, or stops being one: every device follows, and routers believe no
- * redirects.
- * @kernel inet_forward_change net/ipv4/devinet.c
- */
-export function inetForwardChange(net: Net, on: boolean): void {
-  const value = on ? 1 : 0;
-  const { devconfAll, devconfDflt } = net.ipv4;
-  devconfAll[IPV4_DEVCONF_FORWARDING] = value;
-  devconfAll[IPV4_DEVCONF_ACCEPT_REDIRECTS] = on ? 0 : 1;
-  devconfDflt[IPV4_DEVCONF_FORWARDING] = value;
-  net.ipv4.sysctlIpForward = value;
-  for (const dev of net.devBaseHead) {
-    if (dev.ipPtr !== null) inDevConfSet(dev.ipPtr, IPV4_DEVCONF_FORWARDING, value);
-  }
-  rtCacheFlush(net);
 }
 
 /** One set of settings and what follows from a write to it. */
@@ -183,23 +153,16 @@ function confEntries(dir: ConfDir): CtlTable[] {
   return entries;
 }
 
-/** Shows the settings of a device, and of its neighbours. @kernel devinet_sysctl_register net/ipv4/devinet.c */
-export function devinetSysctlRegister(inDev: InDevice): void {
+/** Shows the settings of a device, and of its neighbours. @kernel __devinet_sysctl_register net/ipv4/devinet.c */
+function registerDevice(inDev: InDevice): void {
   const { dev, cnf } = inDev;
   const entries = confEntries({ net: dev.net, cnf, inDev });
   inDev.sysctlUnregister = dev.net.sysctl.register(`net/ipv4/conf/${dev.name}`, entries);
   if (inDev.arpParms !== null) neighSysctlRegister(inDev.arpParms, 'ipv4');
 }
 
-/** @kernel devinet_sysctl_unregister net/ipv4/devinet.c */
-export function devinetSysctlUnregister(inDev: InDevice): void {
-  inDev.sysctlUnregister?.();
-  inDev.sysctlUnregister = null;
-  if (inDev.arpParms !== null) neighSysctlUnregister(inDev.arpParms);
-}
-
 /** `all`, `default` and ip_forward of a namespace. @kernel devinet_init_net net/ipv4/devinet.c */
-export function devinetSysctlNetInit(net: Net): void {
+function devinetSysctlNetInit(net: Net): void {
   const { devconfAll, devconfDflt } = net.ipv4;
   const all: ConfDir = { net, cnf: devconfAll, inDev: null };
   net.sysctl.register('net/ipv4/conf/all', confEntries(all));
@@ -211,4 +174,24 @@ export function devinetSysctlNetInit(net: Net): void {
       (value) => setForwarding(all, value),
     ),
   ]);
+}
+
+/**
+ * Shows the settings of all devices, and of those to come. 0.
+ * @kernel devinet_init net/ipv4/devinet.c
+ */
+export function devinetSysctlInit(machine: Machine): number {
+  const { netGlobals } = machine;
+  netGlobals.devinetSysctlRegister = registerDevice;
+  const defaults = netGlobals.arpTbl?.parmsList[0];
+  if (defaults !== undefined) neighSysctlRegister(defaults, 'ipv4');
+  return registerPernetSubsys(machine, {
+    name: 'devinet_sysctl',
+    init(net) {
+      devinetSysctlNetInit(net);
+      for (const { ipPtr } of net.devBaseHead) if (ipPtr !== null) registerDevice(ipPtr);
+      return 0;
+    },
+    exit: null,
+  });
 }

@@ -29,7 +29,6 @@ import { inetAddrTypeTable } from '#net/ipv4/fib_frontend.ts';
 import { fibAddIfaddr, fibDelIfaddr, fibFlush } from '#net/ipv4/fib_frontend_ifaddr.ts';
 import { fibGetTable, fibNewTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibSyncDownDev, fibSyncMtu, fibSyncUp } from '#net/ipv4/fib_semantics_sync.ts';
-import { fibRouteSeqShow, fibTrieSeqShow, fibTriestatSeqShow } from '#net/ipv4/fib_trie_proc.ts';
 import {
   fibTableDelete,
   fibTableEmpty,
@@ -265,14 +264,6 @@ export function fibUnmerge(net: Net): number {
   return 0;
 }
 
-/** @kernel fib_net_init net/ipv4/fib_frontend.c */
-function fibNetInit(net: Net): number {
-  net.procNet.set('route', fibRouteSeqShow);
-  net.procNet.set('fib_trie', fibTrieSeqShow);
-  net.procNet.set('fib_triestat', fibTriestatSeqShow);
-  return 0;
-}
-
 /** @kernel ip_fib_net_exit net/ipv4/fib_frontend.c */
 function fibNetExit(net: Net): void {
   for (const tb of net.ipv4.fibTables.values()) fibTableEmpty(tb);
@@ -283,7 +274,7 @@ function fibNetExit(net: Net): void {
 
 /** @kernel ip_fib_init net/ipv4/fib_frontend.c */
 export function ipFibInit(machine: Machine): number {
-  const err = registerPernetSubsys(machine, { name: 'fib', init: fibNetInit, exit: fibNetExit });
+  const err = registerPernetSubsys(machine, { name: 'fib', init: () => 0, exit: fibNetExit });
   if (err < 0) return err;
   registerNetdeviceNotifier(machine, { call: fibNetdevEvent, priority: 0 });
   machine.netGlobals.inetaddrChain.register({

@@ -16,8 +16,8 @@ import { IpOptions, ipcmInit } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { INET_DSCP_MASK, rtIsInputRoute, skbRtable } from '#include/net/route.ts';
-import type { Sock } from '#include/net/sock.ts';
-import { SOCK_USE_WRITE_QUEUE } from '#include/net/sock.ts';
+import type { Proto, Sock } from '#include/net/sock.ts';
+import { InetSock, SOCK_USE_WRITE_QUEUE } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { csumAdd, csumBlockAdd, csumFold } from '#lib/checksum.ts';
@@ -27,7 +27,7 @@ import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
 import { skbChecksumSimpleValidate } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull, pskbMayPullReason, pskbPull } from '#net/core/skbuff_copy.ts';
 import { skbCopyAndCsumBits } from '#net/core/skbuff_data.ts';
-import { sockSetFlag } from '#net/core/sock.ts';
+import { skCommonRelease, sockDefCallbacks, sockSetFlag } from '#net/core/sock.ts';
 import { inetCtlSockCreate, inetCtlSockDestroy } from '#net/ipv4/af_inet.ts';
 import { inetSelectAddr } from '#net/ipv4/devinet.ts';
 import { inetAddrTypeDevTable } from '#net/ipv4/fib_frontend.ts';
@@ -41,8 +41,6 @@ import {
   ipPushPendingFrames,
 } from '#net/ipv4/ip_output_append.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
-import { pingErr, pingRcv } from '#net/ipv4/ping.ts';
-import { rawIcmpError, rawProt } from '#net/ipv4/raw.ts';
 import { ipRouteOutputKey } from '#net/ipv4/route.ts';
 import { ipv4Redirect, ipv4UpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import {
@@ -74,6 +72,7 @@ import {
   SKB_DROP_REASON_ICMP_CSUM,
   SKB_DROP_REASON_INVALID_PROTO,
   SKB_DROP_REASON_IP_INHDR,
+  SKB_DROP_REASON_NO_SOCKET,
   SKB_DROP_REASON_NOMEM,
   SKB_DROP_REASON_PKT_TOO_SMALL,
   SKB_DROP_REASON_UNHANDLED_PROTO,
@@ -370,7 +369,7 @@ function icmpSocketDeliver(net: Net, skb: SkBuff, info: number): void {
     icmpIncStats(net, ICMP_MIB_INERRORS);
     return;
   }
-  rawIcmpError(skb, protocol, info);
+  net.machine.netGlobals.rawOps?.icmpError(skb, protocol, info);
   net.machine.netGlobals.inetProtos[protocol]?.errHandler?.(skb, info);
 }
 
@@ -532,7 +531,9 @@ export function icmpRcv(skb: SkBuff): number {
   const type = icmphdr.type(view, skb.transportHeader);
   icmpmsgInIncStats(net, type);
   if (type === ICMP_EXT_ECHOREPLY || type === ICMP_ECHOREPLY) {
-    return pingRcv(skb) === SKB_NOT_DROPPED_YET ? NET_RX_SUCCESS : NET_RX_DROP;
+    const ping = net.machine.netGlobals.pingOps;
+    if (ping === null) return icmpDrop(net, skb, SKB_DROP_REASON_NO_SOCKET);
+    return ping.rcv(skb) === SKB_NOT_DROPPED_YET ? NET_RX_SUCCESS : NET_RX_DROP;
   }
   // RFC 1122 3.2.2: messages of unknown type must be silently discarded.
   if (type > NR_ICMP_TYPES && type !== ICMP_EXT_ECHO) {
@@ -557,7 +558,7 @@ export function icmpErr(skb: SkBuff, info: number): number {
   const offset = iphdr.hdrlen(view, skb.data);
   // All but the echo replies that the stack itself sent belong to ping sockets.
   if (icmphdr.type(view, skb.data + offset) !== ICMP_ECHOREPLY) {
-    pingErr(skb, offset, info);
+    net.machine.netGlobals.pingOps?.err(skb, offset, info);
     return 0;
   }
   const icmph = skb.transportHeader;
@@ -573,9 +574,45 @@ export function icmpErr(skb: SkBuff, info: number): number {
 /** Room for two messages of 64 KB in flight at once. */
 const ICMP_SNDBUF = 2 * (65536 + 576);
 
+/** The sender of errors and replies is a raw socket that nobody can see; nothing is asked of it. */
+const icmpProt: Proto = {
+  name: 'RAW',
+  alloc: (net, family, prot) => new InetSock(net, family, prot, sockDefCallbacks),
+  close: (sk) => skCommonRelease(sk),
+  preConnect: null,
+  connect: null,
+  disconnect: null,
+  accept: null,
+  ioctl: null,
+  init: null,
+  destroy: null,
+  shutdown: null,
+  setsockopt: null,
+  getsockopt: null,
+  keepalive: null,
+  sendmsg: null,
+  recvmsg: null,
+  bind: null,
+  backlogRcv: () => 0,
+  releaseCb: null,
+  hash: null,
+  unhash: null,
+  rehash: null,
+  getPort: null,
+  putPort: null,
+  streamMemoryFree: null,
+  enterMemoryPressure: null,
+  leaveMemoryPressure: null,
+  diagDestroy: null,
+  maxHeader: 0,
+  noAutobind: false,
+  memory: () => null,
+  memoryMin: () => 0,
+};
+
 /** @kernel icmp_sk_init net/ipv4/icmp.c */
 function icmpSkInit(net: Net): number {
-  const sk = inetCtlSockCreate(net, rawProt, SOCK_RAW, IPPROTO_ICMP);
+  const sk = inetCtlSockCreate(net, icmpProt, SOCK_RAW, IPPROTO_ICMP);
   sk.skSndbuf = ICMP_SNDBUF;
   // The socket itself is never waited on: no write space notices.
   sockSetFlag(sk, SOCK_USE_WRITE_QUEUE);

@@ -1,7 +1,7 @@
 /**
- * Groups that devices listen to, and telling multicast routers of them.
+ * Telling multicast routers which groups devices listen to.
  *
- * Counterpart of net/ipv4/igmp.c; memberships of sockets are in igmp_sock.ts, messages in
+ * Counterpart of the protocol's part of net/ipv4/igmp.c; groups are in igmp_group.ts, memberships of sockets are in igmp_sock.ts, messages in
  * igmp_report.ts. The host side of RFC 1112, RFC 2236 and RFC 3376.
  *
  * @deviation Filters by source stay with the sockets: towards routers a group is always joined for
@@ -10,8 +10,11 @@
 import { IpMcList } from '#include/linux/igmp.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
 import { inDevConfGet, ipv4DevconfAll } from '#include/linux/inetdevice.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import type { NetProtocol } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtIsOutputRoute } from '#include/net/route.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -19,15 +22,14 @@ import { HZ } from '#kernel/machine.ts';
 import { jiffiesToClockT, timeAfterEq, timeBefore } from '#kernel/time/jiffies.ts';
 import { modTimer, TimerList, timerDelete } from '#kernel/time/timer.ts';
 import { view } from '#mm/memory.ts';
-import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
 import { skbChecksumSimpleValidate } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
-import { arpMcMap } from '#net/ipv4/arp_neigh.ts';
 import { inDevHold, inDevPut } from '#net/ipv4/devinet.ts';
 import { ipMcFind } from '#net/ipv4/igmp_check.ts';
 import { igmpSendReport, igmpv3SendRecords } from '#net/ipv4/igmp_report.ts';
+import { inetAddProtocol } from '#net/ipv4/protocol.ts';
 import { PACKET_BROADCAST, PACKET_MULTICAST } from '#uapi/if_packet.ts';
 import {
   IGMP_HOST_LEAVE_MESSAGE,
@@ -41,7 +43,7 @@ import {
   IGMPV3_MODE_IS_INCLUDE,
   igmphdr,
 } from '#uapi/igmp.ts';
-import { INADDR_ALLHOSTS_GROUP, MCAST_EXCLUDE } from '#uapi/in.ts';
+import { INADDR_ALLHOSTS_GROUP, IPPROTO_IGMP, MCAST_EXCLUDE } from '#uapi/in.ts';
 import {
   IPV4_DEVCONF_FORCE_IGMP_VERSION,
   IPV4_DEVCONF_IGMPV2_UNSOLICITED_REPORT_INTERVAL,
@@ -211,18 +213,12 @@ function stopDeviceTimers(inDev: InDevice): void {
   }
 }
 
-/** @kernel igmp_group_added net/ipv4/igmp.c */
+/** A new group is told of. @kernel igmp_group_added net/ipv4/igmp.c */
 function igmpGroupAdded(im: IpMcList): void {
   const inDev = im.interface;
-  const { dev } = inDev;
-  if (!im.loaded) {
-    im.loaded = true;
-    const haddr = new Uint8Array(dev.addrLen);
-    arpMcMap(im.multiaddr, haddr, dev);
-    if (dev.addrLen > 0) devMcAdd(dev, haddr);
-  }
-  if (im.multiaddr === INADDR_ALLHOSTS_GROUP || inDev.dead) return;
-  im.unsolicitCount = dev.net.ipv4.sysctlIgmpQrv;
+  const { net } = inDev.dev;
+  im.timer ??= new TimerList(net.machine, im, igmpTimerExpire);
+  im.unsolicitCount = net.ipv4.sysctlIgmpQrv;
   if (igmpVersion(inDev) < 3) {
     igmpStartTimer(im, INITIAL_REPORT_DELAY);
     return;
@@ -234,14 +230,6 @@ function igmpGroupAdded(im: IpMcList): void {
 /** @kernel igmp_group_dropped net/ipv4/igmp.c */
 function igmpGroupDropped(im: IpMcList): void {
   const inDev = im.interface;
-  const { dev } = inDev;
-  if (im.loaded) {
-    im.loaded = false;
-    const haddr = new Uint8Array(dev.addrLen);
-    arpMcMap(im.multiaddr, haddr, dev);
-    if (dev.addrLen > 0) devMcDel(dev, haddr);
-  }
-  if (im.multiaddr === INADDR_ALLHOSTS_GROUP) return;
   const { reporter } = im;
   igmpStopTimer(im);
   if (inDev.dead) return;
@@ -254,34 +242,8 @@ function igmpGroupDropped(im: IpMcList): void {
   igmpIfcEvent(inDev);
 }
 
-/** The device joins a group, or counts one user more. @kernel ip_mc_inc_group net/ipv4/igmp.c */
-export function ipMcIncGroup(inDev: InDevice, addr: number): void {
-  const known = ipMcFind(inDev, addr);
-  if (known !== null) {
-    known.users++;
-    known.sfcount[MCAST_EXCLUDE]++;
-    return;
-  }
-  const im = new IpMcList(inDev, addr, MCAST_EXCLUDE);
-  im.sfcount[MCAST_EXCLUDE] = 1;
-  im.timer = new TimerList(inDev.dev.net.machine, im, igmpTimerExpire);
-  inDev.mcList.unshift(im);
-  inDev.mcTomb = inDev.mcTomb.filter((gone) => gone.multiaddr !== addr);
-  igmpGroupAdded(im);
-}
-
-/** A user leaves; with the last one the device does. @kernel __ip_mc_dec_group net/ipv4/igmp.c */
-export function ipMcDecGroup(inDev: InDevice, addr: number): void {
-  const im = ipMcFind(inDev, addr);
-  if (im === null) return;
-  im.sfcount[MCAST_EXCLUDE]--;
-  if (--im.users > 0) return;
-  inDev.mcList.splice(inDev.mcList.indexOf(im), 1);
-  igmpGroupDropped(im);
-}
-
 /** @kernel ip_mc_init_dev net/ipv4/igmp.c */
-export function ipMcInitDev(inDev: InDevice): void {
+function initDev(inDev: InDevice): void {
   const { machine } = inDev.dev.net;
   inDev.mrGqTimer = new TimerList(machine, inDev, igmpGqTimerExpire);
   inDev.mrIfcTimer = new TimerList(machine, inDev, igmpIfcTimerExpire);
@@ -293,32 +255,6 @@ function resetQuerier(inDev: InDevice): void {
   inDev.mrQi = QUERY_INTERVAL;
   inDev.mrQri = QUERY_RESPONSE_INTERVAL;
   inDev.mrQrv = inDev.dev.net.ipv4.sysctlIgmpQrv;
-}
-
-/** @kernel ip_mc_up net/ipv4/igmp.c */
-export function ipMcUp(inDev: InDevice): void {
-  resetQuerier(inDev);
-  const before = inDev.mcList.slice();
-  ipMcIncGroup(inDev, INADDR_ALLHOSTS_GROUP);
-  for (const im of before) if (im.multiaddr !== INADDR_ALLHOSTS_GROUP) igmpGroupAdded(im);
-}
-
-/** @kernel ip_mc_down net/ipv4/igmp.c */
-export function ipMcDown(inDev: InDevice): void {
-  for (const im of inDev.mcList.slice()) {
-    if (im.multiaddr !== INADDR_ALLHOSTS_GROUP) igmpGroupDropped(im);
-  }
-  stopDeviceTimers(inDev);
-  inDev.mcTomb = [];
-  ipMcDecGroup(inDev, INADDR_ALLHOSTS_GROUP);
-}
-
-/** @kernel ip_mc_destroy_dev net/ipv4/igmp.c */
-export function ipMcDestroyDev(inDev: InDevice): void {
-  ipMcDown(inDev);
-  for (const im of inDev.mcList) igmpStopTimer(im);
-  inDev.mcList = [];
-  inDev.mcTomb = [];
 }
 
 /** Value of a time code: below 128 itself, above a small floating number. @rfc 3376#4.1.1 */
@@ -440,14 +376,42 @@ function igmpMcSeqShow(net: Net): string {
   return text;
 }
 
+const igmpProtocol: NetProtocol = {
+  handler: igmpRcv,
+  errHandler: null,
+  earlyDemux: null,
+  noPolicy: false,
+  icmpStrictTagValidation: false,
+};
+
 /** @kernel igmp_mc_init net/ipv4/igmp.c */
-export function igmpInit(machine: Machine): number {
+function igmpInit(machine: Machine): number {
+  machine.netGlobals.igmpOps = {
+    initDev,
+    up: resetQuerier,
+    down: stopDeviceTimers,
+    stopTimer: igmpStopTimer,
+    groupAdded: igmpGroupAdded,
+    groupDropped: igmpGroupDropped,
+  };
+  const err = inetAddProtocol(machine, igmpProtocol, IPPROTO_IGMP);
+  if (err !== 0) return err;
   return registerPernetSubsys(machine, {
     name: 'igmp',
-    init: (net) => {
+    init(net) {
+      for (const { ipPtr } of net.devBaseHead) if (ipPtr !== null) initDev(ipPtr);
       net.procNet.set('igmp', igmpMcSeqShow);
       return 0;
     },
     exit: null,
   });
 }
+
+export const igmpModule: KernelModule = {
+  name: 'igmp',
+  config: 'CONFIG_IP_MULTICAST',
+  depends: [],
+  level: FS_INITCALL,
+  init: igmpInit,
+  exit: null,
+};

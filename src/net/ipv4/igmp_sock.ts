@@ -10,7 +10,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { inetdevByIndex, ipDevFind } from '#net/ipv4/devinet.ts';
-import { ipMcDecGroup, ipMcIncGroup } from '#net/ipv4/igmp.ts';
+import { ipMcDecGroup, ipMcIncGroup } from '#net/ipv4/igmp_group.ts';
 import { ipRouteOutputKey, ipRtPut } from '#net/ipv4/route.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENODEV } from '#uapi/errno.ts';
 import {

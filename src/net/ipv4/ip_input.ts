@@ -42,7 +42,6 @@ import {
   ipDefrag,
 } from '#net/ipv4/ip_fragment.ts';
 import { ipOptionsCompile, ipOptionsRcvSrr } from '#net/ipv4/ip_options.ts';
-import { rawLocalDeliver, rawRcv } from '#net/ipv4/raw.ts';
 import { ipRouteInputNoref } from '#net/ipv4/route.ts';
 import { NF_HOOK } from '#net/netfilter/core.ts';
 import { ICMP_DEST_UNREACH, ICMP_PROT_UNREACH } from '#uapi/icmp.ts';
@@ -97,6 +96,8 @@ export function ipCallRaChain(skbIn: SkBuff): boolean {
   const { net } = dev;
   const protocol = iphdr.protocol(view, skb.networkHeader);
   let last: Sock | null = null;
+  const raw = net.machine.netGlobals.rawOps;
+  if (raw === null) return false;
   for (const sk of net.ipv4.raChain) {
     if (sk.skcNum !== protocol) continue;
     if (sk.skcBoundDevIf !== 0 && sk.skcBoundDevIf !== dev.ifindex) continue;
@@ -105,11 +106,11 @@ export function ipCallRaChain(skbIn: SkBuff): boolean {
       if (whole === null) return true;
       skb = whole;
     }
-    if (last !== null) rawRcv(last, skbClone(skb));
+    if (last !== null) raw.rcv(last, skbClone(skb));
     last = sk;
   }
   if (last === null) return false;
-  rawRcv(last, skb);
+  raw.rcv(last, skb);
   return true;
 }
 
@@ -120,10 +121,10 @@ export function ipCallRaChain(skbIn: SkBuff): boolean {
  * @rfc 1122#3.2.2.1
  */
 export function ipProtocolDeliverRcu(net: Net, skb: SkBuff, protocol: number): void {
-  const { inetProtos } = net.machine.netGlobals;
+  const { inetProtos, rawOps } = net.machine.netGlobals;
   let proto = protocol;
   for (;;) {
-    const raw = rawLocalDeliver(skb, proto);
+    const raw = rawOps?.localDeliver(skb, proto) ?? false;
     const ipprot = inetProtos[proto] ?? null;
     if (ipprot === null) {
       if (raw) {

@@ -3,6 +3,8 @@
  * raw packets. Counterpart of net/ipv4/ping.c. The port number is the echo identifier.
  */
 import { putSockaddrIn, SOCKADDR_IN_LEN, saFamily, sinAddr, sinPort } from '#include/linux/in.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Msghdr } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { CHECKSUM_NONE } from '#include/linux/skbuff.ts';
@@ -11,6 +13,7 @@ import type { Flowi4 } from '#include/net/flow.ts';
 import { flowi4InitOutput } from '#include/net/flow.ts';
 import { icmpErrConvert } from '#include/net/icmp.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
+import { inetSkFlowiFlags } from '#include/net/inet_sock.ts';
 import type { IpcmCookie } from '#include/net/ip.ts';
 import { getRttos, ipcmInitSk, ipIncStats, ipSendmsgScope } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -40,6 +43,9 @@ import {
   sockProtInuseAdd,
   sockQueueRcvSkbReason,
 } from '#net/core/sock.ts';
+import { protoRegister } from '#net/core/sock_proto.ts';
+import { INET_PROTOSW_REUSE, inetRegisterProtosw } from '#net/ipv4/af_inet.ts';
+import { inetSockrawOps } from '#net/ipv4/af_inet_raw.ts';
 import { inetCanNonlocalBind } from '#net/ipv4/af_inet_sock.ts';
 import { ip4DatagramConnect, ip4DatagramReleaseCb } from '#net/ipv4/datagram.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
@@ -52,7 +58,6 @@ import { ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import { ipCmsgSend } from '#net/ipv4/ip_sockglue_cmsg.ts';
 import { inetIif, ipCmsgRecv, ipIcmpError, ipRecvError } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
-import { inetSkFlowiFlags } from '#net/ipv4/raw_send.ts';
 import { ipRouteOutputFlow } from '#net/ipv4/route.ts';
 import { ipv4SkRedirect, ipv4SkUpdatePmtu } from '#net/ipv4/route_pmtu.ts';
 import { dgramSeqShow } from '#net/ipv4/udp_proc.ts';
@@ -84,7 +89,7 @@ import {
   icmphdr,
   NR_ICMP_UNREACH,
 } from '#uapi/icmp.ts';
-import { INADDR_ANY, IP_PMTUDISC_DONT, ipv4IsMulticast } from '#uapi/in.ts';
+import { INADDR_ANY, IP_PMTUDISC_DONT, IPPROTO_ICMP, ipv4IsMulticast } from '#uapi/in.ts';
 import { RTCF_BROADCAST } from '#uapi/in_route.ts';
 import { iphdr } from '#uapi/ip.ts';
 import {
@@ -94,7 +99,7 @@ import {
 } from '#uapi/net_dropreason.ts';
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from '#uapi/rtnetlink.ts';
 import { IPSTATS_MIB_OUTNOROUTES } from '#uapi/snmp.ts';
-import { AF_INET, AF_UNSPEC, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC } from '#uapi/socket.ts';
+import { AF_INET, AF_UNSPEC, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOCK_DGRAM } from '#uapi/socket.ts';
 import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** Identifiers there are. */
@@ -466,8 +471,19 @@ export const pingProt: Proto = {
   memoryMin: () => 0,
 };
 
-/** Registers /proc/net/icmp. @kernel ping_proc_init net/ipv4/ping.c */
-export function pingInit(machine: Machine): number {
+/** @kernel ping_proc_init net/ipv4/ping.c */
+function pingInit(machine: Machine): number {
+  machine.netGlobals.pingOps = { rcv: pingRcv, err: pingErr };
+  const err =
+    protoRegister(machine, pingProt) ||
+    inetRegisterProtosw(machine, {
+      type: SOCK_DGRAM,
+      protocol: IPPROTO_ICMP,
+      prot: pingProt,
+      ops: inetSockrawOps,
+      flags: INET_PROTOSW_REUSE,
+    });
+  if (err !== 0) return err;
   return registerPernetSubsys(machine, {
     name: 'ping',
     init(net) {
@@ -477,3 +493,12 @@ export function pingInit(machine: Machine): number {
     exit: null,
   });
 }
+
+export const pingModule: KernelModule = {
+  name: 'ping',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: pingInit,
+  exit: null,
+};

@@ -3,11 +3,19 @@
  * net/ipv4/proc.c.
  */
 import { ipv4DevconfAll } from '#include/linux/inetdevice.ts';
-import type { Net } from '#include/net/net_namespace.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import type { NeighTable } from '#include/net/neighbour.ts';
+import type { Net, ProcNetShow } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { neighStatSeqShow } from '#net/core/neighbour_proc.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { sockProtInuseGet } from '#net/core/sock.ts';
+import { arpSeqShow } from '#net/ipv4/arp_user.ts';
+import { fibRouteSeqShow, fibTrieSeqShow, fibTriestatSeqShow } from '#net/ipv4/fib_trie_proc.ts';
 import { fragMemLimit } from '#net/ipv4/inet_fragment.ts';
+import { tcp4SeqShow } from '#net/ipv4/tcp_ipv4_proc.ts';
+import { udp4SeqShow } from '#net/ipv4/udp_proc.ts';
 import { procCreateNet } from '#net/sysctl_net.ts';
 import { IPV4_DEVCONF_FORWARDING } from '#uapi/ip.ts';
 import type { SnmpItem } from '#uapi/snmp.ts';
@@ -26,10 +34,6 @@ import {
   SNMP4_NET_LIST,
   SNMP4_TCP_LIST,
   SNMP4_UDP_LIST,
-  TCP_MIB_MAXCONN,
-  TCP_MIB_RTOALGORITHM,
-  TCP_MIB_RTOMAX,
-  TCP_MIB_RTOMIN,
 } from '#uapi/snmp.ts';
 
 /** ICMP types on one line of IcmpMsg. */
@@ -129,27 +133,37 @@ export function sockstatSeqShow(net: Net): string {
   );
 }
 
-/** The constants among TCP's counters. @kernel tcp_mib_init net/ipv4/af_inet.c */
-function tcpMibInit(net: Net): void {
-  const { tcpStatistics } = net.mib;
-  // RFC 2012: 1 is "other", Van Jacobson's algorithm being 4; Linux says 1.
-  tcpStatistics[TCP_MIB_RTOALGORITHM] = 1;
-  tcpStatistics[TCP_MIB_RTOMIN] = 200;
-  tcpStatistics[TCP_MIB_RTOMAX] = 120000;
-  tcpStatistics[TCP_MIB_MAXCONN] = -1;
-}
+/** Files of /proc/net that IPv4 has. */
+const FILES: readonly (readonly [name: string, show: ProcNetShow])[] = [
+  ['arp', arpSeqShow],
+  ['fib_trie', fibTrieSeqShow],
+  ['fib_triestat', fibTriestatSeqShow],
+  ['netstat', netstatSeqShow],
+  ['route', fibRouteSeqShow],
+  ['snmp', snmpSeqShow],
+  ['sockstat', sockstatSeqShow],
+  ['stat/arp_cache', (net) => neighStatSeqShow(net.machine.netGlobals.arpTbl as NeighTable)],
+  ['tcp', tcp4SeqShow],
+  ['udp', udp4SeqShow],
+];
 
 /** @kernel ip_misc_proc_init net/ipv4/proc.c */
-export function ipMiscProcInit(machine: Machine): number {
+function ipMiscProcInit(machine: Machine): number {
   return registerPernetSubsys(machine, {
     name: 'ip_proc',
     init(net) {
-      tcpMibInit(net);
-      procCreateNet(net, 'snmp', snmpSeqShow);
-      procCreateNet(net, 'netstat', netstatSeqShow);
-      procCreateNet(net, 'sockstat', sockstatSeqShow);
+      for (const [name, show] of FILES) procCreateNet(net, name, show);
       return 0;
     },
     exit: null,
   });
 }
+
+export const inetProcModule: KernelModule = {
+  name: 'proc_net_ipv4',
+  config: 'CONFIG_PROC_FS',
+  depends: ['proc'],
+  level: FS_INITCALL,
+  init: ipMiscProcInit,
+  exit: null,
+};

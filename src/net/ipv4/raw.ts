@@ -3,6 +3,8 @@
  * net/ipv4/raw.c.
  */
 import { putSockaddrIn, SOCKADDR_IN_LEN, saFamily, sinAddr } from '#include/linux/in.ts';
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Msghdr } from '#include/linux/net.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { NET_RX_DROP, NET_RX_SUCCESS } from '#include/linux/netdevice.ts';
@@ -29,6 +31,9 @@ import {
   sockProtInuseAdd,
   sockQueueRcvSkbReason,
 } from '#net/core/sock.ts';
+import { protoRegister } from '#net/core/sock_proto.ts';
+import { INET_PROTOSW_REUSE, inetRegisterProtosw } from '#net/ipv4/af_inet.ts';
+import { inetSockrawOps } from '#net/ipv4/af_inet_raw.ts';
 import { inetAddrValidOrNonlocal } from '#net/ipv4/af_inet_sock.ts';
 import { ip4DatagramConnect, ip4DatagramReleaseCb } from '#net/ipv4/datagram.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
@@ -67,11 +72,11 @@ import {
   icmphdr,
   NR_ICMP_UNREACH,
 } from '#uapi/icmp.ts';
-import { IP_PMTUDISC_DONT, IPPROTO_ICMP } from '#uapi/in.ts';
+import { IP_PMTUDISC_DONT, IPPROTO_ICMP, IPPROTO_IP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { SKB_DROP_REASON_SKB_UCOPY_FAULT, SKB_NOT_DROPPED_YET } from '#uapi/net_dropreason.ts';
 import { RTN_BROADCAST, RTN_MULTICAST } from '#uapi/rtnetlink.ts';
-import { AF_INET, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOL_RAW } from '#uapi/socket.ts';
+import { AF_INET, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOCK_RAW, SOL_RAW } from '#uapi/socket.ts';
 import { SIOCINQ, SIOCOUTQ } from '#uapi/sockios.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
@@ -358,8 +363,23 @@ export const rawProt: Proto = {
   memoryMin: () => 0,
 };
 
-/** Registers /proc/net/raw. @kernel raw_init net/ipv4/raw.c */
-export function rawInit(machine: Machine): number {
+/** @kernel raw_init net/ipv4/raw.c */
+function rawInit(machine: Machine): number {
+  machine.netGlobals.rawOps = {
+    localDeliver: rawLocalDeliver,
+    rcv: rawRcv,
+    icmpError: rawIcmpError,
+  };
+  const err =
+    protoRegister(machine, rawProt) ||
+    inetRegisterProtosw(machine, {
+      type: SOCK_RAW,
+      protocol: IPPROTO_IP,
+      prot: rawProt,
+      ops: inetSockrawOps,
+      flags: INET_PROTOSW_REUSE,
+    });
+  if (err !== 0) return err;
   return registerPernetSubsys(machine, {
     name: 'raw',
     init(net) {
@@ -369,3 +389,12 @@ export function rawInit(machine: Machine): number {
     exit: null,
   });
 }
+
+export const rawModule: KernelModule = {
+  name: 'raw',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: rawInit,
+  exit: null,
+};

@@ -17,12 +17,13 @@ import {
 } from '#include/linux/skbuff.ts';
 import { dstOutput, dstRelease, skbDstSet } from '#include/net/dst.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
-import { FLOWI_FLAG_ANYSRC, FLOWI_FLAG_KNOWN_NH, flowi4InitOutput } from '#include/net/flow.ts';
+import { FLOWI_FLAG_KNOWN_NH, flowi4InitOutput } from '#include/net/flow.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
+import { inetSkFlowiFlags } from '#include/net/inet_sock.ts';
 import type { IpcmCookie } from '#include/net/ip.ts';
 import { getRttos, ipcmInitSk, ipIncStats, ipSendmsgScope } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
-import type { InetSock, Sock } from '#include/net/sock.ts';
+import type { Sock } from '#include/net/sock.ts';
 import { SOCK_BROADCAST } from '#include/net/sock.ts';
 import { ipFastCsum } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
@@ -69,11 +70,6 @@ import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** Longest IPv4 datagram. */
 const LEN_MAX = 0xffff;
-
-/** @kernel inet_sk_flowi_flags include/net/inet_sock.h */
-export function inetSkFlowiFlags(inet: InetSock): number {
-  return inet.transparent || inet.hdrincl ? FLOWI_FLAG_ANYSRC : 0;
-}
 
 /** Completes the user's header where Linux does; 0 or -EINVAL. */
 function completeHeader(sk: Sock, skb: SkBuff, length: number, fl4: Flowi4): number {

@@ -16,12 +16,8 @@ import { __icmpSend } from '#include/net/icmp.ts';
 import { IpOptions, ipDstMtuMaybeForward } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import { type Neighbour, neighHold } from '#include/net/neighbour.ts';
-import type { Net } from '#include/net/net_namespace.ts';
-import { rtCacheFlush } from '#include/net/route.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { HZ } from '#kernel/machine.ts';
-import { intEntry, secondsEntry } from '#kernel/sysctl.ts';
 import { view } from '#mm/memory.ts';
 import { __neighCreate, __neighLookupNoref } from '#net/core/neighbour.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
@@ -135,88 +131,6 @@ const ipv4DstOps: DstOps = {
   confirmNeigh: ipv4ConfirmNeigh,
 };
 
-/** net.ipv4.route.*. @kernel ipv4_route_netns_table net/ipv4/route.c */
-function routeSysctls(net: Net): void {
-  const { ipv4 } = net;
-  net.sysctl.register('net/ipv4/route', [
-    {
-      procname: 'flush',
-      read: () => '',
-      write: () => {
-        rtCacheFlush(net);
-        ipv4.fnheGenid++;
-        return 0;
-      },
-    },
-    intEntry(
-      'min_pmtu',
-      () => ipv4.sysctlMinPmtu,
-      (v) => {
-        ipv4.sysctlMinPmtu = v;
-      },
-      68,
-    ),
-    secondsEntry(
-      'mtu_expires',
-      () => ipv4.sysctlMtuExpires,
-      (v) => {
-        ipv4.sysctlMtuExpires = v;
-      },
-      HZ,
-    ),
-    intEntry(
-      'min_adv_mss',
-      () => ipv4.sysctlMinAdvmss,
-      (v) => {
-        ipv4.sysctlMinAdvmss = v;
-      },
-    ),
-    secondsEntry(
-      'gc_timeout',
-      () => ipv4.sysctlRtGcTimeout,
-      (v) => {
-        ipv4.sysctlRtGcTimeout = v;
-      },
-      HZ,
-    ),
-    intEntry(
-      'redirect_load',
-      () => ipv4.sysctlRtRedirectLoad,
-      (v) => {
-        ipv4.sysctlRtRedirectLoad = v;
-      },
-    ),
-    intEntry(
-      'redirect_number',
-      () => ipv4.sysctlRtRedirectNumber,
-      (v) => {
-        ipv4.sysctlRtRedirectNumber = v;
-      },
-    ),
-    intEntry(
-      'redirect_silence',
-      () => ipv4.sysctlRtRedirectSilence,
-      (v) => {
-        ipv4.sysctlRtRedirectSilence = v;
-      },
-    ),
-    intEntry(
-      'error_cost',
-      () => ipv4.sysctlRtErrorCost,
-      (v) => {
-        ipv4.sysctlRtErrorCost = v;
-      },
-    ),
-    intEntry(
-      'error_burst',
-      () => ipv4.sysctlRtErrorBurst,
-      (v) => {
-        ipv4.sysctlRtErrorBurst = v;
-      },
-    ),
-  ]);
-}
-
 /** Brings routing up, with addresses and tables. @kernel ip_rt_init net/ipv4/route.c */
 export function ipRtInit(machine: Machine): number {
   machine.netGlobals.ipv4DstOps = ipv4DstOps;
@@ -226,10 +140,7 @@ export function ipRtInit(machine: Machine): number {
   }
   return registerPernetSubsys(machine, {
     name: 'ip_rt',
-    init: (net) => {
-      routeSysctls(net);
-      return 0;
-    },
+    init: () => 0,
     exit: inetpeerInvalidateTree,
   });
 }

@@ -2,6 +2,9 @@
  * net.ipv4.*: settings of IPv4, ICMP, fragments, UDP and the ports. Counterpart of
  * net/ipv4/sysctl_net_ipv4.c; TCP's are in sysctl_net_ipv4_tcp.ts.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetnsIpv4 } from '#include/net/netns/ipv4.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -9,6 +12,8 @@ import { HZ } from '#kernel/machine.ts';
 import type { CtlTable } from '#kernel/sysctl.ts';
 import { intEntry, intsEntry, secondsEntry, stringEntry } from '#kernel/sysctl.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
+import { devinetSysctlInit } from '#net/ipv4/devinet_sysctl.ts';
+import { routeSysctls } from '#net/ipv4/route_sysctl.ts';
 import { tcpSysctls } from '#net/ipv4/sysctl_net_ipv4_tcp.ts';
 import { registerNetSysctl } from '#net/sysctl_net.ts';
 import { EINVAL } from '#uapi/errno.ts';
@@ -229,8 +234,8 @@ function udpMem(net: Net): CtlTable {
 }
 
 /** @kernel sysctl_ipv4_init net/ipv4/sysctl_net_ipv4.c */
-export function sysctlIpv4Init(machine: Machine): number {
-  return registerPernetSubsys(machine, {
+function sysctlIpv4Init(machine: Machine): number {
+  const err = registerPernetSubsys(machine, {
     name: 'ipv4_sysctl',
     init(net) {
       const { ipv4 } = net;
@@ -241,8 +246,19 @@ export function sysctlIpv4Init(machine: Machine): number {
         udpMem(net),
         ...tcpSysctls(net),
       ]);
+      routeSysctls(net);
       return 0;
     },
     exit: null,
   });
+  return err !== 0 ? err : devinetSysctlInit(machine);
 }
+
+export const sysctlIpv4Module: KernelModule = {
+  name: 'sysctl_net_ipv4',
+  config: 'CONFIG_SYSCTL',
+  depends: ['proc'],
+  level: FS_INITCALL,
+  init: sysctlIpv4Init,
+  exit: null,
+};

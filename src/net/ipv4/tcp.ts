@@ -43,14 +43,12 @@ import { PAGE_SIZE } from '#net/core/sock_mem.ts';
 import { __skStreamIsWriteable, skStreamWriteSpace } from '#net/core/stream.ts';
 import { inetCskListenPoll } from '#net/ipv4/inet_connection_sock.ts';
 import { inetHashinfoInit } from '#net/ipv4/inet_hashtables_bind.ts';
-import { tcpBbrCongOps } from '#net/ipv4/tcp_bbr.ts';
 import {
   tcpAssignCongestionControl,
   tcpRegisterCongestionControl,
   tcpReno,
 } from '#net/ipv4/tcp_cong.ts';
 import { cubictcpRegister } from '#net/ipv4/tcp_cubic_params.ts';
-import { dctcpOps } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDataReady } from '#net/ipv4/tcp_input_data.ts';
 import { tcpTsqWorkInit } from '#net/ipv4/tcp_output_tsq.ts';
 import { tcpInitXmitTimers } from '#net/ipv4/tcp_timer.ts';
@@ -129,12 +127,7 @@ export function tcpInit(machine: Machine): number {
   tcpInitMem(machine);
   tcpTsqWorkInit(machine);
   // The default comes first in the list of what is available.
-  return (
-    tcpRegisterCongestionControl(machine, tcpReno) ||
-    cubictcpRegister(machine) ||
-    tcpRegisterCongestionControl(machine, tcpBbrCongOps) ||
-    tcpRegisterCongestionControl(machine, dctcpOps)
-  );
+  return tcpRegisterCongestionControl(machine, tcpReno) || cubictcpRegister(machine);
 }
 
 /** A new socket, before bind, connect or listen. @kernel tcp_init_sock net/ipv4/tcp.c */

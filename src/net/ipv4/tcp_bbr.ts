@@ -8,6 +8,9 @@
  * tcp_bbr_lt.ts, the record and the arithmetic in tcp_bbr_model.ts. Where it is not said otherwise,
  * bandwidth is in segments per microsecond times 2^24 and a gain is in 1/256.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { RateSample, TcpSock } from '#include/linux/tcp.ts';
 import {
   CA_EVENT_TX_START,
@@ -27,6 +30,7 @@ import {
   tcpSndCwndSet,
   tcpStampUsDelta,
 } from '#include/net/tcp_inlines.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/param.ts';
 import { after, before } from '#lib/tcp_seq.ts';
 import { minmaxReset, minmaxRunningMax } from '#lib/win_minmax.ts';
@@ -54,6 +58,7 @@ import {
   bbrResetProbeBwMode,
   mulGain,
 } from '#net/ipv4/tcp_bbr_model.ts';
+import { tcpRegisterCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { INET_DIAG_BBRINFO, INET_DIAG_VEGASINFO } from '#uapi/inet_diag.ts';
 import { TCP_CA_Loss, TCP_CA_Open, TCP_CA_Recovery } from '#uapi/tcp.ts';
 
@@ -437,4 +442,18 @@ export const tcpBbrCongOps: TcpCongestionOps = {
   getInfo: bbrGetInfo,
   init: bbrInit,
   release: null,
+};
+
+/** @kernel bbr_register net/ipv4/tcp_bbr.c */
+function bbrRegister(machine: Machine): number {
+  return tcpRegisterCongestionControl(machine, tcpBbrCongOps);
+}
+
+export const bbrModule: KernelModule = {
+  name: 'tcp_bbr',
+  config: 'CONFIG_TCP_CONG_BBR',
+  depends: [],
+  level: FS_INITCALL,
+  init: bbrRegister,
+  exit: null,
 };

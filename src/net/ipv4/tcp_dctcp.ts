@@ -5,6 +5,9 @@
  * mark exactly, by an ACK at each change; the sender averages the share once a round trip: alpha, in
  * 1/1024, with weight 1/16. Without ECN on the connection it is Reno.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { ICSK_ACK_NOW, ICSK_ACK_TIMER } from '#include/net/inet_connection_sock.ts';
 import {
@@ -18,8 +21,14 @@ import {
 } from '#include/net/tcp.ts';
 import { inetEcnDontxmit, tcpEcnModeAny } from '#include/net/tcp_ecn.ts';
 import { tcpSndCwnd } from '#include/net/tcp_inlines.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { before } from '#lib/tcp_seq.ts';
-import { tcpRenoCongAvoid, tcpRenoSsthresh, tcpRenoUndoCwnd } from '#net/ipv4/tcp_cong.ts';
+import {
+  tcpRegisterCongestionControl,
+  tcpRenoCongAvoid,
+  tcpRenoSsthresh,
+  tcpRenoUndoCwnd,
+} from '#net/ipv4/tcp_cong.ts';
 import { __tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
 import { INET_DIAG_DCTCPINFO, INET_DIAG_VEGASINFO } from '#uapi/inet_diag.ts';
 import { TCP_CA_Recovery, TCP_CLOSE, TCP_LISTEN } from '#uapi/tcp.ts';
@@ -196,4 +205,18 @@ const dctcpReno: TcpCongestionOps = {
   getInfo: dctcpGetInfo,
   init: null,
   release: null,
+};
+
+/** @kernel dctcp_register net/ipv4/tcp_dctcp.c */
+function dctcpRegister(machine: Machine): number {
+  return tcpRegisterCongestionControl(machine, dctcpOps);
+}
+
+export const dctcpModule: KernelModule = {
+  name: 'tcp_dctcp',
+  config: 'CONFIG_TCP_CONG_DCTCP',
+  depends: [],
+  level: FS_INITCALL,
+  init: dctcpRegister,
+  exit: null,
 };

@@ -106,7 +106,6 @@ import {
   tcpV4SynRecvSock,
 } from '#net/ipv4/tcp_ipv4_conn.ts';
 import { tcpV4MtuReduced } from '#net/ipv4/tcp_ipv4_err.ts';
-import { tcp4SeqShow } from '#net/ipv4/tcp_ipv4_proc.ts';
 import { tcpV4SendCheck, tcpV4SendReset, tcpV4TimewaitAck } from '#net/ipv4/tcp_ipv4_send.ts';
 import { tcpClearMd5List } from '#net/ipv4/tcp_md5.ts';
 import { tcpMetricsFlushAll } from '#net/ipv4/tcp_metrics.ts';
@@ -126,7 +125,6 @@ import { tcpSendmsg } from '#net/ipv4/tcp_sendmsg.ts';
 import { tcpGetsockopt, tcpSetsockopt } from '#net/ipv4/tcp_sockopt.ts';
 import { tcpClearXmitTimers, tcpDone, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
 import { tcpSetKeepalive } from '#net/ipv4/tcp_timer.ts';
-import { procCreateNet, removeProcEntry } from '#net/sysctl_net.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { PACKET_HOST } from '#uapi/if_packet.ts';
 import { IP_PMTUDISC_DO, IPPROTO_TCP, sockaddrIn } from '#uapi/in.ts';
@@ -713,7 +711,6 @@ const tcpSkOps: PernetOperations = {
     inetSk(sk).ucTtl = -1;
     sk.skNoCheckTx = false;
     net.ipv4.tcpSk = sk;
-    procCreateNet(net, 'tcp', tcp4SeqShow);
     return 0;
   },
   exit(net: Net): void {
@@ -721,7 +718,6 @@ const tcpSkOps: PernetOperations = {
     tcpMetricsFlushAll(net);
     inetCtlSockDestroy(net.ipv4.tcpSk);
     net.ipv4.tcpSk = null;
-    removeProcEntry(net, 'tcp');
   },
 };
 

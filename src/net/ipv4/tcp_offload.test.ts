@@ -31,8 +31,7 @@ import { cleanupNet } from '#net/core/net_namespace.ts';
 import { allocSkb, consumeSkb, skbPull, skbPutData } from '#net/core/skbuff.ts';
 import { skbLinearize } from '#net/core/skbuff_copy.ts';
 import { ipv4OffloadInit } from '#net/ipv4/af_inet_offload.ts';
-import { pktschedInit } from '#net/sched/sch_api.ts';
-import { sockInit } from '#net/socket.ts';
+import { schGenericInit } from '#net/sched/sch_generic.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { IP_DF, iphdr } from '#uapi/ip.ts';
@@ -47,7 +46,7 @@ let dev: NetDevice;
 
 beforeEach(() => {
   m = new BareMachine();
-  for (const init of [sockInit, pktschedInit, netDevInit, loopbackInit, ipv4OffloadInit]) {
+  for (const init of [schGenericInit, netDevInit, loopbackInit, ipv4OffloadInit]) {
     expect(init(m.machine)).toBe(0);
   }
   dev = __devGetByName(m.machine.initNet, 'lo') as NetDevice;

@@ -28,7 +28,6 @@ import { inetSockDestruct } from '#net/ipv4/af_inet.ts';
 import { ip4DatagramConnect, ip4DatagramReleaseCb } from '#net/ipv4/datagram.ts';
 import { ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
-import { dgramSeqShow } from '#net/ipv4/udp_proc.ts';
 import {
   __udpQueueRcvSkb,
   udpFirstPacketLength,
@@ -39,13 +38,11 @@ import { udpFlushPendingFrames, udpPushPendingFrames, udpSendmsg } from '#net/ip
 import {
   __udpDisconnect,
   udpDisconnect,
-  udpHashfn,
   udpLibUnhash,
   udpTableOf,
   udpV4GetPort,
   udpV4Rehash,
 } from '#net/ipv4/udp_table.ts';
-import { procCreateNet } from '#net/sysctl_net.ts';
 import { EFAULT, EINVAL, ENOIOCTLCMD, ENOPROTOOPT } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_SOCKET_CLOSE } from '#uapi/net_dropreason.ts';
 import { POLLIN, POLLRDNORM } from '#uapi/poll.ts';
@@ -257,13 +254,6 @@ export const udpProt: Proto = {
   memoryMin: (net, kind) => (kind === 0 ? net.ipv4.sysctlUdpWmemMin : net.ipv4.sysctlUdpRmemMin),
 };
 
-/** All UDP sockets of a namespace, bucket by bucket. */
-export function* udpSocks(net: Net): Generator<UdpSock> {
-  for (const head of udpTableOf(net).hash) {
-    for (let sk = head; sk !== null; sk = sk.skcNext as UdpSock | null) yield sk;
-  }
-}
-
 /** Table, limits and /proc/net/udp. @kernel udp_init net/ipv4/udp.c */
 export function udpInit(machine: Machine): number {
   // A eighth of memory for all queues together, in pages: pressure from there, the limit at half again.
@@ -278,9 +268,6 @@ export function udpInit(machine: Machine): number {
         mem[2] = mem[0] * 2;
       }
       udpTableOf(net);
-      procCreateNet(net, 'udp', (of) =>
-        dgramSeqShow(udpSocks(of), (sk) => udpHashfn(of, udpTableOf(of), sk.skcNum)),
-      );
       return 0;
     },
     exit(net) {

@@ -17,7 +17,7 @@ import {
   inetDiagRegister,
   inetSkDiagFill,
 } from '#net/ipv4/inet_diag.ts';
-import { udpSocks } from '#net/ipv4/udp.ts';
+import { udpSocks } from '#net/ipv4/udp_proc.ts';
 import { __udp4LibLookup } from '#net/ipv4/udp_table.ts';
 import { ECONNABORTED, ENOENT } from '#uapi/errno.ts';
 import { IPPROTO_UDP } from '#uapi/in.ts';

@@ -3,7 +3,10 @@
  * ping_v4_seq_show(), which differ in nothing but the bucket.
  */
 import { inetSk } from '#include/net/inet_connection_sock.ts';
+import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
+import type { UdpSock } from '#include/net/udp.ts';
+import { udpHashfn, udpTableOf } from '#net/ipv4/udp_table.ts';
 
 /** Width that every line is padded to. */
 const LINE_WIDTH = 127;
@@ -44,4 +47,16 @@ export function dgramSeqShow(socks: Iterable<Sock>, bucketOf: (sk: Sock) => numb
   let text = `${HEADER.padEnd(LINE_WIDTH)}\n`;
   for (const sk of socks) text += `${formatSock(sk, bucketOf(sk)).padEnd(LINE_WIDTH)}\n`;
   return text;
+}
+
+/** All UDP sockets of a namespace, bucket by bucket. */
+export function* udpSocks(net: Net): Generator<UdpSock> {
+  for (const head of udpTableOf(net).hash) {
+    for (let sk = head; sk !== null; sk = sk.skcNext as UdpSock | null) yield sk;
+  }
+}
+
+/** @kernel udp4_seq_show net/ipv4/udp.c */
+export function udp4SeqShow(net: Net): string {
+  return dgramSeqShow(udpSocks(net), (sk) => udpHashfn(net, udpTableOf(net), sk.skcNum));
 }

@@ -18,6 +18,7 @@ import { dstClone, dstRelease } from '#include/net/dst.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
 import { flowi4InitOutput } from '#include/net/flow.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
+import { inetSkFlowiFlags } from '#include/net/inet_sock.ts';
 import type { IpcmCookie } from '#include/net/ip.ts';
 import { getRttos, ipcmInitSk, ipIncStats, ipSendmsgScope, udpIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
@@ -41,7 +42,6 @@ import {
   ipSendSkb,
 } from '#net/ipv4/ip_output_append.ts';
 import { ipCmsgSend } from '#net/ipv4/ip_sockglue_cmsg.ts';
-import { inetSkFlowiFlags } from '#net/ipv4/raw_send.ts';
 import { ipRouteOutputFlow } from '#net/ipv4/route.ts';
 import {
   EACCES,

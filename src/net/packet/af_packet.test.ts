@@ -7,8 +7,7 @@ import { __devGetByName, devClose, devOpen } from '#net/core/dev.ts';
 import { netDevInit } from '#net/core/dev_init.ts';
 import { cleanupNet } from '#net/core/net_namespace.ts';
 import { packetInit } from '#net/packet/af_packet.ts';
-import { pktschedInit } from '#net/sched/sch_api.ts';
-import { sockInit } from '#net/socket.ts';
+import { schGenericInit } from '#net/sched/sch_generic.ts';
 import {
   EAGAIN,
   EINVAL,
@@ -73,7 +72,7 @@ function setUp(up: boolean): void {
 
 beforeEach(() => {
   m = new BareMachine();
-  for (const init of [sockInit, pktschedInit, netDevInit, packetInit, loopbackInit]) {
+  for (const init of [schGenericInit, netDevInit, packetInit, loopbackInit]) {
     expect(init(m.machine)).toBe(0);
   }
   sys = makeSyscalls(m.task);

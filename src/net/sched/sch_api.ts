@@ -13,30 +13,10 @@ import {
 import type { Machine } from '#kernel/machine.ts';
 import { assertRtnl } from '#kernel/rtnl.ts';
 import { qdiscLookup } from '#net/sched/sch_api_tree.ts';
-import { codelQdiscOps } from '#net/sched/sch_codel.ts';
-import { bfifoQdiscOps, pfifoQdiscOps } from '#net/sched/sch_fifo.ts';
-import { fqQdiscOps } from '#net/sched/sch_fq.ts';
-import {
-  devGraftQdisc,
-  mqQdiscOps,
-  noqueueQdiscOps,
-  pfifoFastOps,
-  qdiscAlloc,
-  qdiscPut,
-  schGenericInit,
-} from '#net/sched/sch_generic.ts';
-import { tbfQdiscOps } from '#net/sched/sch_tbf.ts';
-import { EEXIST, EINVAL, ENOENT, ENOMEM } from '#uapi/errno.ts';
+import { devGraftQdisc, qdiscAlloc, qdiscPut } from '#net/sched/sch_generic.ts';
+import { EINVAL, ENOENT, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { TC_H_MAJ_MASK, TC_H_ROOT } from '#uapi/pkt_sched.ts';
-
-/** 0, or -EEXIST when the name is taken. @kernel register_qdisc net/sched/sch_api.c */
-export function registerQdisc(machine: Machine, ops: QdiscOps): number {
-  const { qdiscBase } = machine.netGlobals;
-  if (qdiscBase.has(ops.id)) return -EEXIST;
-  qdiscBase.set(ops.id, ops);
-  return 0;
-}
 
 /** @kernel unregister_qdisc net/sched/sch_api.c */
 export function unregisterQdisc(machine: Machine, ops: QdiscOps): void {
@@ -203,23 +183,4 @@ export function qdiscReplaceRoot(
 /** The same with defaults, for the kernel's own use. */
 export function qdiscGraftRoot(dev: NetDevice, kind: string, handle: number): number {
   return qdiscReplaceRoot(dev, kind, handle, null, { msg: '' });
-}
-
-/** @kernel pktsched_init net/sched/sch_api.c */
-export function pktschedInit(machine: Machine): number {
-  schGenericInit(machine);
-  for (const ops of [
-    pfifoFastOps,
-    pfifoQdiscOps,
-    bfifoQdiscOps,
-    mqQdiscOps,
-    noqueueQdiscOps,
-    codelQdiscOps,
-    tbfQdiscOps,
-    fqQdiscOps,
-  ]) {
-    const err = registerQdisc(machine, ops);
-    if (err !== 0) return err;
-  }
-  return 0;
 }

@@ -2,6 +2,9 @@
  * Queueing disciplines over netlink: RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC. Counterpart of those
  * parts of net/sched/sch_api.c. Disciplines may be at the root or below a class of another.
  */
+
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
@@ -379,9 +382,18 @@ function tcDumpQdisc(skb: SkBuff, cb: NetlinkCallback): number {
 }
 
 /** @kernel pktsched_init net/sched/sch_api.c */
-export function pktschedNetlinkInit(machine: Machine): number {
+function pktschedInit(machine: Machine): number {
   rtnlRegister(machine, PF_UNSPEC, RTM_NEWQDISC, tcModifyQdisc, null);
   rtnlRegister(machine, PF_UNSPEC, RTM_DELQDISC, tcGetQdisc, null);
   rtnlRegister(machine, PF_UNSPEC, RTM_GETQDISC, tcGetQdisc, tcDumpQdisc);
   return 0;
 }
+
+export const schApiModule: KernelModule = {
+  name: 'sch_api',
+  config: 'CONFIG_NET_SCHED',
+  depends: ['rtnetlink'],
+  level: SUBSYS_INITCALL,
+  init: pktschedInit,
+  exit: null,
+};

@@ -2,6 +2,9 @@
  * One queue kept short by controlled delay: a packet is dropped, or marked, when packets have waited for
  * longer than the target throughout an interval. Counterpart of net/sched/sch_codel.c. RFC 8289.
  */
+
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import { __skbDequeue } from '#include/linux/skbuff_queue.ts';
@@ -24,10 +27,12 @@ import {
   qdiscPeekDequeued,
   TCQ_F_CAN_BYPASS,
 } from '#include/net/sch_generic.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { kfreeSkb, skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { type NlaPolicy, nlaGetU32, nlaParse } from '#net/netlink/nlattr.ts';
 import { type CodelQueue, codelDequeue, codelSetEnqueueTime } from '#net/sched/codel_impl.ts';
 import { qdiscTreeReduceBacklog } from '#net/sched/sch_api_tree.ts';
+import { registerQdisc } from '#net/sched/sch_generic.ts';
 import { u32Attrs } from '#net/sched/tca.ts';
 import {
   SKB_DROP_REASON_QDISC_CONGESTED,
@@ -208,4 +213,18 @@ export const codelQdiscOps: QdiscOps = {
   changeTxQueueLen: null,
   dump: codelDump,
   dumpStats: codelDumpStats,
+};
+
+/** @kernel codel_module_init net/sched/sch_codel.c */
+function codelModuleInit(machine: Machine): number {
+  return registerQdisc(machine, codelQdiscOps);
+}
+
+export const codelModule: KernelModule = {
+  name: 'sch_codel',
+  config: 'CONFIG_NET_SCH_CODEL',
+  depends: [],
+  level: SUBSYS_INITCALL,
+  init: codelModuleInit,
+  exit: null,
 };

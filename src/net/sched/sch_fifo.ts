@@ -1,6 +1,9 @@
 /**
  * The simplest queues: pfifo counts packets, bfifo bytes. Counterpart of net/sched/sch_fifo.c.
  */
+
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import { skbPeek } from '#include/linux/skbuff_queue.ts';
@@ -12,7 +15,9 @@ import {
   qdiscEnqueueTail,
   TCQ_F_CAN_BYPASS,
 } from '#include/net/sch_generic.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
+import { registerQdisc } from '#net/sched/sch_generic.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_QDISC_DROP, SKB_DROP_REASON_QUEUE_PURGE } from '#uapi/net_dropreason.ts';
 
@@ -77,3 +82,17 @@ export const pfifoQdiscOps: QdiscOps = fifoOps('pfifo', pfifoEnqueue, false);
 
 /** @kernel bfifo_qdisc_ops net/sched/sch_fifo.c */
 export const bfifoQdiscOps: QdiscOps = fifoOps('bfifo', bfifoEnqueue, true);
+
+/** @kernel pktsched_init net/sched/sch_api.c */
+function fifoModuleInit(machine: Machine): number {
+  return registerQdisc(machine, pfifoQdiscOps) || registerQdisc(machine, bfifoQdiscOps);
+}
+
+export const fifoModule: KernelModule = {
+  name: 'sch_fifo',
+  config: 'CONFIG_NET_SCH_FIFO',
+  depends: [],
+  level: SUBSYS_INITCALL,
+  init: fifoModuleInit,
+  exit: null,
+};

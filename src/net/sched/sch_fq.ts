@@ -7,6 +7,8 @@
  * flow that has used up its quantum goes behind the others; three bands of priorities share by weight.
  */
 
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { NET_XMIT_SUCCESS } from '#include/linux/netdevice.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import {
@@ -16,6 +18,7 @@ import {
   qdiscDropReason,
   qdiscPeekDequeued,
 } from '#include/net/sch_generic.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { inetEcnSetCe } from '#net/core/inet_ecn.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { qdiscWatchdogCancel, qdiscWatchdogScheduleRangeNs } from '#net/sched/sch_api_watchdog.ts';
@@ -38,6 +41,7 @@ import {
   NEVER,
   NO_RATE,
 } from '#net/sched/sch_fq_flow.ts';
+import { registerQdisc } from '#net/sched/sch_generic.ts';
 import {
   SKB_DROP_REASON_FQ_BAND_LIMIT,
   SKB_DROP_REASON_FQ_FLOW_LIMIT,
@@ -278,4 +282,18 @@ export const fqQdiscOps: QdiscOps = {
   changeTxQueueLen: null,
   dump: fqDump,
   dumpStats: fqDumpStats,
+};
+
+/** @kernel fq_module_init net/sched/sch_fq.c */
+function fqModuleInit(machine: Machine): number {
+  return registerQdisc(machine, fqQdiscOps);
+}
+
+export const fqModule: KernelModule = {
+  name: 'sch_fq',
+  config: 'CONFIG_NET_SCH_FQ',
+  depends: [],
+  level: SUBSYS_INITCALL,
+  init: fqModuleInit,
+  exit: null,
 };

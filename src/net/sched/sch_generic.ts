@@ -58,7 +58,7 @@ import {
   validateXmitSkbList,
 } from '#net/core/dev_tx.ts';
 import { kfreeSkb, skbQueuePurgeReason } from '#net/core/skbuff.ts';
-import { ENOBUFS } from '#uapi/errno.ts';
+import { EEXIST, ENOBUFS } from '#uapi/errno.ts';
 import {
   SKB_DROP_REASON_QDISC_DROP,
   SKB_DROP_REASON_QDISC_OVERLIMIT,
@@ -522,7 +522,7 @@ function devQdiscChangeTxQueueLen(dev: NetDevice): number {
 }
 
 /** Makes the scheduler known to the device layer, with the qdiscs every kernel has. */
-export function schGenericInit(machine: Machine): void {
+export function schGenericInit(machine: Machine): number {
   const globals = machine.netGlobals;
   const noop = new Qdisc(noopQdiscOps, null, null);
   noop.flags |= TCQ_F_BUILTIN;
@@ -537,4 +537,17 @@ export function schGenericInit(machine: Machine): void {
     schDirectXmit,
     __qdiscRun,
   };
+  return (
+    registerQdisc(machine, pfifoFastOps) ||
+    registerQdisc(machine, mqQdiscOps) ||
+    registerQdisc(machine, noqueueQdiscOps)
+  );
+}
+
+/** 0, or -EEXIST when the name is taken. @kernel register_qdisc net/sched/sch_api.c */
+export function registerQdisc(machine: Machine, ops: QdiscOps): number {
+  const { qdiscBase } = machine.netGlobals;
+  if (qdiscBase.has(ops.id)) return -EEXIST;
+  qdiscBase.set(ops.id, ops);
+  return 0;
 }

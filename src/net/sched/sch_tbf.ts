@@ -3,6 +3,8 @@
  * Counterpart of net/sched/sch_tbf.c.
  */
 
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { NETIF_F_GSO_MASK } from '#include/linux/netdev_features.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { NET_XMIT_SUCCESS } from '#include/linux/netdevice.ts';
@@ -18,6 +20,7 @@ import {
   qdiscPeekDequeued,
   TCQ_F_BUILTIN,
 } from '#include/net/sch_generic.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { netifSkbFeatures } from '#net/core/dev_validate.ts';
 import { skbGsoSegment, skbGsoValidateMacLen } from '#net/core/gso.ts';
 import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
@@ -29,7 +32,7 @@ import {
   qdiscWatchdogScheduleNs,
 } from '#net/sched/sch_api_watchdog.ts';
 import { bfifoQdiscOps, pfifoQdiscOps } from '#net/sched/sch_fifo.ts';
-import { qdiscCreateDflt, qdiscPut, qdiscReset } from '#net/sched/sch_generic.ts';
+import { qdiscCreateDflt, qdiscPut, qdiscReset, registerQdisc } from '#net/sched/sch_generic.ts';
 import { binaryAttr, u32Attrs } from '#net/sched/tca.ts';
 import { EINVAL, ENOMEM } from '#uapi/errno.ts';
 import {
@@ -354,4 +357,18 @@ export const tbfQdiscOps: QdiscOps = {
   change: tbfChange,
   changeTxQueueLen: null,
   dump: tbfDump,
+};
+
+/** @kernel tbf_module_init net/sched/sch_tbf.c */
+function tbfModuleInit(machine: Machine): number {
+  return registerQdisc(machine, tbfQdiscOps);
+}
+
+export const tbfModule: KernelModule = {
+  name: 'sch_tbf',
+  config: 'CONFIG_NET_SCH_TBF',
+  depends: [],
+  level: SUBSYS_INITCALL,
+  init: tbfModuleInit,
+  exit: null,
 };

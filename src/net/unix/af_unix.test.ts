@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
-import { sockInit } from '#net/socket.ts';
 import { unixInit } from '#net/unix/af_unix.ts';
 import {
   EADDRINUSE,
@@ -50,7 +49,6 @@ let sys: SyscallTable;
 
 beforeEach(() => {
   m = new BareMachine();
-  expect(sockInit(m.machine)).toBe(0);
   expect(unixInit(m.machine)).toBe(0);
   sys = makeSyscalls(m.task);
 });

@@ -28,7 +28,7 @@ import { netNsInit } from '#net/core/net_namespace.ts';
 import { allocSkb, allocSkbWithFrags, consumeSkb, skbPut } from '#net/core/skbuff.ts';
 import { skbCopyBits, skbStoreBits } from '#net/core/skbuff_data.ts';
 import { ethHeader } from '#net/ethernet/eth.ts';
-import { pktschedInit } from '#net/sched/sch_api.ts';
+import { schGenericInit } from '#net/sched/sch_generic.ts';
 
 /** Local experimental EtherType: nothing but the test listens to it. */
 export const ETH_P_TEST = 0x88b5;
@@ -140,7 +140,7 @@ export class LanMachine {
     const chain = <T>(): NotifierChain<T> => new NotifierChain<T>();
     machine.netGlobals = new NetGlobals(chain(), chain(), chain(), chain());
     machine.initNet = netNsInit(machine);
-    for (const init of [pciInit, pktschedInit, netDevInit, e1000Init]) {
+    for (const init of [pciInit, schGenericInit, netDevInit, e1000Init]) {
       if (init(machine) !== 0) throw new Error(`${init.name} failed`);
     }
     devAddPack(

@@ -17,6 +17,7 @@ import { NetGlobals } from '#include/net/net_globals.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { liveReport } from '#kernel/live.ts';
 import { Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import { doInitcalls } from '#kernel/module.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { rcuBarrier } from '#kernel/rcu.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
@@ -28,7 +29,11 @@ import { registerNetdev, unregisterNetdev } from '#net/core/dev_register.ts';
 import { cleanupNet, netNsInit } from '#net/core/net_namespace.ts';
 import { allocSkb, consumeSkb, skbLeakReport, skbPut } from '#net/core/skbuff.ts';
 import { allocEtherdev, ethHwAddrRandom } from '#net/ethernet/eth.ts';
-import { pktschedInit } from '#net/sched/sch_api.ts';
+import { codelModule } from '#net/sched/sch_codel.ts';
+import { fifoModule } from '#net/sched/sch_fifo.ts';
+import { fqModule } from '#net/sched/sch_fq.ts';
+import { schGenericInit } from '#net/sched/sch_generic.ts';
+import { tbfModule } from '#net/sched/sch_tbf.ts';
 import { IFF_UP } from '#uapi/if.ts';
 
 /** A clock that moves only by the test's hand. */
@@ -74,9 +79,10 @@ export class NetdevMachine {
       for (let i = 0; i < secret.length; i++) secret[i] = machine.random.i32();
     }
     machine.initNet = netNsInit(machine);
-    for (const init of [pktschedInit, netDevInit, loopbackInit, dummyInit, vethInit, tunInit]) {
+    for (const init of [schGenericInit, netDevInit, loopbackInit, dummyInit, vethInit, tunInit]) {
       expect(init(machine)).toBe(0);
     }
+    doInitcalls(machine, [fifoModule, codelModule, tbfModule, fqModule]);
   }
 
   /** Runs `fn` under rtnl. */
