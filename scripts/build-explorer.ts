@@ -46,7 +46,8 @@ const BUNDLES: readonly Bundle[] = [
   {
     name: 'worker',
     entry: 'src/worker/main.ts',
-    plugins: [weavePlugin()],
+    // The functions of the stack's map: more would tell more than somebody can read.
+    plugins: [weavePlugin({ only: new Set(SOURCE_FUNCTIONS), bare: true })],
     banner: WORKER_BANNER,
     footer: WORKER_FOOTER,
   },

@@ -1,7 +1,7 @@
 /** The weaver as a plugin of Vite and Vitest (and Rollup). */
 import { isAbsolute, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isTraced, weave } from './weave.ts';
+import { isTraced, type WeaveOptions, weave } from './weave.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -13,7 +13,7 @@ export interface WeavePlugin {
 }
 
 /** Weaves the function tracer into the kernel's modules as they are loaded. */
-export function weavePlugin(): WeavePlugin {
+export function weavePlugin(options: WeaveOptions = {}): WeavePlugin {
   return {
     name: 'softnet-weave',
     enforce: 'pre',
@@ -22,7 +22,7 @@ export function weavePlugin(): WeavePlugin {
       if (!isAbsolute(file)) return null;
       const path = relative(root, file).replaceAll('\\', '/');
       if (!isTraced(path)) return null;
-      const woven = weave(path, code);
+      const woven = weave(path, code, options);
       // Lines stay where they are, so that the map of what comes next still tells the truth.
       return woven === null ? null : { code: woven.code, map: null };
     },

@@ -53,14 +53,24 @@ const HOOK =
   'for(const[name,own,line,kernelFile]of l)this.functions.push({name,own,file:f,line,kernelFile});' +
   'return b},enter(){return -1},leave(){}}';
 
+export interface WeaveOptions {
+  /** Names in Linux of the functions to weave; all by default. */
+  readonly only?: ReadonlySet<string>;
+  /** Tells of entries and exits alone, without parameters and results: a smaller and quicker script. */
+  readonly bare?: boolean;
+}
+
 /** The text of a module with its functions woven, or null when it has none. `path` is relative to the repository. */
-export function weave(path: string, text: string): Woven | null {
+export function weave(path: string, text: string, options: WeaveOptions = {}): Woven | null {
+  const { only, bare = false } = options;
   const program = parse(text, { sourceType: 'module', plugins: ['typescript'] })
     .program as unknown as { readonly body: readonly Node[] };
   const functions: WovenFunction[] = [];
   const insertions: Insertion[] = [];
   for (const { found, tag } of wholeFunctions(program.body)) {
-    weaveFunction(found, functions.length, insertions);
+    if (only !== undefined && !only.has(tag.name)) continue;
+    if (bare) weaveBarely(found, functions.length, insertions);
+    else weaveFunction(found, functions.length, insertions);
     functions.push([tag.name, found.id?.name ?? '', found.loc.start.line, tag.file]);
   }
   if (functions.length === 0) return null;
@@ -128,6 +138,17 @@ function weaveFunction(found: FunctionNode, index: number, insertions: Insertion
   insertions.push({
     at: found.body.end - 1,
     text: `}finally{if(__t>=0)__ft.leave(__fb+${index},__t,__r)}`,
+  });
+}
+
+function weaveBarely(found: FunctionNode, index: number, insertions: Insertion[]): void {
+  insertions.push({
+    at: found.body.start + 1,
+    text: `const __t=__ft.on?__ft.enter(__fb+${index}):-1;try{`,
+  });
+  insertions.push({
+    at: found.body.end - 1,
+    text: `}finally{if(__t>=0)__ft.leave(__fb+${index},__t)}`,
   });
 }
 

@@ -37,6 +37,16 @@ it('weaves functions of .c files, on their own lines', () => {
   expect(lines[14]).toBe('  return a;');
 });
 
+it('weaves some functions only, and barely, for a script that must be small', () => {
+  const only = new Set(['ip_rcv']);
+  const woven = weave('src/net/ipv4/ip_input.ts', SOURCE, { only, bare: true });
+  expect(woven?.functions).toHaveLength(1);
+  expect(woven?.code).toContain('__ft.enter(__fb+0):-1;try{');
+  expect(woven?.code).toContain('}finally{if(__t>=0)__ft.leave(__fb+0,__t)}');
+  expect(woven?.code).toContain('if (n > 5) return n;');
+  expect(weave('src/net/ipv4/ip_input.ts', SOURCE, { only: new Set(['ip_forward']) })).toBeNull();
+});
+
 it('leaves modules without such functions alone', () => {
   expect(weave('src/net/x.ts', 'export const a = 1;\n')).toBeNull();
 });
