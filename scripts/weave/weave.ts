@@ -56,7 +56,7 @@ const HOOK =
 export interface WeaveOptions {
   /** Names in Linux of the functions to weave; all by default. */
   readonly only?: ReadonlySet<string>;
-  /** Tells of entries and exits alone, without parameters and results: a smaller and quicker script. */
+  /** Tells of entries with three parameters, and of exits without results: a smaller and quicker script. */
   readonly bare?: boolean;
 }
 
@@ -142,9 +142,12 @@ function weaveFunction(found: FunctionNode, index: number, insertions: Insertion
 }
 
 function weaveBarely(found: FunctionNode, index: number, insertions: Insertion[]): void {
+  const names = found.params.slice(0, 3).map(parameterName);
+  while (names.at(-1) === 'undefined') names.pop();
+  const args = [`__fb+${index}`, ...names].join(',');
   insertions.push({
     at: found.body.start + 1,
-    text: `const __t=__ft.on?__ft.enter(__fb+${index}):-1;try{`,
+    text: `const __t=__ft.on?__ft.enter(${args}):-1;try{`,
   });
   insertions.push({
     at: found.body.end - 1,

@@ -29,6 +29,7 @@ import {
   CONTEXT_SOFTIRQ,
   CONTEXT_TASK,
   KIND_END,
+  KIND_FUNCTION_ENTRY,
   KIND_TRACEPOINT,
   type PacketInfo,
   type SockInfo,
@@ -319,6 +320,36 @@ export class Recorder {
     const dev = this.devOf(skb.dev);
     this.write(track, KIND_TRACEPOINT, name, packet, skb, 0, 0, dev, a0, a1, a2, a3);
     return packet;
+  }
+
+  /**
+   * Writes that a packet came to a function, if its pointers have moved since it was seen last. `name` is
+   * the number of the function's name.
+   */
+  moved(skb: SkBuff, name: number): void {
+    const track = this.trackOf(skb.machine);
+    if (track === null) return;
+    const { packets, ring } = this;
+    const packet = track.ids.find(skb.id);
+    if (!packets.has(packet)) return;
+    const slot = packets.slot(packet);
+    if ((packets.endSeq[slot] as number) >= 0) return;
+    const last = packets.lastSnap[slot] as number;
+    if (last !== 0 && !ring.moved(skb, last)) return;
+    this.write(
+      track,
+      KIND_FUNCTION_ENTRY,
+      name,
+      packet,
+      skb,
+      0,
+      0,
+      this.devOf(skb.dev),
+      0,
+      0,
+      0,
+      0,
+    );
   }
 
   /** Writes a packet's end, once. */

@@ -341,6 +341,18 @@ export class TraceRing {
     return number;
   }
 
+  /** Have the packet's head, data or tail moved since a snapshot? False where that is gone. */
+  moved(skb: SkBuff, last: number): boolean {
+    if (last <= 0 || this.nextSnap - last > this.snapCapacity) return false;
+    const at = (last & this.snapMask) * SNAP_WORDS;
+    const { snaps } = this;
+    return (
+      snaps[at + S_HEAD] !== skb.head ||
+      snaps[at + S_DATA] !== skb.data ||
+      snaps[at + S_TAIL] !== skb.tail
+    );
+  }
+
   private sameBytes(offset: number, addr: number, length: number): boolean {
     const { bytesView } = this;
     let i = 0;

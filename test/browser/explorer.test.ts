@@ -193,6 +193,28 @@ describe.skipIf(executablePath === null)(
       );
     });
 
+    it('draws fragments to scale, and tells decisions and moved pointers on the way', async () => {
+      // The first packet of this seed that is larger than a frame, and that the card cuts.
+      await open('#/journey?world=loss&packet=9&t=400000000');
+      await waitForText('.journey', /skb_push: 20 bytes of header were put in front/);
+      expect(await text('.pane')).toMatch(/its way goes on as\s+packet 11\s+packet 12/);
+      await tab('Bytes');
+      await page.keyboard.press('End');
+      await page.waitForSelector('.fragment.frag');
+      const widths = await page
+        .locator('.fragment rect')
+        .evaluateAll((list) => list.map((rect) => Number(rect.getAttribute('width'))));
+      const sizes = (await page.locator('.fragment title').allTextContents()).map((title) =>
+        Number(/: (\d+) bytes/.exec(title)?.[1]),
+      );
+      expect(sizes.length).toBeGreaterThan(1);
+      // To scale: as many pixels a byte in each of them.
+      const [whole, drawn] = [sizes, widths].map((list) => list.reduce((a, b) => a + b, 0));
+      const scale = (drawn ?? 0) / (whole ?? 1);
+      expect(scale).toBeGreaterThan(0);
+      for (const [i, size] of sizes.entries()) expect(widths[i]).toBeCloseTo(size * scale, 3);
+    });
+
     it('shows who had the CPU, with polls and budgets, and moves a limit', async () => {
       await open('#/cpu?world=overload&machine=receiver&t=225000000');
       await waitForText('.gauges', /packets a poll\s+\d/);

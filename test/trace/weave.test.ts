@@ -41,7 +41,7 @@ it('weaves some functions only, and barely, for a script that must be small', ()
   const only = new Set(['ip_rcv']);
   const woven = weave('src/net/ipv4/ip_input.ts', SOURCE, { only, bare: true });
   expect(woven?.functions).toHaveLength(1);
-  expect(woven?.code).toContain('__ft.enter(__fb+0):-1;try{');
+  expect(woven?.code).toContain('__ft.enter(__fb+0,skb,n):-1;try{');
   expect(woven?.code).toContain('}finally{if(__t>=0)__ft.leave(__fb+0,__t)}');
   expect(woven?.code).toContain('if (n > 5) return n;');
   expect(weave('src/net/ipv4/ip_input.ts', SOURCE, { only: new Set(['ip_forward']) })).toBeNull();

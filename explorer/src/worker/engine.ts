@@ -99,7 +99,7 @@ export class Engine {
       ...(journal === undefined ? {} : { journal }),
     });
     this.recording = new Recording(this.lab.world);
-    this.functions = new FunctionPath(journal === undefined);
+    this.functions = new FunctionPath(journal === undefined ? this.recording.recorder : null);
     this.observer = new Observer(this.lab.world, this.recording, this.functions);
     for (const machine of this.lab.world.machines) this.observer.followMachine(machine);
     this.observer.followCables(this.cableEnds());

@@ -1,8 +1,10 @@
 /**
- * The functions that run, told by the woven build: which are active now, and which lead from one step of
- * the recording to the next.
+ * The functions that run, told by the woven build: which are active now, which lead from one step of the
+ * recording to the next, and where a packet arrives with its pointers moved, which becomes a step.
  */
+import { SkBuff } from '#include/linux/skbuff.ts';
 import { type FunctionInfo, ftraceHook } from '#trace/ftrace.ts';
+import type { Recorder } from '#trace/recorder.ts';
 
 /** Names of one path at most: a step is told, not a program listed. */
 const MAX_PATH = 24;
@@ -16,19 +18,25 @@ export class FunctionPath {
   private last: number[];
   private readonly table: readonly FunctionInfo[];
 
-  /** @param active false for a run that is only compared: its functions are not followed */
-  constructor(active: boolean) {
-    const hook = active ? ftraceHook() : null;
+  /** Numbers of the functions' names in the recording. */
+  private readonly names: number[];
+
+  /** @param recorder null for a run that is only compared: its functions are not followed */
+  constructor(recorder: Recorder | null) {
+    const hook = recorder === null ? null : ftraceHook();
     this.stack = [];
     this.serials = [];
     this.calls = 0;
     this.last = [];
     this.table = hook?.functions ?? [];
-    if (hook === null) return;
-    hook.enter = (id) => {
+    this.names = [];
+    if (hook === null || recorder === null) return;
+    hook.enter = (id, a, b, c) => {
       const { stack } = this;
       stack.push(id);
       this.serials.push(this.calls++);
+      const skb = packetAmong(a, b, c);
+      if (skb !== null) recorder.moved(skb, this.nameOf(id, recorder));
       return stack.length - 1;
     };
     hook.leave = (_id, token) => {
@@ -36,6 +44,14 @@ export class FunctionPath {
       this.serials.length = token;
     };
     hook.on = true;
+  }
+
+  private nameOf(id: number, { names }: Recorder): number {
+    const known = this.names[id];
+    if (known !== undefined) return known;
+    const number = names.number(this.table[id]?.name ?? '');
+    this.names[id] = number;
+    return number;
   }
 
   /** Functions are not followed for a while, or again. */
@@ -57,9 +73,11 @@ export class FunctionPath {
     this.last = serials.slice();
     return names.join(' ');
   }
+}
 
-  /** Where a function of Linux is; null when it is not known here. */
-  find(name: string): FunctionInfo | null {
-    return this.table.find((info) => info.name === name) ?? null;
-  }
+/** The first packet among a function's parameters. */
+function packetAmong(a: unknown, b: unknown, c: unknown): SkBuff | null {
+  if (a instanceof SkBuff) return a;
+  if (b instanceof SkBuff) return b;
+  return c instanceof SkBuff ? c : null;
 }

@@ -239,7 +239,7 @@ export class Recording {
       event: step.name,
       note: this.noteOf(step),
       packet,
-      skb: own,
+      skb: snapshot === null ? 0 : own,
       length: snapshot?.len ?? 0,
       dataLength: snapshot?.dataLen ?? 0,
       fragments: snapshot?.nrFrags ?? 0,
@@ -269,7 +269,7 @@ export class Recording {
     if (kind === KIND_TRANSMIT && record !== null && record.parent !== 0) {
       return `${words}: the card cut it from packet ${record.parent}`;
     }
-    return dev !== '' && words === argumentWords(step) ? `${dev} ${words}` : words;
+    return words !== '' && dev !== '' && words === argumentWords(step) ? `${dev} ${words}` : words;
   }
 
   /** The packet whose structure has a number in the recorder. */

@@ -4,7 +4,7 @@ import { Icon } from '../../components/icon.tsx';
 import { KindDot, PacketChip } from '../../components/packet_chip.tsx';
 import { callOf, formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
-import { usePacketSteps } from '../../model/packet_steps.ts';
+import { changeWords, sightBefore, usePacketSteps } from '../../model/packet_steps.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { Journey, StepInfo } from '../../protocol.ts';
@@ -130,6 +130,9 @@ export function JourneyView(props: { readonly store: Store }): JSX.Element {
                             <span class="tag">decision</span>{' '}
                           </Show>
                           {step.note}
+                          <span class="step-move">
+                            {changeWords(sightBefore(steps(), index), step)}
+                          </span>
                         </span>
                       </button>
                     </li>

@@ -4,9 +4,9 @@ import { Icon } from '../../components/icon.tsx';
 import { KindDot } from '../../components/packet_chip.tsx';
 import { callOf, formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
-import { usePacketSteps } from '../../model/packet_steps.ts';
+import { changeWords, sightBefore, usePacketSteps } from '../../model/packet_steps.ts';
 import type { Store } from '../../model/store.ts';
-import type { HeaderInfo, StepDetail, StepInfo } from '../../protocol.ts';
+import type { HeaderInfo, StepDetail } from '../../protocol.ts';
 import { ChoosePacket } from '../journey/journey_view.tsx';
 import { BufferDrawing } from './buffer_drawing.tsx';
 
@@ -27,14 +27,10 @@ export function MicroscopeView(props: { readonly store: Store }): JSX.Element {
   );
   const [field, setField] = createSignal('');
   const start = (): number => store.state.world?.startNs ?? 0;
-  const before = createMemo((): StepInfo | null => {
-    const list = steps();
-    for (let i = present() - 1; i >= 0; i--) {
-      const step = list[i];
-      if (step !== undefined && step.skb !== 0 && step.machine === list[present()]?.machine)
-        return step;
-    }
-    return null;
+  const change = createMemo(() => {
+    const now = steps()[present()];
+    const words = now === undefined ? '' : changeWords(sightBefore(steps(), present()), now);
+    return words === '' ? '' : `— ${words}`;
   });
 
   return (
@@ -75,7 +71,7 @@ export function MicroscopeView(props: { readonly store: Store }): JSX.Element {
                     <b class="mono">{callOf(d().step.fn)}</b> on <b>{d().step.machine}</b>,{' '}
                     {formatTime(d().step.timeNs - start())},{' '}
                     <span class={`ctx ${d().step.context}`}>{d().step.context}</span>
-                    <span class="muted"> {changeWords(before(), d().step)}</span>
+                    <span class="muted"> {change()}</span>
                   </p>
                   <BufferDrawing detail={d()} />
                   <dl class="skb-facts">
@@ -146,21 +142,6 @@ function Fact(props: {
       </dd>
     </div>
   );
-}
-
-/** What happened to the pointers since the step before, in the kernel's words. */
-function changeWords(before: StepInfo | null, now: StepInfo): string {
-  if (before === null || before.pointers.end !== now.pointers.end) return '';
-  const data = now.pointers.data - before.pointers.data;
-  const tail = now.pointers.tail - before.pointers.tail;
-  const words: string[] = [];
-  if (data < 0) words.push(`skb_push: ${-data} bytes of header were put in front`);
-  if (data > 0) words.push(`skb_pull: ${data} bytes of header are done with`);
-  if (tail > 0) words.push(`skb_put: ${tail} bytes were added behind`);
-  if (tail < 0) words.push(`skb_trim: ${-tail} bytes were cut off behind`);
-  if (now.users !== before.users) words.push(`users ${before.users} → ${now.users}`);
-  if (now.dataref !== before.dataref) words.push(`dataref ${before.dataref} → ${now.dataref}`);
-  return words.length === 0 ? '' : `— ${words.join('; ')}`;
 }
 
 interface Cell {
