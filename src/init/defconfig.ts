@@ -32,6 +32,7 @@ import { sysctlIpv4Module } from '#net/ipv4/sysctl_net_ipv4.ts';
 import { bbrModule } from '#net/ipv4/tcp_bbr.ts';
 import { dctcpModule } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDiagModule } from '#net/ipv4/tcp_diag.ts';
+import { tcpAuthModule } from '#net/ipv4/tcp_ipv4_auth.ts';
 import { udpDiagModule } from '#net/ipv4/udp_diag.ts';
 import { netlinkModule } from '#net/netlink/af_netlink.ts';
 import { genlModule } from '#net/netlink/genetlink.ts';
@@ -52,6 +53,7 @@ export const defconfig: readonly KernelModule[] = [
   rawModule,
   pingModule,
   igmpModule,
+  tcpAuthModule,
   bbrModule,
   dctcpModule,
   schApiModule,

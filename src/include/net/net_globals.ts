@@ -35,6 +35,7 @@ import type { SockCommon } from '#include/net/sock_common.ts';
 import { SockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpAuthOptions, type TcpSigpool } from '#include/net/tcp_auth.ts';
+import type { TcpAuthOps } from '#include/net/tcp_auth_ops.ts';
 import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
@@ -149,6 +150,8 @@ export class NetGlobals {
   rawOps: RawOps | null = null;
   pingOps: PingOps | null = null;
   igmpOps: IgmpOps | null = null;
+  /** Signed TCP; null: CONFIG_TCP_MD5SIG and CONFIG_TCP_AO are not set. */
+  tcpAuth: TcpAuthOps | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */
   vlanDoReceive: ((skb: SkBuff) => SkBuff | null) | null = null;
   /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata net/core/hotdata.c */

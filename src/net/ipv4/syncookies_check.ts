@@ -12,6 +12,7 @@ import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
+import { tcpAoSyncookie } from '#include/net/tcp_auth_ops.ts';
 import { cookieAccecnOk } from '#include/net/tcp_ecn.ts';
 import { tcpFullSpace } from '#include/net/tcp_inlines.ts';
 import { view } from '#mm/memory.ts';
@@ -26,8 +27,7 @@ import {
   TS_OPT_ECN,
   tcpSynqNoRecentOverflow,
 } from '#net/ipv4/syncookies.ts';
-import { tcpAoDoLookup } from '#net/ipv4/tcp_ao.ts';
-import { inetReqskAlloc, tcpReqAuth } from '#net/ipv4/tcp_input_conn.ts';
+import { inetReqskAlloc } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpRequestSockOps } from '#net/ipv4/tcp_ipv4_conn.ts';
 import { tcpSelectInitialWindow } from '#net/ipv4/tcp_output_window.ts';
@@ -36,14 +36,6 @@ import { RTAX_FEATURE_ECN, RTAX_INITRWND, RTAX_WINDOW } from '#uapi/rtnetlink.ts
 import { LINUX_MIB_SYNCOOKIESFAILED, LINUX_MIB_SYNCOOKIESRECV } from '#uapi/snmp.ts';
 import { SOCK_RCVBUF_LOCK } from '#uapi/socket.ts';
 import { TCPHDR_ACK, TCPHDR_RST, tcphdr } from '#uapi/tcp.ts';
-
-/** The ACK of a signed cookie makes a signed connection. @kernel tcp_ao_syncookie net/ipv4/tcp_ao.c */
-function tcpAoSyncookie(sk: Sock, skb: SkBuff, req: RequestSock): void {
-  tcpReqAuth(req, skb);
-  if (req.usedTcpAo && tcpAoDoLookup(sk, req.irRmtAddr, -1, req.aoRcvNext) === null) {
-    req.usedTcpAo = false;
-  }
-}
 
 /** The request that the cookie stands for. @kernel cookie_tcp_reqsk_init net/ipv4/syncookies.c */
 function cookieTcpReqsk(sk: Sock, skb: SkBuff, opt: TcpOptionsReceived, mss: number): RequestSock {

@@ -142,7 +142,7 @@ export function tcpAoComputeSne(nextSne: number, nextSeq: number, seq: number): 
 }
 
 /** snd_una moves to `ack`. @kernel tcp_snd_sne_update net/ipv4/tcp_input.c */
-export function tcpSndSneUpdate(tp: TcpSock, ao: TcpAoInfo, ack: number): void {
+export function aoSndSneUpdate(tp: TcpSock, ao: TcpAoInfo, ack: number): void {
   if (ack >>> 0 >= tp.sndUna >>> 0) return;
   ao.sndSne = (ao.sndSne + 1) >>> 0;
   const trace = tp.net.machine.trace.tcp.tcpAoSndSneUpdate;
@@ -150,7 +150,7 @@ export function tcpSndSneUpdate(tp: TcpSock, ao: TcpAoInfo, ack: number): void {
 }
 
 /** rcv_nxt moves to `seq`. @kernel tcp_rcv_sne_update net/ipv4/tcp_input.c */
-export function tcpRcvSneUpdate(tp: TcpSock, ao: TcpAoInfo, seq: number): void {
+export function aoRcvSneUpdate(tp: TcpSock, ao: TcpAoInfo, seq: number): void {
   if (seq >>> 0 >= tp.rcvNxt >>> 0) return;
   ao.rcvSne = (ao.rcvSne + 1) >>> 0;
   const trace = tp.net.machine.trace.tcp.tcpAoRcvSneUpdate;
@@ -262,19 +262,19 @@ export function tcpAoCacheTrafficKeys(sk: Sock, ao: TcpAoInfo, key: TcpAoKey): v
 }
 
 /** @kernel tcp_ao_established net/ipv4/tcp_ao.c */
-export function tcpAoEstablished(sk: Sock): void {
+export function aoEstablished(sk: Sock): void {
   const ao = tcpSk(sk).aoInfo;
   if (ao === null) return;
   for (let key = ao.head; key !== null; key = key.next) tcpAoCacheTrafficKeys(sk, ao, key);
 }
 
 /** @kernel tcp_ao_finish_connect net/ipv4/tcp_ao.c */
-export function tcpAoFinishConnect(sk: Sock, skb: SkBuff): void {
+export function aoFinishConnect(sk: Sock, skb: SkBuff): void {
   const ao = tcpSk(sk).aoInfo;
   if (ao === null) return;
   ao.risn = tcphdr.seq(view, skb.transportHeader);
   ao.rcvSne = 0;
-  tcpAoEstablished(sk);
+  aoEstablished(sk);
 }
 
 // ---- Codes -------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ export function tcpV4AoSynackHash(
 // ---- Connections -------------------------------------------------------------------------------
 
 /** The keys that a connection begins with: those for its peer. @kernel tcp_ao_connect_init net/ipv4/tcp_ao.c */
-export function tcpAoConnectInit(sk: Sock): void {
+export function aoConnectInit(sk: Sock): void {
   const tp = tcpSk(sk);
   const ao = tp.aoInfo;
   if (ao === null) return;

@@ -227,7 +227,7 @@ export function tcpInboundAoHash(
  * @kernel tcp_ao_ignore_icmp net/ipv4/tcp_ao.c
  * @rfc 5925#7.8
  */
-export function tcpAoIgnoreIcmp(sk: SockCommon, type: number, code: number): boolean {
+export function aoIgnoreIcmp(sk: SockCommon, type: number, code: number): boolean {
   if (type !== ICMP_DEST_UNREACH || code < ICMP_PROT_UNREACH || code > ICMP_FRAG_NEEDED) {
     return false;
   }

@@ -133,7 +133,7 @@ function inboundUnsigned(sk: Sock, skb: SkBuff, saddr: number): number {
  * the listener `sk`. 0 or the reason to drop it in silence.
  * @kernel tcp_inbound_hash net/ipv4/tcp.c
  */
-export function tcpInboundHash(sk: Sock, req: RequestSock | null, skb: SkBuff): number {
+export function tcpV4InboundHash(sk: Sock, req: RequestSock | null, skb: SkBuff): number {
   const { machine } = sk.net;
   const auth = machine.netGlobals.tcpAuthOptions;
   const { tcp } = machine.trace;
@@ -158,7 +158,7 @@ export function tcpInboundHash(sk: Sock, req: RequestSock | null, skb: SkBuff): 
 }
 
 /** Notes in `opts` what the next segment of `sk` is signed with. @kernel tcp_get_current_key include/net/tcp.h */
-export function tcpGetCurrentKey(sk: Sock, opts: TcpOutOptions): void {
+export function tcpV4CurrentKey(sk: Sock, opts: TcpOutOptions): void {
   const tp = tcpSk(sk);
   opts.keyType = TCP_KEY_NONE;
   if (tp.aoInfo !== null && tp.aoInfo.currentKey !== null) {

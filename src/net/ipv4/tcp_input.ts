@@ -22,6 +22,7 @@ import {
   TCP_TIMEWAIT_LEN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpAoEstablished, tcpAoFinishConnect } from '#include/net/tcp_auth_ops.ts';
 import {
   tcpAccecnReflectorFlags,
   tcpAccecnThirdAck,
@@ -61,7 +62,6 @@ import {
   inetCskScheduleAck,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpAoEstablished, tcpAoFinishConnect } from '#net/ipv4/tcp_ao.ts';
 import { tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpInitCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpAck } from '#net/ipv4/tcp_input_ack.ts';

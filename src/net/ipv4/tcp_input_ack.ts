@@ -27,6 +27,7 @@ import {
   TCPCB_SACKED_RETRANS,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpSndSneUpdate } from '#include/net/tcp_auth_ops.ts';
 import {
   tcpEcnAcceptCwr,
   tcpEcnModeAccecn,
@@ -61,7 +62,6 @@ import { view } from '#mm/memory.ts';
 import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
 import { skDstConfirm } from '#net/core/sock.ts';
 import { inetCskClearXmitTimer, tcpResetXmitTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpSndSneUpdate } from '#net/ipv4/tcp_ao.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
 import { tcpAccecnProcess } from '#net/ipv4/tcp_input_accecn.ts';
 import { tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';

@@ -24,6 +24,7 @@ import {
   TCP_SYNACK_NORMAL,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpReqAuth } from '#include/net/tcp_auth_ops.ts';
 import {
   TCP_ACCECN_OPT_NOT_SEEN,
   TCP_ECN_IN_ACCECN_OUT_ACCECN,
@@ -42,8 +43,6 @@ import {
   inetCskReqskQueueLen,
 } from '#net/ipv4/inet_connection_sock.ts';
 import { cookieInitSequence } from '#net/ipv4/syncookies.ts';
-import { aoKeyid, aoRnext } from '#net/ipv4/tcp_ao_rcv.ts';
-import { tcpParseAuthOptions } from '#net/ipv4/tcp_auth.ts';
 import { tcpTryFastopen } from '#net/ipv4/tcp_fastopen.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpPeerIsProven } from '#net/ipv4/tcp_metrics.ts';
@@ -127,18 +126,6 @@ function tcpReqskRecordSyn(sk: Sock, req: RequestSock, skb: SkBuff): void {
     tp.saveSyn === 2 && skb.macHeader !== HEADER_UNSET ? skb.macHeader : skb.networkHeader;
   const to = skb.transportHeader + tcphdr.hdrlen(view, skb.transportHeader);
   req.savedSyn = mem.slice(from, to);
-}
-
-/** A SYN with the authentication option makes a connection with it. False: its options are malformed. @kernel tcp_conn_request net/ipv4/tcp_input.c */
-export function tcpReqAuth(req: RequestSock, skb: SkBuff): boolean {
-  const auth = req.net.machine.netGlobals.tcpAuthOptions;
-  if (tcpParseAuthOptions(skb.transportHeader, auth) !== 0) return false;
-  req.usedTcpAo = auth.ao !== 0;
-  if (req.usedTcpAo) {
-    req.aoRcvNext = aoKeyid(auth.ao);
-    req.aoKeyid = aoRnext(auth.ao);
-  }
-  return true;
 }
 
 /** The SYN queue is full: answer with cookies, or not at all. @kernel tcp_syn_flood_action net/ipv4/tcp_input.c */

@@ -19,6 +19,7 @@ import { ICSK_ACK_NOMEM, ICSK_ACK_NOW } from '#include/net/inet_connection_sock.
 import { netIncStats } from '#include/net/ip.ts';
 import { SOCK_DEAD, SOCK_DONE, SOCK_URGINLINE, type Sock } from '#include/net/sock.ts';
 import { TCP_MAX_QUICKACKS, TCP_URG_NOTYET, TCP_URG_VALID, tcpSk } from '#include/net/tcp.ts';
+import { tcpRcvSneUpdate } from '#include/net/tcp_auth_ops.ts';
 import {
   TCP_ACCECN_OPT_FAIL_SEND,
   tcpAccecnFailModeSet,
@@ -41,7 +42,6 @@ import {
   inetCskEnterPingpongMode,
   inetCskScheduleAck,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpRcvSneUpdate } from '#net/ipv4/tcp_ao.ts';
 import {
   tcpDataQueueOfo,
   tcpDropReason,

@@ -29,6 +29,7 @@ import {
   type SockCommon,
 } from '#include/net/sock_common.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
+import { tcpAuthDestroySock, tcpInboundHash } from '#include/net/tcp_auth_ops.ts';
 import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
 import {
   SOCKET_EARLY_DEMUX,
@@ -90,8 +91,6 @@ import {
   tcpLeaveMemoryPressure,
   tcpStreamMemoryFree,
 } from '#net/ipv4/tcp.ts';
-import { tcpAoDestroySock } from '#net/ipv4/tcp_ao.ts';
-import { tcpInboundHash } from '#net/ipv4/tcp_auth.ts';
 import { tcpAbort, tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpFastopenActiveDisableOfoCheck } from '#net/ipv4/tcp_fastopen_active.ts';
@@ -107,7 +106,6 @@ import {
 } from '#net/ipv4/tcp_ipv4_conn.ts';
 import { tcpV4MtuReduced } from '#net/ipv4/tcp_ipv4_err.ts';
 import { tcpV4SendCheck, tcpV4SendReset, tcpV4TimewaitAck } from '#net/ipv4/tcp_ipv4_send.ts';
-import { tcpClearMd5List } from '#net/ipv4/tcp_md5.ts';
 import { tcpMetricsFlushAll } from '#net/ipv4/tcp_metrics.ts';
 import {
   TCP_TW_ACK,
@@ -625,8 +623,7 @@ function tcpV4DestroySock(sk: Sock): void {
   tcpFreeFastopenReq(tp);
   if (tp.icskAcceptQueueOrNull !== null) tp.icskAcceptQueueOrNull.fastopenqCtx = null;
   tp.savedSyn = null;
-  tcpClearMd5List(sk);
-  tcpAoDestroySock(sk);
+  tcpAuthDestroySock(sk);
   const memory = sk.skProt.memory(sk.net);
   if (memory !== null) memory.socketsAllocated--;
 }

@@ -26,6 +26,7 @@ import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { SOCK_BINDADDR_LOCK, type Sock } from '#include/net/sock.ts';
 import { TCP_SYNACK_COOKIE, tcpSk } from '#include/net/tcp.ts';
+import { tcpV4ChildKeys } from '#include/net/tcp_auth_ops.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpClockMs, tcpMssClamp } from '#include/net/tcp_inlines.ts';
 import { view } from '#mm/memory.ts';
@@ -41,12 +42,10 @@ import { ipBuildAndSendPkt } from '#net/ipv4/ip_output.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipRouteConnect, ipRouteNewports } from '#net/ipv4/route.ts';
 import { cookieInitTimestamp } from '#net/ipv4/syncookies.ts';
-import { tcpAoCopyAllMatching } from '#net/ipv4/tcp_ao.ts';
 import { tcpFastopenDeferConnect } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpConnRequest, tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { __tcpV4SendCheck, tcpV4ReqskSendAck, tcpV4SendReset } from '#net/ipv4/tcp_ipv4_send.ts';
-import { tcpMd5DoAdd, tcpMd5DoLookup } from '#net/ipv4/tcp_md5.ts';
 import { tcpCaOpenreqChild, tcpCreateOpenreqChild } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpConnect } from '#net/ipv4/tcp_output_connect.ts';
 import { tcpMakeSynack, tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
@@ -198,15 +197,6 @@ function tcpV4ChildInet(newtp: TcpSock, req: RequestSock, skb: SkBuff): void {
   newtp.icskExtHdrLen = req.iropt !== null ? req.iropt.optlen : 0;
   newtp.inetId = net.machine.random.u32() & 0xffff;
   if (net.ipv4.sysctlTcpReflectTos !== 0) newtp.tos = req.synTos & ~INET_ECN_MASK;
-}
-
-/** The child signs as its listener does towards the peer. 0 or a negative errno. @kernel tcp_v4_syn_recv_sock net/ipv4/tcp_ipv4.c */
-function tcpV4ChildKeys(sk: Sock, newtp: TcpSock, req: RequestSock): number {
-  if (!req.usedTcpAo) {
-    const key = tcpMd5DoLookup(sk, newtp.skcDaddr);
-    if (key !== null) return tcpMd5DoAdd(newtp, newtp.skcDaddr, 32, key.flags, key.key);
-  }
-  return tcpAoCopyAllMatching(sk, newtp, req);
 }
 
 /** A child that cannot be used. @kernel tcp_v4_syn_recv_sock net/ipv4/tcp_ipv4.c */

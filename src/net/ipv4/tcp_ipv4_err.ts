@@ -20,6 +20,7 @@ import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT } from '#include/net/sock_common.ts';
 import { TCP_TIMEOUT_INIT, tcpSk } from '#include/net/tcp.ts';
+import { tcpAoIgnoreIcmp } from '#include/net/tcp_auth_ops.ts';
 import {
   __tcpSetRto,
   tcpRtoMax,
@@ -38,7 +39,6 @@ import { inetCskResetXmitTimer, inetCskRtoBackoff } from '#net/ipv4/inet_connect
 import { __inetLookupEstablished, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
 import { inetIif, ipIcmpError } from '#net/ipv4/ip_sockglue_error.ts';
-import { tcpAoIgnoreIcmp } from '#net/ipv4/tcp_ao_rcv.ts';
 import { tcpListendrop } from '#net/ipv4/tcp_input_conn.ts';
 import { tcpSimpleRetransmit } from '#net/ipv4/tcp_input_loss.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';

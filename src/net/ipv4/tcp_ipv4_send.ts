@@ -19,32 +19,13 @@ import {
   type SockCommon,
 } from '#include/net/sock_common.ts';
 import { tcpSk } from '#include/net/tcp.ts';
-import { type TcpMd5sigKey, tcpAoLen, tcpAoLenAligned } from '#include/net/tcp_auth.ts';
+import { tcpSignAck, tcpSignReset } from '#include/net/tcp_auth_ops.ts';
 import { tcpClockTs } from '#include/net/tcp_inlines.ts';
 import { csumTcpudpMagic, csumTcpudpNofold } from '#lib/checksum.ts';
-import { MD5_DIGEST_SIZE } from '#lib/md5.ts';
 import { view } from '#mm/memory.ts';
-import { __inetLookupListener } from '#net/ipv4/inet_hashtables.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
 import { ipSendUnicastReply } from '#net/ipv4/ip_output_append.ts';
-import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
-import {
-  scratchTrafficKey,
-  tcpAoDoLookup,
-  tcpAoHashHdr,
-  tcpV4AoCalcKeyRsk,
-} from '#net/ipv4/tcp_ao.ts';
-import {
-  type AoReplyKey,
-  aoKeyid,
-  aoRnext,
-  tcpAoPrepareReset,
-  tcpAoTimewaitKey,
-} from '#net/ipv4/tcp_ao_rcv.ts';
-import { tcpParseAuthOptions } from '#net/ipv4/tcp_auth.ts';
-import { tcpMd5DoLookup, tcpV4Md5HashHdr, tcpV4Md5HashSkb } from '#net/ipv4/tcp_md5.ts';
 import { tcpSynackWindow } from '#net/ipv4/tcp_minisocks_req.ts';
-import { digestMatches } from '#net/ipv4/tcp_sigpool.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { INET_ECN_MASK, iphdr } from '#uapi/ip.ts';
 import { RTN_LOCAL } from '#uapi/rtnetlink.ts';
@@ -55,15 +36,9 @@ import {
   TCPHDR_FIN,
   TCPHDR_RST,
   TCPHDR_SYN,
-  TCPOLEN_MD5SIG_ALIGNED,
   TCPOLEN_TSTAMP_ALIGNED,
-  TCPOPT_AO,
-  TCPOPT_NOP,
   tcphdr,
 } from '#uapi/tcp.ts';
-
-/** NOP, NOP, the head of an MD5 signature. */
-const WORD_MD5SIG = 0x01011312;
 
 /** Header of a reply to the sender of `skb`, without options: ports swapped. */
 function replyHeader(rep: DataView, th: number, doff: number, flags: number): void {
@@ -103,90 +78,6 @@ function inetSkTransparent(sk: SockCommon): boolean {
   return (sk as TcpSock).transparent;
 }
 
-// ---- Signatures --------------------------------------------------------------------------------
-
-/** The header in `iov` with an MD5 signature behind its options. */
-function withMd5(net: Net, skb: SkBuff, iov: Uint8Array, key: TcpMd5sigKey): Uint8Array {
-  const iph = skb.networkHeader;
-  const out = new Uint8Array(iov.length + TCPOLEN_MD5SIG_ALIGNED);
-  out.set(iov);
-  const rep = new DataView(out.buffer);
-  rep.setUint32(iov.length, WORD_MD5SIG);
-  tcphdr.setDoffFlags(rep, 0, out.length >> 2, tcphdr.flags9(rep, 0));
-  const saddr = iphdr.daddr(view, iph);
-  const digest = tcpV4Md5HashHdr(net.machine, key, saddr, iphdr.saddr(view, iph), out);
-  out.set(digest.subarray(0, MD5_DIGEST_SIZE), iov.length + 4);
-  return out;
-}
-
-/** The header in `iov` with the authentication option behind its options. */
-function withAo(
-  net: Net,
-  skb: SkBuff,
-  iov: Uint8Array,
-  reply: AoReplyKey,
-  keyid: number,
-): Uint8Array {
-  const { key, trafficKey, rnext, sne } = reply;
-  const iph = skb.networkHeader;
-  const out = new Uint8Array(iov.length + tcpAoLenAligned(key)).fill(TCPOPT_NOP);
-  out.set(iov);
-  const rep = new DataView(out.buffer);
-  const len = tcpAoLen(key);
-  rep.setInt32(iov.length, (TCPOPT_AO << 24) | (len << 16) | (keyid << 8) | rnext);
-  tcphdr.setDoffFlags(rep, 0, out.length >> 2, tcphdr.flags9(rep, 0));
-  const at = iov.length + 4;
-  const saddr = iphdr.daddr(view, iph);
-  const daddr = iphdr.saddr(view, iph);
-  const code = tcpAoHashHdr(net.machine, key, trafficKey, saddr, daddr, out, at, sne);
-  out.set(code.subarray(0, key.maclen), at);
-  return out;
-}
-
-/**
- * Nobody owns the segment, but it bears a signature: the listener of the port it came from may know
- * the key. The reset is signed only when the segment was signed right. Null: no reset.
- */
-function listenerMd5Key(net: Net, skb: SkBuff, md5: number): TcpMd5sigKey | null {
-  const iph = skb.networkHeader;
-  const th = skb.transportHeader;
-  const saddr = iphdr.saddr(view, iph);
-  const daddr = iphdr.daddr(view, iph);
-  const port = tcphdr.source(view, th);
-  const listener = __inetLookupListener(net, saddr, port, daddr, port, inetIif(skb), null, 0);
-  if (listener === null) return null;
-  const key = tcpMd5DoLookup(listener, saddr);
-  if (key === null) return null;
-  const digest = tcpV4Md5HashSkb(key, saddr, daddr, skb);
-  return digestMatches(md5, digest, MD5_DIGEST_SIZE) ? key : null;
-}
-
-/** The reset in `iov`, signed as the connection is; null: none may be sent. @kernel tcp_v4_send_reset net/ipv4/tcp_ipv4.c */
-function signReset(
-  net: Net,
-  sk: SockCommon | null,
-  skb: SkBuff,
-  iov: Uint8Array,
-): Uint8Array | null {
-  const auth = net.machine.netGlobals.tcpAuthOptions;
-  if (tcpParseAuthOptions(skb.transportHeader, auth) !== 0) return null;
-  const { md5, ao } = auth;
-  if (ao !== 0) {
-    const reply = tcpAoPrepareReset(sk, skb, ao, tcphdr.seq(new DataView(iov.buffer), 0));
-    return typeof reply === 'number' ? null : withAo(net, skb, iov, reply, aoRnext(ao));
-  }
-  let key: TcpMd5sigKey | null = null;
-  if (sk !== null && sk.kind === SOCK_KIND_FULL) {
-    key = tcpMd5DoLookup(sk as Sock, iphdr.saddr(view, skb.networkHeader));
-  } else if (sk !== null && sk.kind === SOCK_KIND_TIMEWAIT) {
-    key = (sk as InetTimewaitSock).twMd5Key;
-  } else if (md5 !== 0) {
-    key = listenerMd5Key(net, skb, md5);
-    if (key === null) return null;
-  }
-  return key === null ? iov : withMd5(net, skb, iov, key);
-}
-
 /**
  * Resets the sender of `skb`, which stays the caller's. `sk`: what the segment was for, null when
  * nothing was there; `reason` SK_RST_REASON_*.
@@ -214,7 +105,7 @@ export function tcpV4SendReset(sk: SockCommon | null, skb: SkBuff, reason: numbe
     replyHeader(rep, th, 5, TCPHDR_RST | TCPHDR_ACK);
     tcphdr.setAckSeq(rep, 0, (tcphdr.seq(view, th) + len) | 0);
   }
-  const signed = signReset(net, sk, skb, iov);
+  const signed = tcpSignReset(net, sk, skb, iov);
   if (signed === null) return;
   const full = sk !== null && sk.kind === SOCK_KIND_FULL ? (sk as Sock) : null;
   const trace = net.machine.trace.tcp.tcpSendReset;
@@ -261,13 +152,7 @@ interface ReplyAck {
 }
 
 /** @kernel tcp_v4_send_ack net/ipv4/tcp_ipv4.c */
-function tcpV4SendAck(
-  sk: SockCommon,
-  skb: SkBuff,
-  ack: ReplyAck,
-  md5Key: TcpMd5sigKey | null,
-  aoKey: AoReplyKey | null,
-): void {
+function tcpV4SendAck(sk: SockCommon, skb: SkBuff, ack: ReplyAck, listener: Sock | null): void {
   const withTs = ack.tsecr !== 0;
   const iov = new Uint8Array(tcphdr.LEN + (withTs ? TCPOLEN_TSTAMP_ALIGNED : 0));
   const rep = new DataView(iov.buffer);
@@ -280,9 +165,8 @@ function tcpV4SendAck(
     rep.setInt32(tcphdr.LEN + 4, ack.tsval);
     rep.setInt32(tcphdr.LEN + 8, ack.tsecr);
   }
-  let signed: Uint8Array = iov;
-  if (aoKey !== null) signed = withAo(sk.net, skb, iov, aoKey, aoKey.key.sndid);
-  else if (md5Key !== null) signed = withMd5(sk.net, skb, iov, md5Key);
+  const signed = tcpSignAck(sk, listener, skb, iov);
+  if (signed === null) return;
   const arg = new IpReplyArg(signed);
   arg.flags = ack.flags;
   arg.boundDevIf = ack.oif;
@@ -296,11 +180,6 @@ function tcpV4SendAck(
  * @kernel tcp_v4_timewait_ack net/ipv4/tcp_ipv4.c
  */
 export function tcpV4TimewaitAck(tw: InetTimewaitSock, skb: SkBuff, oow: boolean): void {
-  const auth = tw.net.machine.netGlobals.tcpAuthOptions;
-  if (tw.aoInfo !== null && tcpParseAuthOptions(skb.transportHeader, auth) !== 0) {
-    inetTwskPut(tw);
-    return;
-  }
   const ack = {
     seq: tw.twSndNxt,
     ack: tw.twRcvNxt,
@@ -314,35 +193,14 @@ export function tcpV4TimewaitAck(tw: InetTimewaitSock, skb: SkBuff, oow: boolean
     priority: tw.twPriority,
     txhash: tw.twTxhash,
   };
-  const aoKey = tw.aoInfo === null ? null : tcpAoTimewaitKey(tw, auth.ao);
-  tcpV4SendAck(tw, skb, ack, tw.twMd5Key, aoKey);
+  tcpV4SendAck(tw, skb, ack, null);
   inetTwskPut(tw);
-}
-
-/**
- * What a request signs with: the key that the peer asks for, or any that it may know. Null: send
- * nothing.
- * @kernel tcp_v4_reqsk_send_ack net/ipv4/tcp_ipv4.c
- */
-function reqskAoKey(sk: Sock, skb: SkBuff, req: RequestSock): AoReplyKey | null {
-  const { machine } = sk.net;
-  const auth = machine.netGlobals.tcpAuthOptions;
-  if (tcpParseAuthOptions(skb.transportHeader, auth) !== 0 || auth.ao === 0) return null;
-  const addr = req.irRmtAddr;
-  const key = tcpAoDoLookup(sk, addr, aoRnext(auth.ao), -1) ?? tcpAoDoLookup(sk, addr, -1, -1);
-  if (key === null) return null;
-  const trafficKey = scratchTrafficKey(machine, key);
-  tcpV4AoCalcKeyRsk(key, trafficKey, req);
-  return { key, trafficKey, rnext: aoKeyid(auth.ao), sne: 0 };
 }
 
 /** Answers for a request. @kernel tcp_v4_reqsk_send_ack net/ipv4/tcp_ipv4.c */
 export function tcpV4ReqskSendAck(sk: Sock, skb: SkBuff, req: RequestSock): void {
   // A Fast Open child may have sent data already.
   const listening = sk.skcState === TCP_LISTEN;
-  const aoKey = req.usedTcpAo ? reqskAoKey(sk, skb, req) : null;
-  if (req.usedTcpAo && aoKey === null) return;
-  const md5Key = req.usedTcpAo ? null : tcpMd5DoLookup(sk, req.irRmtAddr);
   const ack = {
     seq: listening ? (req.sntIsn + 1) | 0 : tcpSk(sk).sndNxt,
     ack: req.rcvNxt,
@@ -356,7 +214,7 @@ export function tcpV4ReqskSendAck(sk: Sock, skb: SkBuff, req: RequestSock): void
     priority: sk.skPriority,
     txhash: req.txhash,
   };
-  tcpV4SendAck(req, skb, ack, md5Key, aoKey);
+  tcpV4SendAck(req, skb, ack, sk);
 }
 
 /**

@@ -12,6 +12,7 @@ import type { InetTimewaitSock } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { TCP_TIMEWAIT_LEN, tcpSk } from '#include/net/tcp.ts';
+import { tcpTwskKey } from '#include/net/tcp_auth_ops.ts';
 import {
   ktimeGetSeconds,
   tcpClockMs,
@@ -30,7 +31,6 @@ import {
 } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
-import { tcpV4Md5Lookup } from '#net/ipv4/tcp_md5.ts';
 import { tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
 import { tcpDone } from '#net/ipv4/tcp_state.ts';
 import { SKB_DROP_REASON_TCP_RFC7323_TW_PAWS } from '#uapi/net_dropreason.ts';
@@ -231,7 +231,7 @@ export function tcpTimeWait(sk: Sock, state: number, timeo: number): void {
     tw.twUsecTs = tp.usecTs;
     tw.twTxDelay = tp.tcpTxDelay;
     tw.twTxhash = sk.skTxhash;
-    tw.twMd5Key = tcpV4Md5Lookup(sk);
+    tw.twMd5Key = tcpTwskKey(sk);
     tw.aoInfo = tp.aoInfo;
     const wait = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, rto);
     inetTwskHashdanceSchedule(tw, tp, wait);

@@ -22,7 +22,7 @@ import {
   TCP_ECN_MODE_RFC3168,
   tcpSk,
 } from '#include/net/tcp.ts';
-import { tcpAoLenAligned } from '#include/net/tcp_auth.ts';
+import { tcpChildAuthLen } from '#include/net/tcp_auth_ops.ts';
 import {
   TCP_ACCECN_ACE_FAIL_RECV,
   TCP_ACCECN_OPT_COUNTER_SEEN,
@@ -59,13 +59,11 @@ import {
   tcpReqskTimeout,
 } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskResetKeepaliveTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpAoDoLookup } from '#net/ipv4/tcp_ao.ts';
 import { tcpAssignCongestionControl, tcpCaDstInit, tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
 import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpReset } from '#net/ipv4/tcp_input_data.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpSynackRttMeas } from '#net/ipv4/tcp_input_rtt.ts';
-import { tcpMd5DoLookup } from '#net/ipv4/tcp_md5.ts';
 import { type TcpMinisockOut, tcpInWindow } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpSelectInitialWindow } from '#net/ipv4/tcp_output_window.ts';
@@ -94,7 +92,6 @@ import {
   TCPHDR_ACK,
   TCPHDR_RST,
   TCPHDR_SYN,
-  TCPOLEN_MD5SIG_ALIGNED,
   TCPOLEN_TSTAMP_ALIGNED,
   tcphdr,
 } from '#uapi/tcp.ts';
@@ -224,15 +221,6 @@ function tcpEcnOpenreqChild(newtp: TcpSock, req: RequestSock, skb: SkBuff): void
   newtp.prevEcnfield = req.synEctRcv;
   newtp.accecnOptDemand = 1;
   tcpEcnReceivedCountersPayload(newtp, skb);
-}
-
-/** Octets that signatures take in each header of the child. @kernel tcp_create_openreq_child net/ipv4/tcp_minisocks.c */
-function tcpChildAuthLen(sk: Sock, req: RequestSock): number {
-  if (req.usedTcpAo) {
-    const key = tcpAoDoLookup(sk, req.irRmtAddr, req.aoKeyid, -1);
-    return key === null ? 0 : tcpAoLenAligned(key);
-  }
-  return tcpMd5DoLookup(sk, req.irRmtAddr) === null ? 0 : TCPOLEN_MD5SIG_ALIGNED;
 }
 
 /**

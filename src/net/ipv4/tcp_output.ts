@@ -37,7 +37,8 @@ import {
   TCPHDR_URG,
   tcpSk,
 } from '#include/net/tcp.ts';
-import { TCP_KEY_AO, TCP_KEY_NONE } from '#include/net/tcp_auth.ts';
+import { TCP_KEY_NONE } from '#include/net/tcp_auth.ts';
+import { tcpAuthTransmitSkb, tcpGetCurrentKey } from '#include/net/tcp_auth_ops.ts';
 import { tcpEcnSend } from '#include/net/tcp_ecn.ts';
 import {
   SK_PACING_NONE,
@@ -48,7 +49,6 @@ import {
   tcpSndCwnd,
   tcpSndCwndSet,
 } from '#include/net/tcp_inlines.ts';
-import type { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import {
   tcpRbtreeInsert,
   tcpSkbMss,
@@ -60,9 +60,8 @@ import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { taskletSchedule } from '#kernel/softirq.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
-import { MD5_DIGEST_SIZE } from '#lib/md5.ts';
 import { after, before } from '#lib/tcp_seq.ts';
-import { mem, view } from '#mm/memory.ts';
+import { view } from '#mm/memory.ts';
 import { skbClone, skbPush, skbTruesize } from '#net/core/skbuff.ts';
 import { pskbCopy } from '#net/core/skbuff_copy.ts';
 import { __sockPut, __sockWfree, skFree } from '#net/core/sock.ts';
@@ -71,12 +70,9 @@ import {
   inetCskClearXmitTimer,
   inetCskIncPingpongCnt,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpAoTransmitSkb } from '#net/ipv4/tcp_ao.ts';
-import { tcpGetCurrentKey } from '#net/ipv4/tcp_auth.ts';
 import { tcpEnterCwr } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpInitCwnd, tcpRearmRto } from '#net/ipv4/tcp_input_rtt.ts';
 import { tcpCheckSpace } from '#net/ipv4/tcp_input_space.ts';
-import { tcpV4Md5HashSkb } from '#net/ipv4/tcp_md5.ts';
 import { tcpChronoStart } from '#net/ipv4/tcp_output_chrono.ts';
 import {
   tcpEstablishedOptions,
@@ -215,16 +211,6 @@ function writeUrg(th: number, tp: TcpSock, seq: number): void {
   }
 }
 
-/** Everything else is written: the code over it. @kernel __tcp_transmit_skb net/ipv4/tcp_output.c */
-function signSegment(sk: Sock, skb: SkBuff, opts: TcpOutOptions): void {
-  if (opts.keyType === TCP_KEY_AO && opts.aoKey !== null) {
-    tcpAoTransmitSkb(sk, skb, opts.aoKey, opts.hashLocation);
-  } else if (opts.md5Key !== null) {
-    const digest = tcpV4Md5HashSkb(opts.md5Key, sk.skcRcvSaddr, sk.skcDaddr, skb);
-    mem.set(digest.subarray(0, MD5_DIGEST_SIZE), opts.hashLocation);
-  }
-}
-
 /** Pushes and fills the header. Returns its length with options. */
 function buildHeader(sk: Sock, skb: SkBuff, rcvNxt: number): number {
   const tp = tcpSk(sk);
@@ -261,7 +247,7 @@ function buildHeader(sk: Sock, skb: SkBuff, rcvNxt: number): number {
     if (ecn !== 0) tcphdr.setFlags9(view, th, tcphdr.flags9(view, th) | ecn);
   }
   tcpOptionsWrite(th, tp, opts);
-  if (opts.keyType !== TCP_KEY_NONE) signSegment(sk, skb, opts);
+  if (opts.keyType !== TCP_KEY_NONE) tcpAuthTransmitSkb(sk, skb, opts);
   return headerSize;
 }
 

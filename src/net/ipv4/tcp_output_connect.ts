@@ -25,6 +25,7 @@ import {
   tcpSk,
   tcpSkbCbCopy,
 } from '#include/net/tcp.ts';
+import { tcpAoConnectInit, tcpCheckKeys } from '#include/net/tcp_auth_ops.ts';
 import { tcpEcnSendSyn } from '#include/net/tcp_ecn.ts';
 import type { TcpFastopenRequest } from '#include/net/tcp_fastopen.ts';
 import {
@@ -45,18 +46,16 @@ import {
   skWmemQueuedAdd,
 } from '#net/core/sock_mem.ts';
 import { tcpResetXmitTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpAoConnectInit, tcpAoDestroySock, tcpAoDoLookup } from '#net/ipv4/tcp_ao.ts';
 import { tcpCaDstInit } from '#net/ipv4/tcp_cong.ts';
 import { tcpFastopenCookieCheck } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpClearRetrans } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
-import { tcpClearMd5List, tcpMd5DoLookup } from '#net/ipv4/tcp_md5.ts';
 import { tcpInitNondataSkb, tcpMstampRefresh, tcpTransmitSkb } from '#net/ipv4/tcp_output.ts';
 import { tcpChronoStart } from '#net/ipv4/tcp_output_chrono.ts';
 import { __tcpMtuToMss, tcpMtupInit, tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpSelectInitialWindow } from '#net/ipv4/tcp_output_window.ts';
 import { tcpStreamAllocSkb, tcpWmemSchedule, tcpWriteQueuePurge } from '#net/ipv4/tcp_state.ts';
-import { ECONNREFUSED, EHOSTUNREACH, EKEYREJECTED, ENOBUFS } from '#uapi/errno.ts';
+import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS } from '#uapi/errno.ts';
 import { SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import { RTAX_INITRWND, RTAX_WINDOW } from '#uapi/rtnetlink.ts';
 import { LINUX_MIB_TCPORIGDATASENT, TCP_MIB_ACTIVEOPENS } from '#uapi/snmp.ts';
@@ -215,31 +214,12 @@ function tcpSendSynData(sk: Sock, syn: SkBuff, fo: TcpFastopenRequest): number {
 }
 
 /**
- * Keys of both kinds for the same peer are ambiguous, and a socket that has keys signs or does not
- * connect. The kind that is of no use here goes. 0 or -EKEYREJECTED.
- * @kernel tcp_connect net/ipv4/tcp_output.c
- */
-function checkKeys(sk: Sock): number {
-  const tp = tcpSk(sk);
-  if (tp.md5sigInfo === null && tp.aoInfo === null) return 0;
-  const ao = tp.aoInfo !== null && tcpAoDoLookup(sk, sk.skcDaddr, -1, -1) !== null;
-  if (tp.md5sigInfo !== null) {
-    const needsAo = ao || tp.aoInfo?.aoRequired === true;
-    const needsMd5 = tcpMd5DoLookup(sk, sk.skcDaddr) !== null;
-    if (needsMd5 && needsAo) return -EKEYREJECTED;
-    if (needsMd5) tcpAoDestroySock(sk);
-    else if (needsAo) tcpClearMd5List(sk);
-  }
-  return tp.aoInfo !== null && !ao ? -EKEYREJECTED : 0;
-}
-
-/**
  * Sends the SYN. The socket is in SYN_SENT and in the tables. 0 or a negative errno.
  * @kernel tcp_connect net/ipv4/tcp_output.c
  */
 export function tcpConnect(sk: Sock): number {
   const tp = tcpSk(sk);
-  const keys = checkKeys(sk);
+  const keys = tcpCheckKeys(sk);
   if (keys !== 0) return keys;
   if (tp.icskAfOps!.rebuildHeader(sk) !== 0) return -EHOSTUNREACH;
   tcpConnectInit(sk);

@@ -45,7 +45,7 @@ import {
   TCPHDR_SYN,
   tcpSk,
 } from '#include/net/tcp.ts';
-import { TCP_KEY_AO, TCP_KEY_MD5, TCP_KEY_NONE } from '#include/net/tcp_auth.ts';
+import { tcpSynackHash, tcpSynackKey } from '#include/net/tcp_auth_ops.ts';
 import { tcpEcnMakeSynack, tcpEcnSendSynack } from '#include/net/tcp_ecn.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import {
@@ -58,7 +58,6 @@ import {
   tcpUnderMemoryPressure,
   tcpWndEnd,
 } from '#include/net/tcp_inlines.ts';
-import type { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import {
   skbRbLast,
   tcpHighestSackReplace,
@@ -71,9 +70,8 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { HZ } from '#kernel/param.ts';
 import { timeBefore, timeBeforeEq, usecsToJiffies } from '#kernel/time/jiffies.ts';
-import { MD5_DIGEST_SIZE } from '#lib/md5.ts';
 import { before, between } from '#lib/tcp_seq.ts';
-import { mem, view } from '#mm/memory.ts';
+import { view } from '#mm/memory.ts';
 import { allocSkb, allocSkbFclone, skbPush } from '#net/core/skbuff.ts';
 import { skbCopy } from '#net/core/skbuff_copy.ts';
 import { skbSetOwnerW } from '#net/core/sock.ts';
@@ -84,8 +82,6 @@ import {
   inetCskScheduleAck,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpAoDoLookup, tcpV4AoSynackHash } from '#net/ipv4/tcp_ao.ts';
-import { tcpMd5DoLookup, tcpV4Md5HashSkb } from '#net/ipv4/tcp_md5.ts';
 import {
   __tcpTransmitSkb,
   tcpEventNewDataSent,
@@ -199,30 +195,6 @@ export function tcpSendSynack(sk: Sock): number {
   return tcpTransmitSkb(sk, skb, true);
 }
 
-/**
- * The key for a SYN-ACK. False: the peer asked for one that is not there, and must not get an
- * unsigned answer.
- * @kernel tcp_make_synack net/ipv4/tcp_output.c
- */
-function synackKey(sk: Sock, req: RequestSock, opts: TcpOutOptions): boolean {
-  opts.keyType = TCP_KEY_NONE;
-  if (!req.usedTcpAo) {
-    opts.md5Key = tcpMd5DoLookup(sk, req.irRmtAddr);
-    if (opts.md5Key !== null) opts.keyType = TCP_KEY_MD5;
-    return true;
-  }
-  opts.aoKey = tcpAoDoLookup(sk, req.irRmtAddr, req.aoKeyid, -1);
-  if (opts.aoKey === null) {
-    const trace = sk.net.machine.trace.tcp.tcpAoSynackNoKey;
-    if (trace.probe !== null) trace.probe(sk, req.aoKeyid, req.aoRcvNext);
-    return false;
-  }
-  opts.keyType = TCP_KEY_AO;
-  opts.aoKeyid = req.aoKeyid;
-  opts.aoRnext = req.aoRcvNext;
-  return true;
-}
-
 /** The header of a SYN-ACK for `req`, options included. */
 function buildSynack(
   sk: Sock,
@@ -246,12 +218,7 @@ function buildSynack(
   tcphdr.setCheck(view, th, 0);
   tcphdr.setUrgPtr(view, th, 0);
   tcpOptionsWrite(th, null, opts);
-  if (opts.keyType === TCP_KEY_AO && opts.aoKey !== null) {
-    tcpV4AoSynackHash(opts.aoKey, req, skb, opts.hashLocation);
-  } else if (opts.keyType === TCP_KEY_MD5 && opts.md5Key !== null) {
-    const digest = tcpV4Md5HashSkb(opts.md5Key, req.irLocAddr, req.irRmtAddr, skb);
-    mem.set(digest.subarray(0, MD5_DIGEST_SIZE), opts.hashLocation);
-  }
+  tcpSynackHash(req, skb, opts);
 }
 
 /**
@@ -268,7 +235,7 @@ export function tcpMakeSynack(
   cookieTsNs = 0,
 ): SkBuff | null {
   const { machine } = sk.net;
-  const signable = synackKey(sk, req, machine.netGlobals.tcpOutOptions);
+  const signable = tcpSynackKey(sk, req, machine.netGlobals.tcpOutOptions);
   const skb = signable ? allocSkb(machine, MAX_TCP_HEADER) : null;
   if (skb === null) {
     dstRelease(dst);

@@ -27,6 +27,7 @@ import {
   tcpAoLen,
   tcpAoLenAligned,
 } from '#include/net/tcp_auth.ts';
+import { tcpGetCurrentKey } from '#include/net/tcp_auth_ops.ts';
 import { tcpEcnModeAccecn } from '#include/net/tcp_ecn.ts';
 import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpSkbTimestampTs } from '#include/net/tcp_inlines.ts';
@@ -41,7 +42,6 @@ import {
   type TcpOutOptions,
 } from '#include/net/tcp_out_options.ts';
 import { mem, view } from '#mm/memory.ts';
-import { tcpGetCurrentKey } from '#net/ipv4/tcp_auth.ts';
 import {
   tcpAccecnOptionDue,
   tcpOptionsFitAccecn,

@@ -25,6 +25,7 @@ import {
   TCP_TIMEOUT_MIN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpAuthGetsockopt, tcpAuthSetsockopt } from '#include/net/tcp_auth_ops.ts';
 import { TFO_CLIENT_ENABLE } from '#include/net/tcp_fastopen.ts';
 import {
   __tcpAdjustRcvSsthresh,
@@ -43,12 +44,6 @@ import {
   inetCskExitPingpongMode,
   inetCskInPingpongMode,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import {
-  tcpAoGetMkts,
-  tcpAoGetRepair,
-  tcpAoGetSockInfo,
-  tcpParseAo,
-} from '#net/ipv4/tcp_ao_sockopt.ts';
 import { tcpSetCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import {
   fastopenQueueTune,
@@ -57,7 +52,6 @@ import {
   tcpFastopenSetKey,
 } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
-import { tcpV4ParseMd5Keys } from '#net/ipv4/tcp_md5.ts';
 import { tcpPushPendingFrames } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpCleanupRbuf } from '#net/ipv4/tcp_recvmsg.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
@@ -391,8 +385,7 @@ const isKeyOption = (optname: number): boolean =>
 /** Keys of MD5 signatures and of the authentication option. */
 function setKeys(sk: Sock, optname: number, optval: Uint8Array): number {
   lockSock(sk);
-  const md5 = optname === TCP_MD5SIG || optname === TCP_MD5SIG_EXT;
-  const err = md5 ? tcpV4ParseMd5Keys(sk, optname, optval) : tcpParseAo(sk, optname, optval);
+  const err = tcpAuthSetsockopt(sk, optname, optval);
   releaseSock(sk);
   return err;
 }
@@ -580,11 +573,9 @@ function doTcpGetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
     case TCP_ULP:
       return 0;
     case TCP_AO_GET_KEYS:
-      return tcpAoGetMkts(sk, optval);
     case TCP_AO_INFO:
-      return tcpAoGetSockInfo(sk, optval);
     case TCP_AO_REPAIR:
-      return tcpAoGetRepair(sk, optval);
+      return tcpAuthGetsockopt(sk, optname, optval);
     case TCP_REPAIR_QUEUE:
     case TCP_QUEUE_SEQ:
       return -EINVAL;
