@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { turn } from '#cli/turn.ts';
 import { worldById } from '../../explorer/src/model/gallery.ts';
-import { changeWords, sightBefore } from '../../explorer/src/model/packet_steps.ts';
+import { changeWords, sightBefore } from '../../explorer/src/model/pointer_words.ts';
 import type { PacketInfo, StepInfo } from '../../explorer/src/protocol.ts';
 import { Engine } from '../../explorer/src/worker/engine.ts';
 import { journeyOf, packetsOf, stepDetailOf } from '../../explorer/src/worker/queries.ts';
