@@ -14,11 +14,13 @@ import {
   type WirePort,
 } from '#hardware/wire.ts';
 import { WIRE_LOST, WIRE_OVERFLOW, WIRE_UNPLUGGED } from '#include/trace/events/packet.ts';
+import type { Machine } from '#kernel/machine.ts';
 import type { Prandom } from '#lib/prandom.ts';
 import { mem } from '#mm/memory.ts';
 import { markCe } from '#sim/ecn.ts';
 import { checkImpairments, type Impairments } from '#sim/impairments.ts';
-import { EVENT_FRAME, type World } from '#sim/world.ts';
+import type { Place } from '#sim/place.ts';
+import { EVENT_FRAME, type OrderKey, type World } from '#sim/world.ts';
 
 /** What became of the frames of one direction. */
 export interface LineCounters {
@@ -35,6 +37,14 @@ export interface LineCounters {
   unplugged: number;
 }
 
+/** The far half of a cable whose other end is in another thread. */
+export interface CableElsewhere {
+  /** A frame arrives there at `key.timeNs`. It is freed here. */
+  frame(frame: WireFrame, key: OrderKey): void;
+  /** The light of this end is seen there, or no longer, from `key.timeNs` on. */
+  light(on: boolean, key: OrderKey): void;
+}
+
 /** One direction of a cable. */
 class Line implements WireEnd {
   private readonly world: World;
@@ -48,6 +58,11 @@ class Line implements WireEnd {
   readonly counters: LineCounters;
   /** Port at the far end. */
   peer: WirePort | null;
+  /** What takes frames to the far end where that is in another thread; `peer` is null then. */
+  elsewhere: CableElsewhere | null;
+  /** Where the near end is, and the far one. */
+  from: Place;
+  to: Place;
   /** When the line has sent what it took so far. */
   private freeAtNs: number;
   /** Latest arrival so far: a later frame does not come before it by jitter alone. */
@@ -78,6 +93,9 @@ class Line implements WireEnd {
       unplugged: 0,
     };
     this.peer = null;
+    this.elsewhere = null;
+    this.from = world.ground;
+    this.to = world.ground;
     this.freeAtNs = 0;
     this.lastArrivalNs = 0;
     this.queuedBytes = 0;
@@ -86,7 +104,12 @@ class Line implements WireEnd {
   }
 
   get up(): boolean {
-    return this.cable.connected && this.peer !== null && this.cable.isLit(this.far);
+    return this.cable.connected && this.leads && this.cable.seesLight(this.far);
+  }
+
+  /** Something is plugged in at the far end. */
+  private get leads(): boolean {
+    return this.peer !== null || this.elsewhere !== null;
   }
 
   light(on: boolean): void {
@@ -94,11 +117,11 @@ class Line implements WireEnd {
   }
 
   send(frame: WireFrame): void {
-    const { world, random, counters, impairments: i } = this;
+    const { random, counters, impairments: i } = this;
     counters.sent++;
-    world.fingerprint.frame(frame.addr, frame.len);
+    this.from.print.frame(frame.addr, frame.len);
     if (this.tap !== null) this.tap(frame);
-    if (!this.cable.connected || this.peer === null) {
+    if (!this.cable.connected || !this.leads) {
       counters.unplugged++;
       this.gone(frame, WIRE_UNPLUGGED);
       return;
@@ -132,15 +155,56 @@ class Line implements WireEnd {
   }
 
   private travel(frame: WireFrame, arrivalNs: number): void {
+    const { world, from } = this;
+    const { cableSend } = world.trace;
+    if (cableSend.probe !== null) {
+      cableSend.probe(frame, this.cable.name, (1 - this.far) as 0 | 1, arrivalNs);
+    }
+    if (this.elsewhere !== null) {
+      this.elsewhere.frame(frame, this.keyAt(arrivalNs));
+      freeFrame(frame);
+      return;
+    }
+    this.join(frame);
+    world.at(arrivalNs, EVENT_FRAME, deliver, this, frame, from, this.to);
+  }
+
+  /** Takes a frame that comes from the near end, in another thread. */
+  land(frame: WireFrame, key: OrderKey): void {
+    this.join(frame);
+    this.world.atFromElsewhere(key, EVENT_FRAME, deliver, this, frame, this.to);
+  }
+
+  /** Lets the far end see the light of this one, when it gets there. */
+  shine(on: boolean): void {
+    const { world, from } = this;
+    const seenNs = world.nowNs + this.impairments.delayNs;
+    if (this.elsewhere !== null) this.elsewhere.light(on, this.keyAt(seenNs));
+    else world.at(seenNs, EVENT_FRAME, on ? lit : dark, this, null, from, this.to);
+  }
+
+  /** Light from the near end, in another thread. */
+  landLight(on: boolean, key: OrderKey): void {
+    this.world.atFromElsewhere(key, EVENT_FRAME, on ? lit : dark, this, null, this.to);
+  }
+
+  /** The far end sees the light of the near one, or no longer. */
+  shown(on: boolean): void {
+    this.cable.setSeen((1 - this.far) as 0 | 1, on);
+  }
+
+  /** Key of what this end does to the other, at a later time. */
+  private keyAt(timeNs: number): OrderKey {
+    const { world, from } = this;
+    const { rank } = from;
+    return { timeNs, generation: 0, bornNs: world.nowNs, rank, rootSeq: world.takeSeq() };
+  }
+
+  private join(frame: WireFrame): void {
     frame.prev = null;
     frame.next = this.underWay;
     if (this.underWay !== null) this.underWay.prev = frame;
     this.underWay = frame;
-    const { cableSend } = this.world.trace;
-    if (cableSend.probe !== null) {
-      cableSend.probe(frame, this.cable.name, (1 - this.far) as 0 | 1, arrivalNs);
-    }
-    this.world.at(arrivalNs, EVENT_FRAME, deliver, this, frame);
   }
 
   /** The frame will not arrive; `why` is a WIRE_*. */
@@ -182,7 +246,7 @@ class Line implements WireEnd {
       this.counters.marked++;
     }
     this.freeAtNs += Math.ceil(((frame.len + WIRE_OVERHEAD) * 8e9) / i.rateBps);
-    world.at(this.freeAtNs, EVENT_FRAME, leave, this, frame.len);
+    world.at(this.freeAtNs, EVENT_FRAME, leave, this, frame.len, this.from);
     return true;
   }
 
@@ -237,9 +301,12 @@ function deliver(subject: unknown, detail: unknown): void {
   (subject as Line).arrived(detail as WireFrame);
 }
 
-/** Switching a light is told to the ports by the world, so that no machine is entered from another. */
-function announce(subject: unknown, _detail: unknown): void {
-  (subject as Cable).announce();
+function lit(subject: unknown, _detail: unknown): void {
+  (subject as Line).shown(true);
+}
+
+function dark(subject: unknown, _detail: unknown): void {
+  (subject as Line).shown(false);
 }
 
 function leave(subject: unknown, detail: unknown): void {
@@ -256,6 +323,8 @@ export class Cable {
   private readonly ports: [WirePort | null, WirePort | null];
   /** Ports that are switched on. */
   private readonly lit: [boolean, boolean];
+  /** The same as the other ends see it: light takes its time too. */
+  private readonly seen: [boolean, boolean];
   /** What the ports were told last. */
   private readonly told: [boolean, boolean];
 
@@ -266,6 +335,7 @@ export class Cable {
     this.connected = true;
     this.ports = [null, null];
     this.lit = [true, true];
+    this.seen = [true, true];
     this.told = [false, false];
     this.lines = [new Line(world, this, 1, checked), new Line(world, this, 0, checked)];
     world.onHalt(() => this.cut());
@@ -273,13 +343,41 @@ export class Cable {
     for (const line of this.lines) world.nameSubject(line, name);
   }
 
-  /** Plugs a port into end 0 or 1; returns what it sends through. */
-  plug(end: 0 | 1, port: WirePort): WireEnd {
+  /**
+   * Plugs a port into end 0 or 1; returns what it sends through. `machine` is the one that the port is
+   * in, so that what the cable does is reckoned among what that machine does.
+   */
+  plug(end: 0 | 1, port: WirePort, machine: Machine | null = null): WireEnd {
+    const { world } = this;
     this.ports[end] = port;
-    this.lit[end] = true;
+    this.place(end, machine === null ? world.ground : world.placeOf(machine));
     this.lines[(1 - end) as 0 | 1].peer = port;
     this.announce();
     return this.lines[end];
+  }
+
+  /** Joins an end to its half in another thread, where it is in `place`. */
+  plugElsewhere(end: 0 | 1, place: Place, elsewhere: CableElsewhere): void {
+    this.place(end, place);
+    this.lines[(1 - end) as 0 | 1].elsewhere = elsewhere;
+    this.announce();
+  }
+
+  private place(end: 0 | 1, place: Place): void {
+    this.lit[end] = true;
+    this.seen[end] = true;
+    this.lines[end].from = place;
+    this.lines[(1 - end) as 0 | 1].to = place;
+  }
+
+  /** A frame that end `end` sent in another thread. */
+  land(end: 0 | 1, frame: WireFrame, key: OrderKey): void {
+    this.lines[end].land(frame, key);
+  }
+
+  /** Light that end `end` switched in another thread. */
+  landLight(end: 0 | 1, on: boolean, key: OrderKey): void {
+    this.lines[end].landLight(on, key);
   }
 
   /** Pulls the plug of an end. Frames under way to it are lost. */
@@ -299,6 +397,9 @@ export class Cable {
   /** Cuts the cable, or mends it. */
   setConnected(connected: boolean): void {
     if (this.connected === connected) return;
+    if (this.lines.some((line) => line.elsewhere !== null)) {
+      throw new RangeError(`the cable ${this.name} joins two threads and cannot be cut`);
+    }
     this.connected = connected;
     if (!connected) this.cut();
     this.announce();
@@ -338,16 +439,22 @@ export class Cable {
     return this.lines[end].impairments;
   }
 
-  /** True when the port at an end is switched on. */
-  isLit(end: 0 | 1): boolean {
-    return this.lit[end];
+  /** True when the other end sees the light of the port at `end`. */
+  seesLight(end: 0 | 1): boolean {
+    return this.seen[end];
   }
 
-  /** The port at an end switches its light; the other hears of it when the world gets there. */
+  /** The port at an end switches its light; the other hears of it when the light gets there. */
   setLight(end: 0 | 1, on: boolean): void {
     if (this.lit[end] === on) return;
     this.lit[end] = on;
-    this.world.at(this.world.nowNs, EVENT_FRAME, announce, this, null);
+    this.lines[end].shine(on);
+  }
+
+  /** The other end sees the light of `end`, or no longer. */
+  setSeen(end: 0 | 1, on: boolean): void {
+    this.seen[end] = on;
+    this.announce();
   }
 
   /** Tells each port whether there is light from the other, if that is news to it. */

@@ -1,9 +1,15 @@
 /**
- * The events of a world, ordered by (time, sequence). No Linux counterpart.
+ * The events of a world, in the one order that does not depend on how the world is spread over threads.
+ * No Linux counterpart.
  *
- * A binary heap of pooled entries: scheduling allocates nothing in the steady state. Two events of
- * the same time happen in the order in which they were scheduled, which makes a world repeatable.
+ * Events of one time happen in the order in which they were scheduled: those scheduled earlier in
+ * virtual time first; those that two places scheduled in the same instant in the order of the places;
+ * those of one place in its own order. What is scheduled for the present instant happens after
+ * everything that was due then already, generation by generation, as in a queue.
+ *
+ * A binary heap of pooled entries: scheduling allocates nothing in the steady state.
  */
+import type { Place } from '#sim/place.ts';
 
 /** What happens: called with the arguments given when it was scheduled. */
 export type EventFn = (subject: unknown, detail: unknown) => void;
@@ -12,12 +18,20 @@ export type EventFn = (subject: unknown, detail: unknown) => void;
 export class SimEvent {
   /** ns since the world began. */
   timeNs: number;
-  /** Order among events of one time. */
+  /** 0: scheduled at an earlier time; else how many events of this instant lead up to it. */
+  generation: number;
+  /** When the first of those was scheduled, by which place, and its number there. */
+  bornNs: number;
+  rank: number;
+  rootSeq: number;
+  /** Order of scheduling in this thread. */
   seq: number;
   /** Position in the heap; -1 when not scheduled. */
   index: number;
   /** A number that says what kind of event this is, for the fingerprint. */
   kind: number;
+  /** Where it happens: its place's fingerprint takes it. */
+  stage: Place | null;
   fn: EventFn | null;
   subject: unknown;
   detail: unknown;
@@ -25,9 +39,15 @@ export class SimEvent {
   constructor() {
     this.timeNs = 0.5;
     this.timeNs = 0;
+    this.generation = 0;
+    this.bornNs = 0.5;
+    this.bornNs = 0;
+    this.rank = 0;
+    this.rootSeq = 0;
     this.seq = 0;
     this.index = -1;
     this.kind = 0;
+    this.stage = null;
     this.fn = null;
     this.subject = null;
     this.detail = null;
@@ -35,7 +55,12 @@ export class SimEvent {
 }
 
 function before(a: SimEvent, b: SimEvent): boolean {
-  return a.timeNs < b.timeNs || (a.timeNs === b.timeNs && a.seq < b.seq);
+  if (a.timeNs !== b.timeNs) return a.timeNs < b.timeNs;
+  if (a.generation !== b.generation) return a.generation < b.generation;
+  if (a.bornNs !== b.bornNs) return a.bornNs < b.bornNs;
+  if (a.rank !== b.rank) return a.rank < b.rank;
+  if (a.rootSeq !== b.rootSeq) return a.rootSeq < b.rootSeq;
+  return a.seq < b.seq;
 }
 
 export class EventQueue {
@@ -59,18 +84,20 @@ export class EventQueue {
     return first === undefined ? Number.POSITIVE_INFINITY : first.timeNs;
   }
 
-  push(timeNs: number, kind: number, fn: EventFn, subject: unknown, detail: unknown): SimEvent {
-    const event = this.pool.pop() ?? new SimEvent();
-    event.timeNs = timeNs;
-    event.seq = this.nextSeq++;
-    event.kind = kind;
-    event.fn = fn;
-    event.subject = subject;
-    event.detail = detail;
+  /** A number for the next thing scheduled: smaller than all that follow. */
+  takeSeq(): number {
+    return this.nextSeq++;
+  }
+
+  /** An entry to be filled in and given to {@link insert}. */
+  alloc(): SimEvent {
+    return this.pool.pop() ?? new SimEvent();
+  }
+
+  insert(event: SimEvent): void {
     event.index = this.heap.length;
     this.heap.push(event);
     this.siftUp(event);
-    return event;
   }
 
   /** Removes the earliest event; the caller hands it back with {@link release}. */
@@ -89,6 +116,7 @@ export class EventQueue {
   }
 
   release(event: SimEvent): void {
+    event.stage = null;
     event.fn = null;
     event.subject = null;
     event.detail = null;

@@ -1,5 +1,5 @@
 /**
- * A rolling fingerprint of a run: every event and every frame goes in, in order.
+ * A rolling fingerprint of what happens in one place: every event and every frame goes in, in order.
  *
  * Two 32-bit lanes with different multipliers, mixed as in MurmurHash3's finaliser. It tells runs
  * apart; it is no defence against an adversary.

@@ -14,5 +14,8 @@ export interface NicOptions {
 
 /** Puts an e1000 into a machine and a cable into the e1000. Throws when the name is taken. */
 export function plugNic(machine: Machine, cable: Cable, end: 0 | 1, options: NicOptions): void {
-  e1000Plug(machine, machine.initNet, { ...options, end: (port) => cable.plug(end, port) });
+  e1000Plug(machine, machine.initNet, {
+    ...options,
+    end: (port) => cable.plug(end, port, machine),
+  });
 }

@@ -20,7 +20,7 @@ import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/m
 import { createTask, type Task } from '#kernel/sched/task.ts';
 import { Prandom } from '#lib/prandom.ts';
 import { type EventFn, EventQueue, type SimEvent } from '#sim/event_queue.ts';
-import { Fingerprint } from '#sim/fingerprint.ts';
+import { Place, WorldFingerprint } from '#sim/place.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 
 // Kinds of events, for the fingerprint and for reports of a divergence.
@@ -98,12 +98,14 @@ export const DEFAULT_EPOCH_SEC = 1767225600;
 /** The world as a machine sees it. */
 class SimHost implements MachineHost {
   private readonly world: World;
+  readonly place: Place;
   /** The one pending timer event, and its time. */
   timerEvent: SimEvent | null;
   kicked: boolean;
 
-  constructor(world: World) {
+  constructor(world: World, place: Place) {
     this.world = world;
+    this.place = place;
     this.timerEvent = null;
     this.kicked = false;
   }
@@ -115,7 +117,8 @@ class SimHost implements MachineHost {
   kick(machine: Machine): void {
     if (this.kicked) return;
     this.kicked = true;
-    this.world.at(this.world.nowNs, EVENT_KICK, runKick, machine, this);
+    const { world, place } = this;
+    world.at(world.nowNs, EVENT_KICK, runKick, machine, this, place);
   }
 
   timerChanged(machine: Machine): void {
@@ -123,11 +126,12 @@ class SimHost implements MachineHost {
     const event = this.timerEvent;
     // An event that comes too early only finds nothing to do; one that comes too late would be wrong.
     if (event !== null && event.timeNs <= expiry) return;
-    if (event !== null) this.world.cancel(event);
+    const { world, place } = this;
+    if (event !== null) world.cancel(event);
     this.timerEvent =
       expiry === Number.POSITIVE_INFINITY
         ? null
-        : this.world.at(Math.max(expiry, this.world.nowNs), EVENT_TIMER, runTimer, machine, this);
+        : world.at(Math.max(expiry, world.nowNs), EVENT_TIMER, runTimer, machine, this, place);
   }
 }
 
@@ -148,12 +152,26 @@ function runTimer(subject: unknown, detail: unknown): void {
   if (host.timerEvent === null) host.timerChanged(machine);
 }
 
+/** Where in the order of events something happens: compared field by field, in this order. */
+export interface OrderKey {
+  readonly timeNs: number;
+  readonly generation: number;
+  readonly bornNs: number;
+  readonly rank: number;
+  readonly rootSeq: number;
+}
+
+/** Generation of what is done when no event happens: after all that was due in that instant. */
+const AT_REST = 0x7fffffff;
+
 export class World {
   readonly seed: number | string;
   readonly random: Prandom;
   readonly machines: Machine[];
   readonly programs: Program[];
-  readonly fingerprint: Fingerprint;
+  readonly fingerprint: WorldFingerprint;
+  /** The ground, which is all that is not in a machine, then one place a machine. */
+  readonly places: Place[];
   /** Tracepoints of what is between the machines. */
   readonly trace: CableEvents;
   /** Called with each machine when it has booted: recorders follow it from there on. */
@@ -171,15 +189,22 @@ export class World {
   readonly epochSec: number;
   private readonly names: Map<unknown, string>;
   private readonly closers: (() => void)[];
+  private readonly frames: boolean;
   private stopping: boolean;
+  /** The key of the event that happens, or happened last; see SimEvent. */
+  private generation: number;
+  private bornNs: number;
+  private rank: number;
+  private rootSeq: number;
 
   constructor(options: WorldOptions) {
     this.seed = options.seed;
     this.random = new Prandom(options.seed);
     this.machines = [];
     this.programs = [];
-    this.fingerprint = new Fingerprint(options.fingerprintFrames ?? true);
-    this.fingerprint.text(String(options.seed));
+    this.frames = options.fingerprintFrames ?? true;
+    this.places = [new Place('', 0, this.frames)];
+    this.fingerprint = new WorldFingerprint(options.seed, this.places);
     this.trace = new CableEvents();
     this.onBoot = [];
     this.nowNs = 0;
@@ -192,14 +217,39 @@ export class World {
     this.names = new Map();
     this.closers = [];
     this.stopping = false;
+    this.generation = AT_REST;
+    this.bornNs = 0.5;
+    this.bornNs = 0;
+    this.rank = 0;
+    this.rootSeq = 0;
+  }
+
+  /** What is nowhere else: calls at a time, ports without a machine. */
+  get ground(): Place {
+    return this.places[0] as Place;
+  }
+
+  /**
+   * Makes the place of a machine without the machine, which is in another thread: so that places have
+   * the same ranks in all threads.
+   */
+  bootElsewhere(name: string): Place {
+    if (this.places.some((place) => place.name === name)) {
+      throw new Error(`the world has a machine named ${name} already`);
+    }
+    const place = new Place(name, this.places.length, this.frames);
+    this.places.push(place);
+    return place;
+  }
+
+  /** The place of a machine of this world. */
+  placeOf(machine: Machine): Place {
+    return (machine.host as SimHost).place;
   }
 
   /** Boots a machine, with the whole kernel unless `modules` says otherwise. Its random numbers depend on the world's seed and its name alone. */
   boot(name: string, cpus = 1, modules: readonly KernelModule[] = defconfig): Machine {
-    if (this.machines.some((machine) => machine.name === name)) {
-      throw new Error(`the world has a machine named ${name} already`);
-    }
-    const host = new SimHost(this);
+    const host = new SimHost(this, this.bootElsewhere(name));
     const machine = bootMachine({
       name,
       host,
@@ -225,9 +275,83 @@ export class World {
     this.names.set(subject, name);
   }
 
-  /** Schedules `fn(subject, detail)`; a time in the past means now. */
-  at(timeNs: number, kind: number, fn: EventFn, subject: unknown, detail: unknown): SimEvent {
-    return this.events.push(Math.max(timeNs, this.nowNs), kind, fn, subject, detail);
+  /**
+   * Schedules `fn(subject, detail)`; a time in the past means now. `from` is the place that does so,
+   * `stage` the one where it will happen.
+   */
+  at(
+    timeNs: number,
+    kind: number,
+    fn: EventFn,
+    subject: unknown,
+    detail: unknown,
+    from: Place = this.ground,
+    stage: Place = from,
+  ): SimEvent {
+    const { events, nowNs } = this;
+    const event = events.alloc();
+    const seq = events.takeSeq();
+    if (timeNs > nowNs) {
+      event.timeNs = timeNs;
+      event.generation = 0;
+    } else {
+      event.timeNs = nowNs;
+      event.generation = this.generation === AT_REST ? 1 : this.generation + 1;
+    }
+    if (event.generation > 0 && this.generation !== AT_REST) {
+      event.bornNs = this.bornNs;
+      event.rank = this.rank;
+      event.rootSeq = this.rootSeq;
+    } else {
+      event.bornNs = nowNs;
+      event.rank = from.rank;
+      event.rootSeq = seq;
+    }
+    event.seq = seq;
+    event.kind = kind;
+    event.stage = stage;
+    event.fn = fn;
+    event.subject = subject;
+    event.detail = detail;
+    events.insert(event);
+    return event;
+  }
+
+  /** Schedules what a place of another thread has, which said when and as its how manieth thing. */
+  atFromElsewhere(
+    key: OrderKey,
+    kind: number,
+    fn: EventFn,
+    subject: unknown,
+    detail: unknown,
+    stage: Place,
+  ): SimEvent {
+    if (key.timeNs <= this.nowNs) throw new Error('something from another thread came too late');
+    const event = this.events.alloc();
+    event.timeNs = key.timeNs;
+    event.generation = 0;
+    event.bornNs = key.bornNs;
+    event.rank = key.rank;
+    event.rootSeq = key.rootSeq;
+    event.seq = this.events.takeSeq();
+    event.kind = kind;
+    event.stage = stage;
+    event.fn = fn;
+    event.subject = subject;
+    event.detail = detail;
+    this.events.insert(event);
+    return event;
+  }
+
+  /** The number of the next thing that this thread schedules, taken for one in another. */
+  takeSeq(): number {
+    return this.events.takeSeq();
+  }
+
+  /** Where in the order of all events the present one stands. */
+  get orderKey(): OrderKey {
+    const { nowNs: timeNs, generation, bornNs, rank, rootSeq } = this;
+    return { timeNs, generation, bornNs, rank, rootSeq };
   }
 
   cancel(event: SimEvent): void {
@@ -260,9 +384,13 @@ export class World {
     if (event === null) return false;
     this.nowNs = event.timeNs;
     this.eventCount++;
-    const { fingerprint } = this;
-    fingerprint.time(event.timeNs);
-    fingerprint.word(event.kind);
+    this.generation = event.generation;
+    this.bornNs = event.bornNs;
+    this.rank = event.rank;
+    this.rootSeq = event.rootSeq;
+    const { print } = event.stage as Place;
+    print.time(event.timeNs);
+    print.word(event.kind);
     const { fn, subject, detail, kind } = event;
     this.events.release(event);
     if (fn !== null) fn(subject, detail);
@@ -343,13 +471,19 @@ export class World {
 
   private rest(untilNs: number): RunEnd {
     if (this.events.size === 0) return 'idle';
-    // A run may be asked to end in the past; time does not go back for it.
-    this.nowNs = Math.max(this.nowNs, untilNs);
+    this.restAt(untilNs);
     return 'time';
   }
 
+  /** Moves the clock on, past everything that was due. A time in the past leaves it. */
+  restAt(timeNs: number): void {
+    // A run may be asked to end in the past; time does not go back for it.
+    this.nowNs = Math.max(this.nowNs, timeNs);
+    this.generation = AT_REST;
+  }
+
   /** Wake-ups of programs so far, in all machines. */
-  private wakeUps(): number {
+  wakeUps(): number {
     let sum = 0;
     for (const machine of this.machines) sum += machine.tasks.wakeUps;
     return sum;
