@@ -18,7 +18,7 @@ export interface Capture {
 }
 
 /** Buffers the bytes of a capture, so that each packet is not a system call. */
-class FileSink {
+export class FileSink {
   readonly path: string;
   private readonly fd: number;
   private readonly buffer: Uint8Array;
@@ -96,21 +96,30 @@ export function captureCableToFile(world: World, cable: Cable, path: string): Ca
   };
 }
 
+/** Makes a folder for captures where it is missing. Throws UsageError. */
+export function captureFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new UsageError(`cannot make the folder ${folder}: ${fileProblem(error)}`);
+  }
+}
+
+/** The file of a cable's capture. */
+export function cableFile(folder: string, cable: string): string {
+  return join(folder, `${cable.replaceAll(/[^A-Za-z0-9_.-]+/g, '_')}.pcapng`);
+}
+
 /** How to begin the capture of each cable, into files of their own in a folder, made where it is missing. */
 export function cableCaptures(
   world: World,
   cables: readonly Cable[],
   folder: string,
 ): (() => Capture)[] {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw new UsageError(`cannot make the folder ${folder}: ${fileProblem(error)}`);
-  }
-  return cables.map((cable) => {
-    const name = cable.name.replaceAll(/[^A-Za-z0-9_.-]+/g, '_');
-    return () => captureCableToFile(world, cable, join(folder, `${name}.pcapng`));
-  });
+  captureFolder(folder);
+  return cables.map(
+    (cable) => () => captureCableToFile(world, cable, cableFile(folder, cable.name)),
+  );
 }
 
 /** Begins all captures, or none: when one cannot begin, the files of the others go again. */

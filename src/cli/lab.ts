@@ -5,7 +5,9 @@ import { UsageError } from '#cli/errors.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { Cable } from '#sim/cable.ts';
 import { plugNic } from '#sim/nic.ts';
-import type { NodeSpec, TopologySpec } from '#sim/topology.ts';
+import type { WorldPart } from '#sim/part.ts';
+import { type PhaseEnd, runPhase } from '#sim/phase.ts';
+import type { EndpointSpec, LinkSpec, NodeSpec, TopologySpec } from '#sim/topology.ts';
 import { formatTimeNs } from '#sim/units.ts';
 import {
   type Program,
@@ -59,12 +61,29 @@ export interface LabProgram {
  */
 export type LabEnd = 'ended' | 'waiting' | RunEnd;
 
+export interface LabOptions extends WorldOptions {
+  /** Where the lab is spread over threads: the part of it that is in this one. */
+  readonly part?: WorldPart;
+}
+
+const LAB_ENDS: Readonly<Record<PhaseEnd, LabEnd>> = {
+  done: 'ended',
+  idle: 'waiting',
+  rest: 'waiting',
+  time: 'time',
+  stopped: 'stopped',
+};
+
 /** A program as reports name it. */
 export interface ProgramReport {
   readonly node: string;
   readonly command: string;
   /** Exit status; null while it runs. */
   readonly status: number | null;
+}
+
+export function cableName({ endpoints: [a, b] }: LinkSpec): string {
+  return `${a.node}:${a.ifname}--${b.node}:${b.ifname}`;
 }
 
 /** Link address of port `port` of machine `node`: locally administered, told from the numbers. */
@@ -76,27 +95,39 @@ export class Lab {
   readonly world: World;
   readonly spec: TopologySpec;
   readonly cables: readonly Cable[];
-  private readonly machines: ReadonlyMap<string, Machine>;
+  private readonly part: WorldPart | null;
+  private readonly machines: Map<string, Machine>;
   private readonly hosts: Record<string, string>;
   /** What the description's `programs` started. */
   private readonly programs: { node: string; command: string; program: Program }[];
 
-  constructor(spec: TopologySpec, options: WorldOptions) {
+  constructor(spec: TopologySpec, options: LabOptions) {
+    const { part = null } = options;
     this.spec = spec;
+    this.part = part;
     this.world = new World(options);
-    this.machines = new Map(
-      spec.nodes.map((node) => [node.name, this.world.boot(node.name, node.cpus)]),
-    );
-    this.cables = spec.links.map((link) => {
+    this.machines = new Map();
+    for (const { name, cpus } of spec.nodes) {
+      if (this.isHere(name)) this.machines.set(name, this.world.boot(name, cpus));
+      else this.world.bootElsewhere(name);
+    }
+    const cables: Cable[] = [];
+    spec.links.forEach((link, index) => {
+      if (!link.endpoints.some(({ node }) => this.isHere(node))) return;
       const [a, b] = link.endpoints;
-      const name = `${a.node}:${a.ifname}--${b.node}:${b.ifname}`;
-      const cable = new Cable(this.world, name, link.impairments);
-      this.plug(cable, 0, a.node, a.ifname, link.impairments.rateBps);
-      this.plug(cable, 1, b.node, b.ifname, link.impairments.rateBps);
-      return cable;
+      const cable = new Cable(this.world, cableName(link), link.impairments);
+      this.plug(cable, index, 0, a);
+      this.plug(cable, index, 1, b);
+      cables.push(cable);
     });
+    this.cables = cables;
     this.hosts = {};
     this.programs = [];
+  }
+
+  /** Is a machine in this thread? All are, where the lab is in one. */
+  isHere(node: string): boolean {
+    return this.part === null || this.part.has(node);
   }
 
   /** The machine of that name. Throws UsageError. */
@@ -170,7 +201,7 @@ export class Lab {
   ): Promise<void> {
     const must = (node: string, command: string): Promise<void> =>
       this.must(node, command, streamsOf(node), options);
-    for (const node of this.spec.nodes) this.applySysctls(node);
+    for (const node of this.spec.nodes) if (this.isHere(node.name)) this.applySysctls(node);
     for (const { endpoints, mtu } of this.spec.links) {
       if (mtu === 0) continue;
       for (const { node, ifname } of endpoints) {
@@ -182,6 +213,7 @@ export class Lab {
       for (const command of node.exec) await must(node.name, command);
     }
     for (const { name: node, programs } of this.spec.nodes) {
+      if (!this.isHere(node)) continue;
       for (const command of programs) {
         const { program } = this.start(node, sh, ['sh', '-c', command], streamsOf(node));
         this.programs.push({ node, command, program });
@@ -194,32 +226,15 @@ export class Lab {
    * nobody will send any more, as servers do.
    */
   async finish(options: RunOptions = {}): Promise<LabEnd> {
-    const { world } = this;
-    let wakeUps = -1;
-    let sinceNs = 0;
-    let end: LabEnd | null = null;
-    const until = (): boolean => {
-      if (this.running().length === 0) end = 'ended';
-      const now = this.wakeUps();
-      if (now !== wakeUps) {
-        wakeUps = now;
-        sinceNs = world.nowNs;
-      } else if (world.nowNs - sinceNs > REST_NS && !this.sleepers()) end = 'waiting';
-      return end !== null;
-    };
-    if (until()) return 'ended';
-    const ran = await world.runPrograms({ ...options, until });
-    return end ?? (ran === 'idle' ? 'waiting' : ran);
+    const end = await this.runPhase(() => this.running().length === 0, options, REST_NS);
+    return LAB_ENDS[end];
   }
 
-  /** Wake-ups of programs so far. */
-  private wakeUps(): number {
-    return this.world.machines.reduce((sum, machine) => sum + machine.tasks.wakeUps, 0);
-  }
-
-  /** Does a program sleep until a time of its own choice? */
-  private sleepers(): boolean {
-    return this.world.machines.some((machine) => machine.hrtimers.first !== null);
+  /** Runs this part of the world with the others until `done` everywhere, and a little longer. */
+  private runPhase(done: () => boolean, options: RunOptions, restNs: number): Promise<PhaseEnd> {
+    const { untilNs = Number.POSITIVE_INFINITY } = options;
+    const phase = { done, graceNs: COMMAND_GAP_NS, untilNs, restNs };
+    return runPhase(this.world, phase, this.part ?? undefined);
   }
 
   /** The description's programs that ended badly. */
@@ -246,16 +261,21 @@ export class Lab {
   ): Promise<void> {
     const stderr = new Collector();
     const argv = ['sh', '-c', command];
-    const status = await this.run(node, sh, argv, { ...streams, stderr }, options);
-    const { idle, nowNs } = this.world;
+    const program = this.isHere(node)
+      ? this.start(node, sh, argv, { ...streams, stderr }).program
+      : null;
+    const done = (): boolean => program === null || program.status !== null;
+    const end = await this.runPhase(done, options, Number.POSITIVE_INFINITY);
+    // The thread that the command runs in says what went wrong with it.
+    if (program === null) return;
+    const { status } = program;
     if (status === 0) {
       streams.stderr?.write(stderr.bytes());
       streams.stderr?.close();
-      const { untilNs = Number.POSITIVE_INFINITY } = options;
-      await this.world.runPrograms({ untilNs: Math.min(nowNs + COMMAND_GAP_NS, untilNs) });
       return;
     }
-    const how = status === null ? didNotEnd(idle, nowNs) : `ended with status ${status}`;
+    const { nowNs } = this.world;
+    const how = status === null ? didNotEnd(end === 'idle', nowNs) : `ended with status ${status}`;
     throw new ExecError(node, command, how, stderr.text());
   }
 
@@ -288,12 +308,17 @@ export class Lab {
     });
   }
 
-  private plug(cable: Cable, end: 0 | 1, node: string, ifname: string, rateBps: number): void {
-    const machine = this.machine(node);
+  private plug(cable: Cable, link: number, end: 0 | 1, { node, ifname }: EndpointSpec): void {
     const index = this.spec.nodes.findIndex((spec) => spec.name === node);
+    if (this.part !== null && !this.isHere(node)) {
+      this.part.join(this.world, cable, link, end, node);
+      return;
+    }
+    const machine = this.machine(node);
     const port = machine.initNet.devBaseHead.length;
     try {
       const mac = macAddress(index + 1, port);
+      const { rateBps } = cable.impairmentsOf(end);
       // A cable that is faster than the card would be has a faster card.
       const fast = rateBps > GIGABIT ? { rateBps } : {};
       plugNic(machine, cable, end, { name: ifname, mac, ...fast });

@@ -409,9 +409,17 @@ export class Cable {
   impair(change: Partial<Impairments>, end?: 0 | 1): void {
     this.lines.forEach((line, index) => {
       if (end === undefined || end === index) {
-        line.impairments = checkImpairments({ ...line.impairments, ...change });
+        const changed = checkImpairments({ ...line.impairments, ...change });
+        if (line.elsewhere !== null) this.refuseShorter(line.impairments, changed);
+        line.impairments = changed;
       }
     });
+  }
+
+  /** The threads that a cable joins go ahead of each other by its delay, so it must stay. */
+  private refuseShorter(before: Impairments, after: Impairments): void {
+    if (after.delayNs >= before.delayNs && after.reorder === 0) return;
+    throw new RangeError(`the cable ${this.name} joins two threads and cannot get faster`);
   }
 
   /**

@@ -183,7 +183,7 @@ export class World {
   /** Checked after every event; each throws when the world is not as it must be. */
   readonly invariants: (() => void)[];
   private readonly events: EventQueue;
-  private readonly turn: (() => Promise<void>) | null;
+  private readonly hostTurn: (() => Promise<void>) | null;
   private readonly journal: ((entry: JournalEntry) => void) | null;
   /** Wall time of the world's beginning, in seconds since the epoch. */
   readonly epochSec: number;
@@ -211,7 +211,7 @@ export class World {
     this.eventCount = 0;
     this.invariants = [];
     this.events = new EventQueue();
-    this.turn = options.turn ?? null;
+    this.hostTurn = options.turn ?? null;
     this.journal = options.journal ?? null;
     this.epochSec = options.bootEpochSec ?? DEFAULT_EPOCH_SEC;
     this.names = new Map();
@@ -368,6 +368,25 @@ export class World {
     this.stopping = true;
   }
 
+  /** Somebody has called {@link stop} and no run has ended by it yet. */
+  get stopWanted(): boolean {
+    return this.stopping;
+  }
+
+  /** Whether somebody wants the world to stop; the wish is granted with that. */
+  takeStop(): boolean {
+    const { stopping } = this;
+    this.stopping = false;
+    return stopping;
+  }
+
+  /** Lets the host's event loop turn, so that programs that woke run until they sleep again. */
+  turn(): Promise<void> {
+    const { hostTurn } = this;
+    if (hostTurn === null) throw new Error('a world with programs needs the option `turn`');
+    return hostTurn();
+  }
+
   /** True when nothing will ever happen again by itself. */
   get idle(): boolean {
     return this.events.size === 0;
@@ -414,16 +433,14 @@ export class World {
   /** Runs a world with programs: after each event that woke one, they run until all sleep again. */
   async runPrograms(options: RunOptions = {}): Promise<RunEnd> {
     const { untilNs = Number.POSITIVE_INFINITY, maxEvents = Number.POSITIVE_INFINITY } = options;
-    const { turn } = this;
-    if (turn === null) throw new Error('a world with programs needs the option `turn`');
     this.stopping = false;
-    await turn();
+    await this.turn();
     for (let n = 0; n < maxEvents; n++) {
       if (this.events.nextTimeNs > untilNs) return this.rest(untilNs);
       const before = this.wakeUps();
       if (!this.step()) return 'idle';
       // Now and then at any rate, so that the host can tell us to stop.
-      if (this.wakeUps() !== before || n % TURN_EVENTS === TURN_EVENTS - 1) await turn();
+      if (this.wakeUps() !== before || n % TURN_EVENTS === TURN_EVENTS - 1) await this.turn();
       if (this.stopping || options.until?.() === true) return 'stopped';
     }
     return 'events';

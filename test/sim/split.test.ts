@@ -1,0 +1,175 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beginCaptures, cableCaptures, closeCaptures } from '#cli/capture.ts';
+import { Lab } from '#cli/lab.ts';
+import { type SplitOptions, SplitRun } from '#cli/split.ts';
+import { turn } from '#cli/turn.ts';
+import type { TopologySpec } from '#sim/topology.ts';
+import { readTopologyYaml } from '#sim/topology_yaml.ts';
+import type { Streams } from '#user/lib/process.ts';
+
+/** Two sites behind routers, a line between them that loses, jitters and doubles, and a third way in. */
+const SITES = `
+name: sites
+topology:
+  nodes:
+    h1:
+      exec:
+        - ip addr add 10.0.1.10/24 dev eth0
+        - ip link set eth0 up
+        - ip route add default via 10.0.1.1
+      programs:
+        - sleep 0.2; iperf3 -c 10.0.2.10 -n 300K -C cubic
+        - sleep 0.3; ping -c 5 -i 0.2 10.0.3.10
+    h2:
+      exec:
+        - ip addr add 10.0.4.11/24 dev eth1
+        - ip link set eth1 up
+        - ip route add default via 10.0.4.1
+      programs:
+        - sleep 0.2; ping -c 5 -i 0.2 10.0.2.10
+    r1:
+      sysctls: { net.ipv4.ip_forward: 1 }
+      exec:
+        - ip addr add 10.0.1.1/24 dev lan1
+        - ip addr add 10.0.9.1/24 dev wan
+        - ip addr add 10.0.8.1/24 dev side
+        - ip link set lan1 up
+        - ip link set wan up
+        - ip link set side up
+        - ip route add 10.0.2.0/24 via 10.0.9.2
+        - ip route add 10.0.3.0/24 via 10.0.8.3
+        - ip addr add 10.0.4.1/24 dev lan2
+        - ip link set lan2 up
+    r2:
+      sysctls: { net.ipv4.ip_forward: 1 }
+      exec:
+        - ip addr add 10.0.2.1/24 dev lan
+        - ip addr add 10.0.9.2/24 dev wan
+        - ip link set lan up
+        - ip link set wan up
+        - ip route add 10.0.1.0/24 via 10.0.9.1
+        - ip route add 10.0.4.0/24 via 10.0.9.1
+    h3:
+      exec:
+        - ip addr add 10.0.2.10/24 dev eth0
+        - ip link set eth0 up
+        - ip route add default via 10.0.2.1
+      programs:
+        - iperf3 -s -1
+    h4:
+      exec:
+        - ip addr add 10.0.3.10/24 dev eth0
+        - ip link set eth0 up
+        - ip addr add 10.0.8.3/24 dev up0
+        - ip link set up0 up
+        - ip route add default via 10.0.8.1
+  links:
+    - endpoints: ['h1:eth0', 'r1:lan1']
+      impairments: { delay: 1ms }
+    - endpoints: ['h2:eth1', 'r1:lan2']
+      impairments: { delay: 1ms }
+    - endpoints: ['r1:wan', 'r2:wan']
+      impairments: { delay: 5ms, jitter: 2ms, loss: 2%, duplicate: 1%, corrupt: 1%, rate: 20mbit, queue: 64kb }
+    - endpoints: ['r2:lan', 'h3:eth0']
+      impairments: { delay: 1ms }
+    - endpoints: ['r1:side', 'h4:up0']
+      impairments: { delay: 1ms }
+    - endpoints: ['h4:eth0', 'h4:eth9']
+`;
+
+interface Outcome {
+  readonly fingerprint: string;
+  readonly events: number;
+  readonly nowNs: number;
+  readonly ended: string;
+  readonly failed: unknown;
+  readonly live: unknown;
+  readonly output: string;
+  readonly captures: Record<string, string>;
+}
+
+/** Everything that the programs print, in order. */
+function collector(): { readonly text: () => string; readonly streamsOf: (n: string) => Streams } {
+  const lines: string[] = [];
+  const output = (label: string) => ({
+    write: (bytes: Uint8Array) => {
+      lines.push(`${label}: ${new TextDecoder().decode(bytes)}`);
+      return true;
+    },
+    ready: () => null,
+    close: () => {},
+  });
+  return {
+    text: () => lines.join(''),
+    streamsOf: (node) => ({ stdout: output(node), stderr: output(`${node}!`) }),
+  };
+}
+
+describe('a world in several threads', () => {
+  let folder = '';
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'softnet-split-'));
+  });
+
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  const captured = (path: string): Record<string, string> =>
+    Object.fromEntries(
+      readdirSync(path).map((name) => [name, readFileSync(join(path, name)).toString('hex')]),
+    );
+
+  async function inOne(spec: TopologySpec, untilNs: number): Promise<Outcome> {
+    const path = join(folder, 'one');
+    const { text, streamsOf } = collector();
+    const lab = new Lab(spec, { seed: 's', turn });
+    const captures = beginCaptures(cableCaptures(lab.world, lab.cables, path));
+    await lab.setUp(streamsOf, { untilNs });
+    const ended = await lab.finish({ untilNs });
+    closeCaptures(captures);
+    const failed = lab.failed();
+    const live = lab.world.halt();
+    const { nowNs, eventCount: events, fingerprint } = lab.world;
+    return {
+      fingerprint: fingerprint.digest(),
+      events,
+      nowNs,
+      ended,
+      failed,
+      live,
+      output: text(),
+      captures: captured(path),
+    };
+  }
+
+  async function inThreads(
+    spec: TopologySpec,
+    workers: number,
+    more: Partial<SplitOptions> = {},
+  ): Promise<Outcome & { readonly parts: number }> {
+    const path = join(folder, `threads${workers}`);
+    const { text, streamsOf } = collector();
+    const options = { seed: 's', workers, untilNs: 60e9, pcap: path, streamsOf, ...more };
+    const { running, ...result } = await new SplitRun(spec, options).result;
+    expect(running).toEqual([]);
+    return { ...result, output: text(), captures: captured(path) };
+  }
+
+  it('is the same in one, two and three: fingerprint, output, captures, and nothing is left', async () => {
+    const spec = readTopologyYaml(SITES);
+    const one = await inOne(spec, 60e9);
+    expect(one).toMatchObject({ ended: 'ended', failed: [], live: {} });
+    expect(one.output).toContain('iperf Done');
+    expect(Object.keys(one.captures)).toHaveLength(6);
+    for (const workers of [1, 2, 3]) {
+      const { parts, ...threads } = await inThreads(spec, workers);
+      expect(parts).toBe(workers);
+      expect(threads).toEqual(one);
+    }
+  });
+});
