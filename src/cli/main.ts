@@ -139,6 +139,12 @@ function addRun(softnet: Command): void {
       'capture a device, with where and why packets were dropped (repeatable)',
       addCapture,
     )
+    .option(
+      '--workers <n>',
+      'spread the machines over up to n threads, with the same run and fingerprint; they are only ' +
+        'parted at cables that have a delay',
+      checked(parseWorkers),
+    )
     .option('--json', 'print one object at the end; what programs print goes to standard error')
     .action(runTopology);
   examples(run, [
@@ -152,6 +158,7 @@ function addRun(softnet: Command): void {
       'the first five seconds under another seed',
       'softnet run examples/router.yaml --seed 7 --until 5s',
     ],
+    ['the same run on two cores', 'softnet run examples/router.yaml --workers 2'],
   ]);
 }
 
@@ -353,6 +360,14 @@ function parseCount(text: string): number {
   const bytes = /^[0-9]+$/.test(text) ? Number(text) : parseSizeBytes(text);
   if (bytes > MAX_DOWNLOAD) throw new RangeError(`'${text}' is too much: at most 4gb`);
   return bytes;
+}
+
+function parseWorkers(text: string): number {
+  const workers = /^[0-9]{1,2}$/.test(text) ? Number(text) : 0;
+  if (workers < 1 || workers > 64) {
+    throw new RangeError(`'${text}' is no number of threads; there can be 1 to 64`);
+  }
+  return workers;
 }
 
 function parsePort(text: string): number {

@@ -9,12 +9,13 @@ import {
 } from '#cli/capture.ts';
 import { EXIT_FAILURE, EXIT_INTERNAL, EXIT_TIMEOUT, UserError } from '#cli/errors.ts';
 import { fail } from '#cli/fail.ts';
-import { didNotEnd, Lab, type LabEnd } from '#cli/lab.ts';
+import { didNotEnd, Lab, type LabEnd, type ProgramReport } from '#cli/lab.ts';
 import { LabelledOutput, painter, passTo, standardInput } from '#cli/output.ts';
+import { SplitRun } from '#cli/split.ts';
 import { readTopology } from '#cli/topology_file.ts';
 import { turn } from '#cli/turn.ts';
+import type { TopologySpec } from '#sim/topology.ts';
 import { formatTimeNs } from '#sim/units.ts';
-import type { World } from '#sim/world.ts';
 import type { Streams } from '#user/lib/process.ts';
 
 export interface RunCommandOptions {
@@ -23,6 +24,8 @@ export interface RunCommandOptions {
   readonly pcap?: string;
   readonly capture?: readonly CaptureRequest[];
   readonly json?: boolean;
+  /** Threads at most; one, in this thread, when not given. */
+  readonly workers?: number;
 }
 
 /** Virtual time after which a world that has not come to rest is stopped, when nobody said how long. */
@@ -32,9 +35,9 @@ const DEFAULT_UNTIL_NS = 3600e9;
  * Ctrl-C and SIGTERM end the world after the present event, and its captures are complete. Without
  * captures they end the process at once, as signals do.
  */
-function stopOnSignals(world: World, captures: readonly Capture[]): () => number | null {
+function stopOnSignals(world: { stop(): void }, captures: boolean): () => number | null {
   let status: number | null = null;
-  if (captures.length === 0) return () => null;
+  if (!captures) return () => null;
   const stop = (number: number) => (): void => {
     status = 128 + number;
     world.stop();
@@ -45,9 +48,9 @@ function stopOnSignals(world: World, captures: readonly Capture[]): () => number
 }
 
 /** Streams of a machine: what its programs print, labelled with its name. */
-function streamsOf(lab: Lab, json: boolean): (node: string) => Streams {
+function streamsOf(spec: TopologySpec, json: boolean): (node: string) => Streams {
   const out = json ? process.stderr : process.stdout;
-  const width = Math.max(...lab.spec.nodes.map(({ name }) => name.length));
+  const width = Math.max(...spec.nodes.map(({ name }) => name.length));
   const paint = painter(out);
   const paintErr = painter(process.stderr);
   return (node) => ({
@@ -69,17 +72,33 @@ function startCaptures(lab: Lab, options: RunCommandOptions): Capture[] {
   ]);
 }
 
-export async function runTopology(path: string, options: RunCommandOptions): Promise<void> {
-  const spec = await readTopology(path);
+/** What came of a run. */
+interface Outcome {
+  readonly fingerprint: string;
+  readonly ended: LabEnd;
+  readonly nowNs: number;
+  readonly events: number;
+  readonly failed: readonly ProgramReport[];
+  readonly running: readonly ProgramReport[];
+  readonly live: Record<string, Record<string, number>>;
+  /** Threads that it ran in. */
+  readonly parts: number;
+  /** Status for the signal that ended it; null: none did. */
+  readonly stopped: number | null;
+}
+
+async function runHere(
+  spec: TopologySpec,
+  options: RunCommandOptions,
+  untilNs: number,
+): Promise<Outcome> {
   const lab = new Lab(spec, { seed: options.seed, turn });
   const { world } = lab;
-  const untilNs = options.until ?? DEFAULT_UNTIL_NS;
   const captures = startCaptures(lab, options);
-  const stopped = stopOnSignals(world, captures);
-  const startMs = performance.now();
+  const stopped = stopOnSignals(world, captures.length > 0);
   let ended: LabEnd = 'stopped';
   try {
-    await lab.setUp(streamsOf(lab, options.json === true), { untilNs });
+    await lab.setUp(streamsOf(spec, options.json === true), { untilNs });
     if (stopped() === null) ended = await lab.finish({ untilNs });
   } catch (error) {
     // What was captured until then helps to find out why it failed, which is the news.
@@ -92,23 +111,59 @@ export async function runTopology(path: string, options: RunCommandOptions): Pro
   const failed = lab.failed();
   const running = lab.running();
   const live = world.halt();
+  const { nowNs, eventCount: events } = world;
+  const fingerprint = world.fingerprint.digest();
+  return { fingerprint, ended, nowNs, events, failed, running, live, parts: 1, stopped: stopped() };
+}
+
+async function runInThreads(
+  spec: TopologySpec,
+  options: RunCommandOptions,
+  workers: number,
+  untilNs: number,
+): Promise<Outcome> {
+  const { seed, pcap, capture } = options;
+  const run = new SplitRun(spec, {
+    seed,
+    workers,
+    untilNs,
+    ...(pcap === undefined ? {} : { pcap }),
+    ...(capture === undefined ? {} : { captures: capture }),
+    streamsOf: streamsOf(spec, options.json === true),
+  });
+  const stopped = stopOnSignals(run, pcap !== undefined || capture !== undefined);
+  return { ...(await run.result), stopped: stopped() };
+}
+
+export async function runTopology(path: string, options: RunCommandOptions): Promise<void> {
+  const spec = await readTopology(path);
+  const untilNs = options.until ?? DEFAULT_UNTIL_NS;
+  const startMs = performance.now();
+  const { workers } = options;
+  const outcome =
+    workers === undefined
+      ? await runHere(spec, options, untilNs)
+      : await runInThreads(spec, options, workers, untilNs);
+  const { ended, nowNs, events, fingerprint, failed, running, live, parts } = outcome;
   const summary = {
     name: spec.name,
     seed: options.seed,
-    fingerprint: world.fingerprint.digest(),
+    fingerprint,
     ended,
-    virtualSeconds: world.nowNs / 1e9,
+    virtualSeconds: nowNs / 1e9,
     wallSeconds: (performance.now() - startMs) / 1000,
-    events: world.eventCount,
+    events,
+    ...(workers === undefined ? {} : { threads: parts }),
     failed,
     running,
     live,
   };
   if (options.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else {
+    const threads = workers === undefined ? '' : ` in ${parts} thread${parts === 1 ? '' : 's'}`;
     process.stdout.write(
-      `${spec.name}: ${formatTimeNs(world.nowNs)} of virtual time, ${world.eventCount} events, ` +
-        `fingerprint ${summary.fingerprint}\n`,
+      `${spec.name}: ${formatTimeNs(nowNs)} of virtual time, ${events} events${threads}, ` +
+        `fingerprint ${fingerprint}\n`,
     );
   }
   for (const { node, command, status } of failed) {
@@ -127,7 +182,7 @@ export async function runTopology(path: string, options: RunCommandOptions): Pro
     );
   }
   const bad = failed.length > 0 || endless || Object.keys(live).length > 0;
-  process.exitCode = stopped() ?? (bad ? EXIT_FAILURE : 0);
+  process.exitCode = outcome.stopped ?? (bad ? EXIT_FAILURE : 0);
 }
 
 export async function execInTopology(

@@ -172,4 +172,76 @@ describe('a world in several threads', () => {
       expect(threads).toEqual(one);
     }
   });
+
+  it('says what failed in a thread, and ends the others', async () => {
+    const spec = readTopologyYaml(SITES.replace('ip link set up0 up', 'ip link set up7 up'));
+    const run = new SplitRun(spec, { seed: 's', workers: 3, untilNs: 60e9 });
+    await expect(run.result).rejects.toMatchObject({
+      name: 'ExecError',
+      message: expect.stringContaining("h4: 'ip link set up7 up' ended with status 1") as string,
+    });
+  });
+
+  it('tells which programs failed, and the captures that cannot be', async () => {
+    const spec = readTopologyYaml(SITES.replace('iperf3 -s -1', 'exit 3'));
+    const pcap = { captures: [{ node: 'h4', ifname: 'eth7', path: join(folder, 'never') }] };
+    const failing = new SplitRun(spec, { seed: 's', workers: 2, untilNs: 60e9, ...pcap });
+    await expect(failing.result).rejects.toThrow('h4 never had an interface eth7 to capture');
+    const result = await new SplitRun(spec, { seed: 's', workers: 2, untilNs: 60e9 }).result;
+    expect(result.failed.map(({ node, status }) => [node, status])).toEqual([
+      ['h1', 1],
+      ['h3', 3],
+    ]);
+    const stray = { captures: [{ node: 'h9', ifname: 'eth0', path: join(folder, 'never') }] };
+    expect(() => new SplitRun(spec, { seed: 's', workers: 2, untilNs: 1e9, ...stray })).toThrow(
+      "there is no machine 'h9'",
+    );
+  });
+
+  const FOREVER = SITES.replace('iperf3 -s -1', 'ping -q -i 0.01 10.0.1.10');
+
+  it('ends at the same time everywhere: at the time that was given', async () => {
+    const spec = readTopologyYaml(FOREVER);
+    const one = await inOne(spec, 2e9);
+    expect(one).toMatchObject({ ended: 'time', nowNs: 2e9, live: {} });
+    const threads = await new SplitRun(spec, { seed: 's', workers: 2, untilNs: 2e9 }).result;
+    const { fingerprint, events, nowNs, ended, live } = one;
+    expect(threads).toMatchObject({ fingerprint, events, nowNs, ended, live });
+    expect(threads.running).toEqual([
+      { node: 'h3', command: 'ping -q -i 0.01 10.0.1.10', status: null },
+    ]);
+  });
+
+  it('stops when it is told to, with nothing left, and ends at once when it is aborted', async () => {
+    const spec = readTopologyYaml(FOREVER);
+    let saidSomething = (): void => {};
+    const first = new Promise<void>((resolve) => {
+      saidSomething = resolve;
+    });
+    const stdout = {
+      write: () => {
+        saidSomething();
+        return true;
+      },
+      ready: () => null,
+      close: () => {},
+    };
+    const options = { seed: 's', workers: 2, untilNs: 1e15 };
+    const run = new SplitRun(spec, { ...options, streamsOf: () => ({ stdout }) });
+    await first;
+    run.stop();
+    expect(await run.result).toMatchObject({ ended: 'stopped', live: {} });
+    const aborted = new SplitRun(spec, options);
+    aborted.abort();
+    await expect(aborted.result).rejects.toThrow('the run was ended');
+  });
+
+  it('waits no longer than one does for what never comes', async () => {
+    const spec = readTopologyYaml(SITES.replace('iperf3 -s -1', 'nc -l 9'));
+    const one = await inOne(spec, 1e12);
+    expect(one.ended).toBe('waiting');
+    const threads = await new SplitRun(spec, { seed: 's', workers: 3, untilNs: 1e12 }).result;
+    const { fingerprint, events, nowNs, ended, live } = one;
+    expect(threads).toMatchObject({ fingerprint, events, nowNs, ended, live });
+  });
 });
