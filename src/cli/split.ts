@@ -3,7 +3,7 @@
  * The threads run the world among themselves (sim/part.ts); here they are started, what they say is put
  * into one order, and all are ended when one of them fails.
  */
-import type { Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { type CaptureRequest, cableFile, captureFolder, FileSink } from '#cli/capture.ts';
 import { UsageError, UserError } from '#cli/errors.ts';
 import { cableName, type LabEnd, type ProgramReport } from '#cli/lab.ts';
@@ -25,6 +25,8 @@ export interface SplitOptions {
   /** Folder for captures of all cables. */
   readonly pcap?: string;
   readonly captures?: readonly CaptureRequest[];
+  /** The module that threads run, where it is not beside this one: for those who bundle. */
+  readonly worker?: URL;
   /** Where what a machine's programs print goes. */
   readonly streamsOf?: (node: string) => Streams;
 }
@@ -188,7 +190,7 @@ export class SplitRun {
         captures,
         config: (globalThis as { softnetConfig?: unknown }).softnetConfig ?? {},
       };
-      return this.runThread(job, merger);
+      return this.runThread(job, merger, options.worker);
     });
     this.result = Promise.allSettled(threads).then((settled) => {
       cables.close();
@@ -207,8 +209,11 @@ export class SplitRun {
   }
 
   /** Runs one thread to its end; null when another thread ended it. */
-  private runThread(job: PartJob, merger: Merger): Promise<PartResult | null> {
-    const worker: Worker = startThread(new URL('./split_worker', import.meta.url), job);
+  private runThread(job: PartJob, merger: Merger, module?: URL): Promise<PartResult | null> {
+    const worker =
+      module === undefined
+        ? startThread(new URL('./split_worker', import.meta.url), job)
+        : new Worker(module, { workerData: job });
     return new Promise((resolve, reject) => {
       let outcome: PartResult | null = null;
       let problem: Error | null = null;

@@ -1,7 +1,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { beginCaptures, cableCaptures, closeCaptures } from '#cli/capture.ts';
 import { Lab } from '#cli/lab.ts';
 import { type SplitOptions, SplitRun } from '#cli/split.ts';
@@ -9,6 +11,7 @@ import { turn } from '#cli/turn.ts';
 import type { TopologySpec } from '#sim/topology.ts';
 import { readTopologyYaml } from '#sim/topology_yaml.ts';
 import type { Streams } from '#user/lib/process.ts';
+import { ROOT } from '../support/softnet.ts';
 
 /** Two sites behind routers, a line between them that loses, jitters and doubles, and a third way in. */
 const SITES = `
@@ -110,6 +113,30 @@ function collector(): { readonly text: () => string; readonly streamsOf: (n: str
 
 describe('a world in several threads', () => {
   let folder = '';
+  let bundles = '';
+  /** What the threads run, in one file: each would else load all sources anew. */
+  let worker: URL;
+
+  beforeAll(async () => {
+    bundles = join(ROOT, 'out', `split-${process.pid}`);
+    await build({
+      entryPoints: [join(ROOT, 'src/cli/split_worker.ts')],
+      outdir: bundles,
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      packages: 'external',
+      conditions: ['source'],
+      logLevel: 'silent',
+    });
+    worker = pathToFileURL(join(bundles, 'split_worker.js'));
+  });
+
+  afterAll(() => {
+    rmSync(bundles, { recursive: true });
+  });
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'softnet-split-'));
@@ -154,7 +181,7 @@ describe('a world in several threads', () => {
   ): Promise<Outcome & { readonly parts: number }> {
     const path = join(folder, `threads${workers}`);
     const { text, streamsOf } = collector();
-    const options = { seed: 's', workers, untilNs: 60e9, pcap: path, streamsOf, ...more };
+    const options = { worker, seed: 's', workers, untilNs: 60e9, pcap: path, streamsOf, ...more };
     const { running, ...result } = await new SplitRun(spec, options).result;
     expect(running).toEqual([]);
     return { ...result, output: text(), captures: captured(path) };
@@ -175,7 +202,7 @@ describe('a world in several threads', () => {
 
   it('says what failed in a thread, and ends the others', async () => {
     const spec = readTopologyYaml(SITES.replace('ip link set up0 up', 'ip link set up7 up'));
-    const run = new SplitRun(spec, { seed: 's', workers: 3, untilNs: 60e9 });
+    const run = new SplitRun(spec, { worker, seed: 's', workers: 3, untilNs: 60e9 });
     await expect(run.result).rejects.toMatchObject({
       name: 'ExecError',
       message: expect.stringContaining("h4: 'ip link set up7 up' ended with status 1") as string,
@@ -185,17 +212,18 @@ describe('a world in several threads', () => {
   it('tells which programs failed, and the captures that cannot be', async () => {
     const spec = readTopologyYaml(SITES.replace('iperf3 -s -1', 'exit 3'));
     const pcap = { captures: [{ node: 'h4', ifname: 'eth7', path: join(folder, 'never') }] };
-    const failing = new SplitRun(spec, { seed: 's', workers: 2, untilNs: 60e9, ...pcap });
+    const failing = new SplitRun(spec, { worker, seed: 's', workers: 2, untilNs: 60e9, ...pcap });
     await expect(failing.result).rejects.toThrow('h4 never had an interface eth7 to capture');
-    const result = await new SplitRun(spec, { seed: 's', workers: 2, untilNs: 60e9 }).result;
+    const result = await new SplitRun(spec, { worker, seed: 's', workers: 2, untilNs: 60e9 })
+      .result;
     expect(result.failed.map(({ node, status }) => [node, status])).toEqual([
       ['h1', 1],
       ['h3', 3],
     ]);
     const stray = { captures: [{ node: 'h9', ifname: 'eth0', path: join(folder, 'never') }] };
-    expect(() => new SplitRun(spec, { seed: 's', workers: 2, untilNs: 1e9, ...stray })).toThrow(
-      "there is no machine 'h9'",
-    );
+    expect(
+      () => new SplitRun(spec, { worker, seed: 's', workers: 2, untilNs: 1e9, ...stray }),
+    ).toThrow("there is no machine 'h9'");
   });
 
   const FOREVER = SITES.replace('iperf3 -s -1', 'ping -q -i 0.01 10.0.1.10');
@@ -204,7 +232,8 @@ describe('a world in several threads', () => {
     const spec = readTopologyYaml(FOREVER);
     const one = await inOne(spec, 2e9);
     expect(one).toMatchObject({ ended: 'time', nowNs: 2e9, live: {} });
-    const threads = await new SplitRun(spec, { seed: 's', workers: 2, untilNs: 2e9 }).result;
+    const threads = await new SplitRun(spec, { worker, seed: 's', workers: 2, untilNs: 2e9 })
+      .result;
     const { fingerprint, events, nowNs, ended, live } = one;
     expect(threads).toMatchObject({ fingerprint, events, nowNs, ended, live });
     expect(threads.running).toEqual([
@@ -226,7 +255,7 @@ describe('a world in several threads', () => {
       ready: () => null,
       close: () => {},
     };
-    const options = { seed: 's', workers: 2, untilNs: 1e15 };
+    const options = { worker, seed: 's', workers: 2, untilNs: 1e15 };
     const run = new SplitRun(spec, { ...options, streamsOf: () => ({ stdout }) });
     await first;
     run.stop();
@@ -240,7 +269,8 @@ describe('a world in several threads', () => {
     const spec = readTopologyYaml(SITES.replace('iperf3 -s -1', 'nc -l 9'));
     const one = await inOne(spec, 1e12);
     expect(one.ended).toBe('waiting');
-    const threads = await new SplitRun(spec, { seed: 's', workers: 3, untilNs: 1e12 }).result;
+    const threads = await new SplitRun(spec, { worker, seed: 's', workers: 3, untilNs: 1e12 })
+      .result;
     const { fingerprint, events, nowNs, ended, live } = one;
     expect(threads).toMatchObject({ fingerprint, events, nowNs, ended, live });
   });

@@ -51,9 +51,11 @@ export class Softnet {
     const softnet = new Softnet(join(ROOT, 'out', `command-${process.pid}`));
     mkdirSync(softnet.folder, { recursive: true });
     await build({
-      entryPoints: [join(ROOT, 'src/cli/main.ts')],
-      outfile: softnet.main,
+      // Threads begin with a module of their own.
+      entryPoints: ['main', 'split_worker'].map((name) => join(ROOT, `src/cli/${name}.ts`)),
+      outdir: softnet.folder,
       bundle: true,
+      splitting: true,
       format: 'esm',
       platform: 'node',
       target: 'node20',
