@@ -321,7 +321,8 @@ export class Lab {
       const { rateBps } = cable.impairmentsOf(end);
       // A cable that is faster than the card would be has a faster card.
       const fast = rateBps > GIGABIT ? { rateBps } : {};
-      plugNic(machine, cable, end, { name: ifname, mac, ...fast });
+      const { type, queues } = this.spec.links[link] as LinkSpec;
+      plugNic(machine, cable, end, { name: ifname, mac, type, queues, ...fast });
     } catch (error) {
       throw new UsageError(
         `${node}: no card for the interface ${ifname}: ${(error as Error).message}`,

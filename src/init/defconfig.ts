@@ -5,6 +5,7 @@
 import { memModule } from '#drivers/char/mem.ts';
 import { dummyModule } from '#drivers/net/dummy.ts';
 import { e1000Module } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
+import { igbModule } from '#drivers/net/ethernet/intel/igb/igb_main.ts';
 import { tunModule } from '#drivers/net/tun.ts';
 import { vethModule } from '#drivers/net/veth.ts';
 import { pciModule } from '#drivers/pci/probe.ts';
@@ -86,4 +87,5 @@ export const defconfig: readonly KernelModule[] = [
   tunModule,
   pciModule,
   e1000Module,
+  igbModule,
 ];

@@ -1,7 +1,10 @@
 /** Network cards in the machines of a world. */
 import { e1000Plug } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
+import { igbPlug } from '#drivers/net/ethernet/intel/igb/igb_plug.ts';
+import type { WireEnd, WirePort } from '#hardware/wire.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { Cable } from '#sim/cable.ts';
+import type { NicType } from '#sim/nic_types.ts';
 
 export interface NicOptions {
   /** Name of the interface. */
@@ -10,12 +13,25 @@ export interface NicOptions {
   readonly mac: Uint8Array;
   /** Bits a second that the card sends; a gigabit by default. */
   readonly rateBps?: number;
+  /** `e1000` by default. */
+  readonly type?: NicType;
+  /** Queues of each direction, for cards that have several; 0, the default: one for each CPU. */
+  readonly queues?: number;
 }
 
-/** Puts an e1000 into a machine and a cable into the e1000. Throws when the name is taken. */
+/** Puts a card into a machine and a cable into the card. Throws when the name is taken. */
 export function plugNic(machine: Machine, cable: Cable, end: 0 | 1, options: NicOptions): void {
-  e1000Plug(machine, machine.initNet, {
-    ...options,
-    end: (port) => cable.plug(end, port, machine),
-  });
+  const { name, mac, rateBps, type = 'e1000', queues = 0 } = options;
+  const common = {
+    name,
+    mac,
+    ...(rateBps === undefined ? {} : { rateBps }),
+    end: (port: WirePort): WireEnd => cable.plug(end, port, machine),
+  };
+  if (type === 'e1000') {
+    e1000Plug(machine, machine.initNet, common);
+  } else {
+    const params = queues === 0 ? {} : { rssQueues: queues };
+    igbPlug(machine, machine.initNet, { ...common, params });
+  }
 }

@@ -6,6 +6,7 @@
  * This module checks a plain object, however it came about; reading YAML is the command's business.
  */
 import { checkImpairments, type Impairments } from '#sim/impairments.ts';
+import { NIC_MAX_MTU, NIC_MAX_QUEUES, NIC_TYPES, type NicType } from '#sim/nic_types.ts';
 import { parseProbability, parseRateBps, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
 
 export interface NodeSpec {
@@ -29,6 +30,10 @@ export interface LinkSpec {
   readonly impairments: Impairments;
   /** 0: the default. */
   readonly mtu: number;
+  /** The cards at both ends. */
+  readonly type: NicType;
+  /** Queues of a card that has several; 0: one for each CPU. */
+  readonly queues: number;
 }
 
 export interface TopologySpec {
@@ -176,23 +181,32 @@ function impairmentsSpec(value: unknown, where: string): Impairments {
   });
 }
 
+/** A whole number from `min` to `max`; absent: 0. */
+function numberSpec(value: unknown, where: string, min: number, max: number): number {
+  if (value === undefined) return 0;
+  const isOne = typeof value === 'number' && Number.isInteger(value);
+  if (isOne && (value === 0 || (value >= min && value <= max))) return value;
+  throw new TopologyError(
+    where,
+    `must be a whole number from ${min} to ${max}, not ${describe(value)}`,
+  );
+}
+
+function nicType(value: unknown, where: string): NicType {
+  const type = NIC_TYPES.find((known) => known === (value ?? 'e1000'));
+  if (type !== undefined) return type;
+  throw new TopologyError(where, `must be one of ${NIC_TYPES.join(', ')}, not ${describe(value)}`);
+}
+
 function linkSpec(value: unknown, where: string, nodes: ReadonlySet<string>): LinkSpec {
-  const link = fields(value, where, ['endpoints', 'impairments', 'mtu']);
+  const link = fields(value, where, ['endpoints', 'impairments', 'mtu', 'type', 'queues']);
   const { endpoints } = link;
   if (!Array.isArray(endpoints) || endpoints.length !== 2) {
     throw new TopologyError(`${where}.endpoints`, 'must name two ends, machine:interface');
   }
-  const mtu = link['mtu'] ?? 0;
-  if (
-    typeof mtu !== 'number' ||
-    !Number.isInteger(mtu) ||
-    (mtu !== 0 && (mtu < 68 || mtu > 16110))
-  ) {
-    throw new TopologyError(
-      `${where}.mtu`,
-      `must be a whole number from 68 to 16110, not ${describe(mtu)}`,
-    );
-  }
+  const type = nicType(link['type'], `${where}.type`);
+  const mtu = numberSpec(link['mtu'], `${where}.mtu`, 68, NIC_MAX_MTU[type]);
+  const queues = numberSpec(link['queues'], `${where}.queues`, 1, NIC_MAX_QUEUES[type]);
   return {
     endpoints: [
       endpointSpec(endpoints[0], `${where}.endpoints[0]`, nodes),
@@ -200,6 +214,8 @@ function linkSpec(value: unknown, where: string, nodes: ReadonlySet<string>): Li
     ],
     impairments: impairmentsSpec(link['impairments'], `${where}.impairments`),
     mtu,
+    type,
+    queues,
   };
 }
 

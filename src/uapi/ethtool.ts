@@ -396,3 +396,43 @@ export const ethtoolFeatures = {
   size: (v: DataView, o: number): number => v.getUint32(o + 4, true),
   setSize: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
 } as const;
+
+// Kinds of flows whose hash can be asked after.
+export const TCP_V4_FLOW = 0x01;
+export const UDP_V4_FLOW = 0x02;
+export const SCTP_V4_FLOW = 0x03;
+export const AH_ESP_V4_FLOW = 0x04;
+export const TCP_V6_FLOW = 0x05;
+export const UDP_V6_FLOW = 0x06;
+export const SCTP_V6_FLOW = 0x07;
+export const AH_ESP_V6_FLOW = 0x08;
+export const IPV4_FLOW = 0x10;
+export const IPV6_FLOW = 0x11;
+
+/** In place of an indirection table's size: leave the table alone. */
+export const ETH_RXFH_INDIR_NO_CHANGE = 0xffffffff;
+
+/** struct ethtool_rxnfc as the commands about hashing use it; the length is its first part's. */
+export const ethtoolRxnfc = {
+  LEN: 16,
+  flowType: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  /** Of the 64 bits the lower 32. */
+  data: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  setFlowType: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+  setData: (v: DataView, o: number, x: number): void => {
+    v.setUint32(o + 8, x, true);
+    v.setUint32(o + 12, 0, true);
+  },
+} as const;
+
+/** struct ethtool_rxfh: sizes of table and key, the hash function; table (words) and key behind. */
+export const ethtoolRxfh = {
+  LEN: 24,
+  rssContext: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  indirSize: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  keySize: (v: DataView, o: number): number => v.getUint32(o + 12, true),
+  hfunc: (v: DataView, o: number): number => v.getUint8(o + 16),
+  setIndirSize: (v: DataView, o: number, x: number): void => v.setUint32(o + 8, x, true),
+  setKeySize: (v: DataView, o: number, x: number): void => v.setUint32(o + 12, x, true),
+  setHfunc: (v: DataView, o: number, x: number): void => v.setUint8(o + 16, x),
+} as const;

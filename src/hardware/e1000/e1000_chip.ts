@@ -214,12 +214,17 @@ export class E1000Chip {
   }
 }
 
+/** What the chips of the family have in common: registers by offset / 4. */
+export interface RegisterFile {
+  readonly regs: Int32Array;
+}
+
 /** A register that only stores, or that the chip itself keeps. */
-export function reg(chip: E1000Chip, offset: number): number {
+export function reg(chip: RegisterFile, offset: number): number {
   return chip.regs[offset >> 2] as number;
 }
 
-export function setReg(chip: E1000Chip, offset: number, value: number): void {
+export function setReg(chip: RegisterFile, offset: number, value: number): void {
   chip.regs[offset >> 2] = value;
 }
 

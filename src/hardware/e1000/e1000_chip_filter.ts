@@ -2,7 +2,7 @@
  * Which frames the receiver lets pass, and what it finds out about their checksums.
  * SDM 3.2.1 (address filtering), 3.2.9 (checksum offloading), 13.5.
  */
-import { type E1000Chip, reg } from '#hardware/e1000/e1000_chip.ts';
+import { type E1000Chip, type RegisterFile, reg } from '#hardware/e1000/e1000_chip.ts';
 import {
   E1000_MTA,
   E1000_RAH,
@@ -55,7 +55,7 @@ function matchesExactly(chip: E1000Chip, low: number, high: number): boolean {
 }
 
 /** Index of a multicast address in the table of 4096 bits, from the address's last two octets. */
-export function multicastHash(chip: E1000Chip, fifth: number, sixth: number): number {
+export function multicastHash(chip: RegisterFile, fifth: number, sixth: number): number {
   const shift = MTA_SHIFT[(reg(chip, E1000_RCTL) >>> E1000_RCTL_MO_SHIFT) & 3] as number;
   return ((fifth | (sixth << 8)) >>> shift) & 0xfff;
 }
@@ -85,7 +85,7 @@ export function passedInexactly(chip: E1000Chip, addr: number): boolean {
 }
 
 /** True when the frame carries a VLAN tag that is not wanted. */
-export function filterVlan(chip: E1000Chip, addr: number): boolean {
+export function filterVlan(chip: RegisterFile, addr: number): boolean {
   if ((reg(chip, E1000_RCTL) & E1000_RCTL_VFE) === 0) return false;
   if (dmaView.getUint16(addr + 12) !== (reg(chip, E1000_VET) & 0xffff)) return false;
   const vid = dmaView.getUint16(addr + 14) & 0xfff;

@@ -77,7 +77,7 @@ function gatherHead(chip: E1000Chip, to: number, len: number): void {
 }
 
 /** Puts the checksum of the bytes from `start` to `end` (inclusive; 0: to the frame's end) at `at`. */
-function insertChecksum(
+export function insertChecksum(
   frame: WireFrame,
   start: number,
   end: number,

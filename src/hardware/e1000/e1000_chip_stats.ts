@@ -2,7 +2,7 @@
  * Statistics registers of the 8254x: counters that stick at their largest value and are cleared when
  * they are read. SDM 13.7.
  */
-import { type E1000Chip, reg, setReg } from '#hardware/e1000/e1000_chip.ts';
+import { type RegisterFile, reg, setReg } from '#hardware/e1000/e1000_chip.ts';
 import {
   E1000_CRCERRS,
   E1000_GORCH,
@@ -24,13 +24,13 @@ export function isStatistic(offset: number): boolean {
 }
 
 /** Counts one event. */
-export function count(chip: E1000Chip, offset: number): void {
+export function count(chip: RegisterFile, offset: number): void {
   const value = reg(chip, offset);
   if (value !== -1) setReg(chip, offset, (value + 1) | 0);
 }
 
 /** Adds octets to a pair of registers. */
-export function countOctets(chip: E1000Chip, low: number, octets: number): void {
+export function countOctets(chip: RegisterFile, low: number, octets: number): void {
   const sum = (reg(chip, low) >>> 0) + octets;
   setReg(chip, low, sum | 0);
   if (sum > 0xffffffff) setReg(chip, low + 4, (reg(chip, low + 4) + 1) | 0);
@@ -40,7 +40,7 @@ export function countOctets(chip: E1000Chip, low: number, octets: number): void 
  * Reads a register and clears it. The halves of an octet count must be read low half first: the high
  * half clears both.
  */
-export function readStatistic(chip: E1000Chip, offset: number): number {
+export function readStatistic(chip: RegisterFile, offset: number): number {
   const value = reg(chip, offset);
   switch (offset) {
     case E1000_GORCL:
@@ -59,16 +59,16 @@ export function readStatistic(chip: E1000Chip, offset: number): number {
 }
 
 /** Counts a frame by its size, check sequence included; `first` is PRC64 or PTC64. */
-function countSize(chip: E1000Chip, first: number, size: number): void {
+function countSize(chip: RegisterFile, first: number, size: number): void {
   let step = 0;
   if (size > 64) step = size <= 127 ? 1 : size <= 255 ? 2 : size <= 511 ? 3 : size <= 1023 ? 4 : 5;
   count(chip, first + 4 * step);
 }
 
-export function countRxSize(chip: E1000Chip, size: number): void {
+export function countRxSize(chip: RegisterFile, size: number): void {
   countSize(chip, E1000_PRC64, size);
 }
 
-export function countTxSize(chip: E1000Chip, size: number): void {
+export function countTxSize(chip: RegisterFile, size: number): void {
   countSize(chip, E1000_PTC64, size);
 }

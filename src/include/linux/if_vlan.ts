@@ -10,3 +10,6 @@ export function skbVlanTagPresent(skb: SkBuff): boolean {
 export function __vlanHwaccelClearTag(skb: SkBuff): void {
   skb.vlanPresent = false;
 }
+
+/** Bytes of a tag. @kernel VLAN_HLEN include/linux/if_vlan.h */
+export const VLAN_HLEN = 4;

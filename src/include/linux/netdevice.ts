@@ -85,6 +85,9 @@ export const IFF_UNICAST_FLT: number = 1 << 12;
 /** IFF_XMIT_DST_RELEASE may be set again. */
 export const IFF_XMIT_DST_RELEASE_PERM: number = 1 << 17;
 
+/** A user has set the indirection table of the receive hash. */
+export const IFF_RXFH_CONFIGURED: number = 1 << 25;
+
 // dev.addrAssignType
 export const NET_ADDR_PERM = 0;
 export const NET_ADDR_RANDOM = 1;

@@ -157,6 +157,8 @@ export class NetGlobals {
   /** Offloads by EtherType, and by IPPROTO_* above IPv4. @kernel net_hotdata net/core/hotdata.c */
   readonly offloadBase: PacketOffload[] = [];
   readonly inetOffloads: (NetOffload | null)[] = new Array<NetOffload | null>(256).fill(null);
+  /** Key of the devices' receive hashes, made when the first one asks. @kernel netdev_rss_key net/core/dev.c */
+  netdevRssKey: Uint8Array | null = null;
   /** Scratch of the flow dissector, which does not nest. */
   readonly flowKeys: FlowKeys = new FlowKeys();
   /** Looks again at devices that cannot be freed yet. */

@@ -483,3 +483,10 @@ export function netifSetRealNumTxQueues(dev: NetDevice, txq: number): number {
   dev.realNumTxQueues = txq;
   return 0;
 }
+
+/** @kernel netif_set_real_num_rx_queues net/core/dev.c */
+export function netifSetRealNumRxQueues(dev: NetDevice, rxq: number): number {
+  if (rxq < 1 || rxq > dev.numRxQueues) return -EINVAL;
+  dev.realNumRxQueues = rxq;
+  return 0;
+}

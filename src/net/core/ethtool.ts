@@ -37,6 +37,7 @@ import {
   NETIF_F_VLAN_CHALLENGED,
 } from '#include/linux/netdev_features.ts';
 import { type NetDevice, netifCarrierOk } from '#include/linux/netdevice.ts';
+import type { Machine } from '#kernel/machine.ts';
 
 /** A driver's table with null in every slot it does not name: all of one shape. */
 export function ethtoolOps(ops: Partial<EthtoolOps>): EthtoolOps {
@@ -50,7 +51,38 @@ export function ethtoolOps(ops: Partial<EthtoolOps>): EthtoolOps {
     setCoalesce: ops.setCoalesce ?? null,
     getStrings: ops.getStrings ?? null,
     getEthtoolStats: ops.getEthtoolStats ?? null,
+    getChannels: ops.getChannels ?? null,
+    setChannels: ops.setChannels ?? null,
+    getRxRingCount: ops.getRxRingCount ?? null,
+    getRxfhIndirSize: ops.getRxfhIndirSize ?? null,
+    getRxfhKeySize: ops.getRxfhKeySize ?? null,
+    getRxfh: ops.getRxfh ?? null,
+    setRxfh: ops.setRxfh ?? null,
+    getRxfhFields: ops.getRxfhFields ?? null,
+    setRxfhFields: ops.setRxfhFields ?? null,
+    getPrivFlagStrings: ops.getPrivFlagStrings ?? null,
+    getPrivFlags: ops.getPrivFlags ?? null,
+    setPrivFlags: ops.setPrivFlags ?? null,
   };
+}
+
+/** Octets of the key that all devices of a machine begin with. */
+const NETDEV_RSS_KEY_LEN = 52;
+
+/** Fills a device's key for its receive hash; random, and for all devices the same. @kernel netdev_rss_key_fill net/ethtool/common.c */
+export function netdevRssKeyFill(machine: Machine, buffer: Uint8Array): void {
+  const { netGlobals, random } = machine;
+  if (netGlobals.netdevRssKey === null) {
+    const key = new Uint8Array(NETDEV_RSS_KEY_LEN);
+    for (let i = 0; i < key.length; i++) key[i] = random.u32();
+    netGlobals.netdevRssKey = key;
+  }
+  buffer.set(netGlobals.netdevRssKey.subarray(0, buffer.length));
+}
+
+/** The queue of an entry of an untouched indirection table. @kernel ethtool_rxfh_indir_default include/linux/ethtool.h */
+export function ethtoolRxfhIndirDefault(index: number, rings: number): number {
+  return index % rings;
 }
 
 /** @kernel ethtool_op_get_link net/ethtool/ioctl.c */

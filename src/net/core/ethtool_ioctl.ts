@@ -4,17 +4,19 @@
  *
  * Every request is a structure whose first word is its command, read and overwritten in place.
  */
-import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import { NETIF_F_NEVER_CHANGE } from '#include/linux/netdev_features.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { setU64 } from '#lib/int64.ts';
 import { utf8Encode } from '#lib/utf8.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { netdevFeaturesStrings } from '#net/core/ethtool.ts';
+import type { EthtoolCommand, EthtoolHandler } from '#net/core/ethtool_command.ts';
+import { RXFH_COMMANDS } from '#net/core/ethtool_ioctl_rxfh.ts';
 import { EFAULT, EINVAL, EOPNOTSUPP } from '#uapi/errno.ts';
 import {
   ETH_GSTRING_LEN,
   ETH_SS_FEATURES,
+  ETH_SS_PRIV_FLAGS,
   ETH_SS_STATS,
   ETHTOOL_BUSINFO_LEN,
   ETHTOOL_F_UNSUPPORTED,
@@ -23,12 +25,14 @@ import {
   ETHTOOL_GDRVINFO,
   ETHTOOL_GFEATURES,
   ETHTOOL_GLINK,
+  ETHTOOL_GPFLAGS,
   ETHTOOL_GRINGPARAM,
   ETHTOOL_GSSET_INFO,
   ETHTOOL_GSTATS,
   ETHTOOL_GSTRINGS,
   ETHTOOL_SCOALESCE,
   ETHTOOL_SFEATURES,
+  ETHTOOL_SPFLAGS,
   ETHTOOL_SRINGPARAM,
   ethtoolCoalesce,
   ethtoolDrvinfo,
@@ -36,6 +40,7 @@ import {
   ethtoolRingparam,
   ethtoolSsetInfo,
   ethtoolStrings,
+  ethtoolValue,
 } from '#uapi/ethtool.ts';
 
 /** Names of the features by their bit numbers. */
@@ -49,6 +54,7 @@ function featureNames(): string[] {
 function strings(dev: NetDevice, set: number): readonly string[] | null {
   if (set === ETH_SS_FEATURES) return featureNames();
   if (set === ETH_SS_STATS) return dev.ethtoolOps?.getStrings?.(dev) ?? null;
+  if (set === ETH_SS_PRIV_FLAGS) return dev.ethtoolOps?.getPrivFlagStrings?.(dev) ?? null;
   return null;
 }
 
@@ -57,16 +63,8 @@ function putString(arg: Uint8Array, at: number, text: string, room: number): voi
   arg.set(utf8Encode(text).subarray(0, room - 1), at);
 }
 
-type Handler = (dev: NetDevice, ops: EthtoolOps | null, v: DataView, arg: Uint8Array) => number;
-
-/** A command whose structure is `length` bytes long at least. */
-interface Command {
-  readonly length: number;
-  readonly run: Handler;
-}
-
 /** @kernel ethtool_get_drvinfo net/ethtool/ioctl.c */
-const getDrvinfo: Handler = (dev, ops, v, arg) => {
+const getDrvinfo: EthtoolHandler = (dev, ops, v, arg) => {
   const info = ops?.getDrvinfo?.(dev);
   if (info === undefined) return -EOPNOTSUPP;
   arg.fill(0, 4, ethtoolDrvinfo.LEN);
@@ -74,11 +72,12 @@ const getDrvinfo: Handler = (dev, ops, v, arg) => {
   putString(arg, ethtoolDrvinfo.VERSION, info.version, ETHTOOL_BUSINFO_LEN);
   putString(arg, ethtoolDrvinfo.BUS_INFO, info.busInfo, ETHTOOL_BUSINFO_LEN);
   ethtoolDrvinfo.setNStats(v, 0, ops?.getStrings?.(dev).length ?? 0);
+  ethtoolDrvinfo.setNPrivFlags(v, 0, ops?.getPrivFlagStrings?.(dev).length ?? 0);
   return 0;
 };
 
 /** @kernel ethtool_get_link net/ethtool/ioctl.c */
-const getLink: Handler = (dev, ops, v) => {
+const getLink: EthtoolHandler = (dev, ops, v) => {
   const link = ops?.getLink?.(dev);
   if (link === undefined) return -EOPNOTSUPP;
   v.setUint32(4, link ? 1 : 0, true);
@@ -86,7 +85,7 @@ const getLink: Handler = (dev, ops, v) => {
 };
 
 /** @kernel ethtool_get_ringparam net/ethtool/ioctl.c */
-const getRingparam: Handler = (dev, ops, v, arg) => {
+const getRingparam: EthtoolHandler = (dev, ops, v, arg) => {
   const ring = ops?.getRingparam?.(dev);
   if (ring === undefined) return -EOPNOTSUPP;
   arg.fill(0, 4, ethtoolRingparam.LEN);
@@ -98,7 +97,7 @@ const getRingparam: Handler = (dev, ops, v, arg) => {
 };
 
 /** @kernel ethtool_set_ringparam net/ethtool/ioctl.c */
-const setRingparam: Handler = (dev, ops, v) => {
+const setRingparam: EthtoolHandler = (dev, ops, v) => {
   const now = ops?.getRingparam?.(dev);
   if (now === undefined || !ops?.setRingparam) return -EOPNOTSUPP;
   const rx = ethtoolRingparam.rxPending(v, 0);
@@ -109,7 +108,7 @@ const setRingparam: Handler = (dev, ops, v) => {
 };
 
 /** @kernel ethtool_get_coalesce net/ethtool/ioctl.c */
-const getCoalesce: Handler = (dev, ops, v, arg) => {
+const getCoalesce: EthtoolHandler = (dev, ops, v, arg) => {
   const coalesce = ops?.getCoalesce?.(dev);
   if (coalesce === undefined) return -EOPNOTSUPP;
   arg.fill(0, 4, ethtoolCoalesce.LEN);
@@ -119,12 +118,12 @@ const getCoalesce: Handler = (dev, ops, v, arg) => {
 };
 
 /** @kernel ethtool_set_coalesce net/ethtool/ioctl.c */
-const setCoalesce: Handler = (dev, ops, v) =>
+const setCoalesce: EthtoolHandler = (dev, ops, v) =>
   ops?.setCoalesce?.(dev, ethtoolCoalesce.rxUsecs(v, 0), ethtoolCoalesce.txUsecs(v, 0)) ??
   -EOPNOTSUPP;
 
 /** How many strings each of the sets in the mask has, those without left out. @kernel ethtool_get_sset_info net/ethtool/ioctl.c */
-const getSsetInfo: Handler = (dev, _ops, v, arg) => {
+const getSsetInfo: EthtoolHandler = (dev, _ops, v, arg) => {
   const mask = ethtoolSsetInfo.mask(v, 0);
   let found = 0;
   let at = ethtoolSsetInfo.LEN;
@@ -141,7 +140,7 @@ const getSsetInfo: Handler = (dev, _ops, v, arg) => {
 };
 
 /** @kernel ethtool_get_strings net/ethtool/ioctl.c */
-const getStrings: Handler = (dev, _ops, v, arg) => {
+const getStrings: EthtoolHandler = (dev, _ops, v, arg) => {
   const names = strings(dev, ethtoolStrings.set(v, 0));
   if (names === null) return -EOPNOTSUPP;
   if (ethtoolStrings.LEN + names.length * ETH_GSTRING_LEN > arg.length) return -EFAULT;
@@ -153,7 +152,7 @@ const getStrings: Handler = (dev, _ops, v, arg) => {
 };
 
 /** @kernel ethtool_get_stats net/ethtool/ioctl.c */
-const getStats: Handler = (dev, ops, v, arg) => {
+const getStats: EthtoolHandler = (dev, ops, v, arg) => {
   const values = ops?.getEthtoolStats?.(dev);
   if (values === undefined) return -EOPNOTSUPP;
   if (8 + values.length * 8 > arg.length) return -EFAULT;
@@ -165,7 +164,7 @@ const getStats: Handler = (dev, ops, v, arg) => {
 };
 
 /** All features fit one block of 32. @kernel ethtool_get_features net/ethtool/ioctl.c */
-const getFeatures: Handler = (dev, _ops, v, arg) => {
+const getFeatures: EthtoolHandler = (dev, _ops, v, arg) => {
   const room = ethtoolFeatures.size(v, 0);
   ethtoolFeatures.setSize(v, 0, 1);
   if (room === 0) return 0;
@@ -182,7 +181,7 @@ const getFeatures: Handler = (dev, _ops, v, arg) => {
  * Asks for features: 0, or bits that say what became of the wish.
  * @kernel ethtool_set_features net/ethtool/ioctl.c
  */
-const setFeatures: Handler = (dev, _ops, v, arg) => {
+const setFeatures: EthtoolHandler = (dev, _ops, v, arg) => {
   if (ethtoolFeatures.size(v, 0) !== 1) return -EINVAL;
   if (arg.length < ethtoolFeatures.LEN + ethtoolFeatures.SET_BLOCK) return -EFAULT;
   let valid = v.getUint32(ethtoolFeatures.LEN, true);
@@ -198,7 +197,20 @@ const setFeatures: Handler = (dev, _ops, v, arg) => {
   return ret;
 };
 
-const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
+/** @kernel ethtool_get_value net/ethtool/ioctl.c */
+const getPrivFlags: EthtoolHandler = (dev, ops, v) => {
+  const flags = ops?.getPrivFlags?.(dev);
+  if (flags === undefined) return -EOPNOTSUPP;
+  ethtoolValue.setData(v, 0, flags);
+  return 0;
+};
+
+/** @kernel ethtool_set_value net/ethtool/ioctl.c */
+const setPrivFlags: EthtoolHandler = (dev, ops, v) =>
+  ops?.setPrivFlags?.(dev, ethtoolValue.data(v, 0)) ?? -EOPNOTSUPP;
+
+const COMMANDS: ReadonlyMap<number, EthtoolCommand> = new Map<number, EthtoolCommand>([
+  ...RXFH_COMMANDS,
   [ETHTOOL_GDRVINFO, { length: ethtoolDrvinfo.LEN, run: getDrvinfo }],
   [ETHTOOL_GLINK, { length: 8, run: getLink }],
   [ETHTOOL_GRINGPARAM, { length: ethtoolRingparam.LEN, run: getRingparam }],
@@ -208,6 +220,8 @@ const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [ETHTOOL_GSSET_INFO, { length: ethtoolSsetInfo.LEN, run: getSsetInfo }],
   [ETHTOOL_GSTRINGS, { length: ethtoolStrings.LEN, run: getStrings }],
   [ETHTOOL_GSTATS, { length: 8, run: getStats }],
+  [ETHTOOL_GPFLAGS, { length: ethtoolValue.LEN, run: getPrivFlags }],
+  [ETHTOOL_SPFLAGS, { length: ethtoolValue.LEN, run: setPrivFlags }],
   [ETHTOOL_GFEATURES, { length: ethtoolFeatures.LEN, run: getFeatures }],
   [ETHTOOL_SFEATURES, { length: ethtoolFeatures.LEN, run: setFeatures }],
 ]);

@@ -23,6 +23,7 @@ import { pciName } from '#drivers/pci/pci.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import { type NetDevice, netifCarrierOk, netifRunning } from '#include/linux/netdevice.ts';
 import { devClose, devOpen } from '#net/core/dev.ts';
+import { ethtoolOps } from '#net/core/ethtool.ts';
 import { EINVAL } from '#uapi/errno.ts';
 
 /** Interval of interrupts in us that ethtool may set, beside 0 (off), 1 and 3 (dynamic). */
@@ -116,7 +117,7 @@ function e1000SetCoalesce(dev: NetDevice, rxUsecs: number, _txUsecs: number): nu
 }
 
 /** @kernel e1000_ethtool_ops drivers/net/ethernet/intel/e1000/e1000_ethtool.c */
-export const e1000EthtoolOps: EthtoolOps = {
+export const e1000EthtoolOps: EthtoolOps = ethtoolOps({
   getDrvinfo: (dev) => ({
     driver: 'e1000',
     version: '',
@@ -145,4 +146,4 @@ export const e1000EthtoolOps: EthtoolOps = {
     e1000UpdateStats(adapter);
     return STATISTICS.map(([, read]) => read(adapter));
   },
-};
+});

@@ -1,0 +1,309 @@
+/**
+ * An 82576 network card: its chip, its place on the PCI bus and its port for a cable. This file puts
+ * the engines together and answers register accesses. Datasheet 8 (registers), 4.2 (reset).
+ */
+import { reg, setReg } from '#hardware/e1000/e1000_chip.ts';
+import { isStatistic, readStatistic } from '#hardware/e1000/e1000_chip_stats.ts';
+import {
+  E1000_CTRL,
+  E1000_CTRL_FD,
+  E1000_CTRL_PHY_RST,
+  E1000_CTRL_RST,
+  E1000_CTRL_SLU,
+  E1000_EECD,
+  E1000_EECD_PRES,
+  E1000_EERD,
+  E1000_MDIC,
+  E1000_MDIC_READY,
+  E1000_RAH,
+  E1000_RAH_AV,
+  E1000_RAL,
+  E1000_RXCSUM,
+  E1000_RXCSUM_IPOFL,
+  E1000_RXCSUM_TUOFL,
+  E1000_STATUS,
+  E1000_STATUS_LU,
+  E1000_TCTL,
+  E1000_VET,
+  PCI_VENDOR_ID_INTEL,
+} from '#hardware/e1000/e1000_regs.ts';
+import { IgbChip, type IgbHooks, type IgbTxQueue } from '#hardware/igb/igb_chip.ts';
+import {
+  maskCauses,
+  maskVectors,
+  readCauses,
+  readVectorCauses,
+  resetInterrupts,
+  setCauses,
+  setVectorCauses,
+  unmaskCauses,
+  unmaskVectors,
+  unthrottled,
+} from '#hardware/igb/igb_chip_irq.ts';
+import {
+  accessPhy,
+  negotiated,
+  programNvm,
+  readNvm,
+  resetPhy,
+  updateLink,
+} from '#hardware/igb/igb_chip_phy.ts';
+import { receive, replenished, resetRx } from '#hardware/igb/igb_chip_rx.ts';
+import { kickTx, resetTx, transmitted } from '#hardware/igb/igb_chip_tx.ts';
+import {
+  canonicalOffset,
+  E1000_DEV_ID_82576,
+  E1000_EICR,
+  E1000_EICS,
+  E1000_EIMC,
+  E1000_EIMS,
+  E1000_ICR,
+  E1000_ICS,
+  E1000_IMC,
+  E1000_IMS,
+  E1000_RLPML,
+  E1000_RSSRK,
+  E1000_RXPBS,
+  IGB_BAR_SIZE,
+  IGB_HW_VECTORS,
+  IGB_MMIO_BAR,
+  IGB_MSIX_BAR,
+  IGB_Q_DH,
+  IGB_Q_DT,
+  IGB_Q_RQDPC,
+  IGB_RSS_KEY_REGS,
+  rxQueueBase,
+  rxQueueOf,
+  txQueueOf,
+} from '#hardware/igb/igb_regs.ts';
+import { MsixTable } from '#hardware/pci/msix.ts';
+import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
+import { freeFrame, type WireEnd, type WireFrame, type WirePort } from '#hardware/wire.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
+import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
+
+/** Line rate of the real chip. */
+export const IGB_LINE_RATE_BPS = 1_000_000_000;
+/** Revision in configuration space. */
+const REVISION = 1;
+/** RXPBS after reset: 64 KiB of packet buffer are the receiver's. */
+const DEFAULT_RXPBS = 0x40;
+const DEFAULT_VET = 0x8100;
+/** RLPML after reset: the longest frame with its check sequence. */
+const DEFAULT_RLPML = 0x2600;
+
+export interface IgbCardOptions {
+  /** The six octets of the address in the NVM. */
+  readonly mac: Uint8Array;
+  /** Bits a second; 1e9 by default. 0: frames take no time. */
+  readonly rateBps?: number;
+  /** How long auto-negotiation takes in ns; a real one needs about two seconds. 0 by default. */
+  readonly autonegNs?: number;
+}
+
+/** The engines as the chip's timers call them. */
+const HOOKS: IgbHooks = { transmitted, unthrottled, negotiated, looped: receive };
+
+/** The reset that CTRL.RST and power bring: all but the PHY, the NVM and the cable. */
+function resetChip(chip: IgbChip): void {
+  resetInterrupts(chip);
+  resetTx(chip);
+  resetRx(chip);
+  const { linkUp, nvm } = chip;
+  const status = reg(chip, E1000_STATUS);
+  chip.regs.fill(0);
+  chip.rssKey = null;
+  setReg(chip, E1000_CTRL, E1000_CTRL_FD | E1000_CTRL_SLU);
+  setReg(chip, E1000_STATUS, linkUp ? status : status & ~E1000_STATUS_LU);
+  setReg(chip, E1000_EECD, E1000_EECD_PRES);
+  setReg(chip, E1000_RXPBS, DEFAULT_RXPBS);
+  setReg(chip, E1000_RLPML, DEFAULT_RLPML);
+  setReg(chip, E1000_RXCSUM, E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL);
+  setReg(chip, E1000_VET, DEFAULT_VET);
+  setReg(chip, E1000_MDIC, E1000_MDIC_READY);
+  setReg(chip, E1000_RAL, (nvm[0] as number) | ((nvm[1] as number) << 16));
+  setReg(chip, E1000_RAH, (nvm[2] as number) | E1000_RAH_AV);
+}
+
+function writeCtrl(chip: IgbChip, value: number): void {
+  if ((value & E1000_CTRL_RST) !== 0) {
+    resetChip(chip);
+    updateLink(chip);
+    return;
+  }
+  setReg(chip, E1000_CTRL, value & ~E1000_CTRL_PHY_RST);
+  if ((value & E1000_CTRL_PHY_RST) !== 0) resetPhy(chip);
+  else updateLink(chip);
+}
+
+/** Registers of which reading does something. */
+function readRegister(chip: IgbChip, offset: number): number {
+  switch (offset) {
+    case E1000_ICR:
+      return readCauses(chip);
+    case E1000_EICR:
+      return readVectorCauses(chip);
+    case E1000_IMS:
+      return chip.ims;
+    case E1000_EIMS:
+      return chip.eims;
+    default:
+  }
+  if (isStatistic(offset)) return readStatistic(chip, offset);
+  const value = chip.regs[offset >> 2] ?? 0;
+  const queue = rxQueueOf(offset);
+  // Cleared by reading, as statistics are.
+  if (queue >= 0 && offset === rxQueueBase(queue) + IGB_Q_RQDPC) setReg(chip, offset, 0);
+  return value;
+}
+
+/** Registers of a queue; false when there is nothing special about this one. */
+function writeQueue(chip: IgbChip, offset: number, value: number): boolean {
+  const register = offset & 0x3f;
+  const tx = txQueueOf(offset);
+  if (tx < 0 && rxQueueOf(offset) < 0) return false;
+  if (register === IGB_Q_DT) {
+    setReg(chip, offset, value & 0xffff);
+    if (tx >= 0) kickTx(chip);
+    else replenished(chip);
+    return true;
+  }
+  if (register === IGB_Q_DH && tx >= 0) {
+    (chip.txQueues[tx] as IgbTxQueue).fetch = value & 0xffff;
+    setReg(chip, offset, value & 0xffff);
+    return true;
+  }
+  return false;
+}
+
+/** Registers of which writing does something. */
+function writeRegister(chip: IgbChip, offset: number, value: number): void {
+  switch (offset) {
+    case E1000_EIMS:
+      unmaskVectors(chip, value);
+      return;
+    case E1000_EIMC:
+      maskVectors(chip, value);
+      return;
+    case E1000_EICS:
+      setVectorCauses(chip, value);
+      return;
+    case E1000_EICR:
+      chip.eicr &= ~value;
+      return;
+    case E1000_IMS:
+      unmaskCauses(chip, value);
+      return;
+    case E1000_IMC:
+      maskCauses(chip, value);
+      return;
+    case E1000_ICS:
+      setCauses(chip, value);
+      return;
+    case E1000_CTRL:
+      writeCtrl(chip, value);
+      return;
+    case E1000_TCTL:
+      setReg(chip, E1000_TCTL, value);
+      kickTx(chip);
+      return;
+    case E1000_EERD:
+      setReg(chip, E1000_EERD, readNvm(chip, value));
+      return;
+    case E1000_MDIC:
+      setReg(chip, E1000_MDIC, accessPhy(chip, value));
+      return;
+    case E1000_ICR:
+    case E1000_STATUS:
+      return; // read-only here
+    default:
+  }
+  if (isStatistic(offset) || offset >> 2 >= chip.regs.length) return;
+  if (writeQueue(chip, offset, value)) return;
+  setReg(chip, offset, value);
+  if (offset >= E1000_RSSRK(0) && offset < E1000_RSSRK(IGB_RSS_KEY_REGS)) chip.rssKey = null;
+}
+
+export class IgbCard implements WirePort, PciRegion {
+  readonly size: number = IGB_BAR_SIZE;
+  readonly machine: Machine;
+  readonly pci: PciFunction;
+  readonly chip: IgbChip;
+
+  /** A card with power, in no slot and with no cable. Throws RangeError when the address is none. */
+  constructor(machine: Machine, options: IgbCardOptions) {
+    const { mac, rateBps = IGB_LINE_RATE_BPS, autonegNs = 0 } = options;
+    if (mac.length !== 6 || ((mac[0] as number) & 1) !== 0 || mac.every((octet) => octet === 0)) {
+      throw new RangeError(`not the address of a network card: ${[...mac].join(' ')}`);
+    }
+    this.machine = machine;
+    this.pci = new PciFunction(machine, `${machine.name}: 82576`, {
+      vendor: PCI_VENDOR_ID_INTEL,
+      device: E1000_DEV_ID_82576,
+      subVendor: PCI_VENDOR_ID_INTEL,
+      subDevice: 0xa03c,
+      classCode: PCI_CLASS_NETWORK_ETHERNET,
+      revision: REVISION,
+    });
+    this.chip = new IgbChip(machine, this.pci, HOOKS, rateBps, autonegNs);
+    this.pci.addRegion(IGB_MMIO_BAR, this);
+    // It puts itself behind its base address register.
+    new MsixTable(this.pci, IGB_MSIX_BAR, IGB_HW_VECTORS);
+    this.pci.powerOff = () => this.powerOff();
+    programNvm(this.chip, mac);
+    resetChip(this.chip);
+    resetPhy(this.chip);
+  }
+
+  read32(offset: number): number {
+    return readRegister(this.chip, canonicalOffset(offset));
+  }
+
+  write32(offset: number, value: number): void {
+    writeRegister(this.chip, canonicalOffset(offset), value);
+  }
+
+  /** Connects what the port sends through, e.g. `card.connect(cable.plug(0, card))`. */
+  connect(end: WireEnd): void {
+    this.machine.enter(this.machine.host.readClock());
+    this.chip.end = end;
+    this.chip.carrier = end.up;
+    updateLink(this.chip);
+  }
+
+  /** The cable has been pulled out. */
+  disconnect(): void {
+    this.machine.enter(this.machine.host.readClock());
+    this.chip.end = null;
+    this.chip.carrier = false;
+    updateLink(this.chip);
+  }
+
+  receive(frame: WireFrame): void {
+    const { machine, chip } = this;
+    if (!chip.linkUp) {
+      freeFrame(frame);
+      return;
+    }
+    machine.enter(machine.host.readClock());
+    receive(chip, frame);
+  }
+
+  linkChanged(up: boolean): void {
+    this.machine.enter(this.machine.host.readClock());
+    this.chip.carrier = up;
+    updateLink(this.chip);
+  }
+
+  /** The card has been pulled out of its slot: nothing of it goes on. */
+  private powerOff(): void {
+    const { chip } = this;
+    chip.end?.light(false);
+    chip.end = null;
+    chip.carrier = false;
+    hrtimerCancel(chip.linkTimer);
+    resetChip(chip);
+    updateLink(chip);
+  }
+}
