@@ -53,10 +53,10 @@ import {
   CHECKSUM_NONE,
   CHECKSUM_UNNECESSARY,
   type SkBuff,
-  skbRecordRxQueue,
   skbReserve,
   skbSetHash,
 } from '#include/linux/skbuff.ts';
+import { skbRecordRxQueue } from '#include/linux/skbuff_queue.ts';
 import { dmaView, memops, SLOT_SIZE } from '#mm/memory.ts';
 import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import { devKfreeSkbAny } from '#net/core/dev_tx.ts';
