@@ -13,6 +13,9 @@ import { EBUSY, EINVAL, ENOSPC } from '#uapi/errno.ts';
 export const IRQ_NONE = 0;
 export const IRQ_HANDLED = 1;
 
+/** As on a PC: the numbers below are the legacy lines. */
+const FIRST_DYNAMIC_IRQ = 16;
+
 /** Unhandled interrupts of one line in a row after which it is shut off. */
 const SPURIOUS_LIMIT = 100_000;
 
@@ -64,13 +67,13 @@ export class IrqDesc {
 
 export class IrqTable {
   readonly descs: Map<number, IrqDesc>;
-  private next: number;
+  /** Numbers that are given out. @kernel allocated_irqs kernel/irq/irqdesc.c */
+  private readonly taken: Set<number>;
   private readonly cpus: number;
 
   constructor(cpus: number) {
     this.descs = new Map();
-    // As on a PC: the numbers below are the legacy lines.
-    this.next = 16;
+    this.taken = new Set();
     this.cpus = cpus;
   }
 
@@ -91,13 +94,15 @@ export class IrqTable {
 
   /** Forgets messages that nobody listens to. @kernel irq_free_descs kernel/irq/irqdesc.c */
   free(irq: number): void {
+    this.taken.delete(irq);
     this.descs.delete(irq);
   }
 
-  /** Takes `count` new numbers. @kernel irq_alloc_descs kernel/irq/irqdesc.c */
+  /** Takes the first `count` free numbers in a row. @kernel irq_alloc_descs kernel/irq/irqdesc.c */
   alloc(count: number): number {
-    const first = this.next;
-    this.next += count;
+    let first = FIRST_DYNAMIC_IRQ;
+    for (let irq = first; irq < first + count; irq++) if (this.taken.has(irq)) first = irq + 1;
+    for (let irq = first; irq < first + count; irq++) this.taken.add(irq);
     return first;
   }
 }

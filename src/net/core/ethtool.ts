@@ -125,3 +125,6 @@ export const netdevFeaturesStrings: readonly (readonly [feature: number, name: s
     [NETIF_F_GRO_FRAGLIST, 'rx-gro-list'],
     [NETIF_F_GRO_UDP_FWD, 'rx-udp-gro-forwarding'],
   ] as const);
+
+/** Names of the hash functions, by the bits of ETH_RSS_HASH_*. @kernel rss_hash_func_strings net/ethtool/common.c */
+export const rssHashFuncStrings: readonly string[] = Object.freeze(['toeplitz', 'xor', 'crc32']);

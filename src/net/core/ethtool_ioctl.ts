@@ -9,7 +9,7 @@ import type { NetDevice } from '#include/linux/netdevice.ts';
 import { setU64 } from '#lib/int64.ts';
 import { utf8Encode } from '#lib/utf8.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
-import { netdevFeaturesStrings } from '#net/core/ethtool.ts';
+import { netdevFeaturesStrings, rssHashFuncStrings } from '#net/core/ethtool.ts';
 import type { EthtoolCommand, EthtoolHandler } from '#net/core/ethtool_command.ts';
 import { RXFH_COMMANDS } from '#net/core/ethtool_ioctl_rxfh.ts';
 import { EFAULT, EINVAL, EOPNOTSUPP } from '#uapi/errno.ts';
@@ -17,6 +17,7 @@ import {
   ETH_GSTRING_LEN,
   ETH_SS_FEATURES,
   ETH_SS_PRIV_FLAGS,
+  ETH_SS_RSS_HASH_FUNCS,
   ETH_SS_STATS,
   ETHTOOL_BUSINFO_LEN,
   ETHTOOL_F_UNSUPPORTED,
@@ -54,6 +55,7 @@ function featureNames(): string[] {
 function strings(dev: NetDevice, set: number): readonly string[] | null {
   if (set === ETH_SS_FEATURES) return featureNames();
   if (set === ETH_SS_STATS) return dev.ethtoolOps?.getStrings?.(dev) ?? null;
+  if (set === ETH_SS_RSS_HASH_FUNCS) return rssHashFuncStrings;
   if (set === ETH_SS_PRIV_FLAGS) return dev.ethtoolOps?.getPrivFlagStrings?.(dev) ?? null;
   return null;
 }

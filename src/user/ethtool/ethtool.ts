@@ -16,8 +16,16 @@ import {
   ethtoolRingparam,
   ethtoolValue,
 } from '#uapi/ethtool.ts';
+import {
+  changeChannels,
+  changePrivFlags,
+  showChannels,
+  showPrivFlags,
+} from '#user/ethtool/channels.ts';
+import { BAD_COMMAND_LINE, type Run } from '#user/ethtool/command.ts';
 import { changeFeatures, showFeatures } from '#user/ethtool/features.ts';
 import { EthtoolDevice, textAt } from '#user/ethtool/request.ts';
+import { changeFlowHash, changeRxfh, showFlowHash, showRxfh } from '#user/ethtool/rxfh.ts';
 import type { Main, Process } from '#user/lib/process.ts';
 
 const USAGE =
@@ -30,9 +38,16 @@ const USAGE =
   '        ethtool -G|--set-ring DEVNAME [ rx N ] [ tx N ]   Set them\n' +
   '        ethtool -c|--show-coalesce DEVNAME  Show coalesce options\n' +
   '        ethtool -C|--coalesce DEVNAME [ rx-usecs N ] [ tx-usecs N ]  Set them\n' +
-  '        ethtool -S|--statistics DEVNAME     Show adapter statistics\n';
-
-type Run = (p: Process, device: EthtoolDevice, words: readonly string[]) => number;
+  '        ethtool -S|--statistics DEVNAME     Show adapter statistics\n' +
+  '        ethtool -l|--show-channels DEVNAME  Query channels\n' +
+  '        ethtool -L|--set-channels DEVNAME [ rx N ] [ tx N ] [ other N ] [ combined N ]\n' +
+  '        ethtool -x|--show-rxfh DEVNAME      Show receive hash indirection table and key\n' +
+  '        ethtool -X|--rxfh DEVNAME [ equal N | weight W0 W1 ... | default ] [ start N ]\n' +
+  '                [ hkey XX:XX:... ] [ hfunc FUNC ]   Set them\n' +
+  '        ethtool -n|--show-nfc DEVNAME rx-flow-hash FLOW          Show what is hashed\n' +
+  '        ethtool -N|--config-nfc DEVNAME rx-flow-hash FLOW [mvtsdfn]...   Set it\n' +
+  '        ethtool --show-priv-flags DEVNAME   Query private flags\n' +
+  '        ethtool --set-priv-flags DEVNAME FLAG on|off ...         Set them\n';
 
 /** Reads a structure; says `problem` and why when it cannot be had. */
 function fetch(
@@ -122,7 +137,7 @@ function change(
       const set = fields[words[i] as string];
       const value = words[i + 1] ?? '';
       if (set === undefined || !/^[0-9]+$/.test(value) || Number(value) > 0xffffffff) {
-        p.warn('ethtool: bad command line argument(s)\nFor more information run ethtool -h\n');
+        p.warn(BAD_COMMAND_LINE);
         return 1;
       }
       set(v, 0, Number(value));
@@ -171,6 +186,26 @@ const OPTIONS: Readonly<Record<string, Run>> = {
   '-K': changeFeatures,
   '--features': changeFeatures,
   '--offload': changeFeatures,
+  '-L': changeChannels,
+  '--set-channels': changeChannels,
+  '-N': changeFlowHash,
+  '-U': changeFlowHash,
+  '--config-nfc': changeFlowHash,
+  '--config-ntuple': changeFlowHash,
+  '-X': changeRxfh,
+  '--set-rxfh-indir': changeRxfh,
+  '--rxfh': changeRxfh,
+  '-l': showChannels,
+  '--show-channels': showChannels,
+  '-n': showFlowHash,
+  '-u': showFlowHash,
+  '--show-nfc': showFlowHash,
+  '--show-ntuple': showFlowHash,
+  '-x': showRxfh,
+  '--show-rxfh-indir': showRxfh,
+  '--show-rxfh': showRxfh,
+  '--show-priv-flags': showPrivFlags,
+  '--set-priv-flags': changePrivFlags,
   '-S': showStatistics,
   '--statistics': showStatistics,
   '-c': showCoalesce,
@@ -184,8 +219,17 @@ const OPTIONS: Readonly<Record<string, Run>> = {
   '--show-offload': showFeatures,
 };
 
-/** Options that show something take no words. */
-const CHANGES: readonly Run[] = [changeCoalesce, changeRing, changeFeatures];
+/** Options that take words; most that show something do not. */
+const CHANGES: readonly Run[] = [
+  changeCoalesce,
+  changeRing,
+  changeFeatures,
+  changeChannels,
+  changeFlowHash,
+  changePrivFlags,
+  changeRxfh,
+  showFlowHash,
+];
 
 export const main: Main = async (p) => {
   const [first = '', ...rest] = p.args;
@@ -197,11 +241,11 @@ export const main: Main = async (p) => {
   const [name, ...words] = run === showLink ? p.args : rest;
   const refused = first.startsWith('-') && run === showLink;
   if (refused || run === undefined || name === undefined || name === '') {
-    p.warn('ethtool: bad command line argument(s)\nFor more information run ethtool -h\n');
+    p.warn(BAD_COMMAND_LINE);
     return 1;
   }
   if (words.length > 0 && !CHANGES.includes(run)) {
-    p.warn('ethtool: bad command line argument(s)\nFor more information run ethtool -h\n');
+    p.warn(BAD_COMMAND_LINE);
     return 1;
   }
   const device = new EthtoolDevice(p.libc, name);
