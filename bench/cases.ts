@@ -62,7 +62,7 @@ export const CASES: readonly Case[] = [
   softnet('udp', thousands, 'udp', 'e1000'),
   softnet('forward', thousands, 'forward', '1'),
   softnet('forward', thousands, 'forward', '1000'),
-  softnet('forward', thousands, 'forward', '100000'),
+  softnet('forward', thousands, 'forward', '1000000'),
   softnet('many', null, 'many', '1000'),
   softnet('many', null, 'many', '100000'),
   softnet('alloc', gbit, 'alloc', 'lo'),

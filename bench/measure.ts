@@ -104,6 +104,16 @@ async function repeatAsync(work: () => Promise<number>, seconds: number): Promis
   return count;
 }
 
+/** Bytes of everything that is reachable. Needs --expose-gc. */
+export function heapBytes(): number {
+  const collect = (globalThis as { gc?: () => void }).gc;
+  if (collect === undefined) throw new Error('run with --expose-gc');
+  collect();
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
 /** Hands the figure to the process that started this one. */
 export function report(figure: Figure): void {
   process.stdout.write(`${JSON.stringify(figure)}\n`);

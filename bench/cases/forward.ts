@@ -1,6 +1,10 @@
-/** 64-byte UDP frames through a machine that forwards between two dummy devices. Argument: how many routes. */
+/**
+ * 64-byte UDP frames through a machine that forwards between two dummy devices. Argument: how many routes,
+ * of which the heap and the processor time to enter them are told as well.
+ */
 import { Lab } from '#cli/lab.ts';
 import { turn } from '#cli/turn.ts';
+import type { NetDevice } from '#include/linux/netdevice.ts';
 import { FibConfig, NlInfo } from '#include/net/ip_fib.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
@@ -14,7 +18,7 @@ import { parseTopology } from '#sim/topology.ts';
 import { NLM_F_CREATE } from '#uapi/netlink.ts';
 import { RT_TABLE_MAIN, RTN_UNICAST, RTPROT_BOOT } from '#uapi/rtnetlink.ts';
 import { AF_INET } from '#uapi/socket.ts';
-import { measure, report } from '../measure.ts';
+import { heapBytes, measure, report } from '../measure.ts';
 
 const lab = new Lab(
   parseTopology({
@@ -62,6 +66,8 @@ frame[25] = ~sum & 0xff;
 const routes = Number(process.argv[2] ?? 1);
 const table = fibGetTable(machine.initNet, RT_TABLE_MAIN);
 if (table === null) throw new Error('no main table');
+const heapBefore = heapBytes();
+const cpuBefore = process.cpuUsage();
 if (routes > 1) {
   rtnlLock(machine);
   for (let i = 0; i < routes; i++) {
@@ -79,6 +85,14 @@ if (routes > 1) {
   }
   rtnlUnlock(machine);
 }
+const fill = process.cpuUsage(cpuBefore);
+const extra: Record<string, number> =
+  routes === 1
+    ? {}
+    : {
+        bytesPerRoute: (heapBytes() - heapBefore) / routes,
+        fillCpuMs: (fill.user + fill.system) / 1e3,
+      };
 const spread = Math.min(routes, 1024);
 
 /** Turns the frame to another destination, with the header checksum that belongs to it. */
@@ -98,23 +112,30 @@ function aim(n: number): void {
 
 const before = out.stats.txPackets;
 let injected = 0;
-report(
-  measure('packets', () => {
-    for (let batch = 0; batch < 16; batch++) {
-      localBhDisable(machine);
-      for (let i = 0; i < 64; i++) {
-        aim(injected + batch * 64 + i);
-        const skb = netdevAllocSkb(dev, frame.length);
-        if (skb === null) throw new Error('no memory');
-        mem.set(frame, skbPut(skb, frame.length));
-        skb.protocol = ethTypeTrans(skb, dev);
-        netifReceiveSkb(skb);
-      }
-      localBhEnable(machine);
+
+function forwardSome(from: NetDevice): number {
+  for (let batch = 0; batch < 16; batch++) {
+    localBhDisable(machine);
+    for (let i = 0; i < 64; i++) {
+      aim(injected + batch * 64 + i);
+      const skb = netdevAllocSkb(from, frame.length);
+      if (skb === null) throw new Error('no memory');
+      mem.set(frame, skbPut(skb, frame.length));
+      skb.protocol = ethTypeTrans(skb, from);
+      netifReceiveSkb(skb);
     }
-    injected += 1024;
-    return 1024;
-  }),
+    localBhEnable(machine);
+  }
+  injected += 1024;
+  return 1024;
+}
+
+report(
+  measure(
+    'packets',
+    () => forwardSome(dev),
+    () => extra,
+  ),
 );
 if (out.stats.txPackets - before !== injected) {
   throw new Error(`${out.stats.txPackets - before} of ${injected} packets were forwarded`);

@@ -4,21 +4,12 @@
  */
 import { AF_INET, SOCK_NONBLOCK, SOCK_STREAM } from '#uapi/socket.ts';
 import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
-import { type Figure, report } from '../measure.ts';
+import { type Figure, heapBytes, report } from '../measure.ts';
 import { listen, makeRig, must, step } from '../rig.ts';
 
 const wanted = Number(process.argv[2] ?? 100_000);
 /** Connections of one listener, well within the ports of one address. */
 const PER_PORT = 5000;
-
-function heap(): number {
-  const collect = (globalThis as { gc?: () => void }).gc;
-  if (collect === undefined) throw new Error('run with --expose-gc');
-  collect();
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
 
 /** Descriptors of both ends of each connection: the bench's own, made before anything is counted. */
 const pairs = new Int32Array(2 * Math.max(wanted, 1000));
@@ -37,24 +28,24 @@ function open(listener: number, port: number, count: number, at: number): void {
 
 /** One cycle of everything, so that tables have grown and code is compiled. */
 function cycle(count: number): Record<string, number> {
-  const start = heap();
+  const start = heapBytes();
   const listeners: number[] = [];
   for (let left = count, port = 6000; left > 0; left -= PER_PORT, port++) {
     const listener = listen(rig, port);
     listeners.push(listener);
     open(listener, port, Math.min(left, PER_PORT), 2 * (count - left));
   }
-  const established = heap() - start;
+  const established = heapBytes() - start;
   for (let i = 0; i < 2 * count; i += 2) {
     must(rig.client.close(pairs[i] as number), 'close');
     must(rig.server.close(pairs[i + 1] as number), 'close');
   }
   for (const listener of listeners) rig.server.close(listener);
-  const timeWait = heap() - start;
+  const timeWait = heapBytes() - start;
   const { world } = rig;
   const end = world.nowNs + 200e9;
   while (!world.idle && world.nowNs < end) step(world);
-  const left = heap() - start;
+  const left = heapBytes() - start;
   return {
     bytesPerEstablishedSocket: established / count / 2,
     bytesPerTimeWait: timeWait / count,

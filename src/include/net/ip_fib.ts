@@ -155,24 +155,50 @@ export class FibResult {
   faHead: FibAlias | null = null;
 }
 
-/** One route of a leaf. @kernel fib_alias net/ipv4/fib_lookup.h */
+/**
+ * One route of a leaf. There may be a million, so that the small fields share a word:
+ *
+ *     31        24 23        16 15         8 7          0
+ *     +-----------+------------+------------+------------+
+ *     |   state   |    slen    |    type    |    DSCP    |
+ *     +-----------+------------+------------+------------+
+ *
+ * @kernel fib_alias net/ipv4/fib_lookup.h
+ */
 export class FibAlias {
-  faNext: FibAlias | null = null;
-  faInfo: FibInfo;
-  faDscp = 0;
-  faType = 0;
-  /** FA_S_* */
-  faState = 0;
-  /** 32 minus the prefix length. */
-  faSlen = 0;
-  tbId = 0;
-  faDefault = -1;
-  offload = false;
-  trap = false;
-  offloadFailed = false;
+  faNext: FibAlias | null;
+  readonly faInfo: FibInfo;
+  private bits: number;
+  readonly tbId: number;
+  faDefault: number;
 
-  constructor(info: FibInfo) {
+  constructor(info: FibInfo, dscp: number, type: number, slen: number, tbId: number) {
+    this.faNext = null;
     this.faInfo = info;
+    this.bits = dscp | (type << 8) | (slen << 16);
+    this.tbId = tbId;
+    this.faDefault = -1;
+  }
+
+  get faDscp(): number {
+    return this.bits & 0xff;
+  }
+
+  get faType(): number {
+    return (this.bits >> 8) & 0xff;
+  }
+
+  /** 32 minus the prefix length. */
+  get faSlen(): number {
+    return (this.bits >> 16) & 0xff;
+  }
+
+  /** FA_S_* */
+  get faState(): number {
+    return this.bits >>> 24;
+  }
+  set faState(state: number) {
+    this.bits = (this.bits & 0xffffff) | (state << 24);
   }
 }
 

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NetDevice } from '#include/linux/netdevice.ts';
+import { FibConfig, NlInfo } from '#include/net/ip_fib.ts';
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
+import { fibCreateInfo, fibReleaseInfo } from '#net/ipv4/fib_semantics.ts';
 import {
   type Attr,
   addrBytes,
@@ -55,6 +57,7 @@ import {
   RTNH_F_DEAD,
   RTNH_F_LINKDOWN,
 } from '#uapi/rtnetlink.ts';
+import { AF_INET } from '#uapi/socket.ts';
 
 let m: NlMachine;
 let eth0: NetDevice;
@@ -305,6 +308,24 @@ describe('routes over rtnetlink', () => {
     const before = m.net.ipv4.fibInfoCnt;
     for (let i = 0; i < 50; i++) add(`192.0.${i}.0/24`, { via: '10.0.0.9' });
     expect(m.net.ipv4.fibInfoCnt).toBe(before + 1);
+  });
+
+  it('keeps nothing of what turned out to be shared, not even for a grace period', () => {
+    const cfg = new FibConfig(new NlInfo(m.net));
+    cfg.fcDstLen = 24;
+    cfg.fcTable = RT_TABLE_MAIN;
+    cfg.fcType = RTN_UNICAST;
+    cfg.fcGw4 = 0x0a000009;
+    cfg.fcGwFamily = AF_INET;
+    const { live } = m.machine;
+    const fi = fibCreateInfo(cfg, null);
+    if (typeof fi === 'number') throw new Error(`errno ${-fi}`);
+    const alive = live.fibInfos;
+    for (let i = 0; i < 10; i++) expect(fibCreateInfo(cfg, null)).toBe(fi);
+    cfg.fcGw4 = 0x0a0a0a0a;
+    expect(fibCreateInfo(cfg, null)).toBe(-ENETUNREACH);
+    expect([live.fibInfos, fi.fibTreeref]).toEqual([alive, 11]);
+    for (let i = 0; i < 11; i++) fibReleaseInfo(fi);
   });
 
   it('lists more routes than one packet holds', () => {

@@ -84,13 +84,16 @@ function fibNhRelease(nhc: FibNh): void {
   nhc.fibNhDev = null;
 }
 
+/** @kernel free_fib_info_rcu net/ipv4/fib_semantics.c */
+function freeFibInfoRcu(fi: FibInfo): void {
+  for (const nh of fi.fibNh) fibNhRelease(nh);
+  fi.net.machine.live.fibInfos--;
+}
+
 /** Frees a fib_info that no table points to, after a grace period. @kernel free_fib_info net/ipv4/fib_semantics.c */
-export function freeFibInfo(fi: FibInfo): void {
+function freeFibInfo(fi: FibInfo): void {
   if (!fi.fibDead) throw new KernelBug('fib-info-alive', 'a fib_info in use is being freed');
-  callRcu(fi.net.machine, () => {
-    for (const nh of fi.fibNh) fibNhRelease(nh);
-    fi.net.machine.live.fibInfos--;
-  });
+  callRcu(fi.net.machine, () => freeFibInfoRcu(fi));
 }
 
 /** @kernel fib_info_put include/net/ip_fib.h */
@@ -335,15 +338,15 @@ export function fibCreateInfo(cfg: FibConfig, extack: FibExtAck): FibInfo | numb
   fi.fibType = cfg.fcType;
   fi.fibTbId = cfg.fcTable;
   const err = fillInfo(fi, cfg, extack);
+  // One that no reader has seen needs no grace period: of very many routes at once, all but the first
+  // of each kind would wait for it together.
   if (err !== 0) {
-    fi.fibDead = true;
-    freeFibInfo(fi);
+    freeFibInfoRcu(fi);
     return err;
   }
   const other = fibFindInfo(fi);
   if (other !== null) {
-    fi.fibDead = true;
-    freeFibInfo(fi);
+    freeFibInfoRcu(fi);
     other.fibTreeref++;
     return other;
   }

@@ -39,9 +39,6 @@ import {
   RTAX_FEATURE_MASK,
   RTAX_FEATURES,
   RTAX_MAX,
-  RTM_F_OFFLOAD,
-  RTM_F_OFFLOAD_FAILED,
-  RTM_F_TRAP,
   RTNH_F_DEAD,
   RTNH_F_LINKDOWN,
   RTNH_F_OFFLOAD,
@@ -159,11 +156,6 @@ export function fibDumpInfo(
     nlmsgCancel(skb, nlh);
     return -EMSGSIZE;
   }
-  const offload =
-    (fa.offload ? RTM_F_OFFLOAD : 0) |
-    (fa.trap ? RTM_F_TRAP : 0) |
-    (fa.offloadFailed ? RTM_F_OFFLOAD_FAILED : 0);
-  rtmsg.setFlags(hostView, rtm, rtmsg.flags(hostView, rtm) | offload);
   nlmsgEnd(skb, nlh);
   return 0;
 }

@@ -202,6 +202,18 @@ describe('LC-trie', () => {
     );
   });
 
+  it('keeps four small fields of a route apart', () => {
+    const byte = fc.nat(0xff);
+    fc.assert(
+      fc.property(byte, byte, fc.nat(32), byte, (dscp, type, slen, state) => {
+        const fa = fibAliasNew(info(1), dscp, type, slen, 254);
+        expect(fa.faState).toBe(0);
+        fa.faState |= state;
+        expect([fa.faDscp, fa.faType, fa.faSlen, fa.faState]).toEqual([dscp, type, slen, state]);
+      }),
+    );
+  });
+
   it('stops at a route that refuses, though a shorter prefix would do', () => {
     const tb = fibTrieTable(254, null);
     add(tb, { key: 0, plen: 0 }, 1);

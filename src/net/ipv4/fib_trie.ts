@@ -42,9 +42,17 @@ const HALVE_THRESHOLD = 25;
 const INFLATE_THRESHOLD_ROOT = 30;
 const HALVE_THRESHOLD_ROOT = 15;
 
-/** A node (bits > 0), a leaf (bits 0), or the anchor above the root (pos 32). @kernel key_vector net/ipv4/fib_trie.c */
+/** The children of a leaf: one array for all, to which nothing can be added. */
+const NO_CHILDREN: readonly (KeyVector | null)[] = Object.freeze([]);
+
+/**
+ * A node (bits > 0), a leaf (bits 0), or the anchor above the root (pos 32). There is one for each
+ * destination: nothing in it takes a box or an array of its own, but the children of a node.
+ * @kernel key_vector net/ipv4/fib_trie.c
+ */
 export class KeyVector {
-  readonly key: number;
+  /** The key as a signed number, which V8 keeps in place. */
+  readonly prefix: number;
   readonly pos: number;
   readonly bits: number;
   slen: number;
@@ -57,15 +65,23 @@ export class KeyVector {
   leaf: FibAlias | null;
 
   constructor(key: number, pos: number, bits: number, children: number) {
-    this.key = key;
+    // What a lookup reads comes first, to lie in as few lines of the cache as can be.
+    this.prefix = key | 0;
     this.pos = pos;
     this.bits = bits;
+    this.leaf = null;
+    this.tnode =
+      children === 0
+        ? (NO_CHILDREN as (KeyVector | null)[])
+        : new Array<KeyVector | null>(children).fill(null);
     this.slen = pos;
     this.parent = null;
-    this.tnode = new Array<KeyVector | null>(children).fill(null);
     this.emptyChildren = children;
     this.fullChildren = 0;
-    this.leaf = null;
+  }
+
+  get key(): number {
+    return this.prefix >>> 0;
   }
 }
 
@@ -107,12 +123,12 @@ function isLeaf(n: KeyVector): boolean {
 
 /** Index of the child for `key`; at or above 2^bits when the skipped bits differ. @kernel get_cindex net/ipv4/fib_trie.c */
 function getCindex(key: number, n: KeyVector): number {
-  return (key ^ n.key) >>> n.pos;
+  return (key ^ n.prefix) >>> n.pos;
 }
 
 /** Index of the child for a key that is known to lie below. @kernel get_index net/ipv4/fib_trie.c */
 function getIndex(key: number, n: KeyVector): number {
-  return isTrie(n) ? 0 : (key ^ n.key) >>> n.pos;
+  return isTrie(n) ? 0 : (key ^ n.prefix) >>> n.pos;
 }
 
 function childAt(n: KeyVector, index: number): KeyVector | null {
@@ -121,7 +137,7 @@ function childAt(n: KeyVector, index: number): KeyVector | null {
 
 /** @kernel leaf_new net/ipv4/fib_trie.c */
 function leafNew(key: number, fa: FibAlias): KeyVector {
-  const l = new KeyVector(key >>> 0, 0, 0, 0);
+  const l = new KeyVector(key, 0, 0, 0);
   l.slen = fa.faSlen;
   l.leaf = fa;
   return l;
@@ -130,7 +146,7 @@ function leafNew(key: number, fa: FibAlias): KeyVector {
 /** @kernel tnode_new net/ipv4/fib_trie.c */
 function tnodeNew(key: number, pos: number, bits: number): KeyVector {
   const shift = pos + bits;
-  const prefix = shift < KEYLENGTH ? ((key >>> shift) << shift) >>> 0 : 0;
+  const prefix = shift < KEYLENGTH ? (key >>> shift) << shift : 0;
   return new KeyVector(prefix, pos, bits, 1 << bits);
 }
 
@@ -172,7 +188,7 @@ function updateChildren(tn: KeyVector): void {
 function replace(t: Trie, old: KeyVector, tn: KeyVector): KeyVector {
   const tp = old.parent as KeyVector;
   tn.parent = tp;
-  putChildRoot(tp, tn.key, tn);
+  putChildRoot(tp, tn.prefix, tn);
   updateChildren(tn);
   for (let i = tn.tnode.length - 1; i >= 0; i--) {
     const n = childAt(tn, i);
@@ -184,8 +200,8 @@ function replace(t: Trie, old: KeyVector, tn: KeyVector): KeyVector {
 /** Splits a full child into the halves that become children of the doubled node. */
 function splitChild(tn: KeyVector, i: number, n: KeyVector): void {
   const half = n.tnode.length / 2;
-  const node1 = tnodeNew((n.key | (1 << tn.pos)) >>> 0, n.pos, n.bits - 1);
-  const node0 = tnodeNew(n.key, n.pos, n.bits - 1);
+  const node1 = tnodeNew(n.prefix | (1 << tn.pos), n.pos, n.bits - 1);
+  const node0 = tnodeNew(n.prefix, n.pos, n.bits - 1);
   for (let j = 0; j < half; j++) {
     putChild(node0, j, childAt(n, j));
     putChild(node1, j, childAt(n, j + half));
@@ -198,12 +214,12 @@ function splitChild(tn: KeyVector, i: number, n: KeyVector): void {
 
 /** Doubles a node: it looks at one bit more. @kernel inflate net/ipv4/fib_trie.c */
 function inflate(t: Trie, old: KeyVector): KeyVector {
-  const tn = tnodeNew(old.key, old.pos - 1, old.bits + 1);
+  const tn = tnodeNew(old.prefix, old.pos - 1, old.bits + 1);
   for (let i = old.tnode.length - 1; i >= 0; i--) {
     const n = childAt(old, i);
     if (n === null) continue;
     if (!tnodeFull(old, n)) {
-      putChild(tn, getIndex(n.key, tn), n);
+      putChild(tn, getIndex(n.prefix, tn), n);
     } else if (n.bits === 1) {
       putChild(tn, 2 * i + 1, childAt(n, 1));
       putChild(tn, 2 * i, childAt(n, 0));
@@ -216,7 +232,7 @@ function inflate(t: Trie, old: KeyVector): KeyVector {
 
 /** Halves a node: it looks at one bit less. @kernel halve net/ipv4/fib_trie.c */
 function halve(t: Trie, old: KeyVector): KeyVector {
-  const tn = tnodeNew(old.key, old.pos + 1, old.bits - 1);
+  const tn = tnodeNew(old.prefix, old.pos + 1, old.bits - 1);
   for (let i = old.tnode.length - 2; i >= 0; i -= 2) {
     const node1 = childAt(old, i + 1);
     const node0 = childAt(old, i);
@@ -224,7 +240,7 @@ function halve(t: Trie, old: KeyVector): KeyVector {
       putChild(tn, i / 2, node1 ?? node0);
       continue;
     }
-    const n = tnodeNew(node0.key, old.pos, 1);
+    const n = tnodeNew(node0.prefix, old.pos, 1);
     putChild(n, 1, node1);
     putChild(n, 0, node0);
     n.parent = tn;
@@ -238,7 +254,7 @@ function collapse(old: KeyVector): KeyVector {
   let n: KeyVector | null = null;
   for (let i = old.tnode.length - 1; n === null && i >= 0; i--) n = childAt(old, i);
   const tp = old.parent as KeyVector;
-  putChildRoot(tp, old.key, n);
+  putChildRoot(tp, old.prefix, n);
   if (n !== null) n.parent = tp;
   return tp;
 }
@@ -276,7 +292,7 @@ function shouldCollapse(tn: KeyVector): boolean {
 function resize(t: Trie, node: KeyVector): KeyVector {
   let tn = node;
   let tp = tn.parent as KeyVector;
-  const cindex = getIndex(tn.key, tp);
+  const cindex = getIndex(tn.prefix, tp);
   let work = MAX_WORK;
   while (shouldInflate(tp, tn) && work > 0) {
     tp = inflate(t, tn);
@@ -373,7 +389,7 @@ function fibInsertNode(t: Trie, parent: KeyVector, fa: FibAlias, key: number): v
   const n = childAt(tp, getIndex(key, tp));
   if (n !== null) {
     // The skipped bits differ: a node at the highest of them parts the two.
-    const tn = tnodeNew(key, 31 - Math.clz32(key ^ n.key), 1);
+    const tn = tnodeNew(key, 31 - Math.clz32(key ^ n.prefix), 1);
     tn.parent = tp;
     putChild(tn, getIndex(key, tn) ^ 1, n);
     putChildRoot(tp, key, tn);
@@ -434,7 +450,7 @@ export function fibRemoveAlias(t: Trie, place: NodePlace, old: FibAlias): void {
   old.faNext = null;
   if (l.leaf === null) {
     const longest = tp.slen === l.slen;
-    putChildRoot(tp, l.key, null);
+    putChildRoot(tp, l.prefix, null);
     if (longest) nodePullSuffix(tp, tp.pos);
     trieRebalance(t, tp);
   } else if (wasLast && prev !== null) {
@@ -455,7 +471,7 @@ export function fibReplaceAlias(l: KeyVector, old: FibAlias, fa: FibAlias): void
 
 /** True when the bits in which `key` differs reach into the prefix of `n`. @kernel prefix_mismatch net/ipv4/fib_trie.c */
 function prefixMismatch(key: number, n: KeyVector): boolean {
-  const prefix = n.key;
+  const { prefix } = n;
   return ((key ^ prefix) & (prefix | -prefix)) !== 0;
 }
 
@@ -481,13 +497,14 @@ function checkLeaf(
   fibFlags: number,
   n: KeyVector,
 ): number {
-  const index = (flp.daddr ^ n.key) >>> 0;
+  const index = (flp.daddr ^ n.prefix) >>> 0;
   for (let fa = n.leaf; fa !== null; fa = fa.faNext) {
     if (fa.faSlen !== KEYLENGTH && index >>> fa.faSlen !== 0) continue;
     if (fa.faDscp !== 0 && !fibDscpMaskedMatch(fa.faDscp, flp)) continue;
     const fi: FibInfo = fa.faInfo;
     if (fi.fibDead || fi.fibScope < flp.flowi4Scope) continue;
-    fa.faState |= FA_S_ACCESSED;
+    // Looked at before: written once, the line of memory stays clean.
+    if ((fa.faState & FA_S_ACCESSED) === 0) fa.faState |= FA_S_ACCESSED;
     const { error } = fibProps[fa.faType] as { error: number };
     if (error < 0) return error;
     if ((fi.fibFlags & RTNH_F_DEAD) !== 0) continue;
@@ -564,7 +581,7 @@ export function fibTableLookup(
       stats.backtrack++;
       while (cindex === 0) {
         if (isTrie(pn)) return traced(net, tb, flp, null, -EAGAIN);
-        const pkey = pn.key;
+        const pkey = pn.prefix;
         pn = pn.parent as KeyVector;
         cindex = getIndex(pkey, pn);
       }
@@ -615,10 +632,5 @@ export function fibAliasNew(
   slen: number,
   tbId: number,
 ): FibAlias {
-  const fa = new FibAlias(fi);
-  fa.faDscp = dscp;
-  fa.faType = type;
-  fa.faSlen = slen;
-  fa.tbId = tbId;
-  return fa;
+  return new FibAlias(fi, dscp, type, slen, tbId);
 }

@@ -298,11 +298,7 @@ function fillAnswer(
     const error = fibProps[res.type]?.error ?? 0;
     return error !== 0 ? error : -EHOSTUNREACH;
   }
-  const fa = new FibAlias(res.fi);
-  fa.faSlen = 32 - res.prefixlen;
-  fa.faDscp = res.dscp;
-  fa.faType = rt.rtType;
-  fa.tbId = tableId;
+  const fa = new FibAlias(res.fi, res.dscp, rt.rtType, 32 - res.prefixlen, tableId);
   return fibDumpInfo(answer, portid, seq, RTM_NEWROUTE, fa, res.prefix, 0);
 }
 
