@@ -17,7 +17,7 @@ const HEAD = 0;
 const CONSUMER_WAITS = 16;
 const TAIL = 32;
 const PRODUCER_WAITS = 48;
-const CLOSED = 64;
+const STATE = 64;
 const HEADER_BYTES = 512;
 
 /** Length that says: nothing more before the end of the memory. */
@@ -37,6 +37,13 @@ export function spscRingMemory(capacity: number): SharedArrayBuffer {
   let size = MIN_CAPACITY;
   while (size < capacity) size *= 2;
   return new SharedArrayBuffer(HEADER_BYTES + size);
+}
+
+/** What to give to Atomics.waitAsync(), for threads that may not block. */
+export interface RingSignal {
+  readonly words: Int32Array;
+  readonly index: number;
+  readonly value: number;
 }
 
 /** The memory of a ring, as both sides see it. */
@@ -67,16 +74,9 @@ class RingMemory {
     return this.capacity / 2 - RECORD_HEADER;
   }
 
-  /** True when the other side, or this one, has gone. */
-  get closed(): boolean {
-    return Atomics.load(this.words, CLOSED) !== 0;
-  }
-
-  /** Tells the other side that this one goes, and wakes it. */
-  close(): void {
-    Atomics.store(this.words, CLOSED, 1);
-    Atomics.notify(this.words, HEAD);
-    Atomics.notify(this.words, TAIL);
+  /** What the producer says of itself: a number that means nothing to the ring. */
+  get state(): number {
+    return Atomics.load(this.words, STATE);
   }
 }
 
@@ -165,6 +165,18 @@ export class SpscProducer extends RingMemory {
     return this.published !== this.head;
   }
 
+  /** Says something of itself, and wakes the consumer where it waits. */
+  setState(state: number): void {
+    Atomics.store(this.words, STATE, state);
+    Atomics.store(this.words, CONSUMER_WAITS, 0);
+    Atomics.notify(this.words, HEAD);
+  }
+
+  /** The word to sleep on after {@link armRoom}, and its value when nothing has happened since. */
+  get roomSignal(): RingSignal {
+    return { words: this.words, index: TAIL, value: this.tail };
+  }
+
   /** Asks to be told when there is room for `length` bytes. False: there is now, and nobody will tell. */
   armRoom(length: number): boolean {
     Atomics.store(this.words, PRODUCER_WAITS, 1);
@@ -240,6 +252,11 @@ export class SpscConsumer extends RingMemory {
     Atomics.store(this.words, PRODUCER_WAITS, 0);
     Atomics.notify(this.words, TAIL);
     return true;
+  }
+
+  /** The word to sleep on after {@link arm}, and its value when nothing has happened since. */
+  get recordSignal(): RingSignal {
+    return { words: this.words, index: HEAD, value: this.head };
   }
 
   /** Asks to be told of the next record. False: there is one already, and nobody will tell. */
