@@ -225,10 +225,6 @@ export const NO_COUNTERPART: readonly { readonly names: string; readonly why: st
 
 /** Not built yet, each with what it belongs to. */
 export const ABSENT: readonly { readonly names: string; readonly why: string }[] = [
-  {
-    names: 'get_rps_cpu rps_map rps_dev_flow netdev_rx_queue call_single_data',
-    why: 'receive packet steering comes with the cost model of several CPUs',
-  },
   { names: 'inet6_dev', why: 'IPv6: only its seats are there' },
   { names: 'netpoll_rx', why: 'netpoll serves consoles over the network; there is none' },
   { names: 'virtio_net', why: 'the cards that there are, e1000 and igb, are models of real ones' },

@@ -8,7 +8,8 @@ import { ENAMETOOLONG, ENOENT, ENOTDIR } from '#uapi/errno.ts';
 /** A file whose text is made when it is first read. */
 export interface RegularNode {
   readonly kind: 'file';
-  show(): string;
+  /** The text, or a negative errno: there is nothing to be read now. */
+  show(): string | number;
   /** Takes what is written in one call: 0 or a negative errno. Null: cannot be written. */
   readonly store: ((text: string) => number) | null;
 }
@@ -42,7 +43,7 @@ export type FsNode = RegularNode | DirectoryNode | DeviceNode | InodeNode;
 const PATH_MAX = 4096;
 
 /** A file that can only be read. */
-export function readOnly(show: () => string): RegularNode {
+export function readOnly(show: () => string | number): RegularNode {
   return { kind: 'file', show, store: null };
 }
 

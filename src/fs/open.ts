@@ -40,7 +40,11 @@ class SeqFile {
 /** @kernel seq_read fs/seq_file.c */
 function seqRead(file: File, buf: Uint8Array): number {
   const seq = file.privateData as SeqFile;
-  seq.text ??= utf8Encode(seq.node.show());
+  if (seq.text === null) {
+    const text = seq.node.show();
+    if (typeof text === 'number') return text;
+    seq.text = utf8Encode(text);
+  }
   const part = seq.text.subarray(file.fPos, file.fPos + buf.length);
   buf.set(part);
   file.fPos += part.length;

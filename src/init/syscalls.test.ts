@@ -536,6 +536,9 @@ describe('every file of /proc and /sys', () => {
       const fd = sys.open(path, 0);
       expect(fd, path).toBeGreaterThanOrEqual(0);
       const text = read(fd, 1 << 18);
+      // What a device without a link does not have cannot be read: Linux says so by the same errno.
+      if (/\/(carrier|dormant|duplex|speed|testing)$/.test(path) && text === -EINVAL) continue;
+      if (/\/(traffic_class|xps_cpus|xps_rxqs)$/.test(path) && text === -ENOENT) continue;
       expect(typeof text, path).toBe('string');
       expect(text, path).not.toMatch(/undefined|NaN|\[object/);
       sys.close(fd);

@@ -13,7 +13,7 @@ import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockdepSysExit } from '#kernel/lockdep.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { exitTask, type Task } from '#kernel/sched/task.ts';
+import { exitTask, setCpusAllowed, type Task } from '#kernel/sched/task.ts';
 import { UTS_RELEASE, UTS_SYSNAME } from '#kernel/utsname.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import {
@@ -33,7 +33,7 @@ import {
   sysSocket,
   sysSocketpair,
 } from '#net/socket_sys.ts';
-import { EINVAL } from '#uapi/errno.ts';
+import { EINVAL, ESRCH } from '#uapi/errno.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 
 /** Longest host name. @kernel __NEW_UTS_LEN include/uapi/linux/utsname.h */
@@ -58,6 +58,31 @@ function sethostname(machine: Machine, name: string): number {
   if (name.length > UTS_LEN) return -EINVAL;
   machine.hostname = name;
   return 0;
+}
+
+/** @kernel sys_sched_setaffinity kernel/sched/syscalls.c */
+function schedSetaffinity(caller: Task, pid: number, mask: Uint8Array): number {
+  const task = pid === 0 ? caller : caller.machine.tasks.find(pid);
+  if (task === null) return -ESRCH;
+  const err = setCpusAllowed(
+    task,
+    task.cpusMask.map((_, id) => ((mask[id >> 3] ?? 0) >> (id & 7)) & 1),
+  );
+  caller.machine.cpu = caller.cpu;
+  return err;
+}
+
+/** Octets of the mask that say something, or a negative errno. @kernel sys_sched_getaffinity kernel/sched/syscalls.c */
+function schedGetaffinity(caller: Task, pid: number, mask: Uint8Array): number {
+  const task = pid === 0 ? caller : caller.machine.tasks.find(pid);
+  if (task === null) return -ESRCH;
+  const size = (task.cpusMask.length + 7) >> 3;
+  if (mask.length < size) return -EINVAL;
+  mask.fill(0);
+  task.cpusMask.forEach((on, id) => {
+    mask[id >> 3] = (mask[id >> 3] as number) | (on << (id & 7));
+  });
+  return size;
 }
 
 /** The calls of net/socket.c. */
@@ -175,6 +200,7 @@ export function makeSyscalls(task: Task): SyscallTable {
     if (DEBUG) lockdepSysExit(machine);
     machine.enter(host.readClock());
     machine.tasks.current = task;
+    machine.cpu = task.cpu;
     return task;
   };
   getNet(task.net);
@@ -189,6 +215,9 @@ export function makeSyscalls(task: Task): SyscallTable {
       return { sec: machine.bootEpochSec + sec, nsec: Math.floor(ns - sec * 1e9) };
     },
     getpid: () => task.pid,
+    getcpu: () => task.cpu.id,
+    schedSetaffinity: (pid, mask) => schedSetaffinity(enter(), pid, mask),
+    schedGetaffinity: (pid, mask) => schedGetaffinity(enter(), pid, mask),
     uname: () => ({ sysname: UTS_SYSNAME, nodename: machine.hostname, release: UTS_RELEASE }),
     getrandom: (buf) => getrandom(machine, buf),
     sethostname: (name) => sethostname(machine, name),

@@ -5,6 +5,7 @@
  * depends on whether it runs in a task, a soft interrupt or a hard interrupt, and these counts say.
  */
 import type { Machine } from '#kernel/machine.ts';
+import type { CallSingleData } from '#kernel/smp.ts';
 import type { Tasklet } from '#kernel/softirq.ts';
 
 export class Cpu {
@@ -35,6 +36,11 @@ export class Cpu {
   readonly softirqCounts: number[];
   /** Tasklets that wait for TASKLET_SOFTIRQ. */
   readonly tasklets: Tasklet[];
+  /** Calls of other CPUs that the inter-processor interrupt will run. @kernel call_single_queue kernel/smp.c */
+  callHead: CallSingleData | null;
+  callTail: CallSingleData | null;
+  /** Inter-processor interrupts taken: CAL of /proc/interrupts. */
+  callInterrupts: number;
 
   constructor(machine: Machine, id: number) {
     this.machine = machine;
@@ -51,6 +57,9 @@ export class Cpu {
     this.heldLocks = [];
     this.softirqCounts = new Array<number>(10).fill(0);
     this.tasklets = [];
+    this.callHead = null;
+    this.callTail = null;
+    this.callInterrupts = 0;
   }
 }
 

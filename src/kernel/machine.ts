@@ -20,6 +20,7 @@ import { ModuleParams } from '#kernel/params.ts';
 import { Rcu, rcuCore } from '#kernel/rcu.ts';
 import { Rtnl } from '#kernel/rtnl.ts';
 import { runTasks, type Task, TaskTable } from '#kernel/sched/task.ts';
+import { flushSmpCallFunctionQueue } from '#kernel/smp.ts';
 import {
   HRTIMER_SOFTIRQ,
   irqEnter,
@@ -177,8 +178,9 @@ export class Machine {
 
 function noSoftirq(): void {}
 
-/** The timer interrupt: called by the host when `nextExpiry()` has come. @kernel hrtimer_interrupt kernel/time/hrtimer.c */
+/** The timer interrupt, on the first CPU: called by the host when `nextExpiry()` has come. @kernel hrtimer_interrupt kernel/time/hrtimer.c */
 export function runTimers(machine: Machine): void {
+  machine.cpu = machine.cpus[0] as Cpu;
   irqEnter(machine);
   hrtimerRunQueues(machine);
   runLocalTimers(machine);
@@ -186,14 +188,19 @@ export function runTimers(machine: Machine): void {
   deliverPendingIrqs(machine);
 }
 
-/** What a machine does when it is kicked: ksoftirqd of each CPU, works, woken tasks. */
+/**
+ * What a machine does when it is kicked: inter-processor interrupts and ksoftirqd of each CPU, then
+ * works and woken tasks.
+ */
 export function runPending(machine: Machine): void {
-  const interrupted = machine.cpu;
-  for (const cpu of machine.cpus) {
+  const { cpus } = machine;
+  for (let i = 0; i < cpus.length; i++) {
+    const cpu = cpus[i] as Cpu;
     machine.cpu = cpu;
+    if (cpu.callHead !== null) flushSmpCallFunctionQueue(machine, cpu);
     runKsoftirqd(machine, cpu);
   }
-  machine.cpu = interrupted;
+  machine.cpu = cpus[0] as Cpu;
   runWorks(machine);
   runTasks(machine);
 }

@@ -459,7 +459,7 @@ export class World {
     // By a timer of the machine, so that the start has its place among the events.
     sys.nanosleep(0, () => {
       const fork = (child: string): SyscallTable =>
-        makeSyscalls(createTask(machine, child, task.net));
+        makeSyscalls(createTask(machine, child, task.net, task));
       body(sys, fork).then(end, (error: unknown) => {
         program.error = error;
         end(1);

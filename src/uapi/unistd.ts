@@ -94,6 +94,15 @@ export interface SyscallTable {
   /** Wall time: whole seconds since the epoch and ns. */
   realtime(): { sec: number; nsec: number };
   getpid(): number;
+  /** The CPU on which the task's calls run. */
+  getcpu(): number;
+  /**
+   * Says which CPUs a task (0: this one) may use: bit n of octet n / 8 is CPU n. 0, -ESRCH, or -EINVAL
+   * when the machine has none of them.
+   */
+  schedSetaffinity(pid: number, mask: Uint8Array): number;
+  /** Fills in the CPUs that a task may use; octets that say something, -ESRCH or -EINVAL (too short). */
+  schedGetaffinity(pid: number, mask: Uint8Array): number;
   uname(): { sysname: string; nodename: string; release: string };
   getrandom(buf: Uint8Array): number;
   sethostname(name: string): number;

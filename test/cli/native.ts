@@ -204,6 +204,15 @@ export class NativeKernel implements SyscallTable {
   getpid(): number {
     return process.pid;
   }
+  getcpu(): number {
+    return 0;
+  }
+  schedSetaffinity(): number {
+    return -1;
+  }
+  schedGetaffinity(): number {
+    return -1;
+  }
   uname(): { sysname: string; nodename: string; release: string } {
     const read = (flag: string): string => spawnSync('uname', [flag]).stdout.toString().trim();
     return { sysname: read('-s'), nodename: read('-n'), release: read('-r') };

@@ -219,8 +219,8 @@ function vethDisableGro(dev: NetDevice): void {
   netdevUpdateFeatures(dev);
 }
 
-function vethAlloc(net: Net, name: string): NetDevice {
-  return allocNetdevMqs(net, name, vethNetdevOps, new VethPriv(), vethSetup);
+function vethAlloc(net: Net, name: string, txqs = 1, rxqs = 1): NetDevice {
+  return allocNetdevMqs(net, name, vethNetdevOps, new VethPriv(), vethSetup, txqs, rxqs);
 }
 
 /** @kernel veth_validate drivers/net/veth.c */

@@ -1,7 +1,7 @@
 /**
  * /sys/class/net: a directory for each interface, a file for each attribute. Counterpart of
  * net/core/net-sysfs.c. A value ends with a newline; an attribute that has no value now (speed
- * without a link) fails to be read in Linux and reads as -1 here.
+ * without a link) fails to be read. What sets a device is done under rtnl.
  */
 import {
   type DirectoryNode,
@@ -11,21 +11,29 @@ import {
   readOnly,
 } from '#fs/namei.ts';
 import { moduleDirectory } from '#fs/sysfs/module.ts';
+import { queuesDirectory } from '#fs/sysfs/net_queues.ts';
 import { FS_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
-import { netifCarrierOk, netifRunning, RtnlLinkStats64 } from '#include/linux/netdevice.ts';
+import {
+  netifCarrierOk,
+  netifDormant,
+  netifRunning,
+  RtnlLinkStats64,
+} from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import {
   __devGetByName,
+  devChangeCarrier,
   devChangeFlags,
   devChangeTxQueueLen,
   devGetStats,
   devSetMtu,
 } from '#net/core/dev.ts';
-import { EINVAL } from '#uapi/errno.ts';
+import { EINVAL, ERANGE } from '#uapi/errno.ts';
+import { IF_OPER_TESTING, IFALIASZ } from '#uapi/if.ts';
 
 const OPERSTATES: readonly string[] = [
   'unknown',
@@ -41,6 +49,13 @@ function macText(addr: Uint8Array): string {
   return Array.from(addr, (byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
+function underRtnl(machine: Machine, fn: () => number): number {
+  rtnlLock(machine);
+  const err = fn();
+  rtnlUnlock(machine);
+  return err;
+}
+
 /** A number that may be written, under rtnl. */
 function setting(
   machine: Machine,
@@ -51,12 +66,9 @@ function setting(
     kind: 'file',
     show: () => `${show()}\n`,
     store: (text) => {
-      const value = Number(text.trim());
-      if (text.trim() === '' || !Number.isInteger(value)) return -EINVAL;
-      rtnlLock(machine);
-      const err = set(value);
-      rtnlUnlock(machine);
-      return err;
+      const word = text.trim();
+      if (!/^(0[xX][0-9a-fA-F]{1,13}|\d{1,15})$/.test(word)) return -EINVAL;
+      return underRtnl(machine, () => set(Number(word)));
     },
   };
 }
@@ -79,15 +91,49 @@ function statistics(dev: NetDevice): DirectoryNode {
   return directory(entries);
 }
 
-function speed(dev: NetDevice): string {
-  if (!netifRunning(dev) || !netifCarrierOk(dev)) return '-1';
-  return String(dev.ethtoolOps?.getLinkKsettings?.(dev).speedMbps ?? -1);
+/** @kernel speed_show net/core/net-sysfs.c */
+function speed(dev: NetDevice): string | number {
+  const settings = netifRunning(dev) ? dev.ethtoolOps?.getLinkKsettings?.(dev) : undefined;
+  if (settings === undefined) return -EINVAL;
+  return netifCarrierOk(dev) ? `${settings.speedMbps}\n` : '-1\n';
 }
 
-function duplex(dev: NetDevice): string {
-  const settings = dev.ethtoolOps?.getLinkKsettings?.(dev);
-  if (settings === undefined || !netifRunning(dev)) return 'unknown';
-  return settings.duplexFull ? 'full' : 'half';
+/** @kernel duplex_show net/core/net-sysfs.c */
+function duplex(dev: NetDevice): string | number {
+  const settings = netifRunning(dev) ? dev.ethtoolOps?.getLinkKsettings?.(dev) : undefined;
+  if (settings === undefined) return -EINVAL;
+  return settings.duplexFull ? 'full\n' : 'half\n';
+}
+
+/** A state that only a running device has. */
+function whenRunning(dev: NetDevice, is: () => boolean): () => string | number {
+  return () => (netifRunning(dev) ? `${is() ? 1 : 0}\n` : -EINVAL);
+}
+
+/** @kernel carrier_store net/core/net-sysfs.c */
+function carrier(dev: NetDevice): RegularNode {
+  return {
+    kind: 'file',
+    show: whenRunning(dev, () => netifCarrierOk(dev)),
+    store: (text) => {
+      if (!netifRunning(dev) || !/^[01]$/.test(text.trim())) return -EINVAL;
+      return underRtnl(dev.net.machine, () => devChangeCarrier(dev, text.trim() === '1'));
+    },
+  };
+}
+
+/** @kernel ifalias_store net/core/net-sysfs.c */
+function ifalias(dev: NetDevice): RegularNode {
+  return {
+    kind: 'file',
+    show: () => (dev.ifalias === '' ? '' : `${dev.ifalias}\n`),
+    store: (text) => {
+      const name = text.replace(/\n$/, '');
+      if (name.length >= IFALIASZ) return -EINVAL;
+      dev.ifalias = name;
+      return 0;
+    },
+  };
 }
 
 /** @kernel net_class_attrs net/core/net-sysfs.c */
@@ -99,20 +145,28 @@ function deviceDirectory(dev: NetDevice): DirectoryNode {
     addr_len: text(() => dev.addrLen),
     address: text(() => macText(dev.devAddr.subarray(0, dev.addrLen))),
     broadcast: text(() => macText(dev.broadcast.subarray(0, dev.addrLen))),
-    carrier: text(() => (netifRunning(dev) && netifCarrierOk(dev) ? 1 : 0)),
+    carrier: carrier(dev),
     carrier_changes: text(() => dev.carrierUpCount + dev.carrierDownCount),
     carrier_down_count: text(() => dev.carrierDownCount),
     carrier_up_count: text(() => dev.carrierUpCount),
     dev_id: text(() => '0x0'),
     dev_port: text(() => 0),
-    duplex: text(() => duplex(dev)),
+    dormant: readOnly(whenRunning(dev, () => netifDormant(dev))),
+    duplex: readOnly(() => duplex(dev)),
     flags: setting(
       machine,
       () => `0x${dev.flags.toString(16)}`,
       (value) => devChangeFlags(dev, value),
     ),
-    gro_flush_timeout: text(() => dev.groFlushTimeoutNs),
-    ifalias: readOnly(() => (dev.ifalias === '' ? '' : `${dev.ifalias}\n`)),
+    gro_flush_timeout: setting(
+      machine,
+      () => String(dev.groFlushTimeoutNs),
+      (value) => {
+        dev.groFlushTimeoutNs = value;
+        return 0;
+      },
+    ),
+    ifalias: ifalias(dev),
     ifindex: text(() => dev.ifindex),
     iflink: text(() => (dev.iflink === 0 ? dev.ifindex : dev.iflink)),
     link_mode: text(() => dev.linkMode),
@@ -121,18 +175,36 @@ function deviceDirectory(dev: NetDevice): DirectoryNode {
       () => String(dev.mtu),
       (value) => devSetMtu(dev, value),
     ),
-    napi_defer_hard_irqs: text(() => dev.napiDeferHardIrqs),
-    netdev_group: text(() => dev.group),
+    napi_defer_hard_irqs: setting(
+      machine,
+      () => String(dev.napiDeferHardIrqs),
+      (value) => {
+        if (value > 0x7fffffff) return -ERANGE;
+        dev.napiDeferHardIrqs = value;
+        return 0;
+      },
+    ),
+    netdev_group: setting(
+      machine,
+      () => String(dev.group),
+      (value) => {
+        dev.group = value | 0;
+        return 0;
+      },
+    ),
     operstate: text(() => OPERSTATES[netifRunning(dev) ? dev.operstate : 2] ?? 'unknown'),
     proto_down: text(() => 0),
-    speed: text(() => speed(dev)),
+    queues: queuesDirectory(dev),
+    speed: readOnly(() => speed(dev)),
     statistics: statistics(dev),
     tx_queue_len: setting(
       machine,
       () => String(dev.txQueueLen),
       (value) => devChangeTxQueueLen(dev, value),
     ),
+    testing: readOnly(whenRunning(dev, () => dev.operstate === IF_OPER_TESTING)),
     type: text(() => dev.type),
+    uevent: text(() => `INTERFACE=${dev.name}\nIFINDEX=${dev.ifindex}`),
   });
 }
 

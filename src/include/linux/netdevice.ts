@@ -5,13 +5,18 @@
 
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { HeaderOps } from '#include/linux/netdevice_header.ts';
+import type { XpsDevMaps } from '#include/linux/netdevice_xps.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkBuffHead } from '#include/linux/skbuff.ts';
-import type { Neighbour, NeighParms } from '#include/net/neighbour.ts';
+import type { NeighParms } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import type { NetdevRxQueue } from '#include/net/netdev_rx_queue.ts';
+import type { SdFlowLimit } from '#include/net/rps.ts';
 import type { RtnlLinkOps } from '#include/net/rtnetlink.ts';
 import type { Qdisc } from '#include/net/sch_generic.ts';
 import type { Cpu } from '#kernel/cpu.ts';
+import type { CallSingleData } from '#kernel/smp.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import { IF_OPER_UNKNOWN, IF_OPER_UP } from '#uapi/if.ts';
@@ -192,25 +197,6 @@ export function netDeviceOps(
   };
 }
 
-/** Link-layer header operations. @kernel header_ops include/linux/netdevice.h */
-export interface HeaderOps {
-  /** Pushes a link header; `daddr`/`saddr` null mean unknown / the device's. Negative: incomplete. */
-  create(
-    skb: SkBuff,
-    dev: NetDevice,
-    type: number,
-    daddr: Uint8Array | null,
-    saddr: Uint8Array | null,
-    len: number,
-  ): number;
-  /** Copies the sender's address of a received packet to `haddr`; returns its length. */
-  parse(skb: SkBuff, haddr: Uint8Array): number;
-  /** Fills the cached header of a neighbour. 0, or negative when it cannot be cached. */
-  cache: ((neigh: Neighbour, protocol: number) => number) | null;
-  cacheUpdate: ((neigh: Neighbour, dev: NetDevice, haddr: Uint8Array) => void) | null;
-  parseProtocol: ((skb: SkBuff) => number) | null;
-}
-
 export type RxHandler = (skb: SkBuff) => { skb: SkBuff | null; result: number };
 
 /** One transmit queue of a device. @kernel netdev_queue include/linux/netdevice.h */
@@ -369,7 +355,16 @@ export class SoftnetData {
   dropped: number;
   cpuCollision: number;
   receivedRps: number;
-  flowLimitCount: number;
+  /** Other CPUs to whose backlogs this one has added, to be told at the end of the poll; linked by `rpsIpiNext`. */
+  rpsIpiList: SoftnetData | null;
+  rpsIpiNext: SoftnetData | null;
+  /** The interrupt that tells this CPU; made by net_dev_init(). */
+  csd: CallSingleData | null;
+  /** Packets ever taken from and put on the backlog, int32: the last_qtail of a flow says when it has drained. */
+  inputQueueHead: number;
+  inputQueueTail: number;
+  /** Recognises a flow that floods the backlog; null: net.core.flow_limit_cpu_bitmap leaves this CPU out. */
+  flowLimit: SdFlowLimit | null;
   /** True while net_rx_action runs. */
   inNetRxAction: boolean;
   /** What the driver answered last: the second result of dev_hard_start_xmit(). */
@@ -397,7 +392,12 @@ export class SoftnetData {
     this.dropped = 0;
     this.cpuCollision = 0;
     this.receivedRps = 0;
-    this.flowLimitCount = 0;
+    this.rpsIpiList = null;
+    this.rpsIpiNext = null;
+    this.csd = null;
+    this.inputQueueHead = 0;
+    this.inputQueueTail = 0;
+    this.flowLimit = null;
     this.inNetRxAction = false;
     this.xmitRet = 0;
     this.toFree = new SkBuffHead();
@@ -462,6 +462,9 @@ export class NetDevice {
   readonly ptypeAll: PacketType[];
   readonly ptypeSpecific: PacketType[];
   tx: NetdevQueue[];
+  rx: NetdevRxQueue[];
+  /** By XPS_*: the maps of transmit queues; null: none. */
+  readonly xpsMaps: [XpsDevMaps | null, XpsDevMaps | null];
   numTxQueues: number;
   realNumTxQueues: number;
   numRxQueues: number;
@@ -504,7 +507,6 @@ export class NetDevice {
   irq: number;
   memStart: number;
   baseAddr: number;
-  /** True for loopback: the driver tells. */
   threaded: boolean;
   napiDeferHardIrqs: number;
   groFlushTimeoutNs: number;
@@ -556,6 +558,8 @@ export class NetDevice {
     this.ptypeAll = [];
     this.ptypeSpecific = [];
     this.tx = [];
+    this.rx = [];
+    this.xpsMaps = [null, null];
     this.numTxQueues = 1;
     this.realNumTxQueues = 1;
     this.numRxQueues = 1;

@@ -247,6 +247,8 @@ export class SkBuff {
   l4Hash: boolean;
   swHash: boolean;
   queueMapping: number;
+  /** No packet of the flow is in any queue: it may change to another. */
+  oooOkay: boolean;
   allocCpu: number;
   napiId: number;
   vlanPresent: boolean;
@@ -353,6 +355,7 @@ export class SkBuff {
     this.l4Hash = false;
     this.swHash = false;
     this.queueMapping = 0;
+    this.oooOkay = false;
     this.allocCpu = 0;
     this.napiId = 0;
     this.vlanPresent = false;
@@ -747,16 +750,6 @@ export function skbGsoReset(skb: SkBuff): void {
 }
 
 // Metadata.
-
-/** @kernel skb_get_queue_mapping include/linux/skbuff.h */
-export function skbGetQueueMapping(skb: SkBuff): number {
-  return skb.queueMapping;
-}
-
-/** @kernel skb_set_queue_mapping include/linux/skbuff.h */
-export function skbSetQueueMapping(skb: SkBuff, queue: number): void {
-  skb.queueMapping = queue;
-}
 
 /** @kernel skb_clear_hash include/linux/skbuff.h */
 export function skbClearHash(skb: SkBuff): void {

@@ -22,6 +22,7 @@ import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
+import type { RpsDevFlowTable, RpsSockFlowTable } from '#include/net/rps.ts';
 import type {
   InetRtnlOps,
   RtnetlinkOps,
@@ -234,6 +235,23 @@ export class NetGlobals {
   groNormalBatch = 8;
   highOrderAllocDisable = 0;
   skbFragCount = 0;
+  /** Receive queues with a map, and tables of flows: 0 costs a packet one comparison. @kernel rps_needed net/core/dev.c */
+  rpsNeeded = 0;
+  /** @kernel rfs_needed net/core/dev.c */
+  rfsNeeded = 0;
+  /** Devices with maps of transmit queues, and with such by receive queue. @kernel xps_needed net/core/dev.c */
+  xpsNeeded = 0;
+  /** @kernel xps_rxqs_needed net/core/dev.c */
+  xpsRxqsNeeded = 0;
+  /** On which CPU the reader of each flow last was. @kernel net_hotdata include/net/hotdata.h */
+  rpsSockFlowTable: RpsSockFlowTable | null = null;
+  /** The bits of its entries that are the CPU; the others are the hash. */
+  rpsCpuMask = 0;
+  /** Second result of get_rps_cpu(): the flow's entry, to be told where its packet was queued. */
+  rpsFlowTable: RpsDevFlowTable | null = null;
+  rpsFlowSlot = 0;
+  /** Buckets of the tables that flow_limit_cpu_bitmap makes. */
+  flowLimitTableLen = 4096;
   /** Devices being unregistered. */
   netTodoList: NetDevice[] = [];
   /** Jiffies when that list last began to wait. */

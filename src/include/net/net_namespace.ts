@@ -47,6 +47,8 @@ export class Net {
   readonly packetSklist: Sock[];
   // net.core sysctls.
   sysctlSomaxconn: number;
+  /** By CPU, 1: receive queues of new devices are spread there. Null: never set. @kernel netns_core include/net/netns/core.h */
+  rpsDefaultMask: Uint8Array | null;
   sysctlOptmemMax: number;
   sysctlWmemDefault: number;
   sysctlRmemDefault: number;
@@ -89,6 +91,7 @@ export class Net {
     this.diagNlsk = null;
     this.packetSklist = [];
     this.sysctlSomaxconn = 4096;
+    this.rpsDefaultMask = null;
     this.sysctlOptmemMax = 131072;
     this.sysctlWmemDefault = 212992;
     this.sysctlRmemDefault = 212992;

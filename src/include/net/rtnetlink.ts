@@ -24,7 +24,8 @@ export class NetlinkExtAck {
 export interface RtnlLinkOps {
   readonly kind: string;
   /** Allocates the device, unregistered. */
-  alloc(net: Net, name: string): NetDevice;
+  /** With so many queues, where the type can have several. */
+  alloc(net: Net, name: string, txqs: number, rxqs: number): NetDevice;
   validate: ((tb: NlattrTable, data: NlattrTable, extack: NetlinkExtAck) => number) | null;
   /** Registers the device; null: register_netdevice alone. */
   newlink:

@@ -139,6 +139,8 @@ export class Sock extends SockCommon {
 
   skTxhash: number;
   skRxhash: number;
+  /** Receive queue by which the flow comes; -1: unknown. */
+  skRxQueueMapping: number;
   skIncomingCpu: number;
   skNapiId: number;
   /** Pending error, positive errno; and the soft one that only shows on failure. */
@@ -210,6 +212,7 @@ export class Sock extends SockCommon {
     this.skStamp = SK_DEFAULT_STAMP;
     this.skTxhash = 0;
     this.skRxhash = 0;
+    this.skRxQueueMapping = -1;
     this.skIncomingCpu = -1;
     this.skNapiId = 0;
     this.skErr = 0;

@@ -5,8 +5,10 @@
  * woken. Waking queues a callback; the host runs the queue as an event of its own, in order.
  */
 import type { Net } from '#include/net/net_namespace.ts';
+import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { FilesStruct } from '#kernel/sched/file.ts';
+import { EINVAL } from '#uapi/errno.ts';
 
 /** @kernel task_struct include/linux/sched.h */
 export class Task {
@@ -16,6 +18,10 @@ export class Task {
   readonly comm: string;
   net: Net;
   readonly files: FilesStruct;
+  /** Where its system calls run: the first CPU that it may use. @kernel task_cpu include/linux/sched.h */
+  cpu: Cpu;
+  /** By CPU, 1: it may use it. @kernel task_struct include/linux/sched.h */
+  readonly cpusMask: Uint8Array;
   /** Null while the task lives. */
   exitCode: number | null;
   /** Things to undo when the task exits: pending waits and sleeps. */
@@ -27,6 +33,8 @@ export class Task {
     this.comm = comm;
     this.net = net;
     this.files = new FilesStruct();
+    this.cpu = machine.cpus[0] as Cpu;
+    this.cpusMask = new Uint8Array(machine.cpus.length).fill(1);
     this.exitCode = null;
     this.onExit = new Set();
   }
@@ -70,10 +78,32 @@ export class TaskTable {
   }
 }
 
-/** @kernel copy_process kernel/fork.c */
-export function createTask(machine: Machine, comm: string, net: Net): Task {
+/** A task; it may use the CPUs that `parent` may use, all of them by default. @kernel copy_process kernel/fork.c */
+export function createTask(
+  machine: Machine,
+  comm: string,
+  net: Net,
+  parent: Task | null = null,
+): Task {
   machine.live.tasks++;
-  return machine.tasks.add(machine, comm, net);
+  const task = machine.tasks.add(machine, comm, net);
+  if (parent !== null) setCpusAllowed(task, parent.cpusMask);
+  return task;
+}
+
+/**
+ * Says which CPUs a task may use. 0, or -EINVAL when the machine has none of them.
+ * @kernel __sched_setaffinity kernel/sched/syscalls.c
+ */
+export function setCpusAllowed(task: Task, set: Uint8Array): number {
+  const first = task.machine.cpus.find(({ id }) => (set[id] ?? 0) !== 0);
+  if (first === undefined) return -EINVAL;
+  task.cpusMask.forEach((_, id) => {
+    task.cpusMask[id] = (set[id] ?? 0) !== 0 ? 1 : 0;
+  });
+  // It stays where it is when it may.
+  if (task.cpusMask[task.cpu.id] === 0) task.cpu = first;
+  return 0;
 }
 
 /** Ends a task: its waits are cancelled and its descriptors closed. @kernel do_exit kernel/exit.c */

@@ -8,10 +8,13 @@ import {
   SoftnetData,
 } from '#include/linux/netdevice.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { CallSingleData } from '#kernel/smp.ts';
 import { NET_RX_SOFTIRQ, NET_TX_SOFTIRQ, openSoftirq } from '#kernel/softirq.ts';
+import { roundupPowOfTwo } from '#lib/bitmap.ts';
 import { processBacklog } from '#net/core/dev_backlog.ts';
 import { netRxAction } from '#net/core/dev_napi.ts';
 import { netdevRunTodo } from '#net/core/dev_register.ts';
+import { rpsTriggerSoftirq } from '#net/core/dev_rps.ts';
 import { netTxAction } from '#net/core/dev_tx.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 
@@ -32,11 +35,13 @@ function dummyNetdev(machine: Machine): NetDevice {
 export function netDevInit(machine: Machine): number {
   const globals = machine.netGlobals;
   const dummy = dummyNetdev(machine);
+  globals.rpsCpuMask = roundupPowOfTwo(machine.cpus.length) - 1;
   for (const cpu of machine.cpus) {
     const sd = new SoftnetData(cpu);
     const backlog = new NapiStruct(dummy, processBacklog, globals.devWeight, 0);
     backlog.state = 0;
     sd.backlog = backlog;
+    sd.csd = new CallSingleData(rpsTriggerSoftirq, sd);
     globals.softnetData.push(sd);
   }
   openSoftirq(machine, NET_TX_SOFTIRQ, netTxAction);

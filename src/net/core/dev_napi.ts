@@ -18,10 +18,8 @@ import {
   NAPI_STATE_NPSVC,
   NAPI_STATE_PREFER_BUSY_POLL,
   NAPI_STATE_SCHED,
-  type NapiList,
   NapiStruct,
   type NetDevice,
-  type SoftnetData,
 } from '#include/linux/netdevice.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
@@ -33,6 +31,14 @@ import {
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
 import { HRTIMER_NORESTART, Hrtimer, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import {
+  ____napiSchedule,
+  napiListAddTail,
+  napiListDel,
+  napiListSpliceTail,
+  thisSoftnetData,
+} from '#net/core/dev_napi_list.ts';
+import { netRpsActionAndIrqEnable } from '#net/core/dev_rps.ts';
 import { groFlushNormal, groNormalList, groPurge, napiGroFlush } from '#net/core/gro.ts';
 
 const NAPIF_SCHED: number = 1 << NAPI_STATE_SCHED;
@@ -41,40 +47,6 @@ const NAPIF_DISABLE: number = 1 << NAPI_STATE_DISABLE;
 const NAPIF_NPSVC: number = 1 << NAPI_STATE_NPSVC;
 const NAPIF_IN_BUSY_POLL: number = 1 << NAPI_STATE_IN_BUSY_POLL;
 const NAPIF_PREFER_BUSY_POLL: number = 1 << NAPI_STATE_PREFER_BUSY_POLL;
-
-/** The packet-path state of the CPU that runs: this_cpu_ptr(&softnet_data). */
-export function thisSoftnetData(machine: Machine): SoftnetData {
-  return machine.netGlobals.softnetData[machine.cpu.id] as SoftnetData;
-}
-
-function listAddTail(list: NapiList, n: NapiStruct): void {
-  n.pollNext = null;
-  n.pollPrev = list.last;
-  if (list.last === null) list.first = n;
-  else list.last.pollNext = n;
-  list.last = n;
-  n.pollList = list;
-}
-
-function listDel(n: NapiStruct): void {
-  const list = n.pollList;
-  if (list === null) return;
-  if (n.pollPrev === null) list.first = n.pollNext;
-  else n.pollPrev.pollNext = n.pollNext;
-  if (n.pollNext === null) list.last = n.pollPrev;
-  else n.pollNext.pollPrev = n.pollPrev;
-  n.pollNext = null;
-  n.pollPrev = null;
-  n.pollList = null;
-}
-
-/** Moves all of `from` to the end of `to`. */
-function listSpliceTail(from: NapiList, to: NapiList): void {
-  for (let n = from.first; n !== null; n = from.first) {
-    listDel(n);
-    listAddTail(to, n);
-  }
-}
 
 /** @kernel napi_disable_pending include/linux/netdevice.h */
 export function napiDisablePending(n: NapiStruct): boolean {
@@ -94,7 +66,7 @@ export function napiSchedulePrep(n: NapiStruct): boolean {
   return (val & NAPIF_SCHED) === 0;
 }
 
-/** Puts an instance that the caller has taken on this CPU's list. @kernel ____napi_schedule net/core/dev.c */
+/** Puts an instance that the caller has taken on this CPU's list. @kernel __napi_schedule net/core/dev.c */
 export function __napiSchedule(n: NapiStruct): void {
   const { machine } = n.dev.net;
   if (DEBUG && n.pollList !== null) {
@@ -103,11 +75,7 @@ export function __napiSchedule(n: NapiStruct): void {
       `NAPI ${n.napiId} of ${n.dev.name} is on a poll list already; ask napi_schedule_prep() first`,
     );
   }
-  const sd = thisSoftnetData(machine);
-  listAddTail(sd.pollList, n);
-  n.listOwner = machine.cpu.id;
-  // The running net_rx_action looks at the list again before it returns.
-  if (!sd.inNetRxAction) raiseSoftirqIrqoff(machine, NET_RX_SOFTIRQ);
+  ____napiSchedule(thisSoftnetData(machine), n);
 }
 
 /** With interrupts known to be off. @kernel __napi_schedule_irqoff net/core/dev.c */
@@ -141,7 +109,7 @@ export function napiCompleteDone(n: NapiStruct, workDone: number): boolean {
     if (timeoutNs !== 0) ret = false;
   }
   groFlushNormal(n, timeoutNs !== 0);
-  if (n.pollList !== null) listDel(n);
+  if (n.pollList !== null) napiListDel(n);
   n.listOwner = -1;
   const val = n.state;
   if (DEBUG && (val & NAPIF_SCHED) === 0) {
@@ -199,7 +167,7 @@ export function netifNapiDel(n: NapiStruct): void {
   n.state &= ~(1 << NAPI_STATE_LISTED);
   const at = n.dev.napiList.indexOf(n);
   if (at >= 0) n.dev.napiList.splice(at, 1);
-  listDel(n);
+  napiListDel(n);
   groPurge(n);
 }
 
@@ -223,7 +191,7 @@ export function napiDisable(n: NapiStruct): void {
       throw new KernelBug('napi-disable-deadlock', `NAPI ${n.napiId} of ${n.dev.name}`);
     }
     localBhDisable(machine);
-    listDel(n);
+    napiListDel(n);
     __napiPoll(n);
     localBhEnable(machine);
   }
@@ -251,7 +219,7 @@ function __napiPoll(n: NapiStruct): number {
   // Packets are not held for longer than a tick while the device is busy.
   if (n.groBitmask !== 0) napiGroFlush(n, true);
   groNormalList(n);
-  if (n.pollList === null) listAddTail(thisSoftnetData(machine).repollList, n);
+  if (n.pollList === null) napiListAddTail(thisSoftnetData(machine).repollList, n);
   return work;
 }
 
@@ -279,26 +247,27 @@ export function netRxAction(machine: Machine): void {
   const repoll = sd.repollList;
   let budget = globals.netdevBudget;
   sd.inNetRxAction = true;
-  listSpliceTail(sd.pollList, list);
+  napiListSpliceTail(sd.pollList, list);
   for (;;) {
     const n = list.first;
     if (n === null) {
       if (repoll.first !== null) break;
       // What was scheduled meanwhile raised no soft interrupt: look before leaving.
       if (sd.pollList.first === null) break;
-      listSpliceTail(sd.pollList, list);
+      napiListSpliceTail(sd.pollList, list);
       continue;
     }
-    listDel(n);
+    napiListDel(n);
     budget -= __napiPoll(n);
     if (budget <= 0 || machine.host.readClock() >= endNs) {
       sd.timeSqueeze++;
       break;
     }
   }
-  listSpliceTail(sd.pollList, list);
-  listSpliceTail(repoll, list);
-  listSpliceTail(list, sd.pollList);
+  napiListSpliceTail(sd.pollList, list);
+  napiListSpliceTail(repoll, list);
+  napiListSpliceTail(list, sd.pollList);
   sd.inNetRxAction = false;
+  if (sd.rpsIpiList !== null) netRpsActionAndIrqEnable(machine, sd);
   if (sd.pollList.first !== null) raiseSoftirqIrqoff(machine, NET_RX_SOFTIRQ);
 }

@@ -57,6 +57,7 @@ import { netdevHold, netdevHoldersText, netdevPut } from '#include/linux/netdevi
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import { __skbUnlink } from '#include/linux/skbuff_queue.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { NetdevRxQueue } from '#include/net/netdev_rx_queue.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -74,7 +75,9 @@ import {
 } from '#net/core/dev.ts';
 import { devMcFlush, devUcFlush } from '#net/core/dev_addr_lists.ts';
 import { netifNapiDel } from '#net/core/dev_napi.ts';
+import { netifResetXpsQueuesGt } from '#net/core/dev_xps.ts';
 import { linkwatchInitDev, linkwatchSyncDev } from '#net/core/link_watch.ts';
+import { rxQueuesAdd, rxQueuesRelease } from '#net/core/net_sysfs.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { EBUSY, EEXIST, EINVAL } from '#uapi/errno.ts';
 import { IFF_LOOPBACK, IFF_UP } from '#uapi/if.ts';
@@ -118,6 +121,7 @@ export function allocNetdevMqs(
   dev.numRxQueues = rxqs;
   dev.realNumRxQueues = rxqs;
   for (let i = 0; i < txqs; i++) dev.tx.push(new NetdevQueue(dev, i, noop));
+  for (let i = 0; i < rxqs; i++) dev.rx.push(new NetdevRxQueue(dev, i));
   return dev;
 }
 
@@ -242,6 +246,7 @@ export function registerNetdevice(dev: NetDevice): number {
   if (refused < 0) return undoInit(dev, refused);
   dev.regState = NETREG_REGISTERED;
   net.machine.live.netdevs++;
+  rxQueuesAdd(dev);
   __netdevUpdateFeatures(dev);
   dev.state |= 1 << __LINK_STATE_PRESENT;
   linkwatchInitDev(dev);
@@ -281,21 +286,25 @@ export function registerNetdev(dev: NetDevice): number {
 /** Drops packets of dying devices from the backlogs of all CPUs. @kernel flush_backlog net/core/dev.c */
 function flushAllBacklogs(machine: Machine): void {
   for (const sd of machine.netGlobals.softnetData) {
-    purgeUnregistering(sd.inputPktQueue);
-    purgeUnregistering(sd.processQueue);
+    // What is purged has left the backlog too: flows that wait for it may move on.
+    const purged = purgeUnregistering(sd.inputPktQueue) + purgeUnregistering(sd.processQueue);
+    sd.inputQueueHead = (sd.inputQueueHead + purged) | 0;
   }
 }
 
-function purgeUnregistering(list: SkBuffHead): void {
+function purgeUnregistering(list: SkBuffHead): number {
+  let purged = 0;
   let skb = list.next;
   while (skb !== null) {
     const next: SkBuff | null = skb.next;
     if (skb.dev?.regState === NETREG_UNREGISTERING) {
       __skbUnlink(skb, list);
       kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'flush_backlog');
+      purged++;
     }
     skb = next;
   }
+  return purged;
 }
 
 /** Takes devices out; rtnl is held, the rest happens when it is released. @kernel unregister_netdevice_many net/core/dev.c */
@@ -334,6 +343,8 @@ function rollbackRegistered(dev: NetDevice): void {
   globals.rtnetlink?.rtmsgIfinfo(RTM_DELLINK, dev, 0xffffffff);
   devUcFlush(dev);
   devMcFlush(dev);
+  rxQueuesRelease(dev);
+  netifResetXpsQueuesGt(dev, 0);
   callNetdeviceNotifiers(NETDEV_PRE_UNINIT, dev);
   dev.netdevOps.ndoUninit?.(dev);
   if (dev.rxHandler !== null) {
@@ -480,6 +491,7 @@ export function defaultDeviceExit(net: Net): void {
 /** Sets how many queues are in use; rtnl is held. 0 or -EINVAL. @kernel netif_set_real_num_tx_queues net/core/dev.c */
 export function netifSetRealNumTxQueues(dev: NetDevice, txq: number): number {
   if (txq < 1 || txq > dev.numTxQueues) return -EINVAL;
+  if (txq < dev.realNumTxQueues) netifResetXpsQueuesGt(dev, txq);
   dev.realNumTxQueues = txq;
   return 0;
 }

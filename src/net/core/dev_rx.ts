@@ -34,6 +34,7 @@ import { DEBUG } from '#kernel/config.ts';
 import { inSoftirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { rcuReadLock, rcuReadUnlock } from '#kernel/rcu.ts';
+import { enqueueToBacklog, getRpsCpu } from '#net/core/dev_rps.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { skbVlanUntag } from '#net/core/skbuff_vlan.ts';
 import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
@@ -249,6 +250,11 @@ export function __netifReceiveSkb(skb: SkBuff): number {
 /** @kernel netif_receive_skb_internal net/core/dev.c */
 function netifReceiveSkbInternal(skb: SkBuff): number {
   netTimestampCheck(skb, 1);
+  const globals = skb.machine.netGlobals;
+  if (globals.rpsNeeded !== 0) {
+    const cpu = getRpsCpu(skb.dev as NetDevice, skb);
+    if (cpu >= 0) return enqueueToBacklog(skb, cpu, globals.rpsFlowTable, globals.rpsFlowSlot);
+  }
   return __netifReceiveSkb(skb);
 }
 

@@ -64,12 +64,11 @@ import {
   NET_TX_SOFTIRQ,
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
-import { reciprocalScale } from '#lib/jhash.ts';
 import { view } from '#mm/memory.ts';
 import { netifRx } from '#net/core/dev_backlog.ts';
 import { __netTimestamp } from '#net/core/dev_rx.ts';
 import { validateXmitSkb } from '#net/core/dev_validate.ts';
-import { skbGetHash } from '#net/core/flow_dissector.ts';
+import { netdevPickTx } from '#net/core/dev_xps.ts';
 import { __kfreeSkb, kfreeSkb, kfreeSkbList, skbClone, skbUnref } from '#net/core/skbuff.ts';
 import { __skbTstampTx } from '#net/core/skbuff_tstamp.ts';
 import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
@@ -177,17 +176,12 @@ export function netdevResetQueue(dev: NetDevice): void {
   netdevTxResetQueue(netdevGetTxQueue(dev, 0));
 }
 
-/** A queue by the packet's flow. @kernel skb_tx_hash net/core/dev.c */
-function skbTxHash(dev: NetDevice, skb: SkBuff): number {
-  return reciprocalScale(skbGetHash(skb), dev.realNumTxQueues);
-}
-
 /** @kernel netdev_core_pick_tx net/core/dev.c */
 export function netdevCorePickTx(dev: NetDevice, skb: SkBuff): NetdevQueue {
   let index = 0;
   if (dev.realNumTxQueues !== 1) {
     const select = dev.netdevOps.ndoSelectQueue;
-    index = select !== null ? select(dev, skb) : skbTxHash(dev, skb);
+    index = select !== null ? select(dev, skb) : netdevPickTx(dev, skb);
     if (index >= dev.realNumTxQueues) index = 0;
   }
   skb.queueMapping = index;

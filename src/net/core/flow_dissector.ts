@@ -75,12 +75,28 @@ export function skbFlowDissectFlowKeys(skb: SkBuff, keys: FlowKeys): boolean {
   return flowDissect(keys, skb.protocol, start, skbHeadlen(skb) - (start - skb.data));
 }
 
-/** Computes and stores the hash of the flow, which is one direction of a conversation. @kernel __skb_get_hash_net net/core/flow_dissector.c */
+/**
+ * The lesser address and the lesser port first: both directions of a conversation are one flow.
+ * @kernel __flow_hash_consistentify net/core/flow_dissector.c
+ */
+function flowHashConsistentify(keys: FlowKeys): void {
+  const { src, dst, ports } = keys;
+  if (dst >>> 0 < src >>> 0) {
+    keys.src = dst;
+    keys.dst = src;
+  }
+  const source = ports >>> 16;
+  const dest = ports & 0xffff;
+  if (dest < source) keys.ports = ((dest << 16) | source) >>> 0;
+}
+
+/** Computes and stores the hash of the flow, the same for both directions of a conversation. @kernel __skb_get_hash_net net/core/flow_dissector.c */
 export function __skbGetHash(skb: SkBuff): void {
   const globals = skb.machine.netGlobals;
   const keys = globals.flowKeys;
   let hash = 0;
   if (skbFlowDissectFlowKeys(skb, keys)) {
+    flowHashConsistentify(keys);
     hash = hsiphash4u32(keys.src, keys.dst, keys.ports, keys.ipProto, globals.netSecret);
     // 0 says that there is no hash.
     if (hash === 0) hash = 1;

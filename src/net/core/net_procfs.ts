@@ -72,7 +72,7 @@ function softnetRow(sd: SoftnetData): string {
     0,
     0,
     sd.receivedRps,
-    sd.flowLimitCount,
+    sd.flowLimit?.count ?? 0,
     input + process,
     sd.cpu.id,
     input,

@@ -135,6 +135,8 @@ import { PF_UNSPEC } from '#uapi/socket.ts';
 
 /** Room for one link message with everything in it. */
 const LINK_MSG_SIZE = 2048;
+/** Most queues of a device that `ip link add` makes. */
+const MAX_QUEUES = 4096;
 
 const IFLA_POLICY: (NlaPolicy | undefined)[] = policyOfLinks();
 
@@ -589,6 +591,12 @@ function rtnlNewlinkCreate(
   return rtnlConfigureLink(dev, flags, change);
 }
 
+/** Queues asked for, one by default; 0: an impossible number. */
+function queueCount(attr: Uint8Array | undefined): number {
+  const count = attr === undefined ? 1 : nlaGetU32(attr);
+  return count > MAX_QUEUES ? 0 : count;
+}
+
 /** A device of a kind with the attributes that come before registration. @kernel rtnl_create_link net/core/rtnetlink.c */
 export function rtnlCreateLink(
   net: Net,
@@ -597,7 +605,13 @@ export function rtnlCreateLink(
   tb: NlattrTable,
   extack: NetlinkExtAck,
 ): NetDevice | number {
-  const dev = ops.alloc(net, name);
+  const txqs = queueCount(tb[IFLA_NUM_TX_QUEUES]);
+  const rxqs = queueCount(tb[IFLA_NUM_RX_QUEUES]);
+  if (txqs === 0 || rxqs === 0) {
+    extack.msg = `Invalid number of ${txqs === 0 ? 'transmit' : 'receive'} queues`;
+    return -EINVAL;
+  }
+  const dev = ops.alloc(net, name, txqs, rxqs);
   dev.rtnlLinkOps = ops;
   const mtu = tb[IFLA_MTU];
   if (mtu !== undefined) {

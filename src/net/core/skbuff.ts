@@ -214,6 +214,7 @@ function resetSkbMetadata(skb: SkBuff): void {
   skb.l4Hash = false;
   skb.swHash = false;
   skb.queueMapping = 0;
+  skb.oooOkay = false;
   skb.napiId = 0;
   skb.vlanPresent = false;
   skb.vlanProto = 0;
@@ -573,6 +574,7 @@ export function __copySkbHeader(n: SkBuff, old: SkBuff): void {
   n.l4Hash = old.l4Hash;
   n.swHash = old.swHash;
   n.queueMapping = old.queueMapping;
+  n.oooOkay = old.oooOkay;
   n.napiId = old.napiId;
   n.vlanPresent = old.vlanPresent;
   n.vlanProto = old.vlanProto;

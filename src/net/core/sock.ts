@@ -624,6 +624,8 @@ export function skDstGet(sk: Sock): DstEntry | null {
 /** Takes over the caller's reference. @kernel __sk_dst_set include/net/sock.h */
 export function skDstSet(sk: Sock, dst: DstEntry | null): void {
   sk.skDstPendingConfirm = false;
+  // Another route may leave by another device.
+  sk.skcTxQueueMapping = -1;
   const old = sk.skDstCache;
   sk.skDstCache = dst;
   if (old !== null) dstRelease(old);

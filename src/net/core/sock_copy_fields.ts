@@ -35,6 +35,7 @@ export const COPIED_FIELDS: readonly string[] = [
   'skStamp',
   'skTxhash',
   'skRxhash',
+  'skRxQueueMapping',
   'skIncomingCpu',
   'skNapiId',
   'skAckBacklog',
@@ -185,6 +186,7 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.skStamp = from.skStamp;
   to.skTxhash = from.skTxhash;
   to.skRxhash = from.skRxhash;
+  to.skRxQueueMapping = from.skRxQueueMapping;
   to.skIncomingCpu = from.skIncomingCpu;
   to.skNapiId = from.skNapiId;
   to.skAckBacklog = from.skAckBacklog;
@@ -235,10 +237,10 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.sndUna = from.sndUna;
   to.sndSml = from.sndSml;
   to.rcvTstamp = from.rcvTstamp;
-  to.lsndtime = from.lsndtime;
 }
 
 function part1(to: TcpSock, from: TcpSock): void {
+  to.lsndtime = from.lsndtime;
   to.sndWl1 = from.sndWl1;
   to.sndWnd = from.sndWnd;
   to.maxWindow = from.maxWindow;

@@ -2,12 +2,16 @@
 
 import { FS_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
+import type { NetGlobals } from '#include/net/net_globals.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
+import { RpsSockFlowTable, SdFlowLimit } from '#include/net/rps.ts';
 import { SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { type CtlTable, intEntry, stringEntry } from '#kernel/sysctl.ts';
+import { ilog2, roundupPowOfTwo } from '#lib/bitmap.ts';
+import { bitmapParse, bitmapString } from '#lib/bitmap_str.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
-import { ENOENT } from '#uapi/errno.ts';
+import { EINVAL, ENOENT, ENOMEM } from '#uapi/errno.ts';
 
 const INT_MAX = 0x7fffffff;
 
@@ -81,9 +85,81 @@ function netCoreTable(machine: Machine): CtlTable[] {
   ];
 }
 
+/** Most flows of a machine of ours: 64 MB. Linux takes 2^29, if there is memory. */
+const RPS_SOCK_FLOWS_MAX: number = 1 << 24;
+
+/** @kernel rps_sock_flow_sysctl net/core/sysctl_net_core.c */
+function rpsSockFlowEntries(g: NetGlobals, size: number): number {
+  if (size > 1 << 29) return -EINVAL;
+  if (size > RPS_SOCK_FLOWS_MAX) return -ENOMEM;
+  const before = g.rpsSockFlowTable !== null ? 1 : 0;
+  g.rpsSockFlowTable = size === 0 ? null : new RpsSockFlowTable(roundupPowOfTwo(size));
+  const change = (g.rpsSockFlowTable !== null ? 1 : 0) - before;
+  g.rpsNeeded += change;
+  g.rfsNeeded += change;
+  return 0;
+}
+
+/** Which CPUs look for floods in what they queue. @kernel flow_limit_cpu_sysctl net/core/sysctl_net_core.c */
+function setFlowLimitCpus(g: NetGlobals, text: string): number {
+  const set = bitmapParse(text, g.softnetData.length);
+  if (set === null) return -EINVAL;
+  for (const sd of g.softnetData) {
+    if (set[sd.cpu.id] === 0) sd.flowLimit = null;
+    else sd.flowLimit ??= new SdFlowLimit(ilog2(g.flowLimitTableLen));
+  }
+  return 0;
+}
+
+/** A table's length, for tables made from now on. @kernel flow_limit_table_len_sysctl net/core/sysctl_net_core.c */
+function setFlowLimitTableLen(g: NetGlobals, text: string): number {
+  const len = Number(text);
+  if (!Number.isInteger(len) || len < 1 || len > 1 << 16 || (len & (len - 1)) !== 0) return -EINVAL;
+  g.flowLimitTableLen = len;
+  return 0;
+}
+
+/** Steering. @kernel net_core_table net/core/sysctl_net_core.c */
+function steeringTable(machine: Machine): CtlTable[] {
+  const g = machine.netGlobals;
+  return [
+    {
+      procname: 'rps_sock_flow_entries',
+      read: () => String(g.rpsSockFlowTable?.ents.length ?? 0),
+      write: (text) => (/^\d{1,10}$/.test(text) ? rpsSockFlowEntries(g, Number(text)) : -EINVAL),
+    },
+    stringEntry(
+      'flow_limit_cpu_bitmap',
+      () => bitmapString(Uint8Array.from(g.softnetData, (sd) => (sd.flowLimit === null ? 0 : 1))),
+      (text) => setFlowLimitCpus(g, text),
+    ),
+    stringEntry(
+      'flow_limit_table_len',
+      () => String(g.flowLimitTableLen),
+      (text) => setFlowLimitTableLen(g, text),
+    ),
+  ];
+}
+
+/** @kernel rps_default_mask_sysctl net/core/sysctl_net_core.c */
+function rpsDefaultMask(net: Net): CtlTable {
+  const size = net.machine.cpus.length;
+  return stringEntry(
+    'rps_default_mask',
+    () => bitmapString(net.rpsDefaultMask ?? new Uint8Array(size)),
+    (text) => {
+      const set = bitmapParse(text, size);
+      if (set === null) return -EINVAL;
+      net.rpsDefaultMask = set;
+      return 0;
+    },
+  );
+}
+
 /** Of each namespace. @kernel netns_core_table net/core/sysctl_net_core.c */
 function netnsCoreTable(net: Net): CtlTable[] {
   return [
+    rpsDefaultMask(net),
     intEntry(
       'somaxconn',
       () => net.sysctlSomaxconn,
@@ -140,7 +216,10 @@ const sysctlCoreOps: PernetOperations = {
   name: 'sysctl_core',
   init(net: Net): number {
     net.sysctl.register('net/core', netnsCoreTable(net));
-    if (net.nsid === 0) net.sysctl.register('net/core', netCoreTable(net.machine));
+    if (net.nsid === 0) {
+      net.sysctl.register('net/core', netCoreTable(net.machine));
+      net.sysctl.register('net/core', steeringTable(net.machine));
+    }
     return 0;
   },
   // The table goes with its namespace.

@@ -3,7 +3,6 @@
  * include/linux/etherdevice.h. IEEE 802.3 clause 3.
  */
 import {
-  type HeaderOps,
   IFF_LIVE_ADDR_CHANGE,
   IFF_TX_SKB_SHARING,
   NET_ADDR_RANDOM,
@@ -11,6 +10,7 @@ import {
   type NetDeviceOps,
   netifRunning,
 } from '#include/linux/netdevice.ts';
+import type { HeaderOps } from '#include/linux/netdevice_header.ts';
 import { type SkBuff, skbHeadlen, skbResetMacHeader } from '#include/linux/skbuff.ts';
 import type { Neighbour } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';

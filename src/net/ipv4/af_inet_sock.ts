@@ -5,10 +5,12 @@
  * while the handshake goes on, and a second call tells how it ended, by the rules that Linux has
  * for non-blocking sockets.
  */
+
 import type { Msghdr, Socket } from '#include/linux/net.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
 import type { InetProtosw } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { sockRpsRecordFlow } from '#include/net/rps.ts';
 import {
   type InetSock,
   SK_CAN_REUSE,
@@ -68,6 +70,7 @@ import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from '#uapi/rtnetlink.ts';
 import {
   AF_INET,
   AF_UNSPEC,
+  MSG_ERRQUEUE,
   RCV_SHUTDOWN,
   SHUTDOWN_MASK,
   SOCK_RAW,
@@ -341,6 +344,7 @@ export function inetAccept(sock: Socket, newsock: Socket, flags: number): number
   const sk2 = accept(sk1, flags);
   if (typeof sk2 === 'number') return sk2;
   lockSock(sk2);
+  sockRpsRecordFlow(sk2);
   sockGraft(sk2, newsock);
   newsock.state = SS_CONNECTED;
   releaseSock(sk2);
@@ -423,6 +427,7 @@ export function inetShutdown(sock: Socket, how: number): number {
 /** @kernel inet_sendmsg net/ipv4/af_inet.c */
 export function inetSendmsg(sock: Socket, msg: Msghdr, len: number): number {
   const sk = skOf(sock);
+  sockRpsRecordFlow(sk);
   if (inetSendPrepare(sk) !== 0) return -EAGAIN;
   return sk.skProt.sendmsg?.(sk, msg, len) ?? -EOPNOTSUPP;
 }
@@ -430,5 +435,6 @@ export function inetSendmsg(sock: Socket, msg: Msghdr, len: number): number {
 /** @kernel inet_recvmsg net/ipv4/af_inet.c */
 export function inetRecvmsg(sock: Socket, msg: Msghdr, len: number, flags: number): number {
   const sk = skOf(sock);
+  if ((flags & MSG_ERRQUEUE) === 0) sockRpsRecordFlow(sk);
   return sk.skProt.recvmsg?.(sk, msg, len, flags) ?? -EOPNOTSUPP;
 }

@@ -14,6 +14,7 @@ import {
 import { INET_TABLE_PERTURB_SIZE, type InetHashinfo } from '#include/net/inet_hashtables.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { sockRpsDeleteFlow } from '#include/net/rps.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
 import { SOCK_KIND_FULL, SOCK_KIND_TIMEWAIT, type SockCommon } from '#include/net/sock_common.ts';
@@ -330,6 +331,7 @@ export function inetHash(sk: Sock): number {
 
 /** @kernel inet_unhash net/ipv4/inet_hashtables.c */
 export function inetUnhash(sk: Sock): void {
+  sockRpsDeleteFlow(sk);
   if (!sk.hashed) return;
   const hinfo = tcpGetHashinfo(sk.net);
   if (sk.skcState === TCP_LISTEN) {

@@ -4,7 +4,9 @@
  * Counterpart: net/ipv4/tcp_fastopen.c; the client's half is in tcp_fastopen_active.ts, what both do
  * with incoming segments in tcp_input_fastopen.ts. RFC 7413#4.1.2, #4.2.2.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { skMarkNapiId } from '#include/net/busy_poll.ts';
 import type { DstEntry } from '#include/net/dst.ts';
 import {
   ICSK_TIME_RETRANS,
@@ -116,7 +118,7 @@ function createChild(sk: Sock, skb: SkBuff, req: RequestSock): Sock | null {
   tcpResetXmitTimer(child, ICSK_TIME_RETRANS, req.timeout, false);
   // One reference is the caller's, one belongs to the child or the accept queue.
   req.refcnt = 2;
-  child.skNapiId = skb.napiId;
+  skMarkNapiId(child, skb);
   tcpInitTransfer(child);
   tp.rcvNxt = (skb.tcpCb.seq + 1) | 0;
   tcpFastopenAddSkb(child, skb);

@@ -8,6 +8,7 @@
 
 import { __skbPull, type SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
+import { skMarkNapiId } from '#include/net/busy_poll.ts';
 import {
   ICSK_TIME_DACK,
   ICSK_TIME_RETRANS,
@@ -328,7 +329,7 @@ export function tcpFinishConnect(sk: Sock, skb: SkBuff | null): void {
   tp.ackLrcvtime = tcpJiffies32(sk);
   if (skb !== null) {
     if (tp.icskAfOps !== null) tp.icskAfOps.skRxDstSet(sk, skb);
-    sk.skNapiId = skb.napiId;
+    skMarkNapiId(sk, skb);
   }
   tcpInitTransfer(sk);
   // Or the first data would find the connection idle since the epoch.

@@ -7,6 +7,7 @@
 
 import { __skbPull, __skbPush, type SkBuff, skbTransportOffset } from '#include/linux/skbuff.ts';
 import { TcpSock } from '#include/linux/tcp.ts';
+import { skMarkNapiId, sockRpsSaveRxhash } from '#include/net/busy_poll.ts';
 import { dstCheck, dstRelease, skbDstSetNoref } from '#include/net/dst.ts';
 import {
   type InetConnectionSockAfOps,
@@ -215,7 +216,8 @@ export function tcpV4DoRcv(sk: Sock, skb: SkBuff): number {
   if (DEBUG) sockOwnedByMe(sk, 'tcp_v4_do_rcv');
   if (sk.skcState === TCP_ESTABLISHED) {
     const dst = sk.skRxDst;
-    sk.skNapiId = skb.napiId;
+    sockRpsSaveRxhash(sk, skb);
+    skMarkNapiId(sk, skb);
     if (dst !== null && (sk.skRxDstIfindex !== skb.skbIif || dst.ops.check(dst, 0) === null)) {
       sk.skRxDst = null;
       dstRelease(dst);
@@ -228,7 +230,8 @@ export function tcpV4DoRcv(sk: Sock, skb: SkBuff): number {
     skSkbReasonDrop(sk, skb, SKB_DROP_REASON_TCP_CSUM, 'tcp_v4_do_rcv');
     return 0;
   }
-  if (sk.skcState === TCP_LISTEN) {
+  if (sk.skcState !== TCP_LISTEN) sockRpsSaveRxhash(sk, skb);
+  else {
     const nsk = tcpV4CookieCheck(sk, skb);
     if (nsk === null) {
       skSkbReasonDrop(sk, skb, SKB_DROP_REASON_NOT_SPECIFIED, 'tcp_v4_do_rcv');

@@ -2,7 +2,9 @@
  * The first segment of a child socket. Counterpart: tcp_child_process of net/ipv4/tcp_minisocks.c;
  * apart from the rest, since it calls the state machine, which calls the rest.
  */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { skMarkNapiId } from '#include/net/busy_poll.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
@@ -18,7 +20,7 @@ import { TCP_SYN_RECV } from '#uapi/tcp.ts';
 export function tcpChildProcess(parent: Sock, child: Sock, skb: SkBuff): number {
   const state = child.skcState;
   let reason = 0;
-  child.skNapiId = skb.napiId;
+  skMarkNapiId(child, skb);
   tcpSegsIn(tcpSk(child), skb);
   if (!sockOwnedByUser(child)) {
     reason = tcpRcvStateProcess(child, skb);

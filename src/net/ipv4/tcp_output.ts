@@ -93,6 +93,8 @@ const SKB_CLOCK_MONOTONIC = 1;
 const TCPHDR_LEN = 20;
 /** truesize that marks a pure ACK. @kernel skb_set_tcp_pure_ack include/net/tcp.h */
 const PURE_ACK_TRUESIZE = 2;
+/** What the smallest packet is charged, and the socket itself. @kernel SKB_TRUESIZE include/linux/skbuff.h */
+const OOO_TRUESIZE: number = skbTruesize(1);
 
 /** Takes the time for what is sent next. @kernel tcp_mstamp_refresh net/ipv4/tcp_output.c */
 export function tcpMstampRefresh(tp: TcpSock): void {
@@ -297,6 +299,8 @@ export function __tcpTransmitSkb(sk: Sock, oskb: SkBuff, cloneIt: boolean, rcvNx
   }
   const tcb = skb.tcpCb;
   const headerSize = buildHeader(sk, skb, rcvNxt);
+  // With nothing of ours below, or nothing unacknowledged, there is nothing to overtake.
+  skb.oooOkay = sk.skWmemAlloc <= OOO_TRUESIZE || tp.rtxQueue.node === null;
   chargeSender(sk, skb);
   tp.icskAfOps!.sendCheck(sk, skb);
   if ((tcb.tcpFlags & TCPHDR_ACK) !== 0) tcpEventAckSent(sk, rcvNxt);

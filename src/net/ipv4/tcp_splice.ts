@@ -2,8 +2,10 @@
  * Taking a stream's bytes out of its packets without the socket calls: tcp_read_sock() for users in
  * the kernel, and on it splice() from a connection. Counterpart of those parts of net/ipv4/tcp.c.
  */
+
 import type { Socket } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { sockRpsRecordFlow } from '#include/net/rps.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { RCV_SHUTDOWN, SOCK_DONE } from '#include/net/sock.ts';
 import { TCPHDR_FIN, TCPHDR_SYN, tcpSk } from '#include/net/tcp.ts';
@@ -89,6 +91,7 @@ function nothingToSplice(sk: Sock, nonblock: boolean): number {
  */
 export function tcpSpliceRead(sock: Socket, buf: Uint8Array, nonblock: boolean): number {
   const sk = sock.sk as Sock;
+  sockRpsRecordFlow(sk);
   let spliced = 0;
   const take: SkReadActor = (skb, offset, len) => {
     const part = Math.min(len, buf.length - spliced);

@@ -2,6 +2,7 @@
  * Receiving UDP: from IP to the sockets' queues, and from there to users. Counterpart of the
  * receiving part of net/ipv4/udp.c. RFC 768, 1122#4.1.
  */
+
 import { putSockaddrIn } from '#include/linux/in.ts';
 import type { Msghdr } from '#include/linux/net.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
@@ -14,6 +15,12 @@ import {
   skbTransportOffset,
 } from '#include/linux/skbuff.ts';
 import { __skbQueueTail, __skbUnlink } from '#include/linux/skbuff_queue.ts';
+import {
+  skIncomingCpuUpdate,
+  skMarkNapiId,
+  skMarkNapiIdOnce,
+  sockRpsSaveRxhash,
+} from '#include/net/busy_poll.ts';
 import { dstCheck, dstHoldSafe, dstRelease, skbDstSetNoref } from '#include/net/dst.ts';
 import { icmpErrConvert, icmpIncStats, icmpSend } from '#include/net/icmp.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
@@ -163,10 +170,12 @@ export function __udpQueueRcvSkb(sock: Sock, skb: SkBuff): number {
   const sk = sock as UdpSock;
   const { net } = sk;
   if (sk.skcDaddr !== 0) {
-    sk.skRxhash = skb.hash;
-    sk.skIncomingCpu = sk.skIncomingCpu === -1 ? -1 : net.machine.cpu.id;
+    sockRpsSaveRxhash(sk, skb);
+    skMarkNapiId(sk, skb);
+    skIncomingCpuUpdate(sk, net.machine.cpu.id);
+  } else {
+    skMarkNapiIdOnce(sk, skb);
   }
-  if (skb.napiId !== 0) sk.skNapiId = skb.napiId;
   const rc = udpEnqueueScheduleSkb(sk, skb);
   if (rc === 0) return 0;
   let reason = SKB_DROP_REASON_PROTO_MEM;

@@ -9,6 +9,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { sockRpsDeleteFlow } from '#include/net/rps.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_BINDADDR_LOCK, SOCK_BINDPORT_LOCK, SOCK_RCU_FREE } from '#include/net/sock.ts';
 import type { UdpSock } from '#include/net/udp.ts';
@@ -215,6 +216,7 @@ export function udpV4GetPort(sock: Sock, snum: number): number {
 
 /** @kernel udp_lib_unhash net/ipv4/udp.c */
 export function udpLibUnhash(sock: Sock): void {
+  sockRpsDeleteFlow(sock);
   if (!sock.hashed) return;
   const sk = sock as UdpSock;
   const table = udpTableOf(sk.net);

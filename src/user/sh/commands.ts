@@ -29,6 +29,7 @@ import { main as nstat } from '#user/nstat/nstat.ts';
 import { main as ping } from '#user/ping/ping.ts';
 import { main as ss } from '#user/ss/ss.ts';
 import { main as sysctl } from '#user/sysctl/sysctl.ts';
+import { main as taskset } from '#user/taskset/taskset.ts';
 import { main as tc } from '#user/tc/tc.ts';
 import { main as traceroute } from '#user/traceroute/traceroute.ts';
 
@@ -59,6 +60,7 @@ export const COMMANDS: Readonly<Record<string, Main>> = {
   ss,
   sysctl,
   tail,
+  taskset,
   tc,
   traceroute,
   true: success,
