@@ -244,6 +244,39 @@ describe('waitFd', () => {
   });
 });
 
+describe('sleeps that are over', () => {
+  it('are not ended again by who still holds their cancel', () => {
+    const [r, w] = pipe();
+    const woken: string[] = [];
+    const first = waitFd(m.task, r, POLLIN, -1, () => woken.push('first'));
+    ksysWrite(m.task, w, Uint8Array.of(1));
+    m.settle();
+    ksysRead(m.task, r, new Uint8Array(1));
+    const second = waitFd(m.task, r, POLLIN, -1, () => woken.push('second'));
+    if (typeof first !== 'number') first();
+    ksysWrite(m.task, w, Uint8Array.of(1));
+    m.settle();
+    expect(woken).toEqual(['first', 'second']);
+    if (typeof second !== 'number') second();
+  });
+
+  it('are not used again while they stand in the run queue', () => {
+    const [r, w] = pipe();
+    const woken: string[] = [];
+    const first = waitFd(m.task, r, POLLIN, -1, () => woken.push('first'));
+    ksysWrite(m.task, w, Uint8Array.of(1));
+    // Woken, but cancelled before its turn; the next sleep must neither get that turn nor lose its own.
+    if (typeof first !== 'number') first();
+    waitFd(m.task, w, POLLERR, -1, () => woken.push('second'));
+    waitFd(m.task, r, POLLIN, -1, () => woken.push('third'));
+    m.settle();
+    expect(woken).toEqual(['third']);
+    m.task.files.close(r);
+    m.settle();
+    expect(woken).toEqual(['third', 'second']);
+  });
+});
+
 describe('nanosleep', () => {
   it('wakes in the order of time, not of calls', () => {
     const woken: string[] = [];

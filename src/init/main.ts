@@ -116,7 +116,7 @@ function drain(machine: Machine): void {
     rcuBarrier(machine);
     const busy =
       machine.works.items.length > 0 ||
-      machine.tasks.runQueue.length > 0 ||
+      machine.tasks.runFirst !== null ||
       machine.cpus.some((cpu) => cpu.softirqPending !== 0);
     if (!busy) return;
   }

@@ -204,7 +204,7 @@ export function makeSyscalls(task: Task): SyscallTable {
     return task;
   };
   getNet(task.net);
-  task.onExit.add(() => putNet(task.net));
+  task.onExit.push(() => putNet(task.net));
   return {
     ...socketCalls(enter),
     ...fileCalls(machine, enter),

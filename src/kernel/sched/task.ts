@@ -1,14 +1,30 @@
 /**
  * Tasks: programs that run on a machine. Counterpart of include/linux/sched.h.
  *
- * The kernel knows of a program only its descriptors, its namespace and that it may have to be
- * woken. Waking queues a callback; the host runs the queue as an event of its own, in order.
+ * The kernel knows of a program only its descriptors, its namespace and what it waits in. Waking
+ * queues such a wait; the host runs the queue as an event of its own, in order.
  */
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { FilesStruct } from '#kernel/sched/file.ts';
 import { EINVAL } from '#uapi/errno.ts';
+
+/**
+ * One sleep of a program. It stands among those of its task, whose exit ends it, and in the run
+ * queue of the machine once it was woken.
+ */
+export interface Wait {
+  nextWait: Wait | null;
+  prevWait: Wait | null;
+  nextRun: Wait | null;
+  /** Stands in the run queue. */
+  queued: boolean;
+  /** The program's turn. */
+  run(): void;
+  /** Ends the sleep without a word to the program. */
+  cancel(): void;
+}
 
 /** @kernel task_struct include/linux/sched.h */
 export class Task {
@@ -24,8 +40,10 @@ export class Task {
   readonly cpusMask: Uint8Array;
   /** Null while the task lives. */
   exitCode: number | null;
-  /** Things to undo when the task exits: pending waits and sleeps. */
-  readonly onExit: Set<() => void>;
+  /** What the program waits in, the newest first. */
+  waits: Wait | null;
+  /** Things to undo when the task exits. */
+  readonly onExit: (() => void)[];
 
   constructor(machine: Machine, pid: number, comm: string, net: Net) {
     this.machine = machine;
@@ -36,7 +54,8 @@ export class Task {
     this.cpu = machine.cpus[0] as Cpu;
     this.cpusMask = new Uint8Array(machine.cpus.length).fill(1);
     this.exitCode = null;
-    this.onExit = new Set();
+    this.waits = null;
+    this.onExit = [];
   }
 }
 
@@ -44,17 +63,22 @@ export class Task {
 export class TaskTable {
   private readonly tasks: Map<number, Task>;
   private nextPid: number;
-  /** Callbacks of woken tasks, in order. */
-  readonly runQueue: (() => void)[];
+  /** Waits that were woken, in order. */
+  runFirst: Wait | null;
+  private runLast: Wait | null;
+  /** Waits for descriptors that are over, for the next ones. */
+  readonly freeWaits: Wait[];
   /** The task whose system call runs. @kernel current include/asm-generic/current.h */
   current: Task | null;
-  /** Callbacks run since boot: the host sees by it whether programs have work to do. */
+  /** Turns of programs since boot: the host sees by it whether they have work to do. */
   wakeUps: number;
 
   constructor() {
     this.tasks = new Map();
     this.nextPid = 1;
-    this.runQueue = [];
+    this.runFirst = null;
+    this.runLast = null;
+    this.freeWaits = [];
     this.current = null;
     this.wakeUps = 0;
   }
@@ -75,6 +99,20 @@ export class TaskTable {
 
   remove(task: Task): void {
     this.tasks.delete(task.pid);
+  }
+
+  enqueue(wait: Wait): void {
+    if (this.runLast === null) this.runFirst = wait;
+    else this.runLast.nextRun = wait;
+    this.runLast = wait;
+  }
+
+  /** Empties the run queue; what was in it hangs together by `nextRun`. */
+  takeRunQueue(): Wait | null {
+    const first = this.runFirst;
+    this.runFirst = null;
+    this.runLast = null;
+    return first;
   }
 }
 
@@ -110,33 +148,51 @@ export function setCpusAllowed(task: Task, set: Uint8Array): number {
 export function exitTask(task: Task, code: number): void {
   if (task.exitCode !== null) return;
   task.exitCode = code;
-  for (const undo of [...task.onExit]) undo();
-  task.onExit.clear();
+  while (task.waits !== null) task.waits.cancel();
+  for (const undo of task.onExit.splice(0)) undo();
   task.files.closeAll();
   task.machine.tasks.remove(task);
   task.machine.live.tasks--;
 }
 
-/** Has `fn` called when the machine next runs its tasks. @kernel try_to_wake_up kernel/sched/core.c */
-export function wakeTask(machine: Machine, fn: () => void): void {
-  machine.tasks.runQueue.push(fn);
+/** The task waits in this from now on. @kernel prepare_to_wait kernel/sched/wait.c */
+export function addWait(task: Task, wait: Wait): void {
+  const next = task.waits;
+  wait.nextWait = next;
+  wait.prevWait = null;
+  if (next !== null) next.prevWait = wait;
+  task.waits = wait;
+}
+
+/** @kernel finish_wait kernel/sched/wait.c */
+export function removeWait(task: Task, wait: Wait): void {
+  const { nextWait, prevWait } = wait;
+  if (prevWait === null) task.waits = nextWait;
+  else prevWait.nextWait = nextWait;
+  if (nextWait !== null) nextWait.prevWait = prevWait;
+  wait.nextWait = null;
+  wait.prevWait = null;
+}
+
+/** Has the wait get its turn when the machine next runs its tasks. @kernel try_to_wake_up kernel/sched/core.c */
+export function wakeTask(machine: Machine, wait: Wait): void {
+  if (wait.queued) return;
+  wait.queued = true;
+  machine.tasks.enqueue(wait);
   machine.host.kick(machine);
 }
 
 /** Runs the woken tasks; called by the host in task context. @kernel schedule kernel/sched/core.c */
 export function runTasks(machine: Machine): void {
   const { tasks } = machine;
-  const { runQueue } = tasks;
-  // Most often it is one.
-  const only = runQueue.length === 1 ? runQueue.pop() : undefined;
-  if (only !== undefined) {
+  // Who is woken meanwhile has his turn with the next event.
+  let wait = tasks.takeRunQueue();
+  while (wait !== null) {
+    const { nextRun }: Wait = wait;
+    wait.nextRun = null;
+    wait.queued = false;
     tasks.wakeUps++;
-    only();
-    return;
-  }
-  const ready = runQueue.splice(0);
-  for (const fn of ready) {
-    tasks.wakeUps++;
-    fn();
+    wait.run();
+    wait = nextRun;
   }
 }

@@ -135,7 +135,8 @@ export function tcpCwndTest(tp: TcpSock): number {
  */
 function tcpTsoAutosize(sk: Sock, mssNow: number, minTsoSegs: number): number {
   let bytes = Math.floor(sk.skPacingRate / (1 << sk.skPacingShift));
-  const r = Math.floor(tcpMinRtt(tcpSk(sk)) / 2 ** sk.net.ipv4.sysctlTcpTsoRttLog);
+  const log = sk.net.ipv4.sysctlTcpTsoRttLog;
+  const r = log < 32 ? tcpMinRtt(tcpSk(sk)) >>> log : 0;
   if (r < 32) bytes += sk.skGsoMaxSize >>> r;
   bytes = Math.min(bytes, sk.skGsoMaxSize);
   return Math.max(Math.floor(bytes / mssNow), minTsoSegs);

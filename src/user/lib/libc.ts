@@ -143,13 +143,13 @@ export class Libc {
       return;
     }
     const attempt = (): number => this.sys.recvfrom(fd, buf, flags, addr);
-    this.waits.retry(fd, POLLIN, SO_RCVTIMEO, attempt, done);
+    this.waits.block(fd, POLLIN, SO_RCVTIMEO, attempt, done);
   }
 
   /** Sends all of `buf` if the socket may block; `done` gets what was sent, or a negative errno if nothing. */
   onSend(fd: number, buf: Uint8Array, flags: number, addr: Uint8Array | null, done: Done): void {
     const first = this.sys.sendto(fd, buf, flags, addr);
-    if (first === buf.length || (flags & MSG_DONTWAIT) !== 0 || (first < 0 && first !== -EAGAIN)) {
+    if (wroteAll(first, buf, flags)) {
       done(first);
       return;
     }
@@ -164,7 +164,7 @@ export class Libc {
 
   onWrite(fd: number, buf: Uint8Array, done: Done): void {
     const first = this.sys.write(fd, buf);
-    if (first === buf.length || (first < 0 && first !== -EAGAIN)) {
+    if (wroteAll(first, buf, 0)) {
       done(first);
       return;
     }
@@ -226,18 +226,23 @@ export class Libc {
   // The same as promises.
 
   /** Length received; 0 at the end of a stream. MSG_WAITALL fills the buffer unless the stream ends. */
-  async recv(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
-    this.alive();
-    const all = (flags & MSG_WAITALL) !== 0 && (flags & MSG_PEEK) === 0;
-    // What is there needs no waiting, and so no further promise.
+  recv(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
+    if ((flags & MSG_WAITALL) !== 0 && (flags & MSG_PEEK) === 0)
+      return this.recvAll(fd, buf, flags);
+    if (this.killedBy !== 0) return Promise.reject(new Killed(this.killedBy));
+    // What is there needs no waiting, and no closures.
     const now = this.sys.recvfrom(fd, buf, flags, null);
-    if (now !== -EAGAIN && !all) return check(now, 'recv');
-    const first =
-      now !== -EAGAIN
-        ? check(now, 'recv')
-        : await this.promise('recv', (done) => this.onRecv(fd, buf, flags, null, done));
-    let length = first;
-    while (all && length > 0 && length < buf.length) {
+    if (now !== -EAGAIN || (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) !== 0)
+      return settled(now, 'recv');
+    const attempt = (): number => this.sys.recvfrom(fd, buf, flags, null);
+    return this.promise('recv', (done) => {
+      this.waits.block(fd, POLLIN, SO_RCVTIMEO, attempt, done);
+    });
+  }
+
+  private async recvAll(fd: number, buf: Uint8Array, flags: number): Promise<number> {
+    let length = await this.promise('recv', (done) => this.onRecv(fd, buf, flags, null, done));
+    while (length > 0 && length < buf.length) {
       const rest = buf.subarray(length);
       const more = await this.result((done) => this.onRecv(fd, rest, flags, null, done));
       if (more <= 0) break;
@@ -264,15 +269,12 @@ export class Libc {
   }
 
   /** Length sent: all of `buf`, unless the socket may not block or met an error behind a part of it. */
-  async send(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
-    this.alive();
+  send(fd: number, buf: Uint8Array, flags = 0): Promise<number> {
+    if (this.killedBy !== 0) return Promise.reject(new Killed(this.killedBy));
     const now = this.sys.sendto(fd, buf, flags, null);
-    if (now === buf.length || (now < 0 && now !== -EAGAIN)) return check(now, 'send');
-    const sent = Math.max(0, now);
-    const rest = buf.subarray(sent);
-    const more = await this.result((done) => this.onSend(fd, rest, flags, null, done));
-    // What went out counts; the next call will meet the error again.
-    return sent > 0 ? sent + Math.max(0, more) : check(more, 'send');
+    if (wroteAll(now, buf, flags)) return settled(now, 'send');
+    const more = (rest: Uint8Array): number => this.sys.sendto(fd, rest, flags, null);
+    return this.promise('send', (done) => this.sendRest(fd, buf, Math.max(0, now), done, more));
   }
 
   async sendto(fd: number, buf: Uint8Array, to: SockAddr4, flags = 0): Promise<number> {
@@ -387,8 +389,22 @@ export class Libc {
     });
   }
 
-  private async promise(syscall: string, call: (done: Done) => void): Promise<number> {
-    return check(await this.result(call), syscall);
+  /**
+   * The same, and rejects with what a negative errno means. One promise for each call, and nothing behind it:
+   * each further one would be another turn of the microtasks before the program goes on.
+   */
+  private promise(syscall: string, call: (done: Done) => void): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.killedBy !== 0) {
+        reject(new Killed(this.killedBy));
+        return;
+      }
+      call((result) => {
+        if (this.killedBy !== 0) reject(new Killed(this.killedBy));
+        else if (result < 0) reject(new SystemError(result, syscall));
+        else resolve(result);
+      });
+    });
   }
 
   private checked(result: number, syscall: string): number {
@@ -399,6 +415,17 @@ export class Libc {
   private alive(): void {
     if (this.killedBy !== 0) throw new Killed(this.killedBy);
   }
+}
+
+/** Whether a write has taken all it will without waiting. */
+function wroteAll(result: number, buf: Uint8Array, flags: number): boolean {
+  if (result === buf.length || (flags & MSG_DONTWAIT) !== 0) return true;
+  return result < 0 && result !== -EAGAIN;
+}
+
+/** A promise of what is known already. */
+function settled(result: number, syscall: string): Promise<number> {
+  return result < 0 ? Promise.reject(new SystemError(result, syscall)) : Promise.resolve(result);
 }
 
 function int32(value: number): Uint8Array {
