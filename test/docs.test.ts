@@ -91,7 +91,7 @@ describe('every command line of the documents works', () => {
   );
   // The doors to the real kernel have tests of their own.
   const own = lines.filter(
-    ([line]) => SOFTNET.test(line) && !/softnet tap|--against kernel/.test(line),
+    ([line]) => SOFTNET.test(line) && !/softnet (tap|attach)|--against kernel/.test(line),
   );
   const npm = lines.filter(([line]) => NPM.test(line));
   const others = lines.filter(([line]) => !SOFTNET.test(line) && !NPM.test(line));

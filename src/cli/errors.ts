@@ -37,7 +37,7 @@ export function fileProblem(error: unknown): string {
 }
 
 /** Errors of other parts that are meant for whoever called. */
-const FOR_CALLERS: ReadonlySet<string> = new Set(['ExecError', 'TapUnavailable', 'TapError']);
+const FOR_CALLERS: ReadonlySet<string> = new Set(['ExecError', 'DoorUnavailable', 'DoorError']);
 
 /** What to print about an error: its message alone when it is for the caller, else with its stack. */
 export function explain(error: unknown): string {

@@ -1,6 +1,8 @@
 /** The command `softnet`. */
+
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { type Attachment, parseAttachment, runAttach, runTap } from '#cli/attach.ts';
 import { type CaptureRequest, parseCaptureRequest } from '#cli/capture.ts';
 import { runDemo } from '#cli/demo.ts';
 import { EXIT_INTERNAL, EXIT_USAGE } from '#cli/errors.ts';
@@ -9,9 +11,8 @@ import { fail } from '#cli/fail.ts';
 import { painter } from '#cli/output.ts';
 import { runPacketdrill } from '#cli/packetdrill.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
-import { runTap } from '#cli/tap.ts';
 import { runTrace, TRACE_FORMATS } from '#cli/trace.ts';
-import { type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
+import { inPton4, type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
 import { parseProbability, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
 
 /** Has commander say what is wrong with an argument. */
@@ -83,6 +84,7 @@ function program(): Command {
   addRun(softnet);
   addExec(softnet);
   addTap(softnet);
+  addAttach(softnet);
   addExplore(softnet);
   addPacketdrill(softnet);
   addTrace(softnet);
@@ -217,6 +219,47 @@ function addTap(softnet: Command): void {
   ]);
 }
 
+function addAttach(softnet: Command): void {
+  const attach = softnet
+    .command('attach')
+    .argument(
+      '<door...>',
+      'KIND:WHERE=ADDRESS/PREFIX, one for each interface: eth0, eth1 and so on',
+      (text: string, all: readonly Attachment[] | undefined) => [
+        ...(all ?? []),
+        checked(parseAttachment)(text),
+      ],
+    )
+    .description(
+      'Joins a machine to virtual machines and to the real kernel, in real time, until Ctrl-C. Each door is ' +
+        'one interface: tap:NAME makes a TAP device, packet:NAME takes an interface that is there through a ' +
+        'packet socket, macvtap:NAME a macvtap device; stream:PATH or stream:HOST:PORT waits for QEMU ' +
+        '(-netdev stream), connect:PATH goes to it.',
+    )
+    .summary('join a machine to virtual machines and to the real kernel')
+    .addOption(new Option('--via <address>', 'default route').argParser(checked(parseAddress4)))
+    .option('--serve', 'answer HTTP on 80, echo on 7, discard on 9')
+    .option('--exec <command...>', 'run commands on the machine once it is up')
+    .option('--forward', 'let the machine forward packets')
+    .option('--pcap <file>', 'capture the first interface')
+    .action(runAttach);
+  examples(attach, [
+    [
+      'a gateway for a virtual machine, without root',
+      'softnet attach stream:/tmp/vm.sock=10.0.2.2/24 --serve',
+    ],
+    [
+      'its other end',
+      'qemu-system-x86_64 -netdev stream,id=n,server=off,addr.type=unix,addr.path=/tmp/vm.sock -device virtio-net,netdev=n',
+    ],
+    [
+      'a router between that and the kernel',
+      'sudo softnet attach stream:/tmp/vm.sock=10.0.2.2/24 tap:softnet0=10.77.0.2/24 --via 10.77.0.1 --forward',
+    ],
+    ["one end of the kernel's veth pair", 'sudo softnet attach packet:veth1=10.77.0.2/24 --serve'],
+  ]);
+}
+
 function addExplore(softnet: Command): void {
   const explore = softnet
     .command('explore')
@@ -335,6 +378,12 @@ function parseCidr(text: string): Prefix4 {
   const parsed = parsePrefix4(text);
   if (!parsed.ok) throw new RangeError(parsed.error);
   return parsed.value;
+}
+
+function parseAddress4(text: string): number {
+  const addr = inPton4(text);
+  if (addr === null) throw new RangeError(`'${text}' is no IPv4 address`);
+  return addr;
 }
 
 function parseIfname(text: string): string {

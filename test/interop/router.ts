@@ -1,6 +1,8 @@
 /** A softnet machine that forwards between two TAP devices, for the routing test. */
+
+import { DoorLink } from '#host/node/door_link.ts';
 import { bootReal, forkReal, haltReal } from '#host/node/real_host.ts';
-import { TapLink } from '#host/node/tap_link.ts';
+import { Tap } from '#host/node/tap.ts';
 import { defconfig } from '#init/defconfig.ts';
 import { Process, runProcess } from '#user/lib/process.ts';
 import { Collector } from '#user/lib/streams.ts';
@@ -8,13 +10,11 @@ import { main as sh } from '#user/sh/sh.ts';
 
 const { machine, host } = bootReal({ name: 'router', modules: defconfig });
 const onGone = (): void => {};
-const left = new TapLink(host, machine.initNet, {
-  name: 'softnetl',
-  hostAddress: { address: [10, 77, 0, 1], prefix: 24 },
-  ifname: 'eth0',
-  onGone,
-});
-const right = new TapLink(host, machine.initNet, { name: 'softnetr', ifname: 'eth1', onGone });
+const hostAddress = { address: [10, 77, 0, 1], prefix: 24 };
+const join = (door: Tap, ifname: string): DoorLink =>
+  new DoorLink(host, machine.initNet, door, { ifname, onGone });
+const left = join(new Tap({ name: 'softnetl', hostAddress }), 'eth0');
+const right = join(new Tap({ name: 'softnetr' }), 'eth1');
 
 const fork = (name: string): ReturnType<typeof forkReal> => forkReal(machine, host, name);
 const sys = fork('setup');

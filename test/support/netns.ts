@@ -2,7 +2,7 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-const ROOT = new URL('../../', import.meta.url).pathname;
+export const ROOT: string = new URL('../../', import.meta.url).pathname;
 
 /** Why interop tests cannot run here; null when they can. */
 export function whyNoInterop(...tools: readonly string[]): string | null {
