@@ -15,6 +15,16 @@ export const WIRE_MAX_FRAME = 16384;
 /** Bytes of the frame check sequence, preamble and gap that take time on the wire but are not kept. */
 export const WIRE_OVERHEAD = 24;
 
+// What a port takes unfinished, where the medium is memory and not a line: WirePort.offloads.
+/** Frames of which the transport checksum is still to be filled in. */
+export const WIRE_CSUM = 1;
+/** TCP over IPv4, over IPv6, UDP: super-packets that are still to be cut. */
+export const WIRE_TSO4 = 2;
+export const WIRE_TSO6 = 4;
+export const WIRE_USO = 8;
+/** Super-packets of TCP with CWR set. */
+export const WIRE_ECN = 16;
+
 export class WireFrame {
   /** Address of the first byte, the destination address. */
   addr: number;
@@ -23,6 +33,17 @@ export class WireFrame {
   badCrc: boolean;
   /** Number of the packet in the sending machine, for tracing; 0: unknown. */
   origin: number;
+  /**
+   * The transport checksum is to be summed from this offset on, and stored `csumOffset` behind it; -1:
+   * the frame is complete.
+   */
+  csumStart: number;
+  csumOffset: number;
+  /** VIRTIO_NET_HDR_GSO_*: not 0 in a super-packet, to be cut into segments of `gsoSize` bytes. */
+  gsoType: number;
+  gsoSize: number;
+  /** Bytes of headers that each segment repeats. */
+  hdrLen: number;
   /** Neighbours in a queue. */
   next: WireFrame | null;
   prev: WireFrame | null;
@@ -32,6 +53,11 @@ export class WireFrame {
     this.len = len;
     this.badCrc = false;
     this.origin = 0;
+    this.csumStart = -1;
+    this.csumOffset = 0;
+    this.gsoType = 0;
+    this.gsoSize = 0;
+    this.hdrLen = 0;
     this.next = null;
     this.prev = null;
   }
@@ -50,7 +76,20 @@ export function copyFrame(frame: WireFrame): WireFrame | null {
   mem.copyWithin(copy.addr, frame.addr, frame.addr + frame.len);
   copy.badCrc = frame.badCrc;
   copy.origin = frame.origin;
+  copy.csumStart = frame.csumStart;
+  copy.csumOffset = frame.csumOffset;
+  copy.gsoType = frame.gsoType;
+  copy.gsoSize = frame.gsoSize;
+  copy.hdrLen = frame.hdrLen;
   return copy;
+}
+
+/** Bytes that a frame takes on a line; a super-packet counts as the frames it stands for. */
+export function wireBytes(frame: WireFrame): number {
+  const { len, hdrLen, gsoSize } = frame;
+  if (gsoSize === 0 || len <= hdrLen) return len + WIRE_OVERHEAD;
+  const segments = Math.ceil((len - hdrLen) / gsoSize);
+  return len + (segments - 1) * hdrLen + segments * WIRE_OVERHEAD;
 }
 
 /** The owner is done with the frame. */
@@ -66,6 +105,8 @@ export interface WirePort {
   receive(frame: WireFrame): void;
   /** There is light from the other end, or none any more. */
   linkChanged(up: boolean): void;
+  /** WIRE_* of what the port takes unfinished; a card on a real line has none. */
+  readonly offloads?: number;
 }
 
 /** One end of a medium, as the port sees it. */
@@ -76,4 +117,6 @@ export interface WireEnd {
   light(on: boolean): void;
   /** Puts a frame on the line. The medium owns it now. */
   send(frame: WireFrame): void;
+  /** What the other end takes unfinished: WIRE_*. */
+  readonly peerOffloads?: number;
 }

@@ -8,7 +8,10 @@ import { e1000Module } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
 import { igbModule } from '#drivers/net/ethernet/intel/igb/igb_main.ts';
 import { tunModule } from '#drivers/net/tun.ts';
 import { vethModule } from '#drivers/net/veth.ts';
+import { virtioNetModule } from '#drivers/net/virtio_net.ts';
 import { pciModule } from '#drivers/pci/probe.ts';
+import { virtioModule } from '#drivers/virtio/virtio.ts';
+import { virtioPciModule } from '#drivers/virtio/virtio_pci_modern.ts';
 import { devtmpfsModule } from '#fs/devtmpfs.ts';
 import { eventpollModule } from '#fs/eventpoll.ts';
 import { nsfsModule } from '#fs/nsfs.ts';
@@ -88,4 +91,7 @@ export const defconfig: readonly KernelModule[] = [
   pciModule,
   e1000Module,
   igbModule,
+  virtioModule,
+  virtioPciModule,
+  virtioNetModule,
 ];

@@ -19,6 +19,8 @@ export class LiveCounters {
   fibInfos = 0;
   timewaits = 0;
   requests = 0;
+  /** Pools of pages that are not destroyed, or wait for pages that are still in use. */
+  pagePools = 0;
 }
 
 /** The counters that are not zero, by name. */

@@ -9,6 +9,7 @@ import type { DirectoryNode } from '#fs/namei.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { PciHost } from '#include/linux/pci.ts';
 import type { ShmemMount } from '#include/linux/shmem_fs.ts';
+import type { VirtioBus } from '#include/linux/virtio.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { TraceEvents } from '#include/trace/events/events.ts';
@@ -109,6 +110,8 @@ export class Machine {
   hostname: string;
   /** The PCI bus, its devices and their drivers: set by pciInit(). */
   pci!: PciHost;
+  /** virtio devices and their drivers: set by virtioInit(). */
+  virtio!: VirtioBus;
   /** What net/ keeps once per kernel: set at boot, before anything can ask for it. */
   netGlobals!: NetGlobals;
   /** /tmp: set by shmemInit(). @kernel shm_mnt mm/shmem.c */

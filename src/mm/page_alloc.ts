@@ -6,6 +6,7 @@
  * a chunk into sixteen slots; what is free again grows back together when memory runs short. Free
  * lists are last-in first-out, which keeps the cache warm. Address 0 is never given out.
  */
+import type { PagePool } from '#include/net/page_pool/types.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { mem, SLOT_SHIFT, SLOT_SIZE, shadow } from '#mm/memory.ts';
@@ -56,6 +57,11 @@ class PageAllocator {
   private readonly refs: Int32Array;
   /** CLASS_* of the unit that begins at this slot. */
   private readonly classes: Uint8Array;
+  /** Place in `pools` of the pool that the unit at this slot belongs to; 0: none. */
+  private readonly pps: Uint16Array;
+  /** Users of parts of a pool's unit. */
+  readonly ppRefs: Int32Array;
+  private readonly pools: (PagePool | null)[];
   private readonly slots: FreeList;
   private readonly chunks: FreeList;
   private readonly blocks: FreeList;
@@ -71,6 +77,9 @@ class PageAllocator {
   constructor(totalSlots: number) {
     this.refs = new Int32Array(totalSlots);
     this.classes = new Uint8Array(totalSlots);
+    this.pps = new Uint16Array(totalSlots);
+    this.ppRefs = new Int32Array(totalSlots);
+    this.pools = [null];
     this.slots = new FreeList(totalSlots);
     this.chunks = new FreeList(totalSlots / SLOTS_PER_CHUNK);
     this.blocks = new FreeList(totalSlots / SLOTS_PER_BLOCK);
@@ -133,6 +142,37 @@ class PageAllocator {
 
   count(addr: number): number {
     return this.refs[addr >>> SLOT_SHIFT] as number;
+  }
+
+  /** Where the unit begins that an address lies in; it must be in use. */
+  headOf(addr: number): number {
+    const slot = addr >>> SLOT_SHIFT;
+    const block = slot - (slot % SLOTS_PER_BLOCK);
+    if (this.refs[block] !== 0 && this.classes[block] === CLASS_BLOCK) return block << SLOT_SHIFT;
+    const chunk = slot - (slot % SLOTS_PER_CHUNK);
+    if (this.refs[chunk] !== 0 && this.classes[chunk] === CLASS_CHUNK) return chunk << SLOT_SHIFT;
+    return slot << SLOT_SHIFT;
+  }
+
+  /** A number for a pool; it is given back with removePool(). */
+  addPool(pool: PagePool): number {
+    const free = this.pools.indexOf(null, 1);
+    const id = free < 0 ? this.pools.length : free;
+    this.pools[id] = pool;
+    return id;
+  }
+
+  removePool(id: number): void {
+    this.pools[id] = null;
+  }
+
+  setPool(addr: number, id: number): void {
+    this.pps[addr >>> SLOT_SHIFT] = id;
+  }
+
+  poolOf(addr: number): PagePool | null {
+    const id = this.pps[addr >>> SLOT_SHIFT] as number;
+    return id === 0 ? null : (this.pools[id] as PagePool | null);
   }
 
   private release(unit: number, kind: number): void {
@@ -241,6 +281,45 @@ export function putPage(addr: number): void {
 /** Holders of the unit that begins at `addr`. @kernel page_ref_count include/linux/page_ref.h */
 export function pageRefcount(addr: number): number {
   return allocator.count(addr);
+}
+
+/** The unit that an address of memory in use lies in. @kernel virt_to_head_page include/linux/mm.h */
+export function virtToHeadPage(addr: number): number {
+  return allocator.headOf(addr);
+}
+
+/** The pool that the unit at `addr` belongs to; null: none. @kernel page_pool_is_pp_page net/core/netmem_priv.h */
+export function pagePool(addr: number): PagePool | null {
+  return allocator.poolOf(addr);
+}
+
+/** Marks the unit as a pool's, by the number of addPagePool(); 0 takes the mark away. @kernel page_pool_set_pp_info net/core/page_pool.c */
+export function setPagePool(addr: number, id: number): void {
+  allocator.setPool(addr, id);
+}
+
+/** A number by which units can name a pool. */
+export function addPagePool(pool: PagePool): number {
+  return allocator.addPool(pool);
+}
+
+/** The number may be used again: no unit names the pool any more. */
+export function removePagePool(id: number): void {
+  allocator.removePool(id);
+}
+
+/** Sets the users of a pool's unit. @kernel page_pool_fragment_page include/net/page_pool/helpers.h */
+export function setPpRefCount(addr: number, count: number): void {
+  allocator.ppRefs[addr >>> SLOT_SHIFT] = count;
+}
+
+/** Changes the users of a pool's unit; returns how many are left. */
+export function addPpRefCount(addr: number, delta: number): number {
+  const unit = addr >>> SLOT_SHIFT;
+  const count = (allocator.ppRefs[unit] as number) + delta;
+  if (count < 0) throw new KernelBug('double-free', `a part of the page at ${addr} is freed twice`);
+  allocator.ppRefs[unit] = count;
+  return count;
 }
 
 /** Units of packet memory in use in the whole process, and their bytes. */

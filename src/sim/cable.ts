@@ -8,10 +8,10 @@
 import {
   copyFrame,
   freeFrame,
-  WIRE_OVERHEAD,
   type WireEnd,
   type WireFrame,
   type WirePort,
+  wireBytes,
 } from '#hardware/wire.ts';
 import { WIRE_LOST, WIRE_OVERFLOW, WIRE_UNPLUGGED } from '#include/trace/events/packet.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -110,6 +110,11 @@ class Line implements WireEnd {
   /** Something is plugged in at the far end. */
   private get leads(): boolean {
     return this.peer !== null || this.elsewhere !== null;
+  }
+
+  /** Damage must be found by a checksum, so a cable that does any takes finished frames only. */
+  get peerOffloads(): number {
+    return this.impairments.corrupt > 0 ? 0 : (this.peer?.offloads ?? 0);
   }
 
   light(on: boolean): void {
@@ -245,7 +250,7 @@ class Line implements WireEnd {
     if (i.ecnMarkBytes > 0 && this.queuedBytes > i.ecnMarkBytes && markCe(frame)) {
       this.counters.marked++;
     }
-    this.freeAtNs += Math.ceil(((frame.len + WIRE_OVERHEAD) * 8e9) / i.rateBps);
+    this.freeAtNs += Math.ceil((wireBytes(frame) * 8e9) / i.rateBps);
     world.at(this.freeAtNs, EVENT_FRAME, leave, this, frame.len, this.from);
     return true;
   }

@@ -30,6 +30,9 @@ export const VIRTIO_NET_F_GUEST_ANNOUNCE = 21;
 export const VIRTIO_NET_F_MQ = 22;
 export const VIRTIO_NET_F_CTRL_MAC_ADDR = 23;
 export const VIRTIO_NET_F_NOTF_COAL = 53;
+export const VIRTIO_NET_F_GUEST_USO4 = 54;
+export const VIRTIO_NET_F_GUEST_USO6 = 55;
+export const VIRTIO_NET_F_HOST_USO = 56;
 export const VIRTIO_NET_F_HASH_REPORT = 57;
 export const VIRTIO_NET_F_RSS = 60;
 export const VIRTIO_NET_F_RSC_EXT = 61;
@@ -107,6 +110,15 @@ export const VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET = 0;
 export const VIRTIO_NET_CTRL_NOTF_COAL = 6;
 export const VIRTIO_NET_CTRL_NOTF_COAL_TX_SET = 0;
 export const VIRTIO_NET_CTRL_NOTF_COAL_RX_SET = 1;
+
+// struct virtio_net_config: where the device's own configuration has what.
+export const VIRTIO_NET_CONFIG_MAC = 0;
+export const VIRTIO_NET_CONFIG_STATUS = 6;
+export const VIRTIO_NET_CONFIG_MAX_VIRTQUEUE_PAIRS = 8;
+export const VIRTIO_NET_CONFIG_MTU = 10;
+export const VIRTIO_NET_CONFIG_SPEED = 12;
+export const VIRTIO_NET_CONFIG_DUPLEX = 16;
+export const VIRTIO_NET_CONFIG_SIZEOF = 24;
 
 /*
  * +---------------+---------------+---------------+---------------+

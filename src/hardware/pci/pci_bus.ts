@@ -37,6 +37,34 @@ export class PciIomem {
   writel(value: number, offset: number): void {
     if (this.pci.decoding) this.region.write32(offset, value);
   }
+
+  /** @kernel readb include/asm-generic/io.h */
+  readb(offset: number): number {
+    return this.narrow(offset, 1);
+  }
+
+  /** @kernel readw include/asm-generic/io.h */
+  readw(offset: number): number {
+    return this.narrow(offset, 2);
+  }
+
+  /** @kernel writeb include/asm-generic/io.h */
+  writeb(value: number, offset: number): void {
+    if (this.pci.decoding) this.region.write?.(offset, 1, value & 0xff);
+  }
+
+  /** @kernel writew include/asm-generic/io.h */
+  writew(value: number, offset: number): void {
+    if (this.pci.decoding) this.region.write?.(offset, 2, value & 0xffff);
+  }
+
+  private narrow(offset: number, size: 1 | 2): number {
+    const mask = size === 1 ? 0xff : 0xffff;
+    if (!this.pci.decoding) return mask;
+    const { region } = this;
+    if (region.read !== undefined) return region.read(offset, size) & mask;
+    return (region.read32(offset & ~3) >>> (8 * (offset & 3))) & mask;
+  }
 }
 
 export class PciBus {

@@ -38,6 +38,12 @@ export interface PciRegion {
   readonly size: number;
   read32(offset: number): number;
   write32(offset: number, value: number): void;
+  /**
+   * Accesses of 1 or 2 bytes, for cards whose registers are that narrow. Without them such reads get
+   * a part of the 32 bits around, and such writes are lost.
+   */
+  read?(offset: number, size: 1 | 2): number;
+  write?(offset: number, size: 1 | 2, value: number): void;
 }
 
 export interface PciIdentity {

@@ -16,9 +16,11 @@ import type { SdFlowLimit } from '#include/net/rps.ts';
 import type { RtnlLinkOps } from '#include/net/rtnetlink.ts';
 import type { Qdisc } from '#include/net/sch_generic.ts';
 import type { Cpu } from '#kernel/cpu.ts';
+import { HZ } from '#kernel/param.ts';
 import type { CallSingleData } from '#kernel/smp.ts';
 import type { Hrtimer } from '#kernel/time/hrtimer.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
+import { Dql } from '#lib/dynamic_queue_limits.ts';
 import { IF_OPER_UNKNOWN, IF_OPER_UP } from '#uapi/if.ts';
 
 // Registration states. @kernel net_device.reg_state include/linux/netdevice.h
@@ -213,9 +215,8 @@ export class NetdevQueue {
   transTimeout: number;
   /** CPU number that holds the transmit lock; -1: free. A second taking is a dead loop. */
   xmitLockOwner: number;
-  /** Byte queue limit of this queue (BQL): bytes on the device, and the limit (0: none). */
-  dqlInflight: number;
-  dqlLimit: number;
+  /** Byte queue limit (BQL): what the device is given, and how much it may be. */
+  readonly dql: Dql;
 
   constructor(dev: NetDevice, index: number, qdisc: Qdisc) {
     this.dev = dev;
@@ -226,8 +227,8 @@ export class NetdevQueue {
     this.transStart = 0;
     this.transTimeout = 0;
     this.xmitLockOwner = -1;
-    this.dqlInflight = 0;
-    this.dqlLimit = 0;
+    const { machine } = dev.net;
+    this.dql = new Dql(HZ, machine.jiffies);
   }
 }
 

@@ -22,6 +22,7 @@ import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
+import type { PagePool } from '#include/net/page_pool/types.ts';
 import type { RpsDevFlowTable, RpsSockFlowTable } from '#include/net/rps.ts';
 import type {
   InetRtnlOps,
@@ -124,6 +125,9 @@ export class NetGlobals {
   /** Named namespaces, as `ip netns` has them: /run/netns/NAME. Each name holds a reference. */
   readonly netnsNames: Map<string, Net> = new Map();
   readonly pernetList: PernetOperations[] = [];
+  /** Pools of pages that exist, and the number of the next. @kernel page_pools net/core/page_pool_user.c */
+  readonly pagePools: PagePool[] = [];
+  pagePoolNext = 1;
   readonly netdevChain: NotifierChain<NetDevice>;
   /** inetaddr_chain: argument is an InIfaddr. */
   readonly inetaddrChain: NotifierChain<object>;

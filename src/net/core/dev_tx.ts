@@ -23,6 +23,7 @@ import {
   type NetDevice,
   type NetdevQueue,
   netdevGetTxQueue,
+  netifTxQueueStopped,
   netifXmitFrozenOrStopped,
   netifXmitStopped,
   type PacketType,
@@ -64,6 +65,8 @@ import {
   NET_TX_SOFTIRQ,
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
+import { dqlAvail, dqlCompleted, dqlQueued, dqlReset } from '#lib/dynamic_queue_limits.ts';
+import { reciprocalScale } from '#lib/jhash.ts';
 import { view } from '#mm/memory.ts';
 import { netifRx } from '#net/core/dev_backlog.ts';
 import { __netTimestamp } from '#net/core/dev_rx.ts';
@@ -137,28 +140,43 @@ export function netifTxWakeAllQueues(dev: NetDevice): void {
   for (const txq of dev.tx) netifTxWakeQueue(txq);
 }
 
-/**
- * Counts bytes given to the device, and stops the queue at its byte limit.
- * @deviation the limit is `dqlLimit`, not learned; 0 means none.
- * @kernel netdev_tx_sent_queue include/linux/netdevice.h
- */
+/** Counts bytes given to the device, and stops the queue at its byte limit. @kernel netdev_tx_sent_queue include/linux/netdevice.h */
 export function netdevTxSentQueue(txq: NetdevQueue, bytes: number): void {
-  txq.dqlInflight += bytes;
-  if (txq.dqlLimit > 0 && txq.dqlInflight >= txq.dqlLimit) txq.state |= STACK_XOFF;
+  dqlQueued(txq.dql, bytes);
+  if (dqlAvail(txq.dql) >= 0) return;
+  txq.transStart = txq.dev.net.machine.jiffies;
+  txq.state |= STACK_XOFF;
+}
+
+/**
+ * The same for a packet that others may follow at once; true: the device is to be told now.
+ * @kernel __netdev_tx_sent_queue include/linux/netdevice.h
+ */
+export function __netdevTxSentQueue(txq: NetdevQueue, bytes: number, xmitMore: boolean): boolean {
+  if (xmitMore) {
+    dqlQueued(txq.dql, bytes);
+    return netifTxQueueStopped(txq);
+  }
+  netdevTxSentQueue(txq, bytes);
+  return true;
 }
 
 /** Counts bytes that have left the device. @kernel netdev_tx_completed_queue include/linux/netdevice.h */
 export function netdevTxCompletedQueue(txq: NetdevQueue, _pkts: number, bytes: number): void {
-  txq.dqlInflight = Math.max(0, txq.dqlInflight - bytes);
-  if ((txq.state & STACK_XOFF) === 0 || txq.dqlInflight >= txq.dqlLimit) return;
+  if (bytes === 0) return;
+  const { machine } = txq.dev.net;
+  if (!dqlCompleted(txq.dql, bytes, machine.jiffies)) {
+    throw new KernelBug('dql-completed', `${txq.dev.name}: ${bytes} bytes more than were queued`);
+  }
+  if (dqlAvail(txq.dql) < 0 || (txq.state & STACK_XOFF) === 0) return;
   txq.state &= ~STACK_XOFF;
   netifScheduleQueue(txq);
 }
 
-/** @kernel netdev_tx_reset_queue include/linux/netdevice.h */
+/** The device holds nothing any more. @kernel netdev_tx_reset_queue include/linux/netdevice.h */
 export function netdevTxResetQueue(txq: NetdevQueue): void {
   txq.state &= ~STACK_XOFF;
-  txq.dqlInflight = 0;
+  dqlReset(txq.dql, txq.dev.net.machine.jiffies);
 }
 
 /** @kernel netdev_sent_queue include/linux/netdevice.h */

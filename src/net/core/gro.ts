@@ -38,10 +38,11 @@ import {
 import { MERGE_GRO } from '#include/trace/events/packet.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { view } from '#mm/memory.ts';
+import { virtToHeadPage } from '#mm/page_alloc.ts';
 import { netifReceiveSkbListInternal } from '#net/core/dev_rx.ts';
 import { __kfreeSkb, kfreeSkb, kfreeSkbPartial, skbPull, skbTruesize } from '#net/core/skbuff.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
-import { E2BIG } from '#uapi/errno.ts';
+import { E2BIG, ETOOMANYREFS } from '#uapi/errno.ts';
 import { ETH_HLEN } from '#uapi/if_ether.ts';
 import {
   SKB_CONSUMED,
@@ -285,12 +286,14 @@ export function napiGroReceive(napi: NapiStruct, skb: SkBuff): number {
 // Merging.
 
 /**
- * Appends the payload of `skb` to the held packet `p`, by reference. 0 or -E2BIG.
+ * Appends the payload of `skb` to the held packet `p`, by reference. 0, -E2BIG or -ETOOMANYREFS.
  * @kernel skb_gro_receive net/core/gro.c
  */
 export function skbGroReceive(p: SkBuff, skb: SkBuff): number {
   const len = skbGroLen(skb);
   const { groMaxSize } = p.dev as NetDevice;
+  // Pages of a pool and others are given back differently.
+  if (p.ppRecycle !== skb.ppRecycle) return -ETOOMANYREFS;
   if (p.len + len >= groMaxSize || skb.groCb.flush !== 0) return -E2BIG;
   let delta = mergeFrags(p, skb, len);
   if (delta < 0) delta = mergeList(p, skb);
@@ -326,7 +329,8 @@ function mergeFrags(p: SkBuff, skb: SkBuff, len: number): number {
   if (!skb.headFrag || skb.cloned) return -1;
   if (ps.nrFrags + 1 + ss.nrFrags > MAX_SKB_FRAGS) return -1;
   const first = Math.min(headlen - offset, len);
-  skbFillPageDesc(p, ps.nrFrags, skb.head, skb.data - skb.head + offset, first);
+  const page = virtToHeadPage(skb.head);
+  skbFillPageDesc(p, ps.nrFrags, page, skb.data - page + offset, first);
   moveFrags(p, skb, 0);
   const delta = skb.truesize - SIZEOF_SK_BUFF;
   skb.truesize = SIZEOF_SK_BUFF;

@@ -43,7 +43,15 @@ import { inHardirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { stackTracePrint, stackTraceSave } from '#kernel/stacktrace.ts';
 import { mem } from '#mm/memory.ts';
-import { allocPages, getPage, kmallocData, pageRefcount, putPage } from '#mm/page_alloc.ts';
+import {
+  allocPages,
+  getPage,
+  kmallocData,
+  pageRefcount,
+  putPage,
+  virtToHeadPage,
+} from '#mm/page_alloc.ts';
+import { napiPpPutPage } from '#net/core/page_pool.ts';
 import {
   SKB_CONSUMED,
   SKB_DROP_REASON_MAX,
@@ -349,7 +357,9 @@ export function allocSkbWithFrags(
 
 /** Gives up one reference to fragment i's page. @kernel __skb_frag_unref include/linux/skbuff_ref.h */
 export function skbFragUnref(skb: SkBuff, i: number): void {
-  putPage(skb.shinfo.fragPage[i] as number);
+  const page = skb.shinfo.fragPage[i] as number;
+  if (skb.ppRecycle && napiPpPutPage(skb.machine, page)) return;
+  putPage(page);
 }
 
 /** @kernel __skb_frag_ref include/linux/skbuff_ref.h */
@@ -357,8 +367,9 @@ export function skbFragRef(skb: SkBuff, i: number): void {
   getPage(skb.shinfo.fragPage[i] as number);
 }
 
-/** Gives the head's memory back, spoilt in debug builds unless fragments elsewhere refer to it. */
+/** Gives the head's memory back, spoilt in debug builds unless fragments elsewhere refer to it. @kernel skb_free_head net/core/skbuff.c */
 export function skbFreeHead(skb: SkBuff): void {
+  if (skb.ppRecycle && napiPpPutPage(skb.machine, virtToHeadPage(skb.head))) return;
   if (DEBUG && pageRefcount(skb.head) === 1) mem.fill(POISON_FREE, skb.head, skb.end);
   putPage(skb.head);
 }
@@ -370,8 +381,12 @@ export function skbReleaseData(skb: SkBuff, reason: number): void {
     throw new KernelBug('skb-dataref-underflow', `data released twice: ${skbGeometry(skb)}`);
   }
   if (skb.nohdr) shinfo.payloadRefs--;
-  if (--shinfo.dataref > 0) return;
-  for (let i = 0; i < shinfo.nrFrags; i++) putPage(shinfo.fragPage[i] as number);
+  if (--shinfo.dataref > 0) {
+    // Pages go back to their pool but once: by the last that holds the data.
+    skb.ppRecycle = false;
+    return;
+  }
+  for (let i = 0; i < shinfo.nrFrags; i++) skbFragUnref(skb, i);
   if (shinfo.destructorArg !== null) skbZcopyClear(skb, true);
   if (shinfo.fragList !== null) {
     kfreeSkbList(shinfo.fragList, reason, 'skb_release_data');

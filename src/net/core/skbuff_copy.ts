@@ -24,7 +24,7 @@ import { DERIVE_COPY } from '#include/trace/events/packet.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { mem, memops } from '#mm/memory.ts';
-import { getPage, kmallocData, pageRefcount, putPage } from '#mm/page_alloc.ts';
+import { getPage, kmallocData, pageRefcount } from '#mm/page_alloc.ts';
 import {
   __copySkbHeader,
   allocShinfo,
@@ -33,6 +33,7 @@ import {
   kfreeSkb,
   skbClone,
   skbDataAlign,
+  skbFragUnref,
   skbFreeHead,
   skbHeadSize,
   skbPut,
@@ -328,7 +329,7 @@ function eatFrags(skb: SkBuff, delta: number): void {
   for (let i = 0; i < shinfo.nrFrags; i++) {
     const size = shinfo.fragSize[i] as number;
     if (size <= eat) {
-      putPage(shinfo.fragPage[i] as number);
+      skbFragUnref(skb, i);
       eat -= size;
       continue;
     }
@@ -475,7 +476,7 @@ function ___pskbTrim(skb: SkBuff, len: number): number {
   for (let i = 0; i < shinfo.nrFrags; i++) {
     const size = shinfo.fragSize[i] as number;
     if (offset >= len) {
-      putPage(shinfo.fragPage[i] as number);
+      skbFragUnref(skb, i);
     } else {
       if (offset + size > len) shinfo.fragSize[i] = len - offset;
       keep = i + 1;

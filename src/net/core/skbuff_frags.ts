@@ -23,7 +23,8 @@ import {
 import { DERIVE_SPLIT, MERGE_COALESCE, MERGE_SHIFT } from '#include/trace/events/packet.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { mem, memops } from '#mm/memory.ts';
-import { getPage, putPage } from '#mm/page_alloc.ts';
+import { getPage, pagePool, putPage, virtToHeadPage } from '#mm/page_alloc.ts';
+import { pagePoolRefPage } from '#net/core/page_pool.ts';
 import { skbFragRef, skbPut, skbTruesize } from '#net/core/skbuff.ts';
 import { skbUncloneKeeptruesize } from '#net/core/skbuff_copy.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
@@ -91,6 +92,7 @@ export function skbHeadIsLocked(skb: SkBuff): boolean {
 export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
   from.headStolen = false;
   const len = from.len;
+  // Pages of a pool and others do not go together: they are given back differently.
   if (skbCloned(to) || to.ppRecycle !== from.ppRecycle) return -1;
   if (len <= skbTailroom(to)) {
     if (len !== 0) skbCopyBits(from, 0, mem, skbPut(to, len), len);
@@ -106,7 +108,8 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
   if (headlen !== 0) {
     if (ts.nrFrags + fs.nrFrags >= MAX_SKB_FRAGS || skbHeadIsLocked(from)) return -1;
     delta = from.truesize - SIZEOF_SK_BUFF;
-    skbFillPageDesc(to, ts.nrFrags, from.head, from.data - from.head, headlen);
+    const page = virtToHeadPage(from.head);
+    skbFillPageDesc(to, ts.nrFrags, page, from.data - page, headlen);
     from.headStolen = true;
   } else {
     if (ts.nrFrags + fs.nrFrags > MAX_SKB_FRAGS) return -1;
@@ -114,13 +117,23 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
   }
   for (let i = 0; i < fs.nrFrags; i++) moveFrag(ts, ts.nrFrags + i, fs, i);
   ts.nrFrags += fs.nrFrags;
-  if (skbCloned(from)) for (let i = 0; i < fs.nrFrags; i++) skbFragRef(from, i);
+  if (skbCloned(from)) refFrags(from);
   else fs.nrFrags = 0;
   to.truesize += delta;
   to.len += len;
   to.dataLen += len;
   traceMerge(to, from, MERGE_COALESCE);
   return delta;
+}
+
+/** References to the fragments' pages, of the kind that `skb` will give back. @kernel skb_pp_frag_ref net/core/skbuff.c */
+function refFrags(skb: SkBuff): void {
+  const { shinfo } = skb;
+  for (let i = 0; i < shinfo.nrFrags; i++) {
+    const page = shinfo.fragPage[i] as number;
+    if (skb.ppRecycle && pagePool(page) !== null) pagePoolRefPage(page);
+    else skbFragRef(skb, i);
+  }
 }
 
 function traceMerge(into: SkBuff, from: SkBuff, how: number): void {

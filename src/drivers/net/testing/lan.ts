@@ -8,7 +8,15 @@ import {
   type E1000PlugOptions,
   e1000Plug,
 } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
+import { virtioNetInit } from '#drivers/net/virtio_net.ts';
+import {
+  type VirtioNetNic,
+  type VirtioNetPlugOptions,
+  virtioNetPlug,
+} from '#drivers/net/virtio_net_plug.ts';
 import { pciInit, pciShutdown } from '#drivers/pci/probe.ts';
+import { virtioInit } from '#drivers/virtio/virtio.ts';
+import { virtioPciInit } from '#drivers/virtio/virtio_pci_modern.ts';
 import { freeFrame, type WireEnd, type WireFrame, type WirePort } from '#hardware/wire.ts';
 import { type NetDevice, PacketType } from '#include/linux/netdevice.ts';
 import { type SkBuff, skbReserve } from '#include/linux/skbuff.ts';
@@ -89,6 +97,9 @@ export class TestWire {
         wire.lan.at(wire.lan.nowNs, () => wire.announce());
       },
       send: (frame) => wire.send(end, frame),
+      get peerOffloads(): number {
+        return wire.ports[1 - end]?.offloads ?? 0;
+      },
     };
   }
 
@@ -119,6 +130,16 @@ export class TestWire {
   }
 }
 
+const INITCALLS = [
+  pciInit,
+  schGenericInit,
+  netDevInit,
+  e1000Init,
+  virtioInit,
+  virtioPciInit,
+  virtioNetInit,
+] as const;
+
 /** A machine of the test, and what it has received. */
 export class LanMachine {
   readonly host: LanHost;
@@ -127,12 +148,13 @@ export class LanMachine {
   /** Called with each received packet, before it is freed. */
   onPacket: (skb: SkBuff) => void = () => {};
 
-  constructor(lan: Lan, name: string) {
+  constructor(lan: Lan, name: string, cpus: number) {
     this.host = new LanHost(lan);
     this.machine = new Machine({
       name,
       host: this.host,
       seed: name,
+      cpus,
       bootEpochSec: 0,
       trace: new TraceEvents(),
     });
@@ -140,7 +162,7 @@ export class LanMachine {
     const chain = <T>(): NotifierChain<T> => new NotifierChain<T>();
     machine.netGlobals = new NetGlobals(chain(), chain(), chain(), chain());
     machine.initNet = netNsInit(machine);
-    for (const init of [pciInit, schGenericInit, netDevInit, e1000Init]) {
+    for (const init of INITCALLS) {
       if (init(machine) !== 0) throw new Error(`${init.name} failed`);
     }
     devAddPack(
@@ -158,6 +180,10 @@ export class LanMachine {
 
   plug(options: E1000PlugOptions): E1000Nic {
     return e1000Plug(this.machine, this.machine.initNet, options);
+  }
+
+  plugVirtio(options: VirtioNetPlugOptions): VirtioNetNic {
+    return virtioNetPlug(this.machine, this.machine.initNet, options);
   }
 
   /** Runs `fn` with the configuration locked. */
@@ -229,8 +255,8 @@ export class Lan {
     this.pagesBefore = livePages().units;
   }
 
-  boot(name: string): LanMachine {
-    const machine = new LanMachine(this, name);
+  boot(name: string, cpus = 1): LanMachine {
+    const machine = new LanMachine(this, name, cpus);
     this.machines.push(machine);
     return machine;
   }

@@ -3,7 +3,13 @@ import { expect, test } from 'vitest';
 import { type E1000Adapter, e1000Adapter } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import type { E1000Nic, E1000PlugOptions } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
 import { Lan, type LanMachine, sendTest, TestWire, testPacket } from '#drivers/net/testing/lan.ts';
-import { NETDEV_TX_BUSY, netifCarrierOk, netifQueueStopped } from '#include/linux/netdevice.ts';
+import {
+  NETDEV_TX_BUSY,
+  netdevGetTxQueue,
+  netifCarrierOk,
+  netifQueueStopped,
+  netifXmitStopped,
+} from '#include/linux/netdevice.ts';
 import { disableIrq, enableIrq } from '#kernel/irq.ts';
 import { devSetMacAddress, devSetMtu, devSetPromiscuity } from '#net/core/dev.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
@@ -132,9 +138,12 @@ test('a full ring stops the queue; packets wait in the qdisc, and none is refuse
       a.machine.trace.net.netDevXmit.probe = (_skb, rc) => {
         if (rc === NETDEV_TX_BUSY) busy++;
       };
-      for (let n = 0; n < 300; n++) sendTest(nicA.dev, MAC_B, bytes(1000, n));
+      // As by byte_queue_limits/limit_min, which counts from the next completion on: else few fit.
+      netdevGetTxQueue(nicA.dev, 0).dql.minLimit = 1 << 20;
+      sendTest(nicA.dev, MAC_B, bytes(1000, 0));
+      lan.pass(MS);
+      for (let n = 1; n < 300; n++) sendTest(nicA.dev, MAC_B, bytes(1000, n));
       expect(netifQueueStopped(nicA.dev)).toBe(true);
-      expect(nicA.dev.qdisc?.q.qlen ?? 0).toBeGreaterThanOrEqual(0);
       lan.pass(20 * MS);
       expect(b.received).toHaveLength(300);
       expect(busy).toBe(0);
@@ -143,6 +152,26 @@ test('a full ring stops the queue; packets wait in the qdisc, and none is refuse
     },
     { params: { txDescriptors: 64 } },
   );
+});
+
+test('the card is given no more bytes than it needs to stay busy', () => {
+  linked(({ lan, b, nicA }) => {
+    const txq = netdevGetTxQueue(nicA.dev, 0);
+    let most = 0;
+    nicA.dev.net.machine.trace.net.netDevXmit.probe = () => {
+      most = Math.max(most, (txq.dql.numQueued - txq.dql.numCompleted) | 0);
+    };
+    for (let round = 0; round < 60; round++) {
+      for (let n = 0; n < 20; n++) sendTest(nicA.dev, MAC_B, bytes(1400, n));
+      lan.pass(MS / 4);
+    }
+    lan.pass(50 * MS);
+    expect(b.received).toHaveLength(1200);
+    // Without a limit a ring of 256 would hold 360 KB.
+    expect(most).toBeLessThan(150_000);
+    expect(txq.dql.limit).toBeGreaterThan(1400);
+    expect(txq.dql.numQueued).toBe(txq.dql.numCompleted);
+  });
 });
 
 test('the link comes with the peer, goes with it, and traffic resumes', () => {
@@ -184,7 +213,7 @@ test('a dead transmitter is noticed, reset, and works again', () => {
   linked(({ lan, b, nicA, adapterA }) => {
     nicA.card.chip.faults.txHang = true;
     for (let n = 0; n < 300; n++) sendTest(nicA.dev, MAC_B, bytes(500, n));
-    expect(netifQueueStopped(nicA.dev)).toBe(true);
+    expect(netifXmitStopped(netdevGetTxQueue(nicA.dev, 0)), 'at its byte limit').toBe(true);
     lan.pass(4_000 * MS);
     expect(adapterA.txTimeoutCount).toBe(0);
     lan.pass(8_000 * MS);

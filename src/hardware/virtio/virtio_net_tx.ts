@@ -1,0 +1,281 @@
+/**
+ * The transmitter of a virtio network device: takes chains from the transmit queues in turn, makes
+ * frames of them and puts these on the line. Virtio 1.2 section 5.1.6.2.
+ *
+ * Towards a peer that takes them, super-packets and missing checksums go as they are. Without a link
+ * everything is thrown away, as a TAP does that is down.
+ */
+
+import { txQueue, type VirtioNetDevice } from '#hardware/virtio/virtio_net_device.ts';
+import {
+  finishFrames,
+  isKnownGso,
+  segmentHeaderLength,
+} from '#hardware/virtio/virtio_net_offload.ts';
+import { rememberFlow } from '#hardware/virtio/virtio_net_steer.ts';
+import {
+  CHAIN_BAD,
+  CHAIN_TAKEN,
+  disableNotify,
+  enableNotify,
+  flushUsed,
+  popChain,
+  putUsed,
+  resetChains,
+  type VirtioChains,
+  type VirtioQueue,
+} from '#hardware/virtio/virtio_queue.ts';
+import {
+  allocFrame,
+  freeFrame,
+  WIRE_CSUM,
+  WIRE_ECN,
+  WIRE_TSO4,
+  WIRE_TSO6,
+  WIRE_USO,
+  type WireFrame,
+  wireBytes,
+} from '#hardware/wire.ts';
+import { HRTIMER_NORESTART, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { dmaView, mem, memops } from '#mm/memory.ts';
+import {
+  VIRTIO_NET_HDR_F_NEEDS_CSUM,
+  VIRTIO_NET_HDR_GSO_ECN,
+  VIRTIO_NET_HDR_GSO_NONE,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_TCPV6,
+  virtioNetHdr,
+} from '#uapi/virtio_net.ts';
+
+/** Longest frame: 64 KiB of packet behind a link header with tag. */
+const MAX_FRAME: number = 65535 + 18;
+/** Shortest frame on a real line, without its check sequence. */
+const MIN_FRAME = 60;
+const ETH_HEADER = 14;
+
+/** There may be something to send. */
+export function kickTx(dev: VirtioNetDevice): void {
+  if (dev.txBusy) return;
+  const { nowNs } = dev.machine;
+  if (dev.txDoneNs < nowNs) dev.txDoneNs = nowNs;
+  run(dev);
+}
+
+/** The last bit of a frame has left. */
+export function transmitted(dev: VirtioNetDevice): number {
+  sendFirst(dev);
+  run(dev);
+  return HRTIMER_NORESTART;
+}
+
+/** Sends frame after frame, until one takes time or there is no more. */
+function run(dev: VirtioNetDevice): void {
+  dev.txBusy = true;
+  while (dev.transport.running && prepare(dev)) {
+    const frame = dev.txFrames as WireFrame;
+    if (dev.rateBps > 0) {
+      dev.txDoneNs += Math.ceil((wireBytes(frame) * 8e9) / dev.rateBps);
+      if (dev.txDoneNs > dev.machine.nowNs) {
+        hrtimerStart(dev.txTimer, dev.txDoneNs);
+        signalAll(dev);
+        return;
+      }
+    }
+    sendFirst(dev);
+  }
+  dev.txBusy = false;
+  signalAll(dev);
+}
+
+/** Interrupts for what was sent. */
+function signalAll(dev: VirtioNetDevice): void {
+  for (let pair = 0; pair < dev.pairs; pair++) dev.transport.signal(txQueue(dev, pair));
+}
+
+/** Makes sure that `txFrames` has the next frame to leave; false when there is none. */
+function prepare(dev: VirtioNetDevice): boolean {
+  while (dev.txFrames === null) {
+    const q = nextChain(dev);
+    if (q === null) return false;
+    dev.txQueue = q;
+    dev.txHead = dev.txChains.head[0] as number;
+    dev.txFrames = makeFrames(dev, q);
+    if (dev.txFrames === null) complete(dev);
+  }
+  return true;
+}
+
+/** Takes a chain from the queue whose turn it is; null when all are empty. */
+function nextChain(dev: VirtioNetDevice): VirtioQueue | null {
+  const { txChains: chains } = dev;
+  for (let looked = 0; looked < dev.pairs; looked++) {
+    const pair = (dev.txRound + looked) % dev.pairs;
+    const q = txQueue(dev, pair);
+    if (!q.enabled) continue;
+    do {
+      resetChains(chains);
+      const found = popChain(q, chains, dev.iommu);
+      if (found === CHAIN_BAD) {
+        dev.transport.fail();
+        return null;
+      }
+      if (found === CHAIN_TAKEN) {
+        disableNotify(q);
+        dev.txRound = (pair + 1) % dev.pairs;
+        return q;
+      }
+    } while (enableNotify(q));
+  }
+  return null;
+}
+
+/** Copies `len` bytes of what the driver gave, from `offset` on. */
+function gather(chains: VirtioChains, offset: number, to: number, len: number): void {
+  let skip = offset;
+  let at = to;
+  let left = len;
+  for (let i = 0; left > 0; i++) {
+    const size = chains.outLen[i] as number;
+    if (skip >= size) {
+      skip -= size;
+      continue;
+    }
+    const n = Math.min(size - skip, left);
+    memops.copy(at, (chains.outAddr[i] as number) + skip, n);
+    at += n;
+    left -= n;
+    skip = 0;
+  }
+}
+
+/** Where the byte at `offset` lies that the driver gave. */
+function addressOf(chains: VirtioChains, offset: number): number {
+  let skip = offset;
+  for (let i = 0; i < chains.outCount; i++) {
+    const size = chains.outLen[i] as number;
+    if (skip < size) return (chains.outAddr[i] as number) + skip;
+    skip -= size;
+  }
+  return 0;
+}
+
+/** The frames of the chain that was taken, in the form that the peer takes; null: none. */
+function makeFrames(dev: VirtioNetDevice, q: VirtioQueue): WireFrame | null {
+  const { txChains: chains, counters } = dev;
+  const hdrSize = virtioNetHdr.V1_LEN;
+  const len = chains.outBytes - hdrSize;
+  if (chains.inCount > 0 || len < ETH_HEADER || len > MAX_FRAME) {
+    counters.txDropped++;
+    return null;
+  }
+  const { end } = dev;
+  if (!dev.linkUp || end === null) return null;
+  // Behind the frame, room for a header that comes in pieces.
+  const frame = allocFrame(Math.max(len, MIN_FRAME) + hdrSize);
+  if (frame === null) {
+    counters.txDropped++;
+    return null;
+  }
+  frame.len = len;
+  gather(chains, hdrSize, frame.addr, len);
+  // Read after the copy: what counts is what the driver had put there when it rang.
+  if (!readHeader(dev, frame)) {
+    counters.txDropped++;
+    freeFrame(frame);
+    return null;
+  }
+  const tp = dev.machine.trace.packet.wireTransmit;
+  if (tp.probe !== null) tp.probe(frame, addressOf(chains, hdrSize));
+  if (dev.pairs > 1) rememberFlow(dev, frame, (q.index - 1) >> 1);
+  counters.txPackets++;
+  return forPeer(dev, frame, end.peerOffloads ?? 0);
+}
+
+/** Takes from the header of the guest what is to be done to a frame. False: it makes no sense. */
+function readHeader(dev: VirtioNetDevice, frame: WireFrame): boolean {
+  const { txChains: chains } = dev;
+  let at = chains.outAddr[0] as number;
+  if ((chains.outLen[0] as number) < virtioNetHdr.V1_LEN) {
+    // In pieces: it is put together behind the frame.
+    at = frame.addr + Math.max(frame.len, MIN_FRAME);
+    gather(chains, 0, at, virtioNetHdr.V1_LEN);
+  }
+  const flags = virtioNetHdr.flags(dmaView, at);
+  const type = virtioNetHdr.gsoType(dmaView, at);
+  const start = virtioNetHdr.csumStart(dmaView, at);
+  const offset = virtioNetHdr.csumOffset(dmaView, at);
+  const size = virtioNetHdr.gsoSize(dmaView, at);
+  if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0) {
+    if (start + offset + 2 > frame.len) return false;
+    frame.csumStart = start;
+    frame.csumOffset = offset;
+  }
+  if (type === VIRTIO_NET_HDR_GSO_NONE) return true;
+  if (!isKnownGso(type) || size === 0 || frame.csumStart < 0) return false;
+  const hdrLen = segmentHeaderLength(frame, type & ~VIRTIO_NET_HDR_GSO_ECN, start);
+  if (hdrLen === 0) return false;
+  // Nothing to cut: an ordinary frame.
+  if (frame.len - hdrLen <= size) return true;
+  frame.gsoType = type;
+  frame.gsoSize = size;
+  frame.hdrLen = hdrLen;
+  return true;
+}
+
+/** The offload that a super-packet needs of its receiver. */
+export function neededOffload(type: number): number {
+  const kind = type & ~VIRTIO_NET_HDR_GSO_ECN;
+  const ecn = (type & VIRTIO_NET_HDR_GSO_ECN) !== 0 ? WIRE_ECN : 0;
+  if (kind === VIRTIO_NET_HDR_GSO_TCPV4) return WIRE_TSO4 | ecn;
+  return kind === VIRTIO_NET_HDR_GSO_TCPV6 ? WIRE_TSO6 | ecn : WIRE_USO;
+}
+
+/** Brings a frame into the form that the other end takes. */
+function forPeer(dev: VirtioNetDevice, frame: WireFrame, offloads: number): WireFrame | null {
+  const isGso = frame.gsoType !== VIRTIO_NET_HDR_GSO_NONE;
+  const canCsum = (offloads & WIRE_CSUM) !== 0;
+  const needed = isGso ? neededOffload(frame.gsoType) : 0;
+  const canGso = canCsum && (offloads & needed) === needed;
+  if (isGso && !canGso) dev.counters.txCut++;
+  if (offloads === 0 && frame.len < MIN_FRAME) pad(frame);
+  return finishFrames(frame, canCsum, canGso);
+}
+
+/** A real line has no shorter frames. The checksum covers what the network header says, not the padding. */
+function pad(frame: WireFrame): void {
+  mem.fill(0, frame.addr + frame.len, frame.addr + MIN_FRAME);
+  frame.len = MIN_FRAME;
+}
+
+/** Hands the first frame to the line; the last one of a packet completes it. */
+function sendFirst(dev: VirtioNetDevice): void {
+  const frame = dev.txFrames;
+  if (frame === null) return;
+  dev.txFrames = frame.next;
+  frame.next = null;
+  if (dev.end === null) freeFrame(frame);
+  else dev.end.send(frame);
+  if (dev.txFrames === null) complete(dev);
+}
+
+/** The driver gets its buffer back. */
+function complete(dev: VirtioNetDevice): void {
+  const q = dev.txQueue as VirtioQueue;
+  dev.txQueue = null;
+  putUsed(q, dev.txHead, 0, 0);
+  flushUsed(q, 1);
+}
+
+/** Forgets everything that is under way. */
+export function resetTx(dev: VirtioNetDevice): void {
+  hrtimerCancel(dev.txTimer);
+  for (let frame = dev.txFrames; frame !== null; ) {
+    const { next }: WireFrame = frame;
+    freeFrame(frame);
+    frame = next;
+  }
+  dev.txFrames = null;
+  dev.txQueue = null;
+  dev.txBusy = false;
+  dev.txRound = 0;
+}
