@@ -92,6 +92,7 @@ import { allocPages, CHUNK_SIZE, putPage } from '#mm/page_alloc.ts';
 import { napiDisable, napiEnable, netifNapiAdd } from '#net/core/dev_napi.ts';
 import {
   freeNetdev,
+  netifSetRealNumRxQueues,
   netifSetRealNumTxQueues,
   registerNetdevice,
   unregisterNetdev,
@@ -528,7 +529,7 @@ function registerIt(vi: VirtnetInfo): number {
   const { machine } = vdev;
   virtnetSetAffinity(vi);
   netifSetRealNumTxQueues(dev, vi.currQueuePairs);
-  dev.realNumRxQueues = vi.currQueuePairs;
+  netifSetRealNumRxQueues(dev, vi.currQueuePairs);
   virtioConfigDriverDisable(vdev);
   rtnlLock(machine);
   const err = registerNetdevice(dev);

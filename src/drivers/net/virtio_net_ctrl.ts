@@ -4,12 +4,20 @@
  */
 import { type VirtnetInfo, virtnetInfo } from '#drivers/net/virtio_net_queue.ts';
 import { virtqueueAddSgs, virtqueueGetBuf, virtqueueKick } from '#drivers/virtio/virtio_ring.ts';
-import { type NetDevice, type NetdevHwAddr, netifRunning } from '#include/linux/netdevice.ts';
+import type { EthtoolChannels } from '#include/linux/ethtool.ts';
+import {
+  type NetDevice,
+  type NetdevHwAddr,
+  netifIsMultiqueue,
+  netifRunning,
+} from '#include/linux/netdevice.ts';
+import { XPS_CPUS } from '#include/linux/netdevice_xps.ts';
 import { sgInitTable, sgSetBuf, virtioHasFeature } from '#include/linux/virtio.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { scheduleDelayedWork, scheduleWork } from '#kernel/workqueue.ts';
 import { dmaView, mem, SLOT_SIZE } from '#mm/memory.ts';
-import { netifSetRealNumTxQueues } from '#net/core/dev_register.ts';
+import { netifSetRealNumRxQueues, netifSetRealNumTxQueues } from '#net/core/dev_register.ts';
+import { __netifSetXpsQueue } from '#net/core/dev_xps.ts';
 import { ethHwAddrSet, isValidEtherAddr } from '#net/ethernet/eth.ts';
 import { EADDRNOTAVAIL, EINVAL, EOPNOTSUPP } from '#uapi/errno.ts';
 import { IFF_ALLMULTI, IFF_PROMISC } from '#uapi/if.ts';
@@ -169,18 +177,25 @@ export function virtnetSetAffinity(vi: VirtnetInfo): void {
     const sq = vi.sq[i];
     if (rq !== undefined) config.setVqAffinity(rq.vq, cpus);
     if (sq !== undefined) config.setVqAffinity(sq.vq, cpus);
+    if (netifIsMultiqueue(vi.dev)) {
+      const mask = new Uint8Array(count);
+      for (const id of cpus) mask[id] = 1;
+      __netifSetXpsQueue(vi.dev, mask, i, XPS_CPUS);
+    }
   }
 }
 
-/** `ethtool -L`: 0 or -EINVAL. @kernel virtnet_set_channels drivers/net/virtio_net.c */
-export function virtnetSetChannels(dev: NetDevice, combined: number): number {
+/** Queues always come in pairs. 0 or -EINVAL. @kernel virtnet_set_channels drivers/net/virtio_net.c */
+export function virtnetSetChannels(dev: NetDevice, channels: EthtoolChannels): number {
   const vi = virtnetInfo(dev);
+  const combined = channels.combinedCount;
+  if (channels.rxCount !== 0 || channels.txCount !== 0 || channels.otherCount !== 0) return -EINVAL;
   if (combined < 1 || combined > vi.maxQueuePairs) return -EINVAL;
   const err = virtnetSetQueues(vi, combined);
   if (err !== 0) return err;
   virtnetSetAffinity(vi);
   netifSetRealNumTxQueues(dev, combined);
-  dev.realNumRxQueues = combined;
+  netifSetRealNumRxQueues(dev, combined);
   return 0;
 }
 

@@ -1,8 +1,9 @@
 /**
  * What ethtool asks of the virtio-net driver. Counterpart of that part of drivers/net/virtio_net.c.
  */
+import { virtnetSetChannels } from '#drivers/net/virtio_net_ctrl.ts';
 import { type VirtnetInfo, virtnetInfo } from '#drivers/net/virtio_net_queue.ts';
-import type { EthtoolOps } from '#include/linux/ethtool.ts';
+import type { EthtoolChannels, EthtoolOps } from '#include/linux/ethtool.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import { virtqueueGetVringSize } from '#include/linux/virtio.ts';
 import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
@@ -60,6 +61,21 @@ function virtnetSetRingparam(dev: NetDevice, rx: number, tx: number): number {
   return rx === now.rxPending && tx === now.txPending ? 0 : -EOPNOTSUPP;
 }
 
+/** Pairs in use, and most there can be. @kernel virtnet_get_channels drivers/net/virtio_net.c */
+function virtnetGetChannels(dev: NetDevice): EthtoolChannels {
+  const { currQueuePairs, maxQueuePairs } = virtnetInfo(dev);
+  return {
+    maxRx: 0,
+    maxTx: 0,
+    maxOther: 0,
+    maxCombined: maxQueuePairs,
+    rxCount: 0,
+    txCount: 0,
+    otherCount: 0,
+    combinedCount: currQueuePairs,
+  };
+}
+
 /** @kernel virtnet_ethtool_ops drivers/net/virtio_net.c */
 export const virtnetEthtoolOps: EthtoolOps = ethtoolOps({
   getDrvinfo: (dev) => {
@@ -75,10 +91,7 @@ export const virtnetEthtoolOps: EthtoolOps = ethtoolOps({
   setRingparam: virtnetSetRingparam,
   getStrings: virtnetGetStrings,
   getEthtoolStats: virtnetGetEthtoolStats,
+  getChannels: virtnetGetChannels,
+  setChannels: virtnetSetChannels,
+  getRxRingCount: (dev) => virtnetInfo(dev).currQueuePairs,
 });
-
-/** `ethtool -l`: pairs in use, and most there can be. @kernel virtnet_get_channels drivers/net/virtio_net.c */
-export function virtnetGetChannels(dev: NetDevice): { combined: number; maxCombined: number } {
-  const { currQueuePairs, maxQueuePairs } = virtnetInfo(dev);
-  return { combined: currQueuePairs, maxCombined: maxQueuePairs };
-}

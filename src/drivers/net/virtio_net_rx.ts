@@ -37,6 +37,7 @@ import {
   skbReserve,
   skbTailroom,
 } from '#include/linux/skbuff.ts';
+import { skbRecordRxQueue } from '#include/linux/skbuff_rx_queue.ts';
 import {
   sgInitTable,
   sgSetBuf,
@@ -399,8 +400,7 @@ function virtnetReceiveDone(rq: ReceiveQueue, skb: SkBuff): void {
     devKfreeSkbAny(skb, SKB_DROP_REASON_DEV_HDR);
     return;
   }
-  // The queue it came by, from 1 on. @kernel skb_record_rx_queue
-  skb.queueMapping = rq.index + 1;
+  skbRecordRxQueue(skb, rq.index);
   if (!pskbMayPull(skb, ETH_HLEN)) {
     devKfreeSkbAny(skb, SKB_DROP_REASON_DEV_HDR);
     return;

@@ -6,7 +6,9 @@ import { type DirectoryNode, directory, type FsNode, type RegularNode } from '#f
 import { NETIF_F_LLTX } from '#include/linux/netdev_features.ts';
 import { IFF_NO_QUEUE, type NetDevice, type NetdevQueue } from '#include/linux/netdevice.ts';
 import { XPS_CPUS, XPS_RXQS } from '#include/linux/netdevice_xps.ts';
+import { jiffiesToMsecs, msecsToJiffies } from '#kernel/time/jiffies.ts';
 import { bitmapParse, bitmapString } from '#lib/bitmap_str.ts';
+import { DQL_MAX_LIMIT } from '#lib/dynamic_queue_limits.ts';
 import { __netifSetXpsQueue, xpsQueuesOf } from '#net/core/dev_xps.ts';
 import {
   netdevRxQueueFlowCnt,
@@ -77,15 +79,48 @@ function usesBql(dev: NetDevice): boolean {
   return (dev.features & NETIF_F_LLTX) === 0 && (dev.privFlags & IFF_NO_QUEUE) === 0;
 }
 
-/** @kernel dql_attrs net/core/net-sysfs.c */
-function byteQueueLimits(queue: NetdevQueue): DirectoryNode {
+/** A file that holds a limit in bytes; `max` is the largest there is. @kernel bql_set net/core/net-sysfs.c */
+function limitFile(show: () => number, store: (value: number) => void): RegularNode {
+  return {
+    kind: 'file',
+    show: () => `${show()}\n`,
+    store: (text) => {
+      const word = text.trim();
+      const value = word === 'max' ? DQL_MAX_LIMIT : /^\d{1,10}$/.test(word) ? Number(word) : -1;
+      if (value < 0 || value > DQL_MAX_LIMIT) return -EINVAL;
+      store(value);
+      return 0;
+    },
+  };
+}
+
+/** What is written counts from the next completion on. @kernel dql_attrs net/core/net-sysfs.c */
+function byteQueueLimits({ dql }: NetdevQueue): DirectoryNode {
   return directory({
-    inflight: readText(() => `${queue.dqlInflight}\n`),
-    limit: countFile(
-      () => queue.dqlLimit,
-      (value) => {
-        queue.dqlLimit = value;
+    hold_time: countFile(
+      () => jiffiesToMsecs(dql.slackHoldTime),
+      (msecs) => {
+        dql.slackHoldTime = msecsToJiffies(msecs);
         return 0;
+      },
+    ),
+    inflight: readText(() => `${(dql.numQueued - dql.numCompleted) | 0}\n`),
+    limit: limitFile(
+      () => dql.limit,
+      (value) => {
+        dql.limit = value;
+      },
+    ),
+    limit_max: limitFile(
+      () => dql.maxLimit,
+      (value) => {
+        dql.maxLimit = value;
+      },
+    ),
+    limit_min: limitFile(
+      () => dql.minLimit,
+      (value) => {
+        dql.minLimit = value;
       },
     ),
   });

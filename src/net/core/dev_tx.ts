@@ -66,7 +66,6 @@ import {
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
 import { dqlAvail, dqlCompleted, dqlQueued, dqlReset } from '#lib/dynamic_queue_limits.ts';
-import { reciprocalScale } from '#lib/jhash.ts';
 import { view } from '#mm/memory.ts';
 import { netifRx } from '#net/core/dev_backlog.ts';
 import { __netTimestamp } from '#net/core/dev_rx.ts';
