@@ -20,6 +20,8 @@ import { tmpfsModule } from '#fs/shmem.ts';
 import { pipefsModule } from '#fs/splice.ts';
 import { sysfsModule } from '#fs/sysfs/net_sysfs.ts';
 import type { KernelModule } from '#include/linux/module.ts';
+import { ethtoolModule } from '#net/core/ethtool_ioctl.ts';
+import { bpfModule } from '#net/core/filter.ts';
 import { netProcModule } from '#net/core/net_procfs.ts';
 import { rtnetlinkModule } from '#net/core/rtnetlink_init.ts';
 import { sockDiagModule } from '#net/core/sock_diag.ts';
@@ -32,11 +34,15 @@ import { pingModule } from '#net/ipv4/ping.ts';
 import { inetProcModule } from '#net/ipv4/proc.ts';
 import { rawModule } from '#net/ipv4/raw.ts';
 import { rawDiagModule } from '#net/ipv4/raw_diag.ts';
+import { synCookiesModule } from '#net/ipv4/syncookies_check.ts';
 import { sysctlIpv4Module } from '#net/ipv4/sysctl_net_ipv4.ts';
 import { bbrModule } from '#net/ipv4/tcp_bbr.ts';
 import { dctcpModule } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDiagModule } from '#net/ipv4/tcp_diag.ts';
+import { tcpFastopenModule } from '#net/ipv4/tcp_fastopen_init.ts';
 import { tcpAuthModule } from '#net/ipv4/tcp_ipv4_auth.ts';
+import { tcpMetricsModule } from '#net/ipv4/tcp_metrics.ts';
+import { tcpMetricsNlModule } from '#net/ipv4/tcp_metrics_nl.ts';
 import { udpDiagModule } from '#net/ipv4/udp_diag.ts';
 import { netlinkModule } from '#net/netlink/af_netlink.ts';
 import { genlModule } from '#net/netlink/genetlink.ts';
@@ -54,6 +60,12 @@ export const defconfig: readonly KernelModule[] = [
   rtnetlinkModule,
   genlModule,
   inetRtnetlinkModule,
+  tcpFastopenModule,
+  synCookiesModule,
+  tcpMetricsModule,
+  tcpMetricsNlModule,
+  bpfModule,
+  ethtoolModule,
   rawModule,
   pingModule,
   igmpModule,

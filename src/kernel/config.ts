@@ -11,10 +11,15 @@ interface SoftnetConfig {
   readonly arenaBytes?: number;
 }
 
-const config: SoftnetConfig = (globalThis as { softnetConfig?: SoftnetConfig }).softnetConfig ?? {};
+declare global {
+  var softnetConfig: SoftnetConfig | undefined;
+}
 
-/** True in debug builds. A module constant, so that V8 folds the checks away when it is false. */
-export const DEBUG: boolean = config.debug === true;
+/**
+ * True in debug builds. A module constant, so that V8 folds the checks away when it is false; a
+ * bundler that is told `define: { 'globalThis.softnetConfig': 'undefined' }` leaves them out.
+ */
+export const DEBUG: boolean = globalThis.softnetConfig?.debug === true;
 
 /** Bytes of packet memory. Pages are only touched when used, so a large default costs nothing. */
-export const ARENA_BYTES: number = config.arenaBytes ?? 256 * 1024 * 1024;
+export const ARENA_BYTES: number = globalThis.softnetConfig?.arenaBytes ?? 256 * 1024 * 1024;

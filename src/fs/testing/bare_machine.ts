@@ -15,6 +15,7 @@ import { Machine, type MachineHost, runPending, runTimers } from '#kernel/machin
 import { doInitcalls } from '#kernel/module.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { createTask, exitTask, type Task } from '#kernel/sched/task.ts';
+import { bpfModule } from '#net/core/filter.ts';
 import { netNsInit } from '#net/core/net_namespace.ts';
 import { netProcModule } from '#net/core/net_procfs.ts';
 import { sysctlCoreModule } from '#net/core/sysctl_net_core.ts';
@@ -31,8 +32,9 @@ export class BareHost implements MachineHost {
   timerChanged(): void {}
 }
 
-/** All that lies at `/`, and the calls about files. */
+/** All that lies at `/`, the calls about files, and filters. */
 const FILE_SYSTEMS: readonly KernelModule[] = [
+  bpfModule,
   devtmpfsModule,
   eventpollModule,
   nsfsModule,

@@ -13,10 +13,11 @@ import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { SockDiagHandler } from '#include/linux/sock_diag.ts';
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
 import { TcpRare } from '#include/linux/tcp_rare.ts';
-import type { DstOps } from '#include/net/dst.ts';
+import type { DstEntry, DstOps } from '#include/net/dst.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { GenlFamily } from '#include/net/genetlink.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
@@ -32,6 +33,7 @@ import type {
   RtnlLinkOps,
 } from '#include/net/rtnetlink.ts';
 import type { Qdisc, QdiscOps, SchedOps } from '#include/net/sch_generic.ts';
+import type { SkFilter } from '#include/net/sock.ts';
 import { type Proto, ProtoMemory, type Sock } from '#include/net/sock.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
 import { SockRare } from '#include/net/sock_rare.ts';
@@ -39,6 +41,7 @@ import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpAuthOptions, type TcpSigpool } from '#include/net/tcp_auth.ts';
 import type { TcpAuthOps } from '#include/net/tcp_auth_ops.ts';
 import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
+import type { TcpFastopenOps } from '#include/net/tcp_fastopen_ops.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
 import type { File } from '#kernel/sched/file.ts';
@@ -88,6 +91,34 @@ export interface IgmpOps {
   stopTimer(im: IpMcList): void;
   groupAdded(im: IpMcList): void;
   groupDropped(im: IpMcList): void;
+}
+
+/** SYN cookies, as TCP sees them. */
+export interface SynCookieOps {
+  /** @kernel cookie_init_sequence include/net/tcp.h */
+  initSequence(sk: Sock, skb: SkBuff, req: RequestSock): number;
+  /** @kernel cookie_init_timestamp net/ipv4/syncookies.c */
+  initTimestamp(req: RequestSock, nowNs: number): number;
+  /** @kernel cookie_v4_check net/ipv4/syncookies.c */
+  v4Check(sk: Sock, skb: SkBuff): Sock | null;
+}
+
+/** The cache of what connections have learned of their destinations, as TCP sees it. */
+export interface TcpMetricsOps {
+  /** @kernel tcp_update_metrics net/ipv4/tcp_metrics.c */
+  update(sk: Sock): void;
+  /** Takes over what is known; the round trip time (us << 3), or 0. */
+  apply(tp: TcpSock): number;
+  /** @kernel tcp_peer_is_proven net/ipv4/tcp_metrics.c */
+  peerIsProven(req: RequestSock, dst: DstEntry): boolean;
+}
+
+/** Programs that choose packets. */
+export interface BpfOps {
+  /** A checked program from its instructions; null: it is not sound. @kernel bpf_prepare_filter net/core/filter.c */
+  prepare(prog: Uint8Array): SkFilter | null;
+  /** Its instructions; their number, or -EINVAL when there is no room. @kernel sk_get_filter net/core/filter.c */
+  get(filter: SkFilter, optval: Uint8Array): number;
 }
 
 /** Raw sockets, as the layers below them see these. Null where there are none. */
@@ -155,6 +186,16 @@ export class NetGlobals {
   rawOps: RawOps | null = null;
   pingOps: PingOps | null = null;
   igmpOps: IgmpOps | null = null;
+  /** TCP Fast Open; null: there is none. */
+  tcpFastopen: TcpFastopenOps | null = null;
+  /** SYN cookies; null: CONFIG_SYN_COOKIES is not set. */
+  synCookies: SynCookieOps | null = null;
+  /** What is remembered of destinations between connections; null: nothing is. */
+  tcpMetrics: TcpMetricsOps | null = null;
+  /** Programs of socket filters; null: there are none. */
+  bpf: BpfOps | null = null;
+  /** SIOCETHTOOL; null: there is none. @kernel dev_ethtool net/ethtool/ioctl.c */
+  devEthtool: ((dev: NetDevice, arg: Uint8Array) => number) | null = null;
   /** Signed TCP; null: CONFIG_TCP_MD5SIG and CONFIG_TCP_AO are not set. */
   tcpAuth: TcpAuthOps | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */

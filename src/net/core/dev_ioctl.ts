@@ -16,7 +16,6 @@ import {
   devSetMtu,
 } from '#net/core/dev.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
-import { devEthtool } from '#net/core/ethtool_ioctl.ts';
 import { EBUSY, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP } from '#uapi/errno.ts';
 import { IFF_UP, IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import { AF_INET, AF_UNSPEC } from '#uapi/socket.ts';
@@ -170,7 +169,7 @@ function devIfset(dev: NetDevice, cmd: number, arg: Uint8Array): number {
     case SIOCDELMULTI:
       return changeMulticast(dev, cmd, arg);
     case SIOCETHTOOL:
-      return devEthtool(dev, arg.subarray(ifreq.LEN));
+      return dev.net.machine.netGlobals.devEthtool?.(dev, arg.subarray(ifreq.LEN)) ?? -EOPNOTSUPP;
     default:
       return dev.netdevOps.ndoDoIoctl?.(dev, cmd, arg) ?? -EOPNOTSUPP;
   }

@@ -4,8 +4,11 @@
  *
  * Every request is a structure whose first word is its command, read and overwritten in place.
  */
+import { SUBSYS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { NETIF_F_NEVER_CHANGE } from '#include/linux/netdev_features.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { setU64 } from '#lib/int64.ts';
 import { utf8Encode } from '#lib/utf8.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
@@ -241,3 +244,18 @@ export function devEthtool(dev: NetDevice, arg: Uint8Array): number {
   if (arg.length < command.length) return -EFAULT;
   return command.run(dev, dev.ethtoolOps, v, arg);
 }
+
+/** @kernel dev_ethtool net/ethtool/ioctl.c */
+function ethtoolInit(machine: Machine): number {
+  machine.netGlobals.devEthtool = devEthtool;
+  return 0;
+}
+
+export const ethtoolModule: KernelModule = {
+  name: 'ethtool',
+  config: null,
+  depends: [],
+  level: SUBSYS_INITCALL,
+  init: ethtoolInit,
+  exit: null,
+};

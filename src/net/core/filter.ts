@@ -5,12 +5,14 @@
  * only jumps forward, ends in a return and reads no memory word before writing it, so running it
  * needs no further checks but those of packet offsets: a load beyond the packet drops it.
  */
+
+import { CORE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import { HEADER_UNSET, type SkBuff, skbHeadlen } from '#include/linux/skbuff.ts';
-import { type SkFilter, SOCK_FILTER_LOCKED, type Sock } from '#include/net/sock.ts';
+import type { SkFilter } from '#include/net/sock.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { mem } from '#mm/memory.ts';
-import { pskbTrim } from '#net/core/skbuff_copy.ts';
-import { reuseportAttachProg } from '#net/core/sock_reuseport.ts';
-import { EINVAL, ENOENT, ENOMEM, EPERM } from '#uapi/errno.ts';
+import { EINVAL } from '#uapi/errno.ts';
 import {
   BPF_A,
   BPF_ABS,
@@ -72,7 +74,6 @@ import {
   SKF_NET_OFF,
   sockFilter,
 } from '#uapi/filter.ts';
-import { SKB_DROP_REASON_SOCKET_FILTER, SKB_NOT_DROPPED_YET } from '#uapi/net_dropreason.ts';
 
 /** Fixed cost of a filter in option memory. */
 const SK_FILTER_OVERHEAD = 64;
@@ -418,44 +419,8 @@ export function bpfPrepareFilter(prog: Uint8Array): SkFilter | null {
   return bpfCheckClassic(insns) ? new ClassicFilter(insns) : null;
 }
 
-/** Puts a filter on the socket, in place of the present one. @kernel sk_attach_filter net/core/filter.c */
-export function skAttachFilter(sk: Sock, prog: Uint8Array): number {
-  if ((sk.skFlags & (1 << SOCK_FILTER_LOCKED)) !== 0) return -EPERM;
-  const filter = bpfPrepareFilter(prog);
-  if (filter === null) return -EINVAL;
-  const old = sk.skFilter;
-  const charged = sk.skOmemAlloc - (old?.size ?? 0);
-  if (filter.size > sk.net.sysctlOptmemMax || charged + filter.size >= sk.net.sysctlOptmemMax) {
-    return -ENOMEM;
-  }
-  sk.skOmemAlloc = charged + filter.size;
-  sk.skFilter = filter;
-  return 0;
-}
-
-/** Lets a program choose in the socket's group. @kernel sk_reuseport_attach_filter net/core/filter.c */
-export function skReuseportAttachFilter(sk: Sock, prog: Uint8Array): number {
-  if ((sk.skFlags & (1 << SOCK_FILTER_LOCKED)) !== 0) return -EPERM;
-  const filter = bpfPrepareFilter(prog);
-  if (filter === null) return -EINVAL;
-  if (filter.size > sk.net.sysctlOptmemMax) return -ENOMEM;
-  return reuseportAttachProg(sk, filter);
-}
-
-/** @kernel sk_detach_filter net/core/filter.c */
-export function skDetachFilter(sk: Sock): number {
-  if ((sk.skFlags & (1 << SOCK_FILTER_LOCKED)) !== 0) return -EPERM;
-  const filter = sk.skFilter;
-  if (filter === null) return -ENOENT;
-  sk.skOmemAlloc -= filter.size;
-  sk.skFilter = null;
-  return 0;
-}
-
-/** SO_GET_FILTER: the instructions; their number is the result, also when there is no room. @kernel sk_get_filter net/core/filter.c */
-export function skGetFilter(sk: Sock, optval: Uint8Array): number {
-  const filter = sk.skFilter;
-  if (filter === null) return 0;
+/** the instructions; their number is the result, also when there is no room. @kernel sk_get_filter net/core/filter.c */
+function getInstructions(filter: SkFilter, optval: Uint8Array): number {
   if (!(filter instanceof ClassicFilter)) return -EINVAL;
   if (optval.length === 0) return filter.len;
   if (optval.length < filter.len * sockFilter.LEN) return -EINVAL;
@@ -470,23 +435,17 @@ export function skGetFilter(sk: Sock, optval: Uint8Array): number {
   return filter.len;
 }
 
-/**
- * Runs the socket's filter and trims the packet to what it says, but not below `cap` bytes.
- * SKB_NOT_DROPPED_YET or the reason to drop; the caller frees.
- * @kernel sk_filter_trim_cap net/core/filter.c
- */
-export function skFilterTrimCap(sk: Sock, skb: SkBuff, cap: number): number {
-  const filter = sk.skFilter;
-  if (filter === null) return SKB_NOT_DROPPED_YET;
-  const save = skb.sk;
-  skb.sk = sk;
-  const keep = filter.run(skb);
-  skb.sk = save;
-  if (keep === 0 || pskbTrim(skb, Math.max(cap, keep)) !== 0) return SKB_DROP_REASON_SOCKET_FILTER;
-  return SKB_NOT_DROPPED_YET;
+/** @kernel sock_init net/socket.c */
+function bpfInit(machine: Machine): number {
+  machine.netGlobals.bpf = { prepare: bpfPrepareFilter, get: getInstructions };
+  return 0;
 }
 
-/** @kernel sk_filter_reason include/linux/filter.h */
-export function skFilterReason(sk: Sock, skb: SkBuff): number {
-  return skFilterTrimCap(sk, skb, 1);
-}
+export const bpfModule: KernelModule = {
+  name: 'bpf',
+  config: null,
+  depends: [],
+  level: CORE_INITCALL,
+  init: bpfInit,
+  exit: null,
+};

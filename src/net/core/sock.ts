@@ -35,7 +35,7 @@ import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
 import { putPage } from '#mm/page_alloc.ts';
-import { skFilterReason } from '#net/core/filter.ts';
+import { skFilterReason } from '#net/core/filter_sock.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import { skMemCharge, skMemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';

@@ -39,7 +39,7 @@ import {
 import { MAX_SCHEDULE_TIMEOUT } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/machine.ts';
 import { __devGetByName } from '#net/core/dev.ts';
-import { skAttachFilter, skDetachFilter, skReuseportAttachFilter } from '#net/core/filter.ts';
+import { skAttachFilter, skDetachFilter, skReuseportAttachFilter } from '#net/core/filter_sock.ts';
 import {
   dstNegativeAdvice,
   lockSock,

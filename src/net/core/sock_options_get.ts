@@ -27,7 +27,7 @@ import {
 import { MAX_SCHEDULE_TIMEOUT } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/machine.ts';
 import { __devGetByIndex } from '#net/core/dev.ts';
-import { skGetFilter } from '#net/core/filter.ts';
+import { skGetFilter } from '#net/core/filter_sock.ts';
 import { skRmemAllocGet, skWmemAllocGet, sockError, sockFlag } from '#net/core/sock.ts';
 import { skMayScmRecv } from '#net/core/sock_options.ts';
 import { EINVAL, ENODATA, ENODEV, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP } from '#uapi/errno.ts';

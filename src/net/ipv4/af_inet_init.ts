@@ -48,7 +48,6 @@ import { inetAddProtocol } from '#net/ipv4/protocol.ts';
 import { tcpInit, tcpPoll, tcpSetRcvlowat } from '#net/ipv4/tcp.ts';
 import { tcpProt, tcpV4EarlyDemux, tcpV4Init, tcpV4Rcv } from '#net/ipv4/tcp_ipv4.ts';
 import { tcpV4Err } from '#net/ipv4/tcp_ipv4_err.ts';
-import { tcpMetricsInit } from '#net/ipv4/tcp_metrics_nl.ts';
 import { tcpSpliceRead } from '#net/ipv4/tcp_splice.ts';
 import { udpInit, udpPoll, udpProt } from '#net/ipv4/udp.ts';
 import { udpErr, udpRcv, udpV4EarlyDemux } from '#net/ipv4/udp_recv.ts';
@@ -203,7 +202,6 @@ export function inetInit(machine: Machine): number {
   const parts: readonly ((machine: Machine) => number)[] = [
     arpInit,
     ipInit,
-    tcpMetricsInit,
     tcpV4Init,
     tcpInit,
     udpInit,

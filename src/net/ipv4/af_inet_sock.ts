@@ -19,6 +19,7 @@ import {
   SOCK_LINGER,
   type Sock,
 } from '#include/net/sock.ts';
+import { tcpFastopenListen } from '#include/net/tcp_fastopen_ops.ts';
 import {
   lockSock,
   releaseSock,
@@ -40,7 +41,6 @@ import {
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
 import { ipMcDropSocket } from '#net/ipv4/igmp_sock.ts';
 import { inetCskListenStart } from '#net/ipv4/inet_connection_sock.ts';
-import { tcpFastopenListen } from '#net/ipv4/tcp_fastopen_key.ts';
 import {
   EADDRINUSE,
   EADDRNOTAVAIL,

@@ -4,6 +4,8 @@
  * Counterpart: cookie_v4_check of net/ipv4/syncookies.c; the cookies themselves are in syncookies.ts.
  */
 
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TcpOptionsReceived } from '#include/linux/tcp.ts';
 import { type DstEntry, dstFeature, dstMetric } from '#include/net/dst.ts';
@@ -15,6 +17,7 @@ import { tcpSk } from '#include/net/tcp.ts';
 import { tcpAoSyncookie } from '#include/net/tcp_auth_ops.ts';
 import { cookieAccecnOk } from '#include/net/tcp_ecn.ts';
 import { tcpFullSpace } from '#include/net/tcp_inlines.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { view } from '#mm/memory.ts';
 import { reqskFree } from '#net/core/request_sock.ts';
 import { secureTcpTsOff } from '#net/core/secure_seq.ts';
@@ -23,6 +26,8 @@ import { inetCskReqskQueueAdd } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskRouteReq } from '#net/ipv4/inet_connection_sock_route.ts';
 import {
   __cookieV4Check,
+  cookieInitSequence,
+  cookieInitTimestamp,
   cookieTimestampDecode,
   TS_OPT_ECN,
   tcpSynqNoRecentOverflow,
@@ -141,3 +146,22 @@ export function cookieV4Check(sk: Sock, skb: SkBuff): Sock | null {
   req.accecnOk = req.ecnOk && cookieAccecnOk(skb.transportHeader);
   return tcpGetCookieSock(sk, skb, req, dst);
 }
+
+/** @kernel cookie_v4_check net/ipv4/syncookies.c */
+function synCookiesInit(machine: Machine): number {
+  machine.netGlobals.synCookies = {
+    initSequence: cookieInitSequence,
+    initTimestamp: cookieInitTimestamp,
+    v4Check: cookieV4Check,
+  };
+  return 0;
+}
+
+export const synCookiesModule: KernelModule = {
+  name: 'syncookies',
+  config: 'CONFIG_SYN_COOKIES',
+  depends: [],
+  level: FS_INITCALL,
+  init: synCookiesInit,
+  exit: null,
+};

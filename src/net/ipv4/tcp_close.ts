@@ -42,6 +42,7 @@ import {
   tcpSk,
 } from '#include/net/tcp.ts';
 import { TCP_ACCECN_OPT_NOT_SEEN, tcpAccecnInitCounters } from '#include/net/tcp_ecn.ts';
+import { tcpFreeFastopenReq } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpFinTime, tcpSndCwndSet } from '#include/net/tcp_inlines.ts';
 import { skbRbErase, skbRbFirst } from '#include/net/tcp_queue.ts';
 import { bugOn } from '#kernel/bug.ts';
@@ -68,7 +69,6 @@ import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection
 import { inetCskClearXmitTimers, inetCskDelackInit } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { inetTwskDeschedulePut } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
-import { tcpFreeFastopenReq } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpClearRetrans } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpSendActiveReset, tcpSendFin } from '#net/ipv4/tcp_output_ctl.ts';

@@ -181,7 +181,7 @@ function acceptNow(
  * @kernel tcp_try_fastopen net/ipv4/tcp_fastopen.c
  * @rfc 7413#4.2.2
  */
-export function tcpTryFastopen(
+export function tryFastopen(
   sk: Sock,
   skb: SkBuff,
   req: RequestSock,

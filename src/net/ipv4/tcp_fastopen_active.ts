@@ -39,7 +39,7 @@ export function tcpFastopenNoCookie(sk: Sock, dst: DstEntry | null, flag: number
 // ---- Blackholes --------------------------------------------------------------------------------
 
 /** Pauses Fast Open for the whole namespace. @kernel tcp_fastopen_active_disable net/ipv4/tcp_fastopen.c */
-export function tcpFastopenActiveDisable(sk: Sock): void {
+export function activeDisable(sk: Sock): void {
   const { ipv4 } = sk.net;
   if (ipv4.sysctlTcpFastopenBlackholeTimeout === 0) return;
   ipv4.tfoActiveDisableStamp = sk.net.machine.jiffies;
@@ -65,14 +65,14 @@ export function tcpFastopenActiveShouldDisable(sk: Sock): boolean {
  * data did come, and Fast Open works again.
  * @kernel tcp_fastopen_active_disable_ofo_check net/ipv4/tcp_fastopen.c
  */
-export function tcpFastopenActiveDisableOfoCheck(sk: Sock): void {
+export function activeDisableOfoCheck(sk: Sock): void {
   const tp = tcpSk(sk);
   if (!tp.synFastopen) return;
   const { ipv4 } = sk.net;
   if (tp.dataSegsIn === 0) {
     const skb = skbRbFirst(tp.outOfOrderQueue);
     const alone = skb !== null && skbRbNext(skb) === null;
-    if (alone && (skb.tcpCb.tcpFlags & TCPHDR_FIN) !== 0) tcpFastopenActiveDisable(sk);
+    if (alone && (skb.tcpCb.tcpFlags & TCPHDR_FIN) !== 0) activeDisable(sk);
   } else if (tp.synFastopenCh && ipv4.tfoActiveDisableTimes !== 0) {
     const dev = __skDstGet(sk)?.dev ?? null;
     if (dev === null || (dev.flags & IFF_LOOPBACK) === 0) ipv4.tfoActiveDisableTimes = 0;
@@ -80,7 +80,7 @@ export function tcpFastopenActiveDisableOfoCheck(sk: Sock): void {
 }
 
 /** After a timeout; `expired`: the last one. @kernel tcp_fastopen_active_detect_blackhole net/ipv4/tcp_fastopen.c */
-export function tcpFastopenActiveDetectBlackhole(sk: Sock, expired: boolean): void {
+export function activeDetectBlackhole(sk: Sock, expired: boolean): void {
   const tp = tcpSk(sk);
   const timeouts = tp.icskRetransmits;
   // Such boxes may drop the SYN, or all that follows it: the third timeout in a row is taken for one.
@@ -88,7 +88,7 @@ export function tcpFastopenActiveDetectBlackhole(sk: Sock, expired: boolean): vo
     (tp.synFastopen || tp.synData || tp.synDataAcked) &&
     (timeouts === 2 || (timeouts < 2 && expired))
   ) {
-    tcpFastopenActiveDisable(sk);
+    activeDisable(sk);
   }
 }
 
@@ -124,7 +124,7 @@ export function tcpFastopenCookieCheck(
  * now, and asks for a cookie.
  * @kernel tcp_fastopen_defer_connect net/ipv4/tcp_fastopen.c
  */
-export function tcpFastopenDeferConnect(sk: Sock): boolean {
+export function deferConnect(sk: Sock): boolean {
   const tp = tcpSk(sk);
   if (!tp.fastopenConnect || tp.fastopenReq !== null) return false;
   const cookie = new TcpFastopenCookie(0);

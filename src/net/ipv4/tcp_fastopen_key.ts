@@ -7,14 +7,22 @@
 import { inetCsk } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
+import { tcpSk } from '#include/net/tcp.ts';
 import {
   TcpFastopenContext,
-  type TcpFastopenRequest,
+  TFO_CLIENT_ENABLE,
   TFO_SERVER_ENABLE,
   TFO_SERVER_WO_SOCKOPT1,
 } from '#include/net/tcp_fastopen.ts';
-import { EINVAL } from '#uapi/errno.ts';
-import { TCP_FASTOPEN_KEY_LENGTH } from '#uapi/tcp.ts';
+import { EINVAL, EOPNOTSUPP } from '#uapi/errno.ts';
+import {
+  TCP_CLOSE,
+  TCP_FASTOPEN,
+  TCP_FASTOPEN_KEY_LENGTH,
+  TCP_FASTOPEN_NO_COOKIE,
+  TCPF_CLOSE,
+  TCPF_LISTEN,
+} from '#uapi/tcp.ts';
 
 /** @kernel tcp_fastopen_reset_cipher net/ipv4/tcp_fastopen.c */
 function makeContext(key: Uint8Array): TcpFastopenContext {
@@ -26,7 +34,7 @@ function makeContext(key: Uint8Array): TcpFastopenContext {
 }
 
 /** TCP_FASTOPEN_KEY: one key, or with it the old one. 0 or -EINVAL. @kernel tcp_fastopen_reset_cipher net/ipv4/tcp_fastopen.c */
-export function tcpFastopenSetKey(sk: Sock, key: Uint8Array): number {
+export function fastopenSetKey(sk: Sock, key: Uint8Array): number {
   if (key.length !== TCP_FASTOPEN_KEY_LENGTH && key.length !== 2 * TCP_FASTOPEN_KEY_LENGTH) {
     return -EINVAL;
   }
@@ -35,7 +43,7 @@ export function tcpFastopenSetKey(sk: Sock, key: Uint8Array): number {
 }
 
 /** The keys in force, one behind the other. @kernel tcp_fastopen_get_cipher net/ipv4/tcp_fastopen.c */
-export function tcpFastopenGetKey(sk: Sock): Uint8Array {
+export function fastopenGetKey(sk: Sock): Uint8Array {
   const ctx = inetCsk(sk).icskAcceptQueueOrNull?.fastopenqCtx ?? sk.net.ipv4.tcpFastopenCtx;
   const out: number[] = [];
   for (const key of ctx?.keys ?? []) out.push(...key);
@@ -57,21 +65,12 @@ export function fastopenQueueTune(sk: Sock, backlog: number): void {
 }
 
 /** listen(): Fast Open without TCP_FASTOPEN, where the namespace wants it. @kernel __inet_listen_sk net/ipv4/af_inet.c */
-export function tcpFastopenListen(sk: Sock, backlog: number): void {
+export function fastopenListen(sk: Sock, backlog: number): void {
   const both = TFO_SERVER_WO_SOCKOPT1 | TFO_SERVER_ENABLE;
   if ((sk.net.ipv4.sysctlTcpFastopen & both) !== both) return;
   if (inetCsk(sk).icskAcceptQueue.fastopenqMaxQlen !== 0) return;
   fastopenQueueTune(sk, backlog);
   tcpFastopenInitKeyOnce(sk.net);
-}
-
-/** What a closed socket still holds of an active Fast Open. @kernel tcp_free_fastopen_req net/ipv4/tcp.c */
-export function tcpFreeFastopenReq(tp: {
-  fastopenReq: TcpFastopenRequest | null;
-  skWritePending: number;
-}): void {
-  if (tp.fastopenReq?.writeBias === true) tp.skWritePending--;
-  tp.fastopenReq = null;
 }
 
 // ---- net.ipv4.tcp_fastopen_key -----------------------------------------------------------------
@@ -108,5 +107,25 @@ export function tcpFastopenKeyWrite(net: Net, text: string): number {
     bytes.push(...key);
   }
   net.ipv4.tcpFastopenCtx = makeContext(Uint8Array.from(bytes));
+  return 0;
+}
+
+/** The server's queue, the client's deferred connect(), and doing without cookies. */
+export function fastopenSetsockopt(sk: Sock, optname: number, val: number): number {
+  if (optname === TCP_FASTOPEN) {
+    if (val < 0 || ((1 << sk.skcState) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
+    tcpFastopenInitKeyOnce(sk.net);
+    fastopenQueueTune(sk, val);
+    return 0;
+  }
+  if (val > 1 || val < 0) return -EINVAL;
+  if (optname === TCP_FASTOPEN_NO_COOKIE) {
+    if (((1 << sk.skcState) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
+    tcpSk(sk).fastopenNoCookie = val !== 0;
+    return 0;
+  }
+  if ((sk.net.ipv4.sysctlTcpFastopen & TFO_CLIENT_ENABLE) === 0) return -EOPNOTSUPP;
+  if (sk.skcState !== TCP_CLOSE) return -EINVAL;
+  tcpSk(sk).fastopenConnect = val !== 0;
   return 0;
 }

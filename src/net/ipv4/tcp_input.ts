@@ -35,6 +35,7 @@ import {
   tcpEcnReceivedCountersPayload,
 } from '#include/net/tcp_ecn.ts';
 import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
+import { tcpRcvFastopenSynack, tcpRcvSynrecvStateFastopen } from '#include/net/tcp_fastopen_ops.ts';
 import {
   __tcpFastPathOn,
   keepaliveTimeWhen,
@@ -76,7 +77,6 @@ import {
   tcpReset,
   tcpUrg,
 } from '#net/ipv4/tcp_input_data.ts';
-import { tcpRcvFastopenSynack, tcpRcvSynrecvStateFastopen } from '#net/ipv4/tcp_input_fastopen.ts';
 import {
   FLAG_DATA,
   FLAG_NO_CHALLENGE_ACK,
@@ -104,7 +104,7 @@ import {
 } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { tcpInitCwnd, tcpSynackRttMeas, tcpUpdatePacingRate } from '#net/ipv4/tcp_input_rtt.ts';
 import { tcpValidateIncoming } from '#net/ipv4/tcp_input_validate.ts';
-import { tcpInitMetrics, tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
+import { tcpInitMetrics, tcpUpdateMetrics } from '#net/ipv4/tcp_metrics_init.ts';
 import { TcpMinisockOut, tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpCheckReq } from '#net/ipv4/tcp_minisocks_req.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';

@@ -32,6 +32,7 @@ import {
   tcpCaNeedsAccecn,
 } from '#include/net/tcp_ecn.ts';
 import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
+import { tcpTryFastopen } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpCaNeedsEcn, tcpClearOptions, tcpTimeoutInit } from '#include/net/tcp_inlines.ts';
 import { mem, view } from '#mm/memory.ts';
 import { reqskFree, reqskInit, reqskPut } from '#net/core/request_sock.ts';
@@ -42,10 +43,8 @@ import {
   inetCskReqskQueueIsFull,
   inetCskReqskQueueLen,
 } from '#net/ipv4/inet_connection_sock.ts';
-import { cookieInitSequence } from '#net/ipv4/syncookies.ts';
-import { tcpTryFastopen } from '#net/ipv4/tcp_fastopen.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
-import { tcpPeerIsProven } from '#net/ipv4/tcp_metrics.ts';
+import { tcpPeerIsProven } from '#net/ipv4/tcp_metrics_init.ts';
 import { tcpOpenreqInitRwin } from '#net/ipv4/tcp_minisocks_req.ts';
 import { INET_ECN_MASK, INET_ECN_NOT_ECT } from '#uapi/ip.ts';
 import {
@@ -128,9 +127,15 @@ function tcpReqskRecordSyn(sk: Sock, req: RequestSock, skb: SkBuff): void {
   req.savedSyn = mem.slice(from, to);
 }
 
+/** net.ipv4.tcp_syncookies, of a kernel that has them. */
+function syncookiesOf(sk: Sock): number {
+  const { net } = sk;
+  return net.machine.netGlobals.synCookies === null ? 0 : net.ipv4.sysctlTcpSyncookies;
+}
+
 /** The SYN queue is full: answer with cookies, or not at all. @kernel tcp_syn_flood_action net/ipv4/tcp_input.c */
 function tcpSynFloodAction(sk: Sock): boolean {
-  const wantCookie = sk.net.ipv4.sysctlTcpSyncookies !== 0;
+  const wantCookie = syncookiesOf(sk) !== 0;
   netIncStats(sk.net, wantCookie ? LINUX_MIB_TCPREQQFULLDOCOOKIES : LINUX_MIB_TCPREQQFULLDROP);
   tcpSk(sk).icskAcceptQueue.synflood = 1;
   return wantCookie;
@@ -170,7 +175,7 @@ function tcpConnDrop(sk: Sock): number {
 function tcpSynBacklogExhausted(sk: Sock): boolean {
   const ipv4 = sk.net.ipv4;
   const max = ipv4.sysctlMaxSynBacklog;
-  return ipv4.sysctlTcpSyncookies === 0 && max - inetCskReqskQueueLen(sk) < max >> 2;
+  return syncookiesOf(sk) === 0 && max - inetCskReqskQueueLen(sk) < max >> 2;
 }
 
 /** Initial sequence number of our side. */
@@ -181,7 +186,8 @@ function tcpRequestIsn(
   wantCookie: boolean,
   twIsn: number,
 ): number {
-  if (wantCookie) return cookieInitSequence(sk, skb, req);
+  const cookies = sk.net.machine.netGlobals.synCookies;
+  if (wantCookie && cookies !== null) return cookies.initSequence(sk, skb, req);
   return twIsn !== 0 ? twIsn : req.rskOps.initSeq(skb);
 }
 
@@ -195,7 +201,7 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
   // From a time-wait socket: the peer has proven to exist.
   const twIsn = skb.tcpCb.tcpTwIsn;
   let wantCookie = false;
-  if (twIsn === 0 && (net.ipv4.sysctlTcpSyncookies === 2 || inetCskReqskQueueIsFull(sk))) {
+  if (twIsn === 0 && (syncookiesOf(sk) === 2 || inetCskReqskQueueIsFull(sk))) {
     wantCookie = tcpSynFloodAction(sk);
     if (!wantCookie) return tcpConnDrop(sk);
   }

@@ -74,7 +74,7 @@ function synackMss(sk: Sock, synack: SkBuff): number {
  * @kernel tcp_rcv_fastopen_synack net/ipv4/tcp_input.c
  * @rfc 7413#4.2.1
  */
-export function tcpRcvFastopenSynack(sk: Sock, synack: SkBuff, cookie: TcpFastopenCookie): boolean {
+export function rcvFastopenSynack(sk: Sock, synack: SkBuff, cookie: TcpFastopenCookie): boolean {
   const tp = tcpSk(sk);
   const data = tp.synData ? tcpRtxQueueHead(sk) : null;
   let tryExp = 0;
@@ -111,7 +111,7 @@ export function tcpRcvFastopenSynack(sk: Sock, synack: SkBuff, cookie: TcpFastop
 }
 
 /** The SYN-ACK of a passive Fast Open is acknowledged. @kernel tcp_rcv_synrecv_state_fastopen net/ipv4/tcp_input.c */
-export function tcpRcvSynrecvStateFastopen(sk: Sock): void {
+export function rcvSynrecvStateFastopen(sk: Sock): void {
   const tp = tcpSk(sk);
   if (tp.icskCaState === TCP_CA_Loss && tp.packetsOut === 0) tcpTryUndoRecovery(sk);
   tcpUpdateRtoTime(tp);

@@ -18,11 +18,11 @@ import {
   tcpAccecnSawOptFailRecv,
   tcpEcnModeAccecn,
 } from '#include/net/tcp_ecn.ts';
+import { tcpFastopenActiveDisable } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpIsSack, tcpPawsCheck, tcpReceiveWindow } from '#include/net/tcp_inlines.ts';
 import { after, before, seqMax } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { __kfreeSkb } from '#net/core/skbuff.ts';
-import { tcpFastopenActiveDisable } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpOowRateLimited, tcpSendChallengeAck } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpReset, tcpSendDupack } from '#net/ipv4/tcp_input_data.ts';
 import { tcpDropReason } from '#net/ipv4/tcp_input_ofo.ts';

@@ -31,6 +31,10 @@ import {
 } from '#include/net/sock_common.ts';
 import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { tcpAuthDestroySock, tcpInboundHash } from '#include/net/tcp_auth_ops.ts';
+import {
+  tcpFastopenActiveDisableOfoCheck,
+  tcpFreeFastopenReq,
+} from '#include/net/tcp_fastopen_ops.ts';
 import { tcpSegsIn } from '#include/net/tcp_inlines.ts';
 import {
   SOCKET_EARLY_DEMUX,
@@ -45,7 +49,7 @@ import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { mem, view } from '#mm/memory.ts';
-import { skFilterTrimCap } from '#net/core/filter.ts';
+import { skFilterTrimCap } from '#net/core/filter_sock.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { reqskPut } from '#net/core/request_sock.ts';
 import { kfreeSkbPartial, skSkbReasonDrop } from '#net/core/skbuff.ts';
@@ -84,7 +88,6 @@ import { ipQueueXmit } from '#net/ipv4/ip_output.ts';
 import { ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipGetsockopt } from '#net/ipv4/ip_sockglue_get.ts';
-import { cookieV4Check } from '#net/ipv4/syncookies_check.ts';
 import {
   tcpEnterMemoryPressure,
   tcpInitSock,
@@ -94,8 +97,6 @@ import {
 } from '#net/ipv4/tcp.ts';
 import { tcpAbort, tcpClose, tcpDisconnect, tcpShutdown } from '#net/ipv4/tcp_close.ts';
 import { tcpCleanupCongestionControl } from '#net/ipv4/tcp_cong.ts';
-import { tcpFastopenActiveDisableOfoCheck } from '#net/ipv4/tcp_fastopen_active.ts';
-import { tcpFreeFastopenReq } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpRcvEstablished, tcpRcvStateProcess } from '#net/ipv4/tcp_input.ts';
 import { tcpCleanupSkb } from '#net/ipv4/tcp_input_data.ts';
 import { tcpOfoQueuePurge } from '#net/ipv4/tcp_input_ofo.ts';
@@ -107,7 +108,6 @@ import {
 } from '#net/ipv4/tcp_ipv4_conn.ts';
 import { tcpV4MtuReduced } from '#net/ipv4/tcp_ipv4_err.ts';
 import { tcpV4SendCheck, tcpV4SendReset, tcpV4TimewaitAck } from '#net/ipv4/tcp_ipv4_send.ts';
-import { tcpMetricsFlushAll } from '#net/ipv4/tcp_metrics.ts';
 import {
   TCP_TW_ACK,
   TCP_TW_ACK_OOW,
@@ -200,7 +200,9 @@ export function tcpFilter(sk: Sock, skb: SkBuff): number {
 
 /** A segment for a listener without a request: perhaps the ACK of a cookie. @kernel tcp_v4_cookie_check net/ipv4/tcp_ipv4.c */
 function tcpV4CookieCheck(sk: Sock, skb: SkBuff): Sock | null {
-  return tcphdr.syn(view, skb.transportHeader) !== 0 ? sk : cookieV4Check(sk, skb);
+  const cookies = sk.net.machine.netGlobals.synCookies;
+  if (cookies === null || tcphdr.syn(view, skb.transportHeader) !== 0) return sk;
+  return cookies.v4Check(sk, skb);
 }
 
 function tcpV4ResetAndDrop(rsk: Sock, skb: SkBuff, reason: number): void {
@@ -715,7 +717,6 @@ const tcpSkOps: PernetOperations = {
   },
   exit(net: Net): void {
     tcpPurge(net);
-    tcpMetricsFlushAll(net);
     inetCtlSockDestroy(net.ipv4.tcpSk);
     net.ipv4.tcpSk = null;
   },

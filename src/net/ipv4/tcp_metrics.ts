@@ -5,19 +5,17 @@
  * Counterpart: net/ipv4/tcp_metrics.c; its netlink side is in tcp_metrics_nl.ts. RFC 9040 (sharing
  * of control blocks over time), RFC 6298#5.7, RFC 7413#4.1.3 (client's cache).
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
 import { type DstEntry, dstMetricLocked, dstMetricRaw } from '#include/net/dst.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { TCP_INFINITE_SSTHRESH, TCP_TIMEOUT_FALLBACK, tcpSk } from '#include/net/tcp.ts';
+import { tcpSk } from '#include/net/tcp.ts';
 import { type TcpFastopenCookie, tcpFastopenCookieCopy } from '#include/net/tcp_fastopen.ts';
-import {
-  tcpInInitialSlowstart,
-  tcpInSlowStart,
-  tcpRtoMin,
-  tcpSndCwnd,
-} from '#include/net/tcp_inlines.ts';
+import { tcpInInitialSlowstart, tcpInSlowStart, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import {
   TCP_METRIC_CWND,
   TCP_METRIC_REORDERING,
@@ -26,9 +24,11 @@ import {
   TCP_METRIC_SSTHRESH,
   TcpMetricsBlock,
 } from '#include/net/tcp_metrics.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/param.ts';
 import { timeAfter, timeBefore } from '#kernel/time/jiffies.ts';
-import { __skDstGet, skDstConfirm } from '#net/core/sock.ts';
+import { registerPernetSubsys } from '#net/core/net_namespace.ts';
+import { __skDstGet } from '#net/core/sock.ts';
 import {
   RTAX_CWND,
   RTAX_REORDERING,
@@ -43,7 +43,6 @@ const TCP_METRICS_TIMEOUT = 60 * 60 * HZ;
 const TCP_METRICS_RECLAIM_DEPTH = 5;
 const HASH_LOG = 13;
 const GOLDEN_RATIO_32 = 0x61c88647;
-const US_PER_JIFFY = 1000000 / HZ;
 
 /** The route's metric that an entry starts from, by TCP_METRIC_*. */
 const RTAX_OF: readonly number[] = [
@@ -219,10 +218,9 @@ function updateWindow(tp: TcpSock, tm: TcpMetricsBlock): void {
 }
 
 /** Keeps what a connection has learned. @kernel tcp_update_metrics net/ipv4/tcp_metrics.c */
-export function tcpUpdateMetrics(sk: Sock): void {
+export function updateMetrics(sk: Sock): void {
   const tp = tcpSk(sk);
   const dst = __skDstGet(sk);
-  skDstConfirm(sk);
   if (sk.net.ipv4.sysctlTcpNometricsSave !== 0 || dst === null) return;
   if (tp.icskBackoff !== 0 || tp.srttUs === 0) {
     // It had no answers of late: what was known has proven wrong.
@@ -250,33 +248,15 @@ function applyMetrics(tp: TcpSock, tm: TcpMetricsBlock): number {
   return get(tm, TCP_METRIC_RTT);
 }
 
-/**
- * What a connection starts with. SYNs are small, so that their round trip time is a poor guide to
- * that of data: a larger one from the cache sets the first RTO, without becoming a sample.
- * @kernel tcp_init_metrics net/ipv4/tcp_metrics.c
- */
-export function tcpInitMetrics(sk: Sock): void {
-  const tp = tcpSk(sk);
-  const dst = __skDstGet(sk);
-  skDstConfirm(sk);
-  // A timeout in the handshake may have lowered it, which says nothing about the data to come.
-  tp.sndSsthresh = TCP_INFINITE_SSTHRESH;
+/** What is known of the peer, for tcpInitMetrics(). */
+export function applyKnownMetrics(tp: TcpSock): number {
+  const dst = __skDstGet(tp);
   const tm = dst === null ? null : tcpGetMetrics(tp, dst, false);
-  const crtt = tm === null ? 0 : applyMetrics(tp, tm);
-  if (crtt > tp.srttUs) {
-    const rtt = Math.floor(crtt / (8 * US_PER_JIFFY));
-    tp.icskRto = rtt + Math.max(2 * rtt, tcpRtoMin(sk));
-  } else if (tp.srttUs === 0) {
-    // No valid sample from the handshake, which was retransmitted: RFC 6298#5.7 wants three seconds.
-    tp.rttvarUs = TCP_TIMEOUT_FALLBACK * US_PER_JIFFY;
-    tp.mdevUs = tp.rttvarUs;
-    tp.mdevMaxUs = tp.rttvarUs;
-    tp.icskRto = TCP_TIMEOUT_FALLBACK;
-  }
+  return tm === null ? 0 : applyMetrics(tp, tm);
 }
 
 /** Has a connection to the sender of this SYN ever been completed? @kernel tcp_peer_is_proven net/ipv4/tcp_metrics.c */
-export function tcpPeerIsProven(req: RequestSock, dst: DstEntry): boolean {
+export function peerIsProven(req: RequestSock, dst: DstEntry): boolean {
   const tm = lookup(req.net, req.irLocAddr, req.irRmtAddr);
   if (tm === null) return false;
   tcpmCheckStamp(tm, dst, req.net.machine.jiffies);
@@ -328,3 +308,26 @@ export function tcpFastopenCacheSet(
     fastopen.synLoss = 0;
   }
 }
+
+/** @kernel tcp_metrics_init net/ipv4/tcp_metrics.c */
+function tcpMetricsInit(machine: Machine): number {
+  machine.netGlobals.tcpMetrics = {
+    update: updateMetrics,
+    apply: applyKnownMetrics,
+    peerIsProven,
+  };
+  return registerPernetSubsys(machine, {
+    name: 'tcp_metrics',
+    init: () => 0,
+    exit: tcpMetricsFlushAll,
+  });
+}
+
+export const tcpMetricsModule: KernelModule = {
+  name: 'tcp_metrics',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: tcpMetricsInit,
+  exit: null,
+};

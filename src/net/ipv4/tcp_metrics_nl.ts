@@ -3,6 +3,9 @@
  *
  * Counterpart: the tcp_metrics_nl_* functions of net/ipv4/tcp_metrics.c.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { GenlFamily, GenlOps } from '#include/net/genetlink.ts';
 import type { NetlinkCallback, NetlinkExtAck } from '#include/net/rtnetlink.ts';
@@ -146,7 +149,7 @@ function cmdDel(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): number {
 }
 
 /** @kernel tcp_metrics_init net/ipv4/tcp_metrics.c */
-export function tcpMetricsInit(machine: Machine): number {
+function tcpMetricsNlInit(machine: Machine): number {
   const family: GenlFamily = {
     id: 0,
     name: TCP_METRICS_GENL_NAME,
@@ -165,3 +168,12 @@ export function tcpMetricsInit(machine: Machine): number {
   };
   return genlRegisterFamily(machine, family);
 }
+
+export const tcpMetricsNlModule: KernelModule = {
+  name: 'tcp_metrics_nl',
+  config: null,
+  depends: ['tcp_metrics', 'genetlink'],
+  level: FS_INITCALL,
+  init: tcpMetricsNlInit,
+  exit: null,
+};

@@ -31,7 +31,7 @@ import {
 } from '#net/ipv4/inet_timewait_sock.ts';
 import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
-import { tcpUpdateMetrics } from '#net/ipv4/tcp_metrics.ts';
+import { tcpUpdateMetrics } from '#net/ipv4/tcp_metrics_init.ts';
 import { tcpDone } from '#net/ipv4/tcp_state.ts';
 import { SKB_DROP_REASON_TCP_RFC7323_TW_PAWS } from '#uapi/net_dropreason.ts';
 import {

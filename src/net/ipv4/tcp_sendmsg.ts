@@ -30,6 +30,8 @@ import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SEND_SHUTDOWN, SOCK_ZEROCOPY } from '#include/net/sock.ts';
 import { TCP_NAGLE_CORK, TCP_NAGLE_PUSH, TCPHDR_ACK, TCPHDR_PSH, tcpSk } from '#include/net/tcp.ts';
+import type { FastopenOut } from '#include/net/tcp_fastopen_ops.ts';
+import { tcpSendmsgFastopen, tcpWantsFastopen } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpPassiveFastopen } from '#include/net/tcp_inlines.ts';
 import {
   skbRbLast,
@@ -89,11 +91,6 @@ import {
   tcpSlowStartAfterIdleCheck,
 } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpRateCheckAppLimited } from '#net/ipv4/tcp_rate.ts';
-import {
-  type FastopenOut,
-  tcpSendmsgFastopen,
-  tcpWantsFastopen,
-} from '#net/ipv4/tcp_sendmsg_fastopen.ts';
 import { tcpStreamAllocSkb, tcpWmemFreeSkb, tcpWmemSchedule } from '#net/ipv4/tcp_state.ts';
 import { EAGAIN, EEXIST, EFAULT, EINPROGRESS, EMSGSIZE, ENOBUFS, EPIPE } from '#uapi/errno.ts';
 import { SOF_TIMESTAMPING_TX_ACK } from '#uapi/net_tstamp.ts';

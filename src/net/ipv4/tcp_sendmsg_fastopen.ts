@@ -9,23 +9,19 @@ import type { TcpSock } from '#include/linux/tcp.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { TcpFastopenRequest, TFO_CLIENT_ENABLE } from '#include/net/tcp_fastopen.ts';
+import type { FastopenOut } from '#include/net/tcp_fastopen_ops.ts';
+import { tcpFreeFastopenReq } from '#include/net/tcp_fastopen_ops.ts';
 import { iovIterAdvance } from '#net/core/iov_iter.ts';
 import { __inetStreamConnect } from '#net/ipv4/af_inet_sock.ts';
-import { tcpFreeFastopenReq } from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpConnect } from '#net/ipv4/tcp_output_connect.ts';
 import { tcpSetState } from '#net/ipv4/tcp_state.ts';
 import { EAGAIN, EALREADY, EINPROGRESS, EINVAL, EOPNOTSUPP } from '#uapi/errno.ts';
 import { O_NONBLOCK } from '#uapi/fcntl.ts';
-import { AF_INET, AF_UNSPEC, MSG_FASTOPEN } from '#uapi/socket.ts';
+import { AF_INET, AF_UNSPEC } from '#uapi/socket.ts';
 import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 /** Stands for no address: enough for a socket that knows its peer, too short for any other. */
 const NO_ADDRESS: Uint8Array = Uint8Array.of(AF_INET, 0);
-
-/** Is this write the start of a connection? */
-export function tcpWantsFastopen(tp: TcpSock, flags: number): boolean {
-  return (flags & MSG_FASTOPEN) !== 0 || tp.deferConnect || (tp.fastopenReq?.waiting ?? false);
-}
 
 function isUnspec(addr: Uint8Array | null, len: number): boolean {
   return (
@@ -70,11 +66,6 @@ function resume(
   return err;
 }
 
-/** How many bytes went with the SYN. */
-export interface FastopenOut {
-  copied: number;
-}
-
 /**
  * Connects and sends as much as fits into the SYN, when there is a cookie for the destination.
  * 0: connected already; -EINPROGRESS: the SYN is on its way, with `out.copied` bytes.
@@ -82,7 +73,7 @@ export interface FastopenOut {
  * @deviation never sleeps. To a caller that may block it answers -EAGAIN until the handshake has
  * ended; the same call again then gives what Linux would have returned after its sleep.
  */
-export function tcpSendmsgFastopen(
+export function sendmsgFastopen(
   sk: Sock,
   msg: Msghdr,
   out: FastopenOut,

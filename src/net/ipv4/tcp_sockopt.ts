@@ -26,7 +26,11 @@ import {
   tcpSk,
 } from '#include/net/tcp.ts';
 import { tcpAuthGetsockopt, tcpAuthSetsockopt } from '#include/net/tcp_auth_ops.ts';
-import { TFO_CLIENT_ENABLE } from '#include/net/tcp_fastopen.ts';
+import {
+  tcpFastopenGetKey,
+  tcpFastopenSetKey,
+  tcpFastopenSetsockopt,
+} from '#include/net/tcp_fastopen_ops.ts';
 import {
   __tcpAdjustRcvSsthresh,
   keepaliveIntvlWhen,
@@ -45,17 +49,11 @@ import {
   inetCskInPingpongMode,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpSetCongestionControl } from '#net/ipv4/tcp_cong.ts';
-import {
-  fastopenQueueTune,
-  tcpFastopenGetKey,
-  tcpFastopenInitKeyOnce,
-  tcpFastopenSetKey,
-} from '#net/ipv4/tcp_fastopen_key.ts';
 import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
 import { tcpPushPendingFrames } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpCleanupRbuf } from '#net/ipv4/tcp_recvmsg.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
-import { EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '#uapi/errno.ts';
+import { EINVAL, ENOENT, ENOPROTOOPT, EPERM } from '#uapi/errno.ts';
 import { SOL_TCP } from '#uapi/socket.ts';
 import {
   TCP_AO_ADD_KEY,
@@ -291,26 +289,6 @@ function setTimes(tp: TcpSock, optname: number, val: number): number | null {
   }
 }
 
-/** The server's queue, the client's deferred connect(), and doing without cookies. */
-function setFastopen(sk: Sock, optname: number, val: number): number {
-  if (optname === TCP_FASTOPEN) {
-    if (val < 0 || ((1 << sk.skcState) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
-    tcpFastopenInitKeyOnce(sk.net);
-    fastopenQueueTune(sk, val);
-    return 0;
-  }
-  if (val > 1 || val < 0) return -EINVAL;
-  if (optname === TCP_FASTOPEN_NO_COOKIE) {
-    if (((1 << sk.skcState) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
-    tcpSk(sk).fastopenNoCookie = val !== 0;
-    return 0;
-  }
-  if ((sk.net.ipv4.sysctlTcpFastopen & TFO_CLIENT_ENABLE) === 0) return -EOPNOTSUPP;
-  if (sk.skcState !== TCP_CLOSE) return -EINVAL;
-  tcpSk(sk).fastopenConnect = val !== 0;
-  return 0;
-}
-
 /** Flags: 0 or 1, else -EINVAL. Null: not one of them. */
 function setFlag(tp: TcpSock, optname: number, val: number): number | null {
   switch (optname) {
@@ -356,7 +334,7 @@ function setLocked(sk: Sock, optname: number, val: number): number {
     case TCP_FASTOPEN:
     case TCP_FASTOPEN_CONNECT:
     case TCP_FASTOPEN_NO_COOKIE:
-      return setFastopen(sk, optname, val);
+      return tcpFastopenSetsockopt(sk, optname, val);
     case TCP_NOTSENT_LOWAT:
       tp.notsentLowat = val >>> 0;
       sk.skWriteSpace(sk);

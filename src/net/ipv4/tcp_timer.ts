@@ -35,6 +35,7 @@ import {
   TCP_TIMEWAIT_LEN,
   tcpSk,
 } from '#include/net/tcp.ts';
+import { tcpFastopenActiveDetectBlackhole } from '#include/net/tcp_fastopen_ops.ts';
 import {
   __tcpSetRto,
   keepaliveIntvlWhen,
@@ -76,7 +77,6 @@ import {
   inetCskRtoBackoff,
   tcpResetXmitTimer,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
-import { tcpFastopenActiveDetectBlackhole } from '#net/ipv4/tcp_fastopen_active.ts';
 import { tcpEnterLoss } from '#net/ipv4/tcp_input_loss.ts';
 import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';

@@ -42,7 +42,7 @@ import {
   skPeekOffsetBwd,
   skPeekOffsetFwd,
 } from '#net/core/datagram.ts';
-import { skFilterReason } from '#net/core/filter.ts';
+import { skFilterReason } from '#net/core/filter_sock.ts';
 import { copyToIter } from '#net/core/iov_iter.ts';
 import { sockRecvCmsgs } from '#net/core/scm.ts';
 import { __kfreeSkb, kfreeSkb, skbClone, skbUnref, skSkbReasonDrop } from '#net/core/skbuff.ts';
