@@ -1,5 +1,5 @@
 /**
- * Machines with PCI, a device layer and the e1000 driver, but no protocols: what is received of the
+ * Machines with PCI, a device layer and the e1000 and igb drivers, but no protocols: what is received of the
  * test's own EtherType is kept. They share a clock and are joined by wires with a delay.
  */
 import { e1000Init } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
@@ -8,6 +8,12 @@ import {
   type E1000PlugOptions,
   e1000Plug,
 } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
+import { igbInit } from '#drivers/net/ethernet/intel/igb/igb_main.ts';
+import {
+  type IgbNic,
+  type IgbPlugOptions,
+  igbPlug,
+} from '#drivers/net/ethernet/intel/igb/igb_plug.ts';
 import { virtioNetInit } from '#drivers/net/virtio_net.ts';
 import {
   type VirtioNetNic,
@@ -135,6 +141,7 @@ const INITCALLS = [
   schGenericInit,
   netDevInit,
   e1000Init,
+  igbInit,
   virtioInit,
   virtioPciInit,
   virtioNetInit,
@@ -154,8 +161,8 @@ export class LanMachine {
       name,
       host: this.host,
       seed: name,
-      cpus,
       bootEpochSec: 0,
+      cpus,
       trace: new TraceEvents(),
     });
     const { machine } = this;
@@ -184,6 +191,10 @@ export class LanMachine {
 
   plugVirtio(options: VirtioNetPlugOptions): VirtioNetNic {
     return virtioNetPlug(this.machine, this.machine.initNet, options);
+  }
+
+  plugIgb(options: IgbPlugOptions): IgbNic {
+    return igbPlug(this.machine, this.machine.initNet, options);
   }
 
   /** Runs `fn` with the configuration locked. */

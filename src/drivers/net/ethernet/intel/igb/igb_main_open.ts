@@ -65,6 +65,8 @@ export function igbReset(adapter: IgbAdapter): void {
   igbResetHw82575(hw);
   wr32(hw, E1000_WUC, 0);
   igbInitHw82575(hw);
+  // Without light while nobody uses it.
+  if (!netifRunning(adapter.netdev)) igbPowerDownPhyCopper(hw);
   wr32(hw, E1000_VET, ETH_P_8021Q);
   hw.getLinkStatus = true;
 }
