@@ -53,7 +53,7 @@ import {
 } from '#hardware/igb/igb_regs.ts';
 import type { NapiStruct } from '#include/linux/netdevice.ts';
 import { freeIrq, IRQ_HANDLED, requestIrq } from '#kernel/irq.ts';
-import { scheduleDelayedWork, scheduleWork } from '#kernel/workqueue.ts';
+import { modDelayedWork, scheduleWork } from '#kernel/workqueue.ts';
 import { napiCompleteDone, napiSchedule, netifNapiAdd, netifNapiDel } from '#net/core/dev_napi.ts';
 
 /** Bytes added to a frame's average size: check sequence, preamble and gap. */
@@ -237,7 +237,7 @@ function igbMsixOther(_irq: number, devId: unknown): number {
   if ((icr & E1000_ICR_DOUTSYNC) !== 0) adapter.stats.doosync++;
   if ((icr & E1000_ICR_LSC) !== 0) {
     hw.getLinkStatus = true;
-    if ((adapter.state & __IGB_DOWN) === 0) scheduleDelayedWork(adapter.watchdogTask, 1);
+    if ((adapter.state & __IGB_DOWN) === 0) modDelayedWork(adapter.watchdogTask, 1);
   }
   wr32(hw, E1000_EIMS, adapter.eimsOther);
   return IRQ_HANDLED;
