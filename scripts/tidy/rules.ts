@@ -33,7 +33,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 /** Files that hold a module's only state: packet memory and the switch set before boot. */
 const STATEFUL = /^src\/mm\/|^src\/lib\/wasm\//;
 /** Entry points, of which the import is the run. */
-const ENTRY_POINTS = /^src\/(?:cli\/main|cli\/split_worker|packetdrill\/kernel\/child)\.ts$/;
+const ENTRY_POINTS =
+  /^src\/(?:cli\/main|cli\/split_worker|cli\/stack_worker|packetdrill\/kernel\/child)\.ts$/;
 
 const isTest = (path: string): boolean => /\.test\.ts$|\/testing\//.test(path);
 const inSrc = (path: string): boolean => path.startsWith('src/');

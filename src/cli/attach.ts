@@ -2,6 +2,7 @@
 import { type Capture, captureDeviceToFile } from '#cli/capture.ts';
 import { explain, UsageError, UserError } from '#cli/errors.ts';
 import { passTo } from '#cli/output.ts';
+import { serveFromWorkers } from '#cli/tap_workers.ts';
 import type { Door } from '#host/node/door.ts';
 import { DoorLink } from '#host/node/door_link.ts';
 import { FrameStream, parseStreamAddress } from '#host/node/frame_stream.ts';
@@ -30,6 +31,8 @@ export interface TapCommandOptions extends ServeOptions {
   readonly name: string;
   readonly address: Prefix4;
   readonly hostAddress: Prefix4;
+  /** Machines of that address, each in a thread; one in this thread when not given. */
+  readonly workers?: number;
 }
 
 export interface AttachCommandOptions extends ServeOptions {
@@ -128,7 +131,36 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
     open: async () => new Tap({ name, hostAddress: kernel }),
   };
   const ready = `${name} ready: the kernel is ${formatPrefix4(hostAddress)}, softnet is ${formatPrefix4(address)}`;
-  await serve([tap], options, hostAddress.addr, ready);
+  const { workers } = options;
+  if (workers === undefined) {
+    await serve([tap], options, hostAddress.addr, ready);
+    return;
+  }
+  if (options.serve !== true || options.exec !== undefined || options.pcap !== undefined) {
+    throw new UsageError('--workers goes with --serve, and neither with --exec nor with --pcap');
+  }
+  await serveFromWorkers({
+    workers,
+    door: await tap.open(),
+    text: tap.text,
+    ifname: 'eth0',
+    configure: [
+      'ip link set lo up',
+      `ip addr add ${formatPrefix4(address)} dev eth0`,
+      'ip link set eth0 up',
+      ...routing(options, hostAddress.addr),
+    ],
+    servers: SERVERS,
+  });
+  process.stdout.write(`${ready}, in ${workers} threads\n`);
+}
+
+/** Shell lines for where packets go beyond the links. */
+function routing({ forward }: ServeOptions, via: number | null): string[] {
+  return [
+    ...(via === null ? [] : [`ip route add default via ${inNtop4(via)}`]),
+    ...(forward === true ? ['sysctl -q -w net.ipv4.ip_forward=1'] : []),
+  ];
 }
 
 /** A machine with an interface for each door. */
@@ -219,8 +251,7 @@ async function serve(
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
 
-  if (via !== null) configure.push(`ip route add default via ${inNtop4(via)}`);
-  if (options.forward === true) configure.push('sysctl -q -w net.ipv4.ip_forward=1');
+  configure.push(...routing(options, via));
   const programs = new RealPrograms(machine, host);
   for (const line of configure) {
     const problems = new Collector();

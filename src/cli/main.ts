@@ -211,10 +211,17 @@ function addTap(softnet: Command): void {
     .option('--exec <command...>', 'run commands on the machine once it is up')
     .option('--forward', 'let the machine forward packets')
     .option('--pcap <file>', "capture the machine's interface")
+    .option(
+      '--workers <n>',
+      'serve from n machines of the same address, each in a thread of its own; connections are ' +
+        'spread over them',
+      checked(parseWorkers),
+    )
     .action(runTap);
   examples(tap, [
     ['then: ping 10.77.0.2, curl http://10.77.0.2/', 'sudo softnet tap --serve'],
     ["the machine's own ping, towards the kernel", 'sudo softnet tap --exec "ping -c 3 10.77.0.1"'],
+    ['the same from two cores', 'sudo softnet tap --serve --workers 2'],
     ['away from your own network', 'sudo ip netns exec lab softnet tap --serve'],
   ]);
 }

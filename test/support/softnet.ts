@@ -52,7 +52,9 @@ export class Softnet {
     mkdirSync(softnet.folder, { recursive: true });
     await build({
       // Threads begin with a module of their own.
-      entryPoints: ['main', 'split_worker'].map((name) => join(ROOT, `src/cli/${name}.ts`)),
+      entryPoints: ['main', 'split_worker', 'stack_worker'].map((name) =>
+        join(ROOT, `src/cli/${name}.ts`),
+      ),
       outdir: softnet.folder,
       bundle: true,
       splitting: true,

@@ -1,0 +1,110 @@
+/**
+ * One address, many cores: machines in threads that share an address and the servers on it, and nothing
+ * else, behind a switch that knows which flow is whose (host/node/flow_switch.ts).
+ */
+import { Worker } from 'node:worker_threads';
+import type { StackJob, StackMessage } from '#cli/stack_part.ts';
+import { FlowSwitch, type Uplink } from '#host/node/flow_switch.ts';
+import { type ShmemCable, shmemCable } from '#host/node/shmem_link.ts';
+import { startThread } from '#host/node/thread.ts';
+
+export interface ManyStacksOptions {
+  /** Machines, one a thread: 1 to 64. */
+  readonly workers: number;
+  /** What leads outside; closed with the machines, and when they cannot be started. */
+  readonly uplink: Uplink;
+  readonly ifname: string;
+  /** Link address of all. */
+  readonly mac: Uint8Array;
+  /** Shell lines for each machine, and programs that run there from then on. */
+  readonly configure: readonly string[];
+  readonly programs: readonly (readonly string[])[];
+  /** Called when a program complains or ends, or a thread does. */
+  readonly onProblem: (text: string) => void;
+  /** The module that threads run, where it is not beside this one: for those who bundle. */
+  readonly worker?: URL;
+}
+
+/** One thread, as seen from here. */
+class StackThread {
+  readonly ready: Promise<void>;
+  private readonly worker: Worker;
+  private readonly exited: Promise<void>;
+  private stopping: boolean;
+  private live: Record<string, number>;
+
+  constructor(index: number, cable: ShmemCable, options: ManyStacksOptions) {
+    const { ifname, mac, configure, programs } = options;
+    const config = (globalThis as { softnetConfig?: unknown }).softnetConfig ?? {};
+    const name = `softnet-${index}`;
+    const job: StackJob = { name, cable, ifname, mac, configure, programs, config };
+    this.worker =
+      options.worker === undefined
+        ? startThread(new URL('./stack_worker', import.meta.url), job)
+        : new Worker(options.worker, { workerData: job });
+    this.stopping = false;
+    this.live = { 'the thread ended without a word': 1 };
+    const problem = (text: string): void => options.onProblem(`${name}: ${text}`);
+    this.ready = new Promise((resolve, reject) => {
+      this.worker.on('message', (message: StackMessage) => {
+        if (message.type === 'ready') resolve();
+        else if (message.type === 'left') this.live = message.live;
+        else problem(message.text);
+      });
+      this.worker.on('error', (error) => {
+        reject(error);
+        problem(error.message);
+      });
+      this.worker.on('exit', (status) => {
+        const error = new Error(`the thread of ${name} ended with status ${status}`);
+        reject(error);
+        if (!this.stopping) problem(error.message);
+      });
+    });
+    // Whoever waits hears of it; when nobody does any more, `problem` has been told.
+    this.ready.catch(() => {});
+    this.exited = new Promise((resolve) => {
+      this.worker.once('exit', () => resolve());
+    });
+  }
+
+  /** Ends it: what was still alive there. */
+  async stop(): Promise<Record<string, number>> {
+    this.stopping = true;
+    this.worker.postMessage('stop');
+    await this.exited;
+    return this.live;
+  }
+}
+
+export class ManyStacks {
+  readonly flowSwitch: FlowSwitch;
+  private readonly threads: readonly StackThread[];
+
+  private constructor(flowSwitch: FlowSwitch, threads: readonly StackThread[]) {
+    this.flowSwitch = flowSwitch;
+    this.threads = threads;
+  }
+
+  /** Starts the machines; all serve when it resolves. Rejects when one cannot, with nothing left. */
+  static async start(options: ManyStacksOptions): Promise<ManyStacks> {
+    const cables = Array.from({ length: options.workers }, () => shmemCable());
+    const flowSwitch = new FlowSwitch({ uplink: options.uplink, cables });
+    const threads = cables.map((cable, index) => new StackThread(index, cable, options));
+    const stacks = new ManyStacks(flowSwitch, threads);
+    try {
+      await Promise.all(threads.map(({ ready }) => ready));
+    } catch (error) {
+      await stacks.stop();
+      throw error;
+    }
+    return stacks;
+  }
+
+  /** Ends all. What was still alive, machine by machine: nothing. */
+  async stop(): Promise<Record<string, number>[]> {
+    const left = await Promise.all(this.threads.map((thread) => thread.stop()));
+    this.flowSwitch.close();
+    return left;
+  }
+}

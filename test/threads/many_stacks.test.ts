@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { ManyStacks, type ManyStacksOptions } from '#cli/many_stacks.ts';
+import { ShmemUplink } from '#host/node/flow_switch.ts';
+import { shmemCable } from '#host/node/shmem_link.ts';
+import { Netns, whyNoInterop } from '../support/netns.ts';
+import { echoClient, RealMachine } from '../support/real_machine.ts';
+
+const missing = whyNoInterop('ping', 'curl');
+
+const STACKS = {
+  workers: 3,
+  ifname: 'eth0',
+  mac: Uint8Array.of(2, 0, 0, 0, 9, 2),
+  configure: ['ip link set lo up', 'ip addr add 10.9.0.2/24 dev eth0', 'ip link set eth0 up'],
+  programs: [['echod'], ['httpd']],
+} as const;
+
+function stacksBehind(more: Partial<ManyStacksOptions> = {}): {
+  client: RealMachine;
+  problems: string[];
+  stacks: Promise<ManyStacks>;
+} {
+  const cable = shmemCable();
+  const client = new RealMachine('client');
+  client.plug(cable, 0, 'eth0');
+  const problems: string[] = [];
+  const onProblem = (text: string): void => {
+    problems.push(text);
+  };
+  const uplink = new ShmemUplink(cable, 1);
+  return { client, problems, stacks: ManyStacks.start({ ...STACKS, uplink, onProblem, ...more }) };
+}
+
+describe('one address, many machines', () => {
+  it('spreads connections to one port over all, and every byte comes back', async () => {
+    const { client, problems, stacks } = stacksBehind();
+    const { flowSwitch } = await stacks;
+    await client.sh('ip addr add 10.9.0.1/24 dev eth0', 'ip link set eth0 up');
+    const connections = Array.from({ length: 40 }, (_, i) =>
+      client.run(echoClient(0x0a090002, 1000 + i * 7000), ['client']),
+    );
+    await Promise.all(connections);
+    expect(Math.min(...flowSwitch.delivered)).toBeGreaterThan(40);
+    expect(flowSwitch.missed).toEqual([0, 0, 0]);
+    // One answers, and only one; in fragments too.
+    for (const size of [56, 8000]) {
+      const said = await client.sh(`ping -c 3 -i 0.01 -s ${size} 10.9.0.2`);
+      expect(said).toContain('3 received, 0% packet loss');
+      expect(said).not.toContain('DUP');
+    }
+    expect(await client.sh('curl -s http://10.9.0.2/bytes/10')).toHaveLength(10);
+    expect(problems).toEqual([]);
+    expect(await (await stacks).stop()).toEqual([{}, {}, {}]);
+    expect(client.end()).toEqual({});
+  });
+
+  it('says what is wrong in a thread, and leaves none behind', async () => {
+    const { client, stacks, problems } = stacksBehind({
+      workers: 2,
+      configure: ['ip link set eth7 up'],
+    });
+    await expect(stacks).rejects.toThrow("'ip link set eth7 up' ended with status 1");
+    expect(problems.length).toBeGreaterThan(0);
+    expect(client.end()).toEqual({});
+  });
+
+  it.skipIf(missing !== null)(
+    `serves the real kernel from two threads (skipped: ${missing})`,
+    async () => {
+      const ns = new Netns('many');
+      try {
+        const softnet = await ns.softnet('tap', '--serve', '--workers', '2');
+        const urls = 'http://10.77.0.2/bytes/[200000-200019]';
+        const { status, stdout } = await ns.run(
+          'curl',
+          '-sS',
+          '-w',
+          '%{size_download}\n',
+          '-o',
+          '/dev/null',
+          '--no-keepalive',
+          urls,
+        );
+        expect(status).toBe(0);
+        const sizes = stdout.trim().split('\n').map(Number);
+        expect(sizes).toEqual(Array.from({ length: 20 }, (_, i) => 200_000 + i));
+        const { stdout: pings } = await ns.run('ping', '-q', '-c', '20', '-i', '0.01', '10.77.0.2');
+        expect(pings).toContain('20 received, 0% packet loss');
+        softnet.kill('SIGTERM');
+        const ended = await new Promise((resolve) => softnet.once('exit', resolve));
+        expect(ended).toBe(0);
+      } finally {
+        await ns.remove();
+      }
+    },
+  );
+});
