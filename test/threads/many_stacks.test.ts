@@ -1,9 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ManyStacks, type ManyStacksOptions } from '#cli/many_stacks.ts';
 import { ShmemUplink } from '#host/node/flow_switch.ts';
 import { shmemCable } from '#host/node/shmem_link.ts';
 import { Netns, whyNoInterop } from '../support/netns.ts';
 import { echoClient, RealMachine } from '../support/real_machine.ts';
+import { ThreadModules } from '../support/thread_modules.ts';
 
 const missing = whyNoInterop('ping', 'curl');
 
@@ -32,8 +33,20 @@ function stacksBehind(more: Partial<ManyStacksOptions> = {}): {
 }
 
 describe('one address, many machines', () => {
+  let modules: ThreadModules;
+  let worker: URL;
+
+  beforeAll(async () => {
+    modules = await ThreadModules.build('src/cli/stack_worker');
+    worker = modules.url('stack_worker');
+  });
+
+  afterAll(() => {
+    modules.remove();
+  });
+
   it('spreads connections to one port over all, and every byte comes back', async () => {
-    const { client, problems, stacks } = stacksBehind();
+    const { client, problems, stacks } = stacksBehind({ worker });
     const { flowSwitch } = await stacks;
     await client.sh('ip addr add 10.9.0.1/24 dev eth0', 'ip link set eth0 up');
     const connections = Array.from({ length: 40 }, (_, i) =>
@@ -56,6 +69,7 @@ describe('one address, many machines', () => {
 
   it('says what is wrong in a thread, and leaves none behind', async () => {
     const { client, stacks, problems } = stacksBehind({
+      worker,
       workers: 2,
       configure: ['ip link set eth7 up'],
     });

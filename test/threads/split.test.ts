@@ -1,8 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { beginCaptures, cableCaptures, closeCaptures } from '#cli/capture.ts';
 import { Lab } from '#cli/lab.ts';
@@ -11,7 +9,7 @@ import { turn } from '#cli/turn.ts';
 import type { TopologySpec } from '#sim/topology.ts';
 import { readTopologyYaml } from '#sim/topology_yaml.ts';
 import type { Streams } from '#user/lib/process.ts';
-import { ROOT } from '../support/softnet.ts';
+import { ThreadModules } from '../support/thread_modules.ts';
 
 /** Two sites behind routers, a line between them that loses, jitters and doubles, and a third way in. */
 const SITES = `
@@ -113,29 +111,16 @@ function collector(): { readonly text: () => string; readonly streamsOf: (n: str
 
 describe('a world in several threads', () => {
   let folder = '';
-  let bundles = '';
-  /** What the threads run, in one file: each would else load all sources anew. */
+  let modules: ThreadModules;
   let worker: URL;
 
   beforeAll(async () => {
-    bundles = join(ROOT, 'out', `split-${process.pid}`);
-    await build({
-      entryPoints: [join(ROOT, 'src/cli/split_worker.ts')],
-      outdir: bundles,
-      bundle: true,
-      splitting: true,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      packages: 'external',
-      conditions: ['source'],
-      logLevel: 'silent',
-    });
-    worker = pathToFileURL(join(bundles, 'split_worker.js'));
+    modules = await ThreadModules.build('src/cli/split_worker');
+    worker = modules.url('split_worker');
   });
 
   afterAll(() => {
-    rmSync(bundles, { recursive: true });
+    modules.remove();
   });
 
   beforeEach(() => {
