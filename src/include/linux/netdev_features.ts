@@ -48,6 +48,8 @@ export const NETIF_F_GSO_MASK: number =
   NETIF_F_GSO_ACCECN;
 /** Software features that every device has. */
 export const NETIF_F_SOFT_FEATURES: number = NETIF_F_GSO | NETIF_F_GRO;
+/** Software features that every device can have, off at first. */
+export const NETIF_F_SOFT_FEATURES_OFF: number = NETIF_F_GRO_FRAGLIST | NETIF_F_GRO_UDP_FWD;
 /** What users may not change. */
 export const NETIF_F_NEVER_CHANGE: number =
   NETIF_F_VLAN_CHALLENGED | NETIF_F_LLTX | NETIF_F_NETNS_LOCAL;

@@ -21,7 +21,10 @@ export class UdpSock extends InetSock {
   noCheck6Tx: boolean;
   noCheck6Rx: boolean;
   gsoSize: number;
+  /** UDP_GRO: takes datagrams merged, and learns their size. */
   groEnabled: boolean;
+  /** It is counted in `udpEncapNeeded`. */
+  encapEnabled: boolean;
   /** Bytes of receive memory read but not yet given back. */
   forwardDeficit: number;
   /** The deficit is given back beyond this: a quarter of the receive buffer. */
@@ -44,6 +47,7 @@ export class UdpSock extends InetSock {
     this.noCheck6Rx = false;
     this.gsoSize = 0;
     this.groEnabled = false;
+    this.encapEnabled = false;
     this.forwardDeficit = 0;
     this.forwardThreshold = 0;
     this.udpPortHash = 0;

@@ -27,6 +27,7 @@ import {
   NETIF_F_RXCSUM,
   NETIF_F_SG,
   NETIF_F_SOFT_FEATURES,
+  NETIF_F_SOFT_FEATURES_OFF,
   NETIF_F_TSO,
   NETIF_F_TSO_ECN,
   NETIF_F_TSO_MANGLEID,
@@ -182,7 +183,7 @@ export function netdevUpdateFeatures(dev: NetDevice): void {
 
 /** What every device can do in software, and what follows from the driver's features. */
 function initFeatures(dev: NetDevice): void {
-  dev.hwFeatures |= NETIF_F_SOFT_FEATURES;
+  dev.hwFeatures |= NETIF_F_SOFT_FEATURES | NETIF_F_SOFT_FEATURES_OFF;
   dev.features |= NETIF_F_SOFT_FEATURES;
   dev.hwFeatures &= ~NETIF_F_NEVER_CHANGE;
   dev.wantedFeatures = dev.features & dev.hwFeatures;

@@ -6,7 +6,12 @@
  * are a tick old. What must not be merged (`flush`) passes at once, in order.
  */
 import { NETIF_F_GRO } from '#include/linux/netdev_features.ts';
-import { GRO_HASH_BUCKETS, type NapiStruct, type NetDevice } from '#include/linux/netdevice.ts';
+import {
+  GRO_HASH_BUCKETS,
+  GSO_LEGACY_MAX_SIZE,
+  type NapiStruct,
+  type NetDevice,
+} from '#include/linux/netdevice.ts';
 import {
   __skbHeaderRelease,
   CHECKSUM_COMPLETE,
@@ -42,7 +47,7 @@ import { virtToHeadPage } from '#mm/page_alloc.ts';
 import { netifReceiveSkbListInternal } from '#net/core/dev_rx.ts';
 import { __kfreeSkb, kfreeSkb, kfreeSkbPartial, skbPull, skbTruesize } from '#net/core/skbuff.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
-import { E2BIG, ETOOMANYREFS } from '#uapi/errno.ts';
+import { E2BIG, ENOMEM, ETOOMANYREFS } from '#uapi/errno.ts';
 import { ETH_HLEN } from '#uapi/if_ether.ts';
 import {
   SKB_CONSUMED,
@@ -363,4 +368,30 @@ function mergeList(p: SkBuff, skb: SkBuff): number {
   p.groCb.last = skb;
   __skbHeaderRelease(skb);
   return skb.truesize;
+}
+
+/**
+ * Hangs a whole packet, from its payload on, on the held packet `p`: its headers stay before its data,
+ * so that it can go on by itself again. 0, -E2BIG or -ENOMEM.
+ * @kernel skb_gro_receive_list net/core/gro.c
+ */
+export function skbGroReceiveList(p: SkBuff, skb: SkBuff): number {
+  const offset = skbGroOffset(skb);
+  if (p.len + skb.len >= GSO_LEGACY_MAX_SIZE) return -E2BIG;
+  if (!pskbMayPull(skb, offset)) return -ENOMEM;
+  const last = p.groCb.last ?? p;
+  skbPull(skb, offset);
+  skb.destructor = null;
+  skb.sk = null;
+  if (last === p) p.shinfo.fragList = skb;
+  else last.next = skb;
+  p.groCb.last = skb;
+  p.groCb.count++;
+  p.dataLen += skb.len;
+  p.truesize += skb.truesize;
+  p.len += skb.len;
+  skb.groCb.sameFlow = true;
+  const tp = p.machine.trace.packet.packetMerge;
+  if (tp.probe !== null) tp.probe(p, skb, MERGE_GRO);
+  return 0;
 }

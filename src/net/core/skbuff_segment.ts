@@ -14,6 +14,7 @@ import {
   type SkBuff,
   skbFillPageDesc,
   skbFragAddress,
+  skbGsoReset,
   skbHeadlen,
   skbHeadroom,
   skbIsGsoTcp,
@@ -25,8 +26,8 @@ import { csumFold } from '#lib/checksum.ts';
 import { mem, memops } from '#mm/memory.ts';
 import { getPage } from '#mm/page_alloc.ts';
 import { canChecksumProtocol, skbNetworkProtocol } from '#net/core/gso.ts';
-import { __copySkbHeader, allocSkb, kfreeSkbList } from '#net/core/skbuff.ts';
-import { skbHeadersOffsetUpdate } from '#net/core/skbuff_copy.ts';
+import { __copySkbHeader, allocSkb, kfreeSkbList, skbReleaseHeadState } from '#net/core/skbuff.ts';
+import { skbHeadersOffsetUpdate, skbLinearize, skbUnclone } from '#net/core/skbuff_copy.ts';
 import { skbChecksum, skbCopyBits } from '#net/core/skbuff_data.ts';
 import { EINVAL, ENOMEM } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_NOMEM } from '#uapi/net_dropreason.ts';
@@ -166,6 +167,51 @@ export function skbSegment(head: SkBuff, features: number): SkBuff | number {
   if (first === null || last === null) return -EINVAL;
   passOwner(head, last);
   return first;
+}
+
+/**
+ * Takes a list of whole packets apart: `skb`, whose `data` is behind its network header, becomes the first,
+ * and the members of its frag_list follow with headers of their own, linked by `next`; `offset` is the
+ * length of the link header, which they take from it. The list, of which the caller holds a reference
+ * to `skb`, or a negative errno.
+ * @kernel skb_segment_list net/core/skbuff.c
+ */
+export function skbSegmentList(skb: SkBuff, features: number, offset: number): SkBuff | number {
+  const { shinfo } = skb;
+  let member = shinfo.fragList;
+  __skbPush(skb, skb.data - skb.networkHeader + offset);
+  const err = skbUnclone(skb);
+  if (err !== 0) return err;
+  skb.shinfo.fragList = null;
+  skbGsoReset(skb);
+  let tail = skb;
+  let failed = false;
+  while (member !== null) {
+    const nskb: SkBuff = member;
+    member = nskb.next;
+    tail.next = nskb;
+    tail = nskb;
+    skb.truesize -= nskb.truesize;
+    skb.dataLen -= nskb.len;
+    skb.len -= nskb.len;
+    const ihl = nskb.transportHeader - nskb.networkHeader;
+    __skbPush(nskb, nskb.data - nskb.networkHeader + offset);
+    skbReleaseHeadState(nskb);
+    __copySkbHeader(nskb, skb);
+    nskb.macHeader = nskb.data;
+    nskb.networkHeader = nskb.data + offset;
+    nskb.transportHeader = nskb.networkHeader + ihl;
+    memops.copy(nskb.data, skb.data, offset);
+    if ((features & NETIF_F_SG) === 0 && nskb.dataLen > 0) failed ||= skbLinearize(nskb) !== 0;
+  }
+  if ((features & NETIF_F_SG) === 0 && skb.dataLen > 0) failed ||= skbLinearize(skb) !== 0;
+  if (failed) {
+    kfreeSkbList(skb.next, SKB_DROP_REASON_NOMEM, 'skb_segment_list');
+    skb.next = null;
+    return -ENOMEM;
+  }
+  skb.users++;
+  return skb;
 }
 
 /**

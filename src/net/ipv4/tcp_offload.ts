@@ -21,14 +21,13 @@ import {
   skbIsGso,
 } from '#include/linux/skbuff.ts';
 import { inetGroFlush, type NetOffload } from '#include/net/gro.ts';
-import { csumAdd, csumFold, csumTcpudpNofold } from '#lib/checksum.ts';
+import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { skbGroHeader, skbGroLen, skbGroOffset, skbGroPull, skbGroReceive } from '#net/core/gro.ts';
+import { skbGroChecksumValidate } from '#net/core/gro_checksum.ts';
 import { skbGsoOk } from '#net/core/gso.ts';
-import { __skbIncrChecksumUnnecessary } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
-import { skbChecksum } from '#net/core/skbuff_data.ts';
 import { gsoMakeChecksum, skbSegment } from '#net/core/skbuff_segment.ts';
 import { tcpWfree } from '#net/ipv4/tcp_output.ts';
 import { EINVAL } from '#uapi/errno.ts';
@@ -154,26 +153,6 @@ export function tcp4GsoSegment(skb: SkBuff, features: number): SkBuff | null | n
 
 // Receive offload.
 
-/** Is the segment's sum good? @kernel skb_gro_checksum_validate include/net/gro.h */
-function checksumValid(skb: SkBuff): boolean {
-  const cb = skb.groCb;
-  if (skb.ipSummed !== CHECKSUM_PARTIAL && cb.csumCnt === 0) {
-    const iph = skb.data + cb.networkOffset;
-    const psum = pseudoSum(iph, skbGroLen(skb));
-    const known = cb.csumValid && csumFold(csumAdd(psum, cb.csum)) === 0;
-    if (!known) {
-      const sum = skbChecksum(skb, skbGroOffset(skb), skbGroLen(skb), 0);
-      if (csumFold(csumAdd(psum, sum)) !== 0) return false;
-      cb.csum = sum;
-      cb.csumValid = true;
-    }
-  }
-  // From here on nobody need look at it again.
-  if (cb.csumCnt > 0) cb.csumCnt--;
-  else if (skb.ipSummed !== CHECKSUM_PARTIAL) __skbIncrChecksumUnnecessary(skb);
-  return true;
-}
-
 /** Address of the header, past which the packet is pulled; 0: it is cut short. @kernel tcp_gro_pull_header net/ipv4/tcp_offload.c */
 function tcpGroPullHeader(skb: SkBuff): number {
   const off = skbGroOffset(skb);
@@ -243,7 +222,7 @@ export function tcpGroReceive(head: SkBuffHead, skb: SkBuff, th: number): SkBuff
 /** @kernel tcp4_gro_receive net/ipv4/tcp_offload.c */
 export function tcp4GroReceive(head: SkBuffHead, skb: SkBuff): SkBuff | null {
   // The sum is not worth looking at when the packet passes at once anyhow.
-  if (skb.groCb.flush !== 0 || checksumValid(skb)) {
+  if (skb.groCb.flush !== 0 || skbGroChecksumValidate(skb, IPPROTO_TCP)) {
     const th = tcpGroPullHeader(skb);
     if (th !== 0) return tcpGroReceive(head, skb, th);
   }

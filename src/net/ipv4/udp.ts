@@ -92,6 +92,15 @@ function udpDestroySock(sock: Sock): void {
   lockSock(sk);
   udpFlushPendingFrames(sk);
   releaseSock(sk);
+  if (sk.encapEnabled) sk.net.machine.netGlobals.udpEncapNeeded--;
+  sk.encapEnabled = false;
+}
+
+/** From now on datagrams are looked up when they are received. @kernel udp_tunnel_encap_enable include/net/udp_tunnel.h */
+function udpEncapEnable(sk: UdpSock): void {
+  if (sk.encapEnabled) return;
+  sk.encapEnabled = true;
+  sk.net.machine.netGlobals.udpEncapNeeded++;
 }
 
 /** Ends the socket with an error, for ss -K. @kernel udp_abort net/ipv4/udp.c */
@@ -166,6 +175,7 @@ function udpSetsockopt(sock: Sock, level: number, optname: number, optval: Uint8
       sk.gsoSize = val;
       return 0;
     case UDP_GRO:
+      if (val !== 0) udpEncapEnable(sk);
       sk.groEnabled = val !== 0;
       return 0;
     default:

@@ -1,29 +1,37 @@
 /**
- * Cutting of UDP packets that a sender built by UDP_SEGMENT. Counterpart of net/ipv4/udp_offload.c.
- *
- * Merging (UDP GRO) has its seat here: without a receiver that asks for it datagrams must not be
- * merged, for their borders are the application's.
+ * Cutting of UDP packets that a sender built by UDP_SEGMENT, or that were merged on reception.
+ * Counterpart of the transmit half of net/ipv4/udp_offload.c.
  */
 
-import { NETIF_F_GSO_UDP_L4 } from '#include/linux/netdev_features.ts';
-import type { SkBuff } from '#include/linux/skbuff.ts';
+import { NETIF_F_GSO_ROBUST } from '#include/linux/netdev_features.ts';
 import {
   CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
   CHECKSUM_UNNECESSARY,
+  SKB_GSO_FRAGLIST,
   SKB_GSO_UDP_L4,
   SKBTX_ANY_TSTAMP,
+  type SkBuff,
+  skbHeadlen,
 } from '#include/linux/skbuff.ts';
 import type { NetOffload } from '#include/net/gro.ts';
-import { csumAdd, csumSub } from '#lib/checksum.ts';
+import { csumAdd, csumReplace4, csumSub } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
+import { inetPseudoSum } from '#net/core/gro_checksum.ts';
+import { skbGsoOk } from '#net/core/gso.ts';
 import { skbPull } from '#net/core/skbuff.ts';
 import { CSUM_MANGLED_0 } from '#net/core/skbuff_checksum.ts';
-import { pskbMayPull } from '#net/core/skbuff_copy.ts';
-import { gsoMakeChecksum, skbSegment } from '#net/core/skbuff_segment.ts';
+import { pskbMayPull, skbLinearize } from '#net/core/skbuff_copy.ts';
+import { gsoMakeChecksum, skbSegment, skbSegmentList } from '#net/core/skbuff_segment.ts';
 import { sockWfree } from '#net/core/sock.ts';
+import { udp4GroComplete, udp4GroReceive } from '#net/ipv4/udp_offload_gro.ts';
 import { EINVAL } from '#uapi/errno.ts';
+import { IPPROTO_UDP } from '#uapi/in.ts';
+import { iphdr } from '#uapi/ip.ts';
 import { udphdr } from '#uapi/udp.ts';
+
+/** Offset of the checksum in the header. */
+const CHECK_OFFSET = 6;
 
 /** Each segment pays for itself, and the sender owes the difference. */
 function chargeSegments(segs: SkBuff, gso: SkBuff): void {
@@ -54,14 +62,77 @@ function finishSegment(seg: SkBuff, pseudo: number, oldLen: number, newLen: numb
   udphdr.setCheck(view, uh, sum === 0 ? CSUM_MANGLED_0 : sum);
 }
 
+/** Octets of a packet without its frag_list. @kernel skb_pagelen include/linux/skbuff.h */
+function skbPagelen(skb: SkBuff): number {
+  const { fragSize, nrFrags } = skb.shinfo;
+  let len = skbHeadlen(skb);
+  for (let i = 0; i < nrFrags; i++) len += fragSize[i] as number;
+  return len;
+}
+
+/** Makes one packet of a list, to be cut as others are: 0 or a negative errno. */
+function unlist(gso: SkBuff): number {
+  const err = skbLinearize(gso);
+  if (err !== 0) return err;
+  gso.shinfo.gsoType &= ~SKB_GSO_FRAGLIST;
+  const uh = gso.transportHeader;
+  udphdr.setCheck(view, uh, inetPseudoSum(gso.networkHeader, gso.len, IPPROTO_UDP));
+  gso.ipSummed = CHECKSUM_PARTIAL;
+  gso.csumStart = uh;
+  gso.csumOffset = CHECK_OFFSET;
+  return 0;
+}
+
+/** A header that has changed since the packets were merged changes in all of them. */
+function follow(seg: SkBuff, first: SkBuff): void {
+  const [iph, iph0] = [seg.networkHeader, first.networkHeader];
+  const [uh, uh0] = [seg.transportHeader, first.transportHeader];
+  iphdr.setTtl(view, iph, iphdr.ttl(view, iph0));
+  iphdr.setTos(view, iph, iphdr.tos(view, iph0));
+  // Addresses, then ports: what translation may have replaced counts in the datagram's sum.
+  for (const [to, from] of [
+    [iph + 12, iph0 + 12],
+    [iph + 16, iph0 + 16],
+    [uh, uh0],
+  ] as const) {
+    const [old, now] = [view.getUint32(to), view.getUint32(from)];
+    if (old === now) continue;
+    view.setUint32(to, now);
+    if (udphdr.check(view, uh) === 0) continue;
+    const check = csumReplace4(udphdr.check(view, uh), old, now);
+    udphdr.setCheck(view, uh, check === 0 ? CSUM_MANGLED_0 : check);
+  }
+}
+
+/**
+ * Takes apart what was merged as a list of whole packets.
+ * @kernel __udp_gso_segment_list net/ipv4/udp_offload.c
+ * @kernel __udpv4_gso_segment_list_csum net/ipv4/udp_offload.c
+ * @deviation TTL and TOS, which forwarding changes in the first packet, are the first one's in all
+ */
+function udpGsoSegmentList(gso: SkBuff, features: number): SkBuff | number {
+  const mss = gso.shinfo.gsoSize;
+  const segs = skbSegmentList(gso, features, gso.networkHeader - gso.macHeader);
+  if (typeof segs === 'number') return segs;
+  udphdr.setLen(view, segs.transportHeader, udphdr.LEN + mss);
+  for (let seg = segs.next; seg !== null; seg = seg.next) follow(seg, segs);
+  return segs;
+}
+
 /** A list of datagrams, null (the device does it), or an errno. @kernel __udp_gso_segment net/ipv4/udp_offload.c */
 function udpGsoSegment(gso: SkBuff, features: number): SkBuff | null | number {
   const { shinfo } = gso;
   const mss = shinfo.gsoSize;
   if (gso.len <= udphdr.LEN + mss) return -EINVAL;
-  if ((features & NETIF_F_GSO_UDP_L4) !== 0) {
+  if (skbGsoOk(gso, features | NETIF_F_GSO_ROBUST)) {
     shinfo.gsoSegs = Math.ceil((gso.len - udphdr.LEN) / mss);
     return null;
+  }
+  if ((shinfo.gsoType & SKB_GSO_FRAGLIST) !== 0) {
+    // Unless something has been moved from packet to packet, each is whole.
+    if (skbPagelen(gso) - udphdr.LEN === mss) return udpGsoSegmentList(gso, features);
+    const err = unlist(gso);
+    if (err !== 0) return err;
   }
   const uh = gso.transportHeader;
   const oldLen = udphdr.len(view, uh);
@@ -97,6 +168,10 @@ function udp4UfoFragment(skb: SkBuff, features: number): SkBuff | null | number 
 
 /** @kernel udpv4_offload net/ipv4/udp_offload.c */
 export const udpv4Offload: NetOffload = {
-  callbacks: { gsoSegment: udp4UfoFragment, groReceive: null, groComplete: null },
+  callbacks: {
+    gsoSegment: udp4UfoFragment,
+    groReceive: udp4GroReceive,
+    groComplete: udp4GroComplete,
+  },
   flags: 0,
 };

@@ -5,11 +5,17 @@
 
 import { putSockaddrIn } from '#include/linux/in.ts';
 import type { Msghdr } from '#include/linux/net.ts';
+import { NETIF_F_IP_CSUM, NETIF_F_IPV6_CSUM, NETIF_F_SG } from '#include/linux/netdev_features.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import {
+  __skbPull,
+  __skbPush,
   CHECKSUM_COMPLETE,
   CHECKSUM_NONE,
+  CHECKSUM_PARTIAL,
+  SKB_GSO_FRAGLIST,
+  SKB_GSO_UDP_L4,
   skbIsNonlinear,
   skbNetworkHeaderLen,
   skbTransportOffset,
@@ -43,9 +49,17 @@ import {
   skPeekOffsetFwd,
 } from '#net/core/datagram.ts';
 import { skFilterReason } from '#net/core/filter_sock.ts';
+import { __skbGsoSegment } from '#net/core/gso.ts';
 import { copyToIter } from '#net/core/iov_iter.ts';
-import { sockRecvCmsgs } from '#net/core/scm.ts';
-import { __kfreeSkb, kfreeSkb, skbClone, skbUnref, skSkbReasonDrop } from '#net/core/skbuff.ts';
+import { putCmsgInt, sockRecvCmsgs } from '#net/core/scm.ts';
+import {
+  __kfreeSkb,
+  consumeSkb,
+  kfreeSkb,
+  skbClone,
+  skbUnref,
+  skSkbReasonDrop,
+} from '#net/core/skbuff.ts';
 import {
   __skbChecksumComplete,
   pskbTrimRcsum,
@@ -90,7 +104,7 @@ import {
   icmphdr,
   NR_ICMP_UNREACH,
 } from '#uapi/icmp.ts';
-import { PACKET_HOST, PACKET_MULTICAST } from '#uapi/if_packet.ts';
+import { PACKET_HOST, PACKET_LOOPBACK, PACKET_MULTICAST } from '#uapi/if_packet.ts';
 import { IP_PMTUDISC_DONT, IPPROTO_UDP } from '#uapi/in.ts';
 import { RTCF_BROADCAST, RTCF_MULTICAST } from '#uapi/in_route.ts';
 import { iphdr } from '#uapi/ip.ts';
@@ -115,9 +129,9 @@ import {
   UDP_MIB_NOPORTS,
   UDP_MIB_RCVBUFERRORS,
 } from '#uapi/snmp.ts';
-import { MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC } from '#uapi/socket.ts';
+import { MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC, SOL_UDP } from '#uapi/socket.ts';
 import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
-import { udphdr } from '#uapi/udp.ts';
+import { UDP_GRO, udphdr } from '#uapi/udp.ts';
 
 /** Wrong checksum? @kernel udp_lib_checksum_complete include/net/udp.h */
 function udpLibChecksumComplete(skb: SkBuff): boolean {
@@ -201,8 +215,54 @@ function udpCsumPullHeader(skb: SkBuff): void {
   skbPullRcsum(skb, udphdr.LEN);
 }
 
-/** Filters and queues. Takes the packet. @kernel udp_queue_rcv_one_skb net/ipv4/udp.c */
+/**
+ * Cuts a packet that the socket did not ask for into its datagrams; null: it cannot be, and is gone.
+ * @kernel udp_rcv_segment include/net/udp.h
+ */
+function udpRcvSegment(sk: UdpSock, skb: SkBuff): SkBuff | null {
+  // Unless users want the sums, nobody needs them computed.
+  const features = NETIF_F_SG | (sk.convertCsum ? 0 : NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM);
+  // What was sent by this host was never summed.
+  if (skb.pktType === PACKET_LOOPBACK) skb.ipSummed = CHECKSUM_PARTIAL;
+  const count = skb.shinfo.gsoSegs;
+  __skbPush(skb, skb.data - skb.macHeader);
+  const segs = __skbGsoSegment(skb, features, false);
+  if (segs === null || typeof segs === 'number') {
+    sk.skDrops += count;
+    for (let i = 0; i < count; i++) udpIncStats(sk.net, UDP_MIB_INERRORS);
+    kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'udp_rcv_segment');
+    return null;
+  }
+  consumeSkb(skb, 'udp_rcv_segment');
+  return segs;
+}
+
+/** Takes the packet: as it is, or cut. @kernel udp_queue_rcv_skb net/ipv4/udp.c */
 function udpQueueRcvSkb(sk: UdpSock, skb: SkBuff): number {
+  const unexpected = skb.shinfo.gsoSize !== 0 && udpUnexpectedGso(sk, skb);
+  if (!unexpected) return udpQueueRcvOneSkb(sk, skb);
+  let seg = udpRcvSegment(sk, skb);
+  while (seg !== null) {
+    const { next }: SkBuff = seg;
+    seg.next = null;
+    __skbPull(seg, seg.transportHeader - seg.data);
+    // A sum that nobody has taken is as good as the whole packet's was.
+    if (seg.ipSummed === CHECKSUM_NONE) seg.csumValid = true;
+    udpQueueRcvOneSkb(sk, seg);
+    seg = next;
+  }
+  return 0;
+}
+
+/** Several datagrams in one packet, for a socket that can tell them apart? @kernel udp_unexpected_gso include/linux/udp.h */
+function udpUnexpectedGso(sk: UdpSock, skb: SkBuff): boolean {
+  const { gsoType } = skb.shinfo;
+  if ((gsoType & SKB_GSO_FRAGLIST) !== 0) return true;
+  return (gsoType & SKB_GSO_UDP_L4) !== 0 && !sk.groEnabled;
+}
+
+/** Filters and queues. Takes the packet. @kernel udp_queue_rcv_one_skb net/ipv4/udp.c */
+function udpQueueRcvOneSkb(sk: UdpSock, skb: SkBuff): number {
   const { net } = sk;
   // A filter must not see a packet that is wrong.
   if (sk.skFilter !== null && udpLibChecksumComplete(skb)) {
@@ -504,6 +564,12 @@ function udpCopy(skb: SkBuff, off: number, copied: number, msg: Msghdr, peeking:
   return valid ? copyDatagram(skb, off, msg, copied) : skbCopyAndCsumDatagramMsg(skb, off, msg);
 }
 
+/** Says how long each of the datagrams is. @kernel udp_cmsg_recv include/linux/udp.h */
+function udpCmsgRecv(msg: Msghdr, skb: SkBuff): void {
+  const { gsoSize, gsoType } = skb.shinfo;
+  if ((gsoType & SKB_GSO_UDP_L4) !== 0) putCmsgInt(msg, SOL_UDP, UDP_GRO, gsoSize);
+}
+
 /** Tells the user of the packet what it was asked to, and lets go of it. */
 function udpRecvDone(sk: UdpSock, msg: Msghdr, skb: SkBuff, off: number): void {
   sockRecvCmsgs(msg, sk, skb);
@@ -511,6 +577,7 @@ function udpRecvDone(sk: UdpSock, msg: Msghdr, skb: SkBuff, off: number): void {
     const port = udphdr.source(view, skb.networkHeader + skbNetworkHeaderLen(skb));
     msg.msgNamelen = putSockaddrIn(msg.msgName, iphdr.saddr(view, skb.networkHeader), port);
   }
+  if (sk.groEnabled) udpCmsgRecv(msg, skb);
   if (inetSk(sk).cmsgFlags !== 0) ipCmsgRecvOffset(msg, sk, skb, udphdr.LEN, off);
 }
 
