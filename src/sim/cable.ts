@@ -114,7 +114,10 @@ class Line implements WireEnd {
 
   /** Damage must be found by a checksum, so a cable that does any takes finished frames only. */
   get peerOffloads(): number {
-    return this.impairments.corrupt > 0 ? 0 : (this.peer?.offloads ?? 0);
+    if (this.impairments.corrupt > 0) return 0;
+    // In another thread: a cable has the same kind of card at both ends.
+    const port = this.elsewhere === null ? this.peer : this.cable.portAt((1 - this.far) as 0 | 1);
+    return port?.offloads ?? 0;
   }
 
   light(on: boolean): void {
@@ -359,6 +362,11 @@ export class Cable {
     this.lines[(1 - end) as 0 | 1].peer = port;
     this.announce();
     return this.lines[end];
+  }
+
+  /** What is plugged in at an end, in this thread. */
+  portAt(end: 0 | 1): WirePort | null {
+    return this.ports[end];
   }
 
   /** Joins an end to its half in another thread, where it is in `place`. */

@@ -51,7 +51,13 @@ const AT_SEQ = 16;
 const AT_RANK = 24;
 const AT_ORIGIN = 28;
 const AT_FLAG = 32;
-const RECORD_HEADER = 40;
+/** What is left to do to an unfinished frame. */
+const AT_CSUM_START = 36;
+const AT_CSUM_OFFSET = 40;
+const AT_GSO_TYPE = 42;
+const AT_GSO_SIZE = 44;
+const AT_HDR_LEN = 48;
+const RECORD_HEADER = 56;
 
 /** What the threads of a world share: can be sent to them. */
 export interface SplitPlan {
@@ -185,6 +191,7 @@ export class WorldPart implements Meeting {
         this.putKey(ring, at, key, to);
         ring.view.setInt32(at + AT_ORIGIN, frame.origin, true);
         ring.view.setInt32(at + AT_FLAG, frame.badCrc ? 1 : 0, true);
+        putOffloads(ring.view, at, frame);
         ring.bytes.set(mem.subarray(frame.addr, frame.addr + frame.len), at + RECORD_HEADER);
         ring.commit(RECORD_HEADER + frame.len, kind);
       },
@@ -352,10 +359,27 @@ export class WorldPart implements Meeting {
     copyIn(frame, ring, at + RECORD_HEADER);
     frame.badCrc = flag;
     frame.origin = view.getInt32(at + AT_ORIGIN, true);
+    takeOffloads(view, at, frame);
     cable.land(end, frame, key);
   }
 }
 
 function copyIn(frame: WireFrame, ring: SpscConsumer, at: number): void {
   mem.set(ring.bytes.subarray(at, at + frame.len), frame.addr);
+}
+
+function putOffloads(view: DataView, at: number, frame: WireFrame): void {
+  view.setInt32(at + AT_CSUM_START, frame.csumStart, true);
+  view.setUint16(at + AT_CSUM_OFFSET, frame.csumOffset, true);
+  view.setUint16(at + AT_GSO_TYPE, frame.gsoType, true);
+  view.setInt32(at + AT_GSO_SIZE, frame.gsoSize, true);
+  view.setInt32(at + AT_HDR_LEN, frame.hdrLen, true);
+}
+
+function takeOffloads(view: DataView, at: number, frame: WireFrame): void {
+  frame.csumStart = view.getInt32(at + AT_CSUM_START, true);
+  frame.csumOffset = view.getUint16(at + AT_CSUM_OFFSET, true);
+  frame.gsoType = view.getUint16(at + AT_GSO_TYPE, true);
+  frame.gsoSize = view.getInt32(at + AT_GSO_SIZE, true);
+  frame.hdrLen = view.getInt32(at + AT_HDR_LEN, true);
 }

@@ -15,6 +15,10 @@ export interface ScenarioOptions {
   /** Bytes each way. */
   readonly size?: number;
   readonly loss?: number;
+  /** What the cables do beside what they do by default, e.g. `{ corrupt: '0' }`. */
+  readonly impairments?: Readonly<Record<string, string>>;
+  /** Kinds of cards of the two links, left and right. */
+  readonly types?: readonly [string, string];
   /** Called with the lab before anything runs: to trace or capture. */
   readonly prepare?: (lab: Lab) => void;
 }
@@ -32,7 +36,11 @@ export interface ScenarioResult {
 const PORT = 7777;
 const SERVER = 0x0a000202;
 
-function topology(loss: number): unknown {
+function topology({
+  loss = 0.05,
+  impairments = {},
+  types = ['e1000', 'e1000'],
+}: ScenarioOptions): unknown {
   const rough = {
     delay: '2ms',
     jitter: '1ms',
@@ -42,6 +50,7 @@ function topology(loss: number): unknown {
     reorder: String(loss / 2),
     duplicate: String(loss / 2),
     corrupt: String(loss / 5),
+    ...impairments,
   };
   return {
     name: 'rough',
@@ -72,8 +81,8 @@ function topology(loss: number): unknown {
         },
       },
       links: [
-        { endpoints: ['a:eth0', 'r:eth0'], impairments: rough },
-        { endpoints: ['r:eth1', 'b:eth0'], impairments: rough },
+        { endpoints: ['a:eth0', 'r:eth0'], impairments: rough, type: types[0] },
+        { endpoints: ['r:eth1', 'b:eth0'], impairments: rough, type: types[1] },
       ],
     },
   };
@@ -115,7 +124,7 @@ async function both(p: Process, fd: number, size: number, side: number): Promise
 
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
   const size = options.size ?? 200_000;
-  const lab = new Lab(parseTopology(topology(options.loss ?? 0.05)), {
+  const lab = new Lab(parseTopology(topology(options)), {
     seed: options.seed,
     turn: options.turn,
   });

@@ -13,7 +13,17 @@ import {
   VirtioPciTransport,
 } from '#hardware/virtio/virtio_pci_transport.ts';
 import type { VirtioQueue } from '#hardware/virtio/virtio_queue.ts';
-import { freeFrame, type WireEnd, type WireFrame, type WirePort } from '#hardware/wire.ts';
+import {
+  freeFrame,
+  WIRE_CSUM,
+  WIRE_ECN,
+  WIRE_TSO4,
+  WIRE_TSO6,
+  WIRE_USO,
+  type WireEnd,
+  type WireFrame,
+  type WirePort,
+} from '#hardware/wire.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { DUPLEX_FULL } from '#uapi/ethtool.ts';
 import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
@@ -131,6 +141,8 @@ function checkOptions(options: VirtioNetCardOptions): Required<VirtioNetCardOpti
 }
 
 export class VirtioNetCard implements WirePort, VirtioBackend {
+  /** The other end may leave frames unfinished: what the driver does not take so is finished here. */
+  readonly offloads: number = WIRE_CSUM | WIRE_TSO4 | WIRE_TSO6 | WIRE_USO | WIRE_ECN;
   readonly virtioId: number = VIRTIO_ID_NET;
   readonly classCode: number = PCI_CLASS_NETWORK_ETHERNET;
   readonly machine: Machine;
@@ -167,11 +179,6 @@ export class VirtioNetCard implements WirePort, VirtioBackend {
     this.config.setUint32(VIRTIO_NET_CONFIG_SPEED, speed, true);
     this.config.setUint8(VIRTIO_NET_CONFIG_DUPLEX, DUPLEX_FULL);
     this.reset();
-  }
-
-  /** What the driver takes unfinished, and the other end may send so. */
-  get offloads(): number {
-    return this.transport.running ? this.device.offloads : 0;
   }
 
   /** Connects what the port sends through, e.g. `card.connect(cable.plug(0, card))`. */

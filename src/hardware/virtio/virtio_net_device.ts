@@ -29,11 +29,13 @@ export class VirtioNetCounters {
   /** The guest's headers made no sense, or memory was short. */
   txDropped = 0;
   rxPackets = 0;
+  /** Super-packets that were cut here, since the driver does not take them. */
+  rxCut = 0;
   rxFiltered = 0;
   /** No buffers, and the backlog full. */
   rxNoBuffer = 0;
   rxTooLong = 0;
-  /** Interrupts asked for, by queue kind, would be counted by the machine. */
+  /** Doorbells. */
   notifications = 0;
 }
 

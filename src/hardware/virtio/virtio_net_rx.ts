@@ -56,13 +56,14 @@ export function receive(dev: VirtioNetDevice, frame: WireFrame): void {
     drop(dev, frame, frame.badCrc ? WIRE_BAD_CRC : WIRE_FILTERED);
     return;
   }
-  // It was sent before the driver changed its mind about what it takes.
+  // What the driver does not take unfinished is finished here.
   const { offloads } = dev;
   const canCsum = (offloads & WIRE_CSUM) !== 0;
   const needed = frame.gsoType === VIRTIO_NET_HDR_GSO_NONE ? 0 : neededOffload(frame.gsoType);
   const canGso = canCsum && (offloads & needed) === needed;
   let one: WireFrame | null = frame;
   if ((needed !== 0 && !canGso) || (frame.csumStart >= 0 && !canCsum)) {
+    if (needed !== 0 && !canGso) dev.counters.rxCut++;
     one = finishFrames(frame, canCsum, canGso);
   }
   while (one !== null) {
