@@ -9,6 +9,7 @@
 
 import { FS_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
+import { Socket } from '#include/linux/net.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations, type FileWatch, type PollTable } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
@@ -20,6 +21,7 @@ import {
   wakeUp,
   wqHasSleeper,
 } from '#kernel/wait.ts';
+import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
 import {
   EBADF,
   EEXIST,
@@ -361,13 +363,24 @@ function epSendEvents(ep: EventPoll, events: EpollEvent[]): number {
   return n;
 }
 
+/** Nothing is ready: looks at the devices of the sockets watched. @kernel ep_busy_loop fs/eventpoll.c */
+function epBusyLoop(ep: EventPoll): void {
+  for (const { file } of ep.items) {
+    const sk = file.privateData instanceof Socket ? file.privateData.sk : null;
+    if (sk !== null && skCanBusyLoop(sk)) skBusyLoop(sk);
+    if (ep.rdlHead !== null) return;
+  }
+}
+
 /** What is ready now: the number of entries of `events` filled. @kernel do_epoll_wait fs/eventpoll.c */
 export function doEpollWait(task: Task, epfd: number, events: EpollEvent[]): number {
   if (events.length === 0) return -EINVAL;
   const file = task.files.get(epfd);
   if (file === null) return -EBADF;
   const ep = epollOf(file);
-  return ep === null ? -EINVAL : epSendEvents(ep, events);
+  if (ep === null) return -EINVAL;
+  if (ep.rdlHead === null && task.machine.netGlobals.sysctlNetBusyPoll !== 0) epBusyLoop(ep);
+  return epSendEvents(ep, events);
 }
 
 /** @kernel eventpoll_init fs/eventpoll.c */

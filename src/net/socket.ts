@@ -5,11 +5,13 @@
  * lengths, then the family), and none sleeps: MSG_DONTWAIT goes to the protocols whatever the
  * file's O_NONBLOCK says.
  */
+
 import { type Msghdr, type NetProtoFamily, type ProtoOps, Socket } from '#include/linux/net.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations, type PollTable } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
+import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
 import { devIoctl } from '#net/core/dev_ioctl.ts';
 import { iovIterInit } from '#net/core/iov_iter.ts';
 import { sockGettstamp } from '#net/core/sock_proto.ts';
@@ -209,6 +211,10 @@ function sockSpliceRead(file: File, buf: Uint8Array, nonblock: boolean): number 
 /** @kernel sock_poll net/socket.c */
 function sockPoll(file: File, pt: PollTable | null): number {
   const sock = file.privateData as Socket;
+  const { sk } = sock;
+  if (sk !== null && sk.net.machine.netGlobals.sysctlNetBusyPoll !== 0 && skCanBusyLoop(sk)) {
+    if (sk.skReceiveQueue.next === null) skBusyLoop(sk);
+  }
   return sock.ops.poll(file, sock, pt);
 }
 

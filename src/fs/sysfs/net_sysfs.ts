@@ -32,7 +32,8 @@ import {
   devGetStats,
   devSetMtu,
 } from '#net/core/dev.ts';
-import { EINVAL, ERANGE } from '#uapi/errno.ts';
+import { devSetThreaded } from '#net/core/dev_napi.ts';
+import { EINVAL, EOPNOTSUPP, ERANGE } from '#uapi/errno.ts';
 import { IF_OPER_TESTING, IFALIASZ } from '#uapi/if.ts';
 
 const OPERSTATES: readonly string[] = [
@@ -197,6 +198,11 @@ function deviceDirectory(dev: NetDevice): DirectoryNode {
     queues: queuesDirectory(dev),
     speed: readOnly(() => speed(dev)),
     statistics: statistics(dev),
+    threaded: setting(
+      machine,
+      () => (dev.threaded ? '1' : '0'),
+      (value) => (value > 1 ? -EOPNOTSUPP : devSetThreaded(dev, value === 1)),
+    ),
     tx_queue_len: setting(
       machine,
       () => String(dev.txQueueLen),

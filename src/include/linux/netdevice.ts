@@ -5,6 +5,7 @@
 
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { NapiThread } from '#include/linux/napi_thread.ts';
 import type { HeaderOps } from '#include/linux/netdevice_header.ts';
 import type { XpsDevMaps } from '#include/linux/netdevice_xps.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -242,6 +243,7 @@ export const NAPI_STATE_NO_BUSY_POLL = 5;
 export const NAPI_STATE_IN_BUSY_POLL = 6;
 export const NAPI_STATE_PREFER_BUSY_POLL = 7;
 export const NAPI_STATE_THREADED = 8;
+export const NAPI_STATE_SCHED_THREADED = 9;
 
 /** A polling instance of a driver. @kernel napi_struct include/linux/netdevice.h */
 export class NapiStruct {
@@ -265,6 +267,8 @@ export class NapiStruct {
   readonly rxList: SkBuffHead;
   rxCount: number;
   timer: Hrtimer<NapiStruct> | null;
+  /** Polls it in place of the soft interrupt; null: none. */
+  thread: NapiThread | null;
 
   constructor(
     dev: NetDevice,
@@ -288,6 +292,7 @@ export class NapiStruct {
     this.rxList = new SkBuffHead();
     this.rxCount = 0;
     this.timer = null;
+    this.thread = null;
   }
 }
 
@@ -508,6 +513,7 @@ export class NetDevice {
   irq: number;
   memStart: number;
   baseAddr: number;
+  /** Its polling instances have threads. */
   threaded: boolean;
   napiDeferHardIrqs: number;
   groFlushTimeoutNs: number;

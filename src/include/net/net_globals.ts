@@ -7,7 +7,7 @@ import type { IpMcList } from '#include/linux/igmp.ts';
 import type { InetDiagHandler } from '#include/linux/inet_diag.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
 import { Msghdr, type NetProtoFamily, type ProtoOps } from '#include/linux/net.ts';
-import type { NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
+import type { NapiStruct, NetDevice, PacketType, SoftnetData } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { SockDiagHandler } from '#include/linux/sock_diag.ts';
@@ -264,6 +264,11 @@ export class NetGlobals {
   /** Sockets that want received packets stamped. @kernel netstamp_needed_key net/core/dev.c */
   netstampNeeded = 0;
   napiIdNext = 1024;
+  /** Polling instances by number. @kernel napi_hash net/core/dev.c */
+  readonly napiHash: Map<number, NapiStruct> = new Map();
+  /** Microseconds that poll(), and reads of new sockets, look for packets at the device; 0: they do not. */
+  sysctlNetBusyPoll = 0;
+  sysctlNetBusyRead = 0;
   /** Seeds of the keyed hashes, filled at boot. */
   readonly inetEhashSecret: Int32Array = new Int32Array(4);
   readonly netSecret: Int32Array = new Int32Array(4);

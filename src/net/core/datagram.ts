@@ -5,6 +5,7 @@
  * Nothing here waits. An empty queue gives -EAGAIN; the user's library waits on the descriptor and
  * calls again.
  */
+
 import type { IovIter, Msghdr, Socket } from '#include/linux/net.ts';
 import { SOCKWQ_ASYNC_NOSPACE } from '#include/linux/net.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
@@ -15,6 +16,7 @@ import { RCV_SHUTDOWN, SHUTDOWN_MASK, SOCK_SELECT_ERR_QUEUE } from '#include/net
 import type { File, PollTable } from '#kernel/sched/file.ts';
 import { csumBlockAdd, csumFold } from '#lib/checksum.ts';
 import { memops } from '#mm/memory.ts';
+import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
 import { copyFromIter, copyToIter, iovIterRevert } from '#net/core/iov_iter.ts';
 import { consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
 import { __skbChecksumComplete } from '#net/core/skbuff_checksum.ts';
@@ -97,8 +99,13 @@ export function __skbRecvDatagram(
 ): SkBuff | number {
   const err = sockError(sk);
   if (err !== 0) return err;
-  const skb = __skbTryRecvFromQueue(queue, flags, peekOff);
+  let skb = __skbTryRecvFromQueue(queue, flags, peekOff);
   if (skb !== null) return skb;
+  if (skCanBusyLoop(sk)) {
+    skBusyLoop(sk);
+    skb = __skbTryRecvFromQueue(queue, flags, peekOff);
+    if (skb !== null) return skb;
+  }
   return (flags & MSG_DONTWAIT) === 0 && (sk.skShutdown & RCV_SHUTDOWN) !== 0 ? 0 : -EAGAIN;
 }
 

@@ -9,6 +9,8 @@
  *
  * Whoever sets SCHED owns the instance; interrupts that arrive meanwhile only set MISSED.
  */
+
+import { NapiThread } from '#include/linux/napi_thread.ts';
 import {
   NAPI_POLL_WEIGHT,
   NAPI_STATE_DISABLE,
@@ -18,12 +20,15 @@ import {
   NAPI_STATE_NPSVC,
   NAPI_STATE_PREFER_BUSY_POLL,
   NAPI_STATE_SCHED,
+  NAPI_STATE_SCHED_THREADED,
+  NAPI_STATE_THREADED,
   NapiStruct,
   type NetDevice,
 } from '#include/linux/netdevice.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { createTask, exitTask, wakeTask } from '#kernel/sched/task.ts';
 import {
   localBhDisable,
   localBhEnable,
@@ -40,13 +45,20 @@ import {
 } from '#net/core/dev_napi_list.ts';
 import { netRpsActionAndIrqEnable } from '#net/core/dev_rps.ts';
 import { groFlushNormal, groNormalList, groPurge, napiGroFlush } from '#net/core/gro.ts';
+import { EOPNOTSUPP } from '#uapi/errno.ts';
 
 const NAPIF_SCHED: number = 1 << NAPI_STATE_SCHED;
 const NAPIF_MISSED: number = 1 << NAPI_STATE_MISSED;
 const NAPIF_DISABLE: number = 1 << NAPI_STATE_DISABLE;
 const NAPIF_NPSVC: number = 1 << NAPI_STATE_NPSVC;
 const NAPIF_IN_BUSY_POLL: number = 1 << NAPI_STATE_IN_BUSY_POLL;
+const NAPIF_THREADED: number = 1 << NAPI_STATE_THREADED;
+const NAPIF_SCHED_THREADED: number = 1 << NAPI_STATE_SCHED_THREADED;
 const NAPIF_PREFER_BUSY_POLL: number = 1 << NAPI_STATE_PREFER_BUSY_POLL;
+
+/** What completion takes off. */
+const NAPIF_DONE: number =
+  NAPIF_MISSED | NAPIF_SCHED | NAPIF_SCHED_THREADED | NAPIF_PREFER_BUSY_POLL;
 
 /** @kernel napi_disable_pending include/linux/netdevice.h */
 export function napiDisablePending(n: NapiStruct): boolean {
@@ -115,13 +127,13 @@ export function napiCompleteDone(n: NapiStruct, workDone: number): boolean {
   if (DEBUG && (val & NAPIF_SCHED) === 0) {
     throw new KernelBug('napi-complete-idle', `NAPI ${n.napiId} of ${n.dev.name} is not scheduled`);
   }
-  n.state = val & ~(NAPIF_MISSED | NAPIF_SCHED | NAPIF_PREFER_BUSY_POLL);
+  n.state = val & ~NAPIF_DONE;
   if ((val & NAPIF_MISSED) !== 0) {
     n.state |= NAPIF_SCHED;
     __napiSchedule(n);
     return false;
   }
-  if (timeoutNs !== 0) startWatchdog(n, timeoutNs);
+  if (timeoutNs !== 0) napiStartWatchdog(n, timeoutNs);
   return ret;
 }
 
@@ -130,7 +142,8 @@ export function napiComplete(n: NapiStruct): boolean {
   return napiCompleteDone(n, 0);
 }
 
-function startWatchdog(n: NapiStruct, timeoutNs: number): void {
+/** Has the instance polled when the time is over, whether the device interrupts or not. */
+export function napiStartWatchdog(n: NapiStruct, timeoutNs: number): void {
   const { machine } = n.dev.net;
   n.timer ??= new Hrtimer(machine, n, napiWatchdog);
   hrtimerStart(n.timer, machine.nowNs + timeoutNs);
@@ -139,7 +152,7 @@ function startWatchdog(n: NapiStruct, timeoutNs: number): void {
 /** Polls a device whose interrupts were held back. @kernel napi_watchdog net/core/dev.c */
 function napiWatchdog(n: NapiStruct): number {
   if (!napiDisablePending(n) && (n.state & NAPIF_SCHED) === 0) {
-    n.state |= NAPIF_SCHED;
+    n.state = (n.state | NAPIF_SCHED) & ~NAPIF_PREFER_BUSY_POLL;
     __napiSchedule(n);
   }
   return HRTIMER_NORESTART;
@@ -158,6 +171,8 @@ export function netifNapiAdd(
   const n = new NapiStruct(dev, poll, weight, globals.napiIdNext++);
   n.state |= 1 << NAPI_STATE_LISTED;
   dev.napiList.push(n);
+  globals.napiHash.set(n.napiId, n);
+  if (dev.threaded) napiKthreadCreate(n);
   return n;
 }
 
@@ -167,7 +182,9 @@ export function netifNapiDel(n: NapiStruct): void {
   n.state &= ~(1 << NAPI_STATE_LISTED);
   const at = n.dev.napiList.indexOf(n);
   if (at >= 0) n.dev.napiList.splice(at, 1);
+  n.dev.net.machine.netGlobals.napiHash.delete(n.napiId);
   napiListDel(n);
+  napiStopKthread(n);
   groPurge(n);
 }
 
@@ -177,6 +194,7 @@ export function napiEnable(n: NapiStruct): void {
     throw new KernelBug('napi-enable-twice', `NAPI ${n.napiId} of ${n.dev.name} is enabled`);
   }
   n.state &= ~(NAPIF_SCHED | NAPIF_NPSVC);
+  if (n.dev.threaded && n.thread !== null) n.state |= NAPIF_THREADED;
 }
 
 /**
@@ -187,7 +205,8 @@ export function napiDisable(n: NapiStruct): void {
   const { machine } = n.dev.net;
   n.state |= NAPIF_DISABLE;
   while ((n.state & NAPIF_SCHED) !== 0) {
-    if (n.pollList === null || (n.state & NAPIF_NPSVC) !== 0) {
+    const waits = n.pollList !== null || (n.state & NAPIF_SCHED_THREADED) !== 0;
+    if (!waits || (n.state & NAPIF_NPSVC) !== 0) {
       throw new KernelBug('napi-disable-deadlock', `NAPI ${n.napiId} of ${n.dev.name}`);
     }
     localBhDisable(machine);
@@ -196,6 +215,7 @@ export function napiDisable(n: NapiStruct): void {
     localBhEnable(machine);
   }
   n.state |= NAPIF_SCHED | NAPIF_NPSVC;
+  n.state &= ~NAPIF_THREADED;
   if (n.timer !== null) hrtimerCancel(n.timer);
   n.state &= ~NAPIF_DISABLE;
 }
@@ -219,7 +239,10 @@ function __napiPoll(n: NapiStruct): number {
   // Packets are not held for longer than a tick while the device is busy.
   if (n.groBitmask !== 0) napiGroFlush(n, true);
   groNormalList(n);
-  if (n.pollList === null) napiListAddTail(thisSoftnetData(machine).repollList, n);
+  // A thread looks for itself whether it is to go on.
+  if (n.pollList === null && (n.state & NAPIF_SCHED_THREADED) === 0) {
+    napiListAddTail(thisSoftnetData(machine).repollList, n);
+  }
   return work;
 }
 
@@ -270,4 +293,62 @@ export function netRxAction(machine: Machine): void {
   sd.inNetRxAction = false;
   if (sd.rpsIpiList !== null) netRpsActionAndIrqEnable(machine, sd);
   if (sd.pollList.first !== null) raiseSoftirqIrqoff(machine, NET_RX_SOFTIRQ);
+}
+
+// Threads in place of the soft interrupt.
+
+/**
+ * One turn of an instance's thread, on the CPU that the thread may use: one poll. As long as there is
+ * more it has itself woken again, so that everything else has its turn too.
+ * @kernel napi_threaded_poll net/core/dev.c
+ * @kernel napi_threaded_poll_loop net/core/dev.c
+ */
+function napiThreadedPoll(n: NapiStruct, thread: NapiThread): void {
+  if ((n.state & NAPIF_SCHED_THREADED) === 0) return;
+  const { machine } = n.dev.net;
+  const interrupted = machine.cpu;
+  machine.cpu = thread.task.cpu;
+  const sd = thisSoftnetData(machine);
+  localBhDisable(machine);
+  __napiPoll(n);
+  if (sd.rpsIpiList !== null) netRpsActionAndIrqEnable(machine, sd);
+  localBhEnable(machine);
+  machine.cpu = interrupted;
+  if ((n.state & NAPIF_SCHED_THREADED) !== 0) wakeTask(machine, thread);
+  else if ((n.state & NAPIF_THREADED) === 0) napiStopKthread(n);
+}
+
+/** @kernel napi_kthread_create net/core/dev.c */
+function napiKthreadCreate(n: NapiStruct): void {
+  const { machine } = n.dev.net;
+  const task = createTask(machine, `napi/${n.dev.name}-${n.napiId}`, machine.initNet);
+  n.thread = new NapiThread(task, (thread) => napiThreadedPoll(n, thread));
+}
+
+/** @kernel napi_stop_kthread net/core/dev.c */
+function napiStopKthread(n: NapiStruct): void {
+  if (n.thread === null) return;
+  exitTask(n.thread.task, 0);
+  n.thread = null;
+}
+
+/**
+ * Has the device's instances polled by threads, or by the soft interrupt again; what is being polled
+ * changes when it is scheduled next. 0, or -EOPNOTSUPP for a device that does not poll.
+ * @kernel netif_set_threaded net/core/dev.c
+ */
+export function devSetThreaded(dev: NetDevice, threaded: boolean): number {
+  if (dev.napiList.length === 0) return -EOPNOTSUPP;
+  if (dev.threaded === threaded) return 0;
+  dev.threaded = threaded;
+  for (const n of dev.napiList) {
+    if (threaded) {
+      if (n.thread === null) napiKthreadCreate(n);
+      n.state |= NAPIF_THREADED;
+      continue;
+    }
+    n.state &= ~NAPIF_THREADED;
+    if ((n.state & NAPIF_SCHED_THREADED) === 0) napiStopKthread(n);
+  }
+  return 0;
 }

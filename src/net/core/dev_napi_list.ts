@@ -1,7 +1,17 @@
 /** Lists of polling instances, one of each kind for every CPU. Counterpart of a part of net/core/dev.c. */
-import type { NapiList, NapiStruct, SoftnetData } from '#include/linux/netdevice.ts';
+import {
+  NAPI_STATE_SCHED_THREADED,
+  NAPI_STATE_THREADED,
+  type NapiList,
+  type NapiStruct,
+  type SoftnetData,
+} from '#include/linux/netdevice.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { wakeTask } from '#kernel/sched/task.ts';
 import { NET_RX_SOFTIRQ, raiseSoftirqIrqoff } from '#kernel/softirq.ts';
+
+const NAPIF_THREADED: number = 1 << NAPI_STATE_THREADED;
+const NAPIF_SCHED_THREADED: number = 1 << NAPI_STATE_SCHED_THREADED;
 
 /** The packet-path state of the CPU that runs: this_cpu_ptr(&softnet_data). */
 export function thisSoftnetData(machine: Machine): SoftnetData {
@@ -37,8 +47,16 @@ export function napiListSpliceTail(from: NapiList, to: NapiList): void {
   }
 }
 
-/** Puts an instance that the caller has taken on the list of the CPU that runs. @kernel ____napi_schedule net/core/dev.c */
+/**
+ * Puts an instance that the caller has taken on the list of the CPU that runs, or wakes its thread.
+ * @kernel ____napi_schedule net/core/dev.c
+ */
 export function ____napiSchedule(sd: SoftnetData, n: NapiStruct): void {
+  if ((n.state & NAPIF_THREADED) !== 0 && n.thread !== null) {
+    n.state |= NAPIF_SCHED_THREADED;
+    wakeTask(sd.cpu.machine, n.thread);
+    return;
+  }
   napiListAddTail(sd.pollList, n);
   n.listOwner = sd.cpu.id;
   // The running net_rx_action looks at the list again before it returns.

@@ -245,6 +245,7 @@ export function sockInitData(sock: Socket | null, sk: Sock): void {
   const net = sk.net;
   sk.skRcvbuf = net.sysctlRmemDefault;
   sk.skSndbuf = net.sysctlWmemDefault;
+  sk.skLlUsec = net.machine.netGlobals.sysctlNetBusyRead;
   sockSetFlag(sk, SOCK_ZAPPED);
   if (sock !== null) {
     sk.skType = sock.type;

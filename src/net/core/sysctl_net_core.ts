@@ -119,7 +119,7 @@ function setFlowLimitTableLen(g: NetGlobals, text: string): number {
   return 0;
 }
 
-/** Steering. @kernel net_core_table net/core/sysctl_net_core.c */
+/** Steering and busy polling. @kernel net_core_table net/core/sysctl_net_core.c */
 function steeringTable(machine: Machine): CtlTable[] {
   const g = machine.netGlobals;
   return [
@@ -128,6 +128,22 @@ function steeringTable(machine: Machine): CtlTable[] {
       read: () => String(g.rpsSockFlowTable?.ents.length ?? 0),
       write: (text) => (/^\d{1,10}$/.test(text) ? rpsSockFlowEntries(g, Number(text)) : -EINVAL),
     },
+    intEntry(
+      'busy_poll',
+      () => g.sysctlNetBusyPoll,
+      (v) => {
+        g.sysctlNetBusyPoll = v;
+      },
+      0,
+    ),
+    intEntry(
+      'busy_read',
+      () => g.sysctlNetBusyRead,
+      (v) => {
+        g.sysctlNetBusyRead = v;
+      },
+      0,
+    ),
     stringEntry(
       'flow_limit_cpu_bitmap',
       () => bitmapString(Uint8Array.from(g.softnetData, (sd) => (sd.flowLimit === null ? 0 : 1))),

@@ -4,6 +4,7 @@
  * Counterpart of tcp_recvmsg_locked and its helpers in net/ipv4/tcp.c. RFC 9293#3.9.1.3, RFC 6093
  * (urgent data).
  */
+
 import type { Msghdr } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { __skbUnlink } from '#include/linux/skbuff_queue.ts';
@@ -21,6 +22,7 @@ import {
   skPeekOffsetBwd,
   skPeekOffsetFwd,
 } from '#net/core/datagram.ts';
+import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
 import { copyBytesToIter } from '#net/core/iov_iter.ts';
 import { putCmsgInt, putStreamTimestamp } from '#net/core/scm.ts';
 import { __kfreeSkb } from '#net/core/skbuff.ts';
@@ -46,7 +48,7 @@ import { __tcpSelectWindow } from '#net/ipv4/tcp_output_window.ts';
 import { EAGAIN, EFAULT, EINVAL, ENOTCONN } from '#uapi/errno.ts';
 import { SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import { MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SOL_TCP } from '#uapi/socket.ts';
-import { TCP_CLOSE, TCP_CM_INQ, TCP_LISTEN } from '#uapi/tcp.ts';
+import { TCP_CLOSE, TCP_CM_INQ, TCP_ESTABLISHED, TCP_LISTEN } from '#uapi/tcp.ts';
 
 /** Takes a packet that has been read off the queue. @kernel tcp_eat_recv_skb net/ipv4/tcp.c */
 export function tcpEatRecvSkb(sk: Sock, skb: SkBuff): void {
@@ -304,6 +306,9 @@ function tcpRecvmsgLocked(
 export function tcpRecvmsg(sk: Sock, msg: Msghdr, len: number, flags: number): number {
   if ((flags & MSG_ERRQUEUE) !== 0) return ipRecvError(sk, msg, len);
   const st: RecvState = { seq: 0, peekOffset: 0, urgHole: 0, copied: 0, left: 0, tstamp: -1 };
+  if (sk.skReceiveQueue.next === null && sk.skcState === TCP_ESTABLISHED && skCanBusyLoop(sk)) {
+    skBusyLoop(sk);
+  }
   lockSock(sk);
   const ret = tcpRecvmsgLocked(sk, msg, len, flags, st);
   releaseSock(sk);

@@ -229,12 +229,13 @@ export class IpMachine {
   private readonly pagesBefore: number;
   private devices = 0;
 
-  constructor(name = 'm', seed = 1) {
+  constructor(name = 'm', seed = 1, cpus = 1) {
     this.pagesBefore = livePages().units;
     this.machine = bootMachine({
       name,
       host: this.host,
       seed,
+      cpus,
       bootEpochSec: 1_000_000_000,
       modules: defconfig,
     });
