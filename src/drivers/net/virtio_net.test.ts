@@ -5,6 +5,8 @@ import { Lan, type LanMachine, sendTest, TestWire, testPacket } from '#drivers/n
 import { virtnetVlanRxAddVid, virtnetVlanRxKillVid } from '#drivers/net/virtio_net_ctrl.ts';
 import type { VirtioNetNic, VirtioNetPlugOptions } from '#drivers/net/virtio_net_plug.ts';
 import { getMergeableBufLen } from '#drivers/net/virtio_net_rx.ts';
+import type { RegularNode } from '#fs/namei.ts';
+import { queuesDirectory } from '#fs/sysfs/net_queues.ts';
 import {
   NETIF_F_GRO_HW,
   NETIF_F_HW_CSUM,
@@ -17,14 +19,18 @@ import {
   netifCarrierOk,
   netifQueueStopped,
 } from '#include/linux/netdevice.ts';
-import { CHECKSUM_PARTIAL } from '#include/linux/skbuff.ts';
+import { CHECKSUM_PARTIAL, type SkBuff, skbGet } from '#include/linux/skbuff.ts';
 import { localIrqRestore, localIrqSave } from '#kernel/irq.ts';
+import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { csumFold16 } from '#lib/checksum.ts';
-import { mem } from '#mm/memory.ts';
+import { Prandom } from '#lib/prandom.ts';
+import { dmaView, mem } from '#mm/memory.ts';
+import { allocPages, BLOCK_SIZE, CHUNK_SIZE, putPage } from '#mm/page_alloc.ts';
 import { devSetPromiscuity } from '#net/core/dev.ts';
 import { devMcAdd, devUcAdd } from '#net/core/dev_addr_lists.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
+import { consumeSkb } from '#net/core/skbuff.ts';
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '#uapi/virtio_config.ts';
 import {
   VIRTIO_NET_F_CSUM,
@@ -36,6 +42,7 @@ import {
   VIRTIO_NET_F_GUEST_USO6,
   VIRTIO_NET_F_MRG_RXBUF,
 } from '#uapi/virtio_net.ts';
+import { vringUsed } from '#uapi/virtio_ring.ts';
 
 const MS = 1_000_000;
 const MAC_A: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xa);
@@ -569,6 +576,110 @@ test('pages of received packets go round: the pool asks the allocator no more', 
     expect(b.received).toHaveLength(4000);
     expect(stats?.slowHighOrder).toBe(slow);
     expect(nicB.vi.rq[0]?.pool.recycleStats.cached).toBeGreaterThan(0);
+  });
+});
+
+/** What a device may write: its used rings, and the buffers it was given. */
+function lie(rnd: Prandom, nic: VirtioNetNic): void {
+  const vqs = nic.vi.vdev.vqs.slice(0, 2);
+  const vq = vqs[rnd.below(vqs.length)];
+  if (vq === undefined) return;
+  const idx = vringUsed.idx(dmaView, vq.used);
+  const count = 1 + rnd.below(4);
+  for (let i = 0; i < count; i++) {
+    const sane = rnd.below(8) > 0;
+    const id = sane ? rnd.below(vq.num) : rnd.u32();
+    const len = rnd.below(4) > 0 ? rnd.below(5000) : rnd.u32();
+    if (vq.index === 0 && sane && typeof vq.data[id] === 'number') {
+      const at = vq.data[id] as number;
+      const size = vq.ctx[id] as number;
+      for (let n = 0; n < Math.min(size, 80); n++) mem[at + n] = rnd.below(256);
+      if (rnd.below(2) === 0) dmaView.setUint16(at + 10, 1 + rnd.below(3), true);
+    }
+    const slot = (idx + i) & (vq.num - 1);
+    vringUsed.setId(dmaView, vq.used, slot, id);
+    vringUsed.setLen(dmaView, vq.used, slot, len);
+  }
+  vringUsed.setIdx(dmaView, vq.used, (idx + count) & 0xffff);
+  if (vq.callback !== null) vq.callback(vq);
+}
+
+test('a device that lies: packets and queues are lost, nothing else', () => {
+  for (const options of [{}, { without: SMALL }, { queueSize: 32 }] as Options[]) {
+    for (let seed = 0; seed < 25; seed++) {
+      const all = pair(options, options);
+      const { lan, a, b, nicA, nicB } = all;
+      a.up(nicA.dev);
+      b.up(nicB.dev);
+      lan.pass(MS);
+      const rnd = new Prandom(seed);
+      for (let step = 0; step < 30; step++) {
+        // Only its own rings: the model itself stays out of the play.
+        localBhDisable(b.machine);
+        lie(rnd, nicB);
+        localBhEnable(b.machine);
+        sendTest(nicB.dev, MAC_A, bytes(200, step));
+        lan.pass(20_000);
+      }
+      expect(lan.shutDown(), `seed ${seed}`).toEqual({});
+    }
+  }
+});
+
+test('when memory is short the ring is filled later, and reception goes on', () => {
+  linked(({ lan, b, nicA, nicB }) => {
+    const { vi } = nicB;
+    const rq = vi.rq[0];
+    if (rq === undefined) throw new Error('no queue');
+    const hog: number[] = [];
+    for (let at = allocPages(BLOCK_SIZE); at !== 0; at = allocPages(BLOCK_SIZE)) hog.push(at);
+    for (let at = allocPages(CHUNK_SIZE); at !== 0; at = allocPages(CHUNK_SIZE)) hog.push(at);
+    // Buffers that nobody gives back are what the ring lacks.
+    const kept: SkBuff[] = [];
+    b.onPacket = (skb) => {
+      if (kept.length < 400) kept.push(skbGet(skb));
+    };
+    for (const at of hog.splice(-2)) putPage(at);
+    for (let n = 0; n < 400; n++) {
+      sendTest(nicA.dev, MAC_B, bytes(1400, n));
+      lan.pass(3000);
+    }
+    expect(rq.vq.numFree).toBeGreaterThan(0);
+    for (const at of hog) putPage(at);
+    for (const skb of kept) consumeSkb(skb);
+    b.onPacket = () => {};
+    lan.pass(2000 * MS);
+    expect(rq.vq.numFree, 'by the work').toBe(0);
+    const before = b.received.length;
+    sendTest(nicA.dev, MAC_B, bytes(500));
+    lan.pass(MS);
+    expect(b.received.length).toBeGreaterThan(before);
+  });
+});
+
+test('byte queue limits are files', () => {
+  linked(({ lan, a, nicA }) => {
+    const dir = queuesDirectory(nicA.dev).lookup('tx-0');
+    const limits = dir?.kind === 'dir' ? dir.lookup('byte_queue_limits') : null;
+    const file = (name: string): RegularNode => {
+      const node = limits?.kind === 'dir' ? limits.lookup(name) : null;
+      if (node?.kind !== 'file') throw new Error(`no ${name}`);
+      return node;
+    };
+    const read = (name: string): string | number => a.locked(() => file(name).show());
+    expect([read('limit'), read('hold_time'), read('limit_min')]).toEqual(['0\n', '1000\n', '0\n']);
+    sendTest(nicA.dev, MAC_B, bytes(1000));
+    lan.pass(MS);
+    expect(Number(read('limit'))).toBeGreaterThan(1000);
+    expect(read('inflight')).toBe('0\n');
+    expect(file('limit_max').store?.('900')).toBe(0);
+    expect(file('limit_max').store?.('-1')).toBeLessThan(0);
+    expect(file('limit_max').store?.('4000000000')).toBeLessThan(0);
+    sendTest(nicA.dev, MAC_B, bytes(1000));
+    lan.pass(MS);
+    expect(read('limit')).toBe('900\n');
+    expect(file('limit_max').store?.('max\n')).toBe(0);
+    expect(read('limit_max')).toBe('1879048192\n');
   });
 });
 
