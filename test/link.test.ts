@@ -69,6 +69,12 @@ describe('the linked package', () => {
     expect(code).not.toMatch(/=== TCP_LISTEN\b/);
   });
 
+  it('leaves it to constructors to make the fields of objects', () => {
+    const code = readFileSync(join(FOLDER, 'softnet-linked.js'), 'utf8');
+    expect(code).toMatch(/^\t\tthis\.sndUna = 0;$/m);
+    expect(code).not.toMatch(/^\t(static )?#?\w+;$/m);
+  });
+
   it('runs a world to the same fingerprint', async () => {
     const { fingerprint } = await runScenario({ seed: 7, turn });
     expect(answer.fingerprint).toBe(fingerprint);
