@@ -3,14 +3,14 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { DstEntry } from '#include/net/dst.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Proto, Sock, SockCallbacks } from '#include/net/sock.ts';
 import { InetSock } from '#include/net/sock.ts';
-import { SOCK_KIND_REQUEST, SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock_common.ts';
+import { SOCK_KIND_REQUEST, SockCommon } from '#include/net/sock_common.ts';
 import { ownSockRare } from '#include/net/sock_rare.ts';
 import type { TcpCongestionOps } from '#include/net/tcp.ts';
-import type { TcpAoInfo, TcpMd5sigKey } from '#include/net/tcp_auth.ts';
 import type { TcpFastopenContext, TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 
@@ -62,8 +62,9 @@ export class InetBindBucket {
   fastuid: number;
   /** Owners linked by InetConnectionSock.bindNext. */
   owners: InetConnectionSock | null;
-  /** What closed connections left, linked by InetTimewaitSock.twBindNext. */
+  /** What closed connections left, the oldest first, linked by InetTimewaitSock.twBindNext. */
   twOwners: InetTimewaitSock | null;
+  twLastOwner: InetTimewaitSock | null;
   next: InetBindBucket | null;
 
   constructor(net: Net, port: number, l3mdev: number) {
@@ -75,6 +76,7 @@ export class InetBindBucket {
     this.fastuid = 0;
     this.owners = null;
     this.twOwners = null;
+    this.twLastOwner = null;
     this.next = null;
   }
 }
@@ -438,67 +440,6 @@ export class RequestSock extends SockCommon {
     this.aoKeyid = 0;
     this.aoRcvNext = 0;
     this.aoMaclen = 0;
-  }
-}
-
-/** What is left of a closed connection. @kernel tcp_timewait_sock include/linux/tcp.h */
-export class InetTimewaitSock extends SockCommon {
-  twProt: Proto;
-  twMark: number;
-  /** FIN_WAIT2 or TIME_WAIT; skcState is always TCP_TIME_WAIT. */
-  twSubstate: number;
-  twRcvWscale: number;
-  twSport: number;
-  twSaddr: number;
-  twTransparent: boolean;
-  twTos: number;
-  twTxhash: number;
-  twPriority: number;
-  twTimer: TimerList<InetTimewaitSock> | null;
-  twTb: InetBindBucket | null;
-  twBindNext: InetTimewaitSock | null;
-  // tcp_timewait_sock
-  twRcvWnd: number;
-  twTsOffset: number;
-  twTsRecent: number;
-  lastOowAckTime: number;
-  /** Seconds. */
-  twTsRecentStamp: number;
-  twTxDelay: number;
-  twRcvNxt: number;
-  twSndNxt: number;
-  twEntryStamp: number;
-  twUsecTs: boolean;
-  twMd5Key: TcpMd5sigKey | null;
-  aoInfo: TcpAoInfo | null;
-
-  constructor(net: Net, family: number, prot: Proto) {
-    super(net, family, SOCK_KIND_TIMEWAIT);
-    this.twProt = prot;
-    this.twMark = 0;
-    this.twSubstate = 0;
-    this.twRcvWscale = 0;
-    this.twSport = 0;
-    this.twSaddr = 0;
-    this.twTransparent = false;
-    this.twTos = 0;
-    this.twTxhash = 0;
-    this.twPriority = 0;
-    this.twTimer = null;
-    this.twTb = null;
-    this.twBindNext = null;
-    this.twRcvWnd = 0;
-    this.twTsOffset = 0;
-    this.twTsRecent = 0;
-    this.lastOowAckTime = 0;
-    this.twTsRecentStamp = 0;
-    this.twTxDelay = 0;
-    this.twRcvNxt = 0;
-    this.twSndNxt = 0;
-    this.twEntryStamp = 0;
-    this.twUsecTs = false;
-    this.twMd5Key = null;
-    this.aoInfo = null;
   }
 }
 

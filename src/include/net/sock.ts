@@ -91,6 +91,7 @@ export class Sock extends SockCommon {
   /** RCV_SHUTDOWN | SEND_SHUTDOWN. */
   skShutdown: number;
   skUserlocks: number;
+  skcTxQueueMapping: number;
 
   // The lock: `owned` by a task; packets of soft interrupts then go to the backlog.
   skLockOwned: boolean;
@@ -178,6 +179,7 @@ export class Sock extends SockCommon {
     this.skWq = null;
     this.skShutdown = 0;
     this.skUserlocks = 0;
+    this.skcTxQueueMapping = -1;
     this.skLockOwned = false;
     this.skBacklogHead = null;
     this.skBacklogTail = null;

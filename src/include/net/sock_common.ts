@@ -5,59 +5,133 @@ import { TCP_CLOSE } from '#uapi/tcp.ts';
 /** "Wait for ever" of timeouts, in jiffies. @kernel MAX_SCHEDULE_TIMEOUT include/linux/sched.h */
 export const MAX_SCHEDULE_TIMEOUT = 0x7fffffff;
 
-/** What every entry of the hash tables has. @kernel sock_common include/net/sock.h */
+export const SOCK_KIND_FULL = 0;
+export const SOCK_KIND_REQUEST = 1;
+export const SOCK_KIND_TIMEWAIT = 2;
+
+// Fields of skcBits.
+const KIND_MASK = 3;
+const HASHED = 1 << 2;
+const REUSEPORT = 1 << 3;
+const IPV6ONLY = 1 << 4;
+const REUSE_SHIFT = 8;
+const FAMILY_SHIFT = 16;
+
+/**
+ * What every entry of the hash tables has. There are very many of these: ports and flags share words,
+ * and addresses are kept signed, since V8 would box numbers from 2^31 on.
+ *
+ *     skcBits      31        24 23        16 15         8 7          0
+ *                  +-----------+------------+------------+------------+
+ *                  |     0     |   family   |   reuse    |   flags    |
+ *                  +-----------+------------+------------+------------+
+ *     skcPortpair  |     skcNum (own)       |  skcDport (the peer's)  |
+ *                  +------------------------+-------------------------+
+ *
+ * @kernel sock_common include/net/sock.h
+ */
 export class SockCommon {
   readonly net: Net;
-  skcFamily: number;
+  /** Family, kind, and what is 0 or 1. */
+  skcBits: number;
   /** TCP_ESTABLISHED...; also used by UDP, raw. Write through the protocol's set_state. */
   skcState: number;
-  skcReuse: number;
-  skcReuseport: boolean;
-  skcIpv6only: boolean;
   skcBoundDevIf: number;
-  /** Foreign address and port, own address (for receiving) and port. Host order. */
-  skcDaddr: number;
-  skcRcvSaddr: number;
-  skcDport: number;
-  skcNum: number;
-  /** IPv6 addresses as four words; null for IPv4 sockets. */
-  skcV6Daddr: Uint32Array | null;
-  skcV6RcvSaddr: Uint32Array | null;
+  skcDaddr32: number;
+  skcRcvSaddr32: number;
+  skcPortpair: number;
   /** Hash of the 4-tuple (ehash) or of the port (lhash, udp). */
   skcHash: number;
   /** Chain of the hash bucket; `hashed` tells whether we are on one. */
   skcNext: SockCommon | null;
   skcPrev: SockCommon | null;
-  hashed: boolean;
-  /** 0 full socket, 1 request sock, 2 time-wait sock: cheap discrimination. */
-  readonly kind: number;
   refcnt: number;
-  skcTxQueueMapping: number;
 
   constructor(net: Net, family: number, kind: number) {
     this.net = net;
-    this.skcFamily = family;
+    this.skcBits = kind | (family << FAMILY_SHIFT);
     this.skcState = TCP_CLOSE;
-    this.skcReuse = 0;
-    this.skcReuseport = false;
-    this.skcIpv6only = false;
     this.skcBoundDevIf = 0;
-    this.skcDaddr = 0;
-    this.skcRcvSaddr = 0;
-    this.skcDport = 0;
-    this.skcNum = 0;
-    this.skcV6Daddr = null;
-    this.skcV6RcvSaddr = null;
+    this.skcDaddr32 = 0;
+    this.skcRcvSaddr32 = 0;
+    this.skcPortpair = 0;
     this.skcHash = 0;
     this.skcNext = null;
     this.skcPrev = null;
-    this.hashed = false;
-    this.kind = kind;
     this.refcnt = 1;
-    this.skcTxQueueMapping = -1;
+  }
+
+  /** SOCK_KIND_* */
+  get kind(): number {
+    return this.skcBits & KIND_MASK;
+  }
+
+  get hashed(): boolean {
+    return (this.skcBits & HASHED) !== 0;
+  }
+  set hashed(value: boolean) {
+    this.skcBits = value ? this.skcBits | HASHED : this.skcBits & ~HASHED;
+  }
+
+  get skcFamily(): number {
+    return this.skcBits >>> FAMILY_SHIFT;
+  }
+
+  get skcReuse(): number {
+    return (this.skcBits >>> REUSE_SHIFT) & 0xff;
+  }
+  set skcReuse(value: number) {
+    this.skcBits = (this.skcBits & ~(0xff << REUSE_SHIFT)) | (value << REUSE_SHIFT);
+  }
+
+  get skcReuseport(): boolean {
+    return (this.skcBits & REUSEPORT) !== 0;
+  }
+  set skcReuseport(value: boolean) {
+    this.skcBits = value ? this.skcBits | REUSEPORT : this.skcBits & ~REUSEPORT;
+  }
+
+  get skcIpv6only(): boolean {
+    return (this.skcBits & IPV6ONLY) !== 0;
+  }
+  set skcIpv6only(value: boolean) {
+    this.skcBits = value ? this.skcBits | IPV6ONLY : this.skcBits & ~IPV6ONLY;
+  }
+
+  /** Foreign address, in host order. */
+  get skcDaddr(): number {
+    return this.skcDaddr32 >>> 0;
+  }
+  set skcDaddr(value: number) {
+    this.skcDaddr32 = value | 0;
+  }
+
+  /** Own address, for receiving, in host order. */
+  get skcRcvSaddr(): number {
+    return this.skcRcvSaddr32 >>> 0;
+  }
+  set skcRcvSaddr(value: number) {
+    this.skcRcvSaddr32 = value | 0;
+  }
+
+  /** Foreign port. */
+  get skcDport(): number {
+    return this.skcPortpair & 0xffff;
+  }
+  set skcDport(value: number) {
+    this.skcPortpair = (this.skcPortpair & ~0xffff) | (value & 0xffff);
+  }
+
+  /** Own port; of raw sockets the protocol. */
+  get skcNum(): number {
+    return this.skcPortpair >>> 16;
+  }
+  set skcNum(value: number) {
+    this.skcPortpair = (this.skcPortpair & 0xffff) | (value << 16);
   }
 }
 
-export const SOCK_KIND_FULL = 0;
-export const SOCK_KIND_REQUEST = 1;
-export const SOCK_KIND_TIMEWAIT = 2;
+/** The word that a connection between these ports has. @kernel INET_COMBINED_PORTS include/net/inet_hashtables.h */
+export function inetCombinedPorts(dport: number, num: number): number {
+  return dport | (num << 16);
+}

@@ -34,9 +34,7 @@ const MAX_TCP_HEADER = 320;
 
 /** What a copy starts afresh: identity, chains, lock, queues' sums. @kernel sk_dontcopy_begin include/net/sock.h */
 export const DONTCOPY: ReadonlySet<string> = new Set([
-  'kind',
   'refcnt',
-  'hashed',
   'skcTxQueueMapping',
   'skNetRefcnt',
   'skCookie',
@@ -81,6 +79,7 @@ function sockCopy(nsk: Sock, osk: Sock): void {
     nsk.icskAfOps = osk.icskAfOps;
     nsk.icskCaOps = osk.icskCaOps;
   }
+  nsk.hashed = false;
 }
 
 /**

@@ -6,16 +6,12 @@ import type { TcpSock } from '#include/linux/tcp.ts';
 
 /** The fields that copyTcpSock() copies. */
 export const COPIED_FIELDS: readonly string[] = [
-  'skcFamily',
+  'skcBits',
   'skcState',
-  'skcReuse',
-  'skcReuseport',
-  'skcIpv6only',
   'skcBoundDevIf',
-  'skcDaddr',
-  'skcRcvSaddr',
-  'skcDport',
-  'skcNum',
+  'skcDaddr32',
+  'skcRcvSaddr32',
+  'skcPortpair',
   'skcHash',
   'skType',
   'skProtocol',
@@ -157,16 +153,12 @@ export const COPIED_FIELDS: readonly string[] = [
 ];
 
 function part0(to: TcpSock, from: TcpSock): void {
-  to.skcFamily = from.skcFamily;
+  to.skcBits = from.skcBits;
   to.skcState = from.skcState;
-  to.skcReuse = from.skcReuse;
-  to.skcReuseport = from.skcReuseport;
-  to.skcIpv6only = from.skcIpv6only;
   to.skcBoundDevIf = from.skcBoundDevIf;
-  to.skcDaddr = from.skcDaddr;
-  to.skcRcvSaddr = from.skcRcvSaddr;
-  to.skcDport = from.skcDport;
-  to.skcNum = from.skcNum;
+  to.skcDaddr32 = from.skcDaddr32;
+  to.skcRcvSaddr32 = from.skcRcvSaddr32;
+  to.skcPortpair = from.skcPortpair;
   to.skcHash = from.skcHash;
   to.skType = from.skType;
   to.skProtocol = from.skProtocol;
@@ -237,13 +229,13 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.sndUna = from.sndUna;
   to.sndSml = from.sndSml;
   to.rcvTstamp = from.rcvTstamp;
-}
-
-function part1(to: TcpSock, from: TcpSock): void {
   to.lsndtime = from.lsndtime;
   to.sndWl1 = from.sndWl1;
   to.sndWnd = from.sndWnd;
   to.maxWindow = from.maxWindow;
+}
+
+function part1(to: TcpSock, from: TcpSock): void {
   to.mssCache = from.mssCache;
   to.windowClamp = from.windowClamp;
   to.rcvSsthresh = from.rcvSsthresh;

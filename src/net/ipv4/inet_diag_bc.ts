@@ -4,11 +4,8 @@
  * how far to go on when it holds, how far when it does not; both count from the instruction itself.
  * A program that ends exactly at its end accepts; one that jumps four bytes past it refuses.
  */
-import {
-  type InetTimewaitSock,
-  inetSk,
-  type RequestSock,
-} from '#include/net/inet_connection_sock.ts';
+import { inetSk, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { SOCK_BINDPORT_LOCK, type Sock } from '#include/net/sock.ts';
 import { SOCK_KIND_FULL, SOCK_KIND_REQUEST, type SockCommon } from '#include/net/sock_common.ts';
 import { EINVAL } from '#uapi/errno.ts';

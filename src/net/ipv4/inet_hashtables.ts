@@ -6,18 +6,20 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import {
-  type InetTimewaitSock,
-  inetSk,
-  type RequestSock,
-} from '#include/net/inet_connection_sock.ts';
+import { inetSk, type RequestSock } from '#include/net/inet_connection_sock.ts';
 import { INET_TABLE_PERTURB_SIZE, type InetHashinfo } from '#include/net/inet_hashtables.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { sockRpsDeleteFlow } from '#include/net/rps.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
-import { SOCK_KIND_FULL, SOCK_KIND_TIMEWAIT, type SockCommon } from '#include/net/sock_common.ts';
+import {
+  inetCombinedPorts,
+  SOCK_KIND_FULL,
+  SOCK_KIND_TIMEWAIT,
+  type SockCommon,
+} from '#include/net/sock_common.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { reqskPut } from '#net/core/request_sock.ts';
 import { secureIpv4PortEphemeral } from '#net/core/secure_seq.ts';
@@ -71,21 +73,19 @@ export function sockEdemux(skb: SkBuff): void {
 
 // ---- Lookup ------------------------------------------------------------------------------------
 
-/** @kernel inet_match include/net/inet_hashtables.h */
+/** Addresses as signed numbers. @kernel inet_match include/net/inet_hashtables.h */
 function inetMatch(
   net: Net,
   sk: SockCommon,
   saddr: number,
-  sport: number,
   daddr: number,
-  dport: number,
+  ports: number,
   dif: number,
 ): boolean {
   return (
-    sk.skcDport === sport &&
-    sk.skcNum === dport &&
-    sk.skcDaddr === saddr &&
-    sk.skcRcvSaddr === daddr &&
+    sk.skcPortpair === ports &&
+    sk.skcDaddr32 === saddr &&
+    sk.skcRcvSaddr32 === daddr &&
     sk.net === net &&
     (sk.skcBoundDevIf === 0 || sk.skcBoundDevIf === dif)
   );
@@ -106,9 +106,10 @@ export function __inetLookupEstablished(
 ): SockCommon | null {
   const hinfo = tcpGetHashinfo(net);
   const hash = inetEhashfn(net, daddr, hnum, saddr, sport);
+  const ports = inetCombinedPorts(sport, hnum);
   let sk = hinfo.ehash[hash & hinfo.ehashMask] as SockCommon | null;
   while (sk !== null) {
-    if (sk.skcHash === hash && inetMatch(net, sk, saddr, sport, daddr, hnum, dif)) {
+    if (sk.skcHash === hash && inetMatch(net, sk, saddr | 0, daddr | 0, ports, dif)) {
       sk.refcnt++;
       return sk;
     }
@@ -224,7 +225,7 @@ function ehashFindTwin(hinfo: InetHashinfo, sk: SockCommon): SockCommon | null {
     if (
       at !== sk &&
       at.skcHash === sk.skcHash &&
-      inetMatch(sk.net, at, sk.skcDaddr, sk.skcDport, sk.skcRcvSaddr, sk.skcNum, sk.skcBoundDevIf)
+      inetMatch(sk.net, at, sk.skcDaddr32, sk.skcRcvSaddr32, sk.skcPortpair, sk.skcBoundDevIf)
     ) {
       return at;
     }
@@ -380,11 +381,12 @@ function inetCheckEstablished(
   const inet = inetSk(sk);
   const hinfo = tcpGetHashinfo(net);
   const dif = sk.skcBoundDevIf;
+  const ports = inetCombinedPorts(sk.skcDport, lport);
   let tw: InetTimewaitSock | null = null;
   let sk2 = hinfo.ehash[hash & hinfo.ehashMask] as SockCommon | null;
   for (; sk2 !== null; sk2 = sk2.skcNext) {
     if (sk2.skcHash !== hash) continue;
-    if (!inetMatch(net, sk2, inet.skcDaddr, inet.skcDport, inet.skcRcvSaddr, lport, dif)) continue;
+    if (!inetMatch(net, sk2, sk.skcDaddr32, sk.skcRcvSaddr32, ports, dif)) continue;
     if (sk2.skcState !== TCP_TIME_WAIT) return -EADDRNOTAVAIL;
     if (!twskUnique(sk, sk2 as InetTimewaitSock, unbindTw)) return -EADDRNOTAVAIL;
     tw = sk2 as InetTimewaitSock;

@@ -91,9 +91,8 @@ function chainDel(table: (SockCommon | null)[], slot: number, sk: SockCommon): v
   sk.hashed = false;
 }
 
-function ehashGrow(hinfo: InetHashinfo): void {
+function ehashResize(hinfo: InetHashinfo, size: number): void {
   const old = hinfo.ehash;
-  const size = old.length * 2;
   hinfo.ehash = new Array<SockCommon | null>(size).fill(null);
   hinfo.ehashMask = size - 1;
   for (const head of old) {
@@ -106,10 +105,19 @@ function ehashGrow(hinfo: InetHashinfo): void {
   }
 }
 
+/** Gives memory back when the table has become far too large. Nobody may be walking over it. */
+export function ehashShrink(hinfo: InetHashinfo): void {
+  let size = hinfo.ehash.length;
+  while (size > EHASH_SIZE && hinfo.ehashCount * 4 < size * EHASH_LOAD) size /= 2;
+  if (size !== hinfo.ehash.length) ehashResize(hinfo, size);
+}
+
 /** Adds an entry whose `skcHash` is set. @kernel __sk_nulls_add_node_rcu include/net/sock.h */
 export function ehashAdd(hinfo: InetHashinfo, sk: SockCommon): void {
   if (DEBUG && sk.hashed) throw new KernelBug('inet-hash', 'socket is hashed already');
-  if (++hinfo.ehashCount > hinfo.ehash.length * EHASH_LOAD) ehashGrow(hinfo);
+  if (++hinfo.ehashCount > hinfo.ehash.length * EHASH_LOAD) {
+    ehashResize(hinfo, hinfo.ehash.length * 2);
+  }
   chainAdd(hinfo.ehash, sk.skcHash & hinfo.ehashMask, sk);
 }
 

@@ -2,23 +2,25 @@
  * Time-wait sockets: what is kept of a connection for a minute after both sides closed it.
  *
  * Counterpart: net/ipv4/inet_timewait_sock.c. A time-wait socket holds three references to itself,
- * from the bind bucket, the hash chain and its timer; a lookup takes a further one.
+ * from the bind bucket, the hash chain and the row that it waits in; a lookup takes a further one.
  */
-import { type InetConnectionSock, InetTimewaitSock } from '#include/net/inet_connection_sock.ts';
+import type { InetConnectionSock } from '#include/net/inet_connection_sock.ts';
+import { InetTimewaitSock, InetTwRow } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
+import type { Net } from '#include/net/net_namespace.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { HZ } from '#kernel/param.ts';
-import { modTimer, TimerList, timerDelete, timerPending } from '#kernel/time/timer.ts';
+import { modTimer, TimerList, timerDelete } from '#kernel/time/timer.ts';
 import { sockProtInuseAdd } from '#net/core/sock.ts';
 import {
   ehashAdd,
   ehashDel,
+  ehashShrink,
   inetBindBucketDestroy,
   tcpGetHashinfo,
 } from '#net/ipv4/inet_hashtables_bind.ts';
 import { LINUX_MIB_TIMEWAITED, LINUX_MIB_TIMEWAITKILLED } from '#uapi/snmp.ts';
-import { TCP_TIME_WAIT } from '#uapi/tcp.ts';
 
 /** @kernel inet_twsk_free net/ipv4/inet_timewait_sock.c */
 function inetTwskFree(tw: InetTimewaitSock): void {
@@ -35,6 +37,7 @@ export function inetTwskPut(tw: InetTimewaitSock): void {
 export function inetTwskBindUnhash(tw: InetTimewaitSock): void {
   const tb = tw.twTb;
   if (tb === null) return;
+  // Most often it is the oldest that goes.
   let prev: InetTimewaitSock | null = null;
   let at = tb.twOwners;
   while (at !== null && at !== tw) {
@@ -44,6 +47,7 @@ export function inetTwskBindUnhash(tw: InetTimewaitSock): void {
   if (at === tw) {
     if (prev === null) tb.twOwners = tw.twBindNext;
     else prev.twBindNext = tw.twBindNext;
+    if (tb.twLastOwner === tw) tb.twLastOwner = prev;
   }
   tw.twBindNext = null;
   tw.twTb = null;
@@ -51,7 +55,7 @@ export function inetTwskBindUnhash(tw: InetTimewaitSock): void {
   tw.refcnt--;
 }
 
-/** Off all tables; the caller drops the reference of the timer, which is not armed. @kernel inet_twsk_kill net/ipv4/inet_timewait_sock.c */
+/** Off all tables but the row, of which the reference is dropped. @kernel inet_twsk_kill net/ipv4/inet_timewait_sock.c */
 function inetTwskKill(tw: InetTimewaitSock): void {
   if (ehashDel(tcpGetHashinfo(tw.net), tw)) tw.refcnt--;
   inetTwskBindUnhash(tw);
@@ -66,7 +70,7 @@ function inetTwskKill(tw: InetTimewaitSock): void {
 export function inetTwskAlloc(sk: InetConnectionSock, state: number): InetTimewaitSock | null {
   const net = sk.net;
   if (net.ipv4.tcpDeathRowTwCount >= net.ipv4.sysctlTcpMaxTwBuckets) return null;
-  const tw = new InetTimewaitSock(net, sk.skcFamily, sk.skProt);
+  const tw = new InetTimewaitSock(net, sk.skcFamily);
   net.machine.live.socks++;
   tw.refcnt = 0;
   tw.skcDaddr = sk.skcDaddr;
@@ -77,18 +81,14 @@ export function inetTwskAlloc(sk: InetConnectionSock, state: number): InetTimewa
   tw.skcReuse = sk.skcReuse;
   tw.skcReuseport = sk.skcReuseport;
   tw.skcHash = sk.skcHash;
-  tw.skcState = TCP_TIME_WAIT;
   tw.twSubstate = state;
-  tw.twSport = sk.inetSport;
-  tw.twSaddr = sk.inetSaddr;
   tw.twTos = sk.tos;
   tw.twTransparent = sk.transparent;
-  tw.twTimer = new TimerList(net.machine, tw, inetTwskKill);
   return tw;
 }
 
 /**
- * Puts `tw` where `sk` was: into the bind bucket and the hash chain, and arms its timer. `timeo` in
+ * Puts `tw` where `sk` was: into the bind bucket and the hash chain, and begins its wait. `timeo` in
  * jiffies.
  * @kernel inet_twsk_hashdance_schedule net/ipv4/inet_timewait_sock.c
  */
@@ -101,8 +101,9 @@ export function inetTwskHashdanceSchedule(
   tw.twTb = tb;
   tw.refcnt = 2;
   if (tb !== null) {
-    tw.twBindNext = tb.twOwners;
-    tb.twOwners = tw;
+    if (tb.twLastOwner === null) tb.twOwners = tw;
+    else tb.twLastOwner.twBindNext = tw;
+    tb.twLastOwner = tw;
     tw.refcnt++;
   }
   const hashinfo = tcpGetHashinfo(tw.net);
@@ -111,23 +112,89 @@ export function inetTwskHashdanceSchedule(
   inetTwskSchedule(tw, timeo);
 }
 
+// ---- Waiting -----------------------------------------------------------------------------------
+
+/** The timer of a row: ends the waits that are over. @kernel tw_timer_handler net/ipv4/inet_timewait_sock.c */
+function twTimerHandler(row: InetTwRow): void {
+  const first = row.first as InetTimewaitSock;
+  const { net } = first;
+  const { jiffies } = net.machine;
+  for (let tw: InetTimewaitSock | null = first; tw !== null; tw = row.first) {
+    if (((tw.twExpires - jiffies) | 0) > 0) break;
+    rowDel(row, tw);
+    inetTwskKill(tw);
+  }
+  rowArm(net, row);
+  ehashShrink(tcpGetHashinfo(net));
+}
+
+/** Has the timer go off for the first that waits. A row in which nobody waits is given up. */
+function rowArm(net: Net, row: InetTwRow): void {
+  const timer = row.timer as TimerList<InetTwRow>;
+  if (row.first !== null) {
+    modTimer(timer, row.first.twExpires);
+  } else {
+    timerDelete(timer);
+    net.ipv4.tcpDeathRows.delete(row.timeo);
+  }
+}
+
+function rowDel(row: InetTwRow, tw: InetTimewaitSock): void {
+  const { twRowNext: next, twRowPrev: prev } = tw;
+  if (prev === null) row.first = next;
+  else prev.twRowNext = next;
+  if (next === null) row.last = prev;
+  else next.twRowPrev = prev;
+  tw.twRow = null;
+  tw.twRowNext = null;
+  tw.twRowPrev = null;
+}
+
+/** Begins a wait of `timeo` jiffies, at the end of the row of all that wait so long. */
+function rowAdd(tw: InetTimewaitSock, timeo: number): void {
+  const { machine, ipv4 } = tw.net;
+  let row = ipv4.tcpDeathRows.get(timeo);
+  if (row === undefined) {
+    row = new InetTwRow(timeo);
+    row.timer = new TimerList(machine, row, twTimerHandler);
+    ipv4.tcpDeathRows.set(timeo, row);
+  }
+  tw.twRow = row;
+  tw.twExpires = (machine.jiffies + timeo) | 0;
+  tw.twRowPrev = row.last;
+  if (row.last === null) row.first = tw;
+  else row.last.twRowNext = tw;
+  row.last = tw;
+  if (row.first === tw) rowArm(tw.net, row);
+}
+
+/** Ends the wait early. */
+function rowLeave(row: InetTwRow, tw: InetTimewaitSock): void {
+  const wasFirst = row.first === tw;
+  rowDel(row, tw);
+  if (wasFirst) rowArm(tw.net, row);
+}
+
 /** @kernel inet_twsk_schedule include/net/inet_timewait_sock.h */
 function inetTwskSchedule(tw: InetTimewaitSock, timeo: number): void {
-  const net = tw.net;
+  const { net } = tw;
   netIncStats(net, timeo <= 4 * HZ ? LINUX_MIB_TIMEWAITKILLED : LINUX_MIB_TIMEWAITED);
-  if (tw.twTimer !== null) modTimer(tw.twTimer, (net.machine.jiffies + timeo) | 0);
+  rowAdd(tw, timeo);
   net.ipv4.tcpDeathRowTwCount++;
 }
 
 /** Starts the wait anew, unless it is over. @kernel inet_twsk_reschedule include/net/inet_timewait_sock.h */
 export function inetTwskReschedule(tw: InetTimewaitSock, timeo: number): void {
-  if (tw.twTimer !== null && timerPending(tw.twTimer)) {
-    modTimer(tw.twTimer, (tw.net.machine.jiffies + timeo) | 0);
-  }
+  if (tw.twRow === null) return;
+  rowLeave(tw.twRow, tw);
+  rowAdd(tw, timeo);
 }
 
 /** Ends the wait now, and drops the caller's reference. @kernel inet_twsk_deschedule_put net/ipv4/inet_timewait_sock.c */
 export function inetTwskDeschedulePut(tw: InetTimewaitSock): void {
-  if (tw.twTimer !== null && timerDelete(tw.twTimer)) inetTwskKill(tw);
+  if (tw.twRow !== null) {
+    rowLeave(tw.twRow, tw);
+    inetTwskKill(tw);
+  }
   inetTwskPut(tw);
 }

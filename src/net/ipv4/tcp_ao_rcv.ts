@@ -6,7 +6,8 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import {

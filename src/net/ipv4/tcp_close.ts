@@ -8,7 +8,8 @@
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
-import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import {
   SK_RST_REASON_TCP_ABORT_ON_CLOSE,

@@ -14,9 +14,9 @@ import {
   ICSK_TIME_PROBE0,
   ICSK_TIME_REO_TIMEOUT,
   ICSK_TIME_RETRANS,
-  type InetTimewaitSock,
   type RequestSock,
 } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -151,10 +151,10 @@ function tcpDiagGetAux(sk: Sock, skb: SkBuff, req: InetDiagRequest): number {
 
 /** @kernel inet_twsk_diag_fill net/ipv4/tcp_diag.c */
 function inetTwskDiagFill(tw: InetTimewaitSock, skb: SkBuff, head: InetDiagHead): number {
-  const nlh = inetDiagMsgPut(skb, head, tw, tw.twSport, tw.twSubstate);
+  const nlh = inetDiagMsgPut(skb, head, tw, tw.skcNum, tw.twSubstate);
   if (nlh < 0) return nlh;
   const { jiffies } = tw.net.machine;
-  const delta = tw.twTimer === null ? 0 : (tw.twTimer.expires - jiffies) | 0;
+  const delta = tw.twRow === null ? 0 : (tw.twExpires - jiffies) | 0;
   setTimer(nlh + NLMSG_HDRLEN, TIMER_TIMEWAIT, 0, delta);
   const err = nlaPutU32(skb, INET_DIAG_MARK, tw.twMark);
   if (err === 0) nlmsgEnd(skb, nlh);

@@ -11,10 +11,10 @@ import { skMarkNapiId, sockRpsSaveRxhash } from '#include/net/busy_poll.ts';
 import { dstCheck, dstRelease, skbDstSetNoref } from '#include/net/dst.ts';
 import {
   type InetConnectionSockAfOps,
-  type InetTimewaitSock,
   inetSk,
   type RequestSock,
 } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats, tcpIncStats } from '#include/net/ip.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import {

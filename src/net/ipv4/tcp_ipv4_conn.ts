@@ -16,11 +16,8 @@ import {
   dstRelease,
 } from '#include/net/dst.ts';
 import { Flowi4, LOOPBACK_IFINDEX } from '#include/net/flow.ts';
-import type {
-  InetTimewaitSock,
-  RequestSock,
-  RequestSockOps,
-} from '#include/net/inet_connection_sock.ts';
+import type { RequestSock, RequestSockOps } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { IpOptions, ipIncStats, netIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';

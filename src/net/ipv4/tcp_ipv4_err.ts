@@ -10,11 +10,8 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TCP_MTU_REDUCED_DEFERRED } from '#include/linux/tcp.ts';
 import { dstMtu } from '#include/net/dst.ts';
 import { icmpErrConvert, icmpIncStats } from '#include/net/icmp.ts';
-import {
-  ICSK_TIME_RETRANS,
-  type InetTimewaitSock,
-  type RequestSock,
-} from '#include/net/inet_connection_sock.ts';
+import { ICSK_TIME_RETRANS, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { ipDontFragment, ipSkAcceptPmtu, netIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Sock } from '#include/net/sock.ts';

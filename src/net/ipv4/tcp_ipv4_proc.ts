@@ -11,9 +11,9 @@ import {
   ICSK_TIME_PROBE0,
   ICSK_TIME_REO_TIMEOUT,
   ICSK_TIME_RETRANS,
-  type InetTimewaitSock,
   type RequestSock,
 } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import {
   SOCK_KIND_REQUEST,
@@ -133,10 +133,9 @@ function getOpenreq4(req: RequestSock, i: number): string {
 
 /** @kernel get_timewait4_sock net/ipv4/tcp_ipv4.c */
 function getTimewait4Sock(tw: InetTimewaitSock, i: number): string {
-  const timer = tw.twTimer;
-  const delta = timer === null ? 0 : (timer.expires - tw.net.machine.jiffies) | 0;
+  const delta = tw.twRow === null ? 0 : (tw.twExpires - tw.net.machine.jiffies) | 0;
   const columns = [
-    headColumns(i, tw.skcRcvSaddr, tw.twSport, tw.skcDaddr, tw.skcDport, tw.twSubstate),
+    headColumns(i, tw.skcRcvSaddr, tw.skcNum, tw.skcDaddr, tw.skcDport, tw.twSubstate),
     '00000000:00000000',
     timerColumn(3, delta),
     '00000000',

@@ -7,7 +7,8 @@
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
-import type { InetTimewaitSock, RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { IP_REPLY_ARG_NOSRCCHECK, IpReplyArg, tcpIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';

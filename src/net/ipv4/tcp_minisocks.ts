@@ -8,7 +8,7 @@
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TcpOptionsReceived } from '#include/linux/tcp.ts';
-import type { InetTimewaitSock } from '#include/net/inet_connection_sock.ts';
+import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { TCP_TIMEWAIT_LEN, tcpSk } from '#include/net/tcp.ts';

@@ -4,6 +4,7 @@ import { IPV4_DEVCONF_SIZE } from '#include/linux/inetdevice.ts';
 import type { FibRulesOps } from '#include/net/fib_rules.ts';
 import type { InetFragsNs } from '#include/net/inet_frag.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
+import type { InetTwRow } from '#include/net/inet_timewait_sock.ts';
 import type { InetPeerBase } from '#include/net/inetpeer.ts';
 import { IpSendScratch } from '#include/net/ip.ts';
 import type { FibInfoTables, FibTable } from '#include/net/ip_fib.ts';
@@ -41,6 +42,8 @@ export class NetnsIpv4 {
   /** Watches the lifetimes of addresses. @kernel addr_chk_work include/net/netns/ipv4.h */
   addrCheck: AddrCheck | null;
   tcpDeathRowTwCount: number;
+  /** Time-wait entries by how long they wait, in jiffies. */
+  readonly tcpDeathRows: Map<number, InetTwRow>;
   tcpHashinfo: InetHashinfo | null;
   udpTable: UdpTable | null;
   /** Raw and ping sockets. */
@@ -225,6 +228,7 @@ export class NetnsIpv4 {
     this.inetAddrLst = new Map();
     this.addrCheck = null;
     this.tcpDeathRowTwCount = 0;
+    this.tcpDeathRows = new Map();
     this.tcpHashinfo = null;
     this.udpTable = null;
     this.rawHash = [];
