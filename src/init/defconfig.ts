@@ -43,6 +43,7 @@ import { tcpFastopenModule } from '#net/ipv4/tcp_fastopen_init.ts';
 import { tcpAuthModule } from '#net/ipv4/tcp_ipv4_auth.ts';
 import { tcpMetricsModule } from '#net/ipv4/tcp_metrics.ts';
 import { tcpMetricsNlModule } from '#net/ipv4/tcp_metrics_nl.ts';
+import { tcpZerocopyModule } from '#net/ipv4/tcp_zerocopy.ts';
 import { udpDiagModule } from '#net/ipv4/udp_diag.ts';
 import { netlinkModule } from '#net/netlink/af_netlink.ts';
 import { genlModule } from '#net/netlink/genetlink.ts';
@@ -94,6 +95,7 @@ export const defconfig: readonly KernelModule[] = [
   packetModule,
   sockDiagModule,
   inetDiagModule,
+  tcpZerocopyModule,
   tcpDiagModule,
   udpDiagModule,
   rawDiagModule,

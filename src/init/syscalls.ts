@@ -140,6 +140,9 @@ type FileCalls = Pick<
   | 'readdir'
   | 'unlink'
   | 'pipe2'
+  | 'recvPages'
+  | 'mmap'
+  | 'munmap'
   | 'sendfile'
   | 'splice'
   | 'poll'
@@ -168,6 +171,9 @@ function fileCalls(machine: Machine, enter: () => Task): FileCalls {
     unlink: (path) => doUnlink(rootOf(enter()), path),
     readdir: (path) => iterateDir(rootOf(enter()), path),
     pipe2: (fds, flags) => machine.syscalls.pipe2(enter(), fds, flags),
+    recvPages: (fd, max, pages) => machine.syscalls.recvPages(enter(), fd, max, pages),
+    mmap: (length) => machine.syscalls.mmap(enter(), length),
+    munmap: (memory) => machine.syscalls.munmap(enter(), memory),
     sendfile: (outfd, infd, offset, count) =>
       machine.syscalls.sendfile(enter(), outfd, infd, offset, count),
     splice: (fdIn, offIn, fdOut, offOut, len, flags) =>

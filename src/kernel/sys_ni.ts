@@ -19,6 +19,9 @@ export class CondSyscalls {
   pipe2: OfTask<'pipe2'> = sysNiSyscall;
   sendfile: OfTask<'sendfile'> = sysNiSyscall;
   splice: OfTask<'splice'> = sysNiSyscall;
+  mmap: OfTask<'mmap'> = sysNiSyscall;
+  munmap: OfTask<'munmap'> = sysNiSyscall;
+  recvPages: OfTask<'recvPages'> = sysNiSyscall;
   setns: OfTask<'setns'> = sysNiSyscall;
   unshare: OfTask<'unshare'> = sysNiSyscall;
   mount: OfTask<'mount'> = sysNiSyscall;

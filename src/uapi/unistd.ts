@@ -51,6 +51,11 @@ export interface SyscallTable {
   recvfrom(fd: number, buf: Uint8Array, flags: number, addr: Uint8Array | null): number;
   sendmsg(fd: number, msg: UserMsghdr, flags: number): number;
   recvmsg(fd: number, msg: UserMsghdr, flags: number): number;
+  /**
+   * Receives from a TCP connection without copying: appends to `pages` up to `max` bytes where they lie, which
+   * are the program's to read until it gives each back with munmap(). TCP_ZEROCOPY_RECEIVE in one call.
+   */
+  recvPages(fd: number, max: number, pages: Uint8Array[]): number;
   shutdown(fd: number, how: number): number;
   setsockopt(fd: number, level: number, optname: number, optval: Uint8Array): number;
   /** Fills `optval` and returns the length used. */
@@ -88,6 +93,14 @@ export interface SyscallTable {
   epollCtl(epfd: number, op: number, fd: number, event: EpollEvent | null): number;
   /** Fills up to `events.length` entries. Never waits. */
   epollWait(epfd: number, events: EpollEvent[]): number;
+  // mm/
+  /**
+   * Zeroed memory of up to 128 KiB that packets can refer to: what is sent from it with MSG_ZEROCOPY is not
+   * copied. Or a negative errno.
+   */
+  mmap(length: number): Uint8Array | number;
+  /** Gives back what mmap() or recvPages() gave, the very array; it must not be used afterwards. */
+  munmap(memory: Uint8Array): number;
   // time, tasks
   /** ns since boot (CLOCK_MONOTONIC). */
   monotonic(): number;

@@ -152,6 +152,31 @@ describe('the library of programs', () => {
     });
   });
 
+  test('pages are waited for, hold the bytes, and go back', async () => {
+    const got = await run(async ({ libc }) => {
+      const [near, far] = await pair(libc);
+      const text: string[] = [];
+      const sender = (async () => {
+        await libc.sleep(5);
+        const memory = libc.mmap(100);
+        memory.fill(0x61);
+        await libc.send(near, memory);
+        libc.munmap(memory);
+        libc.shutdown(near, SHUT_WR);
+      })();
+      for (;;) {
+        const pages = await libc.recvPages(far, 60);
+        if (pages.length === 0) break;
+        text.push(pages.map((page) => String.fromCharCode(...page)).join(''));
+        libc.munmap(...pages);
+        expect(() => libc.munmap(...pages)).toThrow('EINVAL');
+      }
+      await sender;
+      return text;
+    });
+    expect(got).toEqual(['a'.repeat(60), 'a'.repeat(40)]);
+  });
+
   test('connect waits for its end; its errors have address and port', async () => {
     await run(async ({ libc }) => {
       const refused = connectTcp(libc, { addr: LOOPBACK, port: 81 });

@@ -233,6 +233,15 @@ export class NativeKernel implements SyscallTable {
   unshare(flags: number): number {
     return this.call('unshare', flags);
   }
+  recvPages(): number {
+    return -38;
+  }
+  mmap(): number {
+    return -38;
+  }
+  munmap(): number {
+    return -38;
+  }
   sendfile(): number {
     return -1;
   }

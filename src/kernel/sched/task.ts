@@ -42,6 +42,8 @@ export class Task {
   exitCode: number | null;
   /** What the program waits in, the newest first. */
   waits: Wait | null;
+  /** Packet memory that the program has mapped; null: none yet. */
+  mapped: Set<Uint8Array> | null;
   /** Things to undo when the task exits. */
   readonly onExit: (() => void)[];
 
@@ -55,6 +57,7 @@ export class Task {
     this.cpusMask = new Uint8Array(machine.cpus.length).fill(1);
     this.exitCode = null;
     this.waits = null;
+    this.mapped = null;
     this.onExit = [];
   }
 }

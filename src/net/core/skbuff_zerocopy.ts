@@ -3,10 +3,10 @@
  * queue that it may be used again.
  *
  * Counterpart of the MSG_ZEROCOPY part of net/core/skbuff.c and of net/core/datagram.c. See
- * Documentation/networking/msg_zerocopy.rst. A program's memory here is its own JavaScript heap, which
- * no packet can refer to: its bytes are moved once to pages that stand for the user's. All that can be
- * seen from outside is as if they were: one fragment a buffer, notices, and the second copy where a
- * packet stays in the machine.
+ * Documentation/networking/msg_zerocopy.rst. What a program has mapped (mm/mmap.ts) is referred to where
+ * it lies. Its other memory is its own JavaScript heap, which no packet can refer to: those bytes are
+ * moved once to pages that stand for the user's. All that can be seen from outside is as if they were:
+ * one fragment a buffer, notices, and the second copy where a packet stays in the machine.
  */
 import { SockExterrSkb, skbExtErr, skbSetExtErr } from '#include/linux/errqueue.ts';
 import type { IovIter } from '#include/linux/net.ts';
@@ -26,8 +26,9 @@ import { __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 import { SOCK_DEAD, type Sock } from '#include/net/sock.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { mem } from '#mm/memory.ts';
-import { allocPages, putPage } from '#mm/page_alloc.ts';
-import { copyFromIter } from '#net/core/iov_iter.ts';
+import { isMapped } from '#mm/mmap.ts';
+import { allocPages, getPage, pageRefcount, putPage, virtToHeadPage } from '#mm/page_alloc.ts';
+import { copyFromIter, iovIterAdvance } from '#net/core/iov_iter.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { skbUnclone } from '#net/core/skbuff_copy.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
@@ -39,7 +40,7 @@ import {
   skPageFragRefill,
   skWmemQueuedAdd,
 } from '#net/core/sock_mem.ts';
-import { EEXIST, EINVAL, EMSGSIZE, ENOMEM } from '#uapi/errno.ts';
+import { EEXIST, EFAULT, EINVAL, EMSGSIZE, ENOMEM } from '#uapi/errno.ts';
 import { SO_EE_CODE_ZEROCOPY_COPIED, SO_EE_ORIGIN_ZEROCOPY } from '#uapi/errqueue.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
 
@@ -162,6 +163,31 @@ function msgZerocopyCallback(uarg: UbufInfoMsgzc): void {
 }
 
 /**
+ * Fills descriptor `i` from the present buffer: bytes taken, -ENOMEM, or -EFAULT (it was given back). What the program has mapped is
+ * referred to where it lies; what is its own is moved to a page that stands for it.
+ */
+function addFrag(sk: Sock, skb: SkBuff, i: number, iter: IovIter, length: number): number {
+  const left = Math.min(length, segmentLeft(iter));
+  const buffer = iter.iov[iter.segment] as Uint8Array;
+  if (isMapped(buffer)) {
+    const addr = buffer.byteOffset + iter.offset;
+    const page = virtToHeadPage(addr);
+    if (pageRefcount(page) === 0) return -EFAULT;
+    getPage(page);
+    skbFillPageDesc(skb, i, page, addr - page, left);
+    iovIterAdvance(iter, left);
+    return left;
+  }
+  if (!skPageFragRefill(sk)) return -ENOMEM;
+  const n = Math.min(left, sk.skFragSize - sk.skFragOffset);
+  copyFromIter(sk.skFragPage + sk.skFragOffset, n, iter);
+  skbFillPageDesc(skb, i, sk.skFragPage, sk.skFragOffset, n);
+  skPageFragGet(sk);
+  sk.skFragOffset += n;
+  return n;
+}
+
+/**
  * Takes up to `length` bytes of the user's as fragments: each buffer is one of its own. 0, -EMSGSIZE
  * when there are no descriptors left, -ENOMEM.
  * @kernel __zerocopy_sg_from_iter net/core/datagram.c
@@ -171,13 +197,8 @@ function zerocopySgFromIter(sk: Sock, skb: SkBuff, iter: IovIter, length: number
   while (left > 0 && iter.count > 0) {
     const i = skb.shinfo.nrFrags;
     if (i === MAX_SKB_FRAGS) return -EMSGSIZE;
-    if (!skPageFragRefill(sk)) return -ENOMEM;
-    const room = sk.skFragSize - sk.skFragOffset;
-    const n = Math.min(left, segmentLeft(iter), room);
-    copyFromIter(sk.skFragPage + sk.skFragOffset, n, iter);
-    skbFillPageDesc(skb, i, sk.skFragPage, sk.skFragOffset, n);
-    skPageFragGet(sk);
-    sk.skFragOffset += n;
+    const n = addFrag(sk, skb, i, iter, left);
+    if (n < 0) return n;
     left -= n;
     // Linux counts the pages that the user's bytes lie in.
     const truesize = Math.ceil(n / PAGE_SIZE) * PAGE_SIZE;

@@ -223,6 +223,7 @@ function appendZerocopy(
   if (copy === 0) return NO_SPACE;
   const n = skbZerocopyIterStream(sk, skb, iter, copy, uarg);
   if (n > 0) return n;
+  if (n === -EFAULT) return FAULT;
   return n === -EMSGSIZE || n === -EEXIST ? NO_FRAGS : NO_SPACE;
 }
 

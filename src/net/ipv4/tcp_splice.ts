@@ -74,7 +74,7 @@ export function tcpReadSock(sk: Sock, actor: SkReadActor): number {
 }
 
 /** There was nothing: 0 at the end, or a negative errno. */
-function nothingToSplice(sk: Sock, nonblock: boolean): number {
+export function nothingToSplice(sk: Sock, nonblock: boolean): number {
   if (sockFlag(sk, SOCK_DONE)) return 0;
   if (sk.skErr !== 0) return sockError(sk);
   if ((sk.skShutdown & RCV_SHUTDOWN) !== 0) return 0;

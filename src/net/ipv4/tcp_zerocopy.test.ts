@@ -2,10 +2,25 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type NetDevice, netDeviceOps } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { TFO_CLIENT_ENABLE, TFO_CLIENT_NO_COOKIE } from '#include/net/tcp_fastopen.ts';
+import { tcpRtxQueueHead } from '#include/net/tcp_queue.ts';
+import { makeSyscalls } from '#init/syscalls.ts';
+import { createTask } from '#kernel/sched/task.ts';
+import { BLOCK_SIZE, CHUNK_SIZE, livePages, virtToHeadPage } from '#mm/page_alloc.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
-import { EAGAIN, ENOBUFS, ENOPROTOOPT, EPIPE } from '#uapi/errno.ts';
+import {
+  EAGAIN,
+  EBADF,
+  EFAULT,
+  EINVAL,
+  ENOBUFS,
+  ENOMEM,
+  ENOPROTOOPT,
+  ENOTCONN,
+  EOPNOTSUPP,
+  EPIPE,
+} from '#uapi/errno.ts';
 import {
   SO_EE_CODE_ZEROCOPY_COPIED,
   SO_EE_ORIGIN_ZEROCOPY,
@@ -22,6 +37,7 @@ import {
   SHUT_WR,
   SO_SNDBUF,
   SO_ZEROCOPY,
+  SOCK_DGRAM,
   SOCK_STREAM,
   SOL_IP,
   SOL_SOCKET,
@@ -73,6 +89,12 @@ function send(fd: number, size: number, flags = MSG_ZEROCOPY): number {
   const n = rig.sys.sendto(fd, new Uint8Array(size).fill(0x62), flags, null);
   rig.settle();
   return n;
+}
+
+function map(length: number): Uint8Array {
+  const memory = rig.sys.mmap(length);
+  if (typeof memory === 'number') throw new Error(`mmap: ${memory}`);
+  return memory;
 }
 
 function sendv(fd: number, iov: readonly Uint8Array[], flags: number): number {
@@ -289,10 +311,150 @@ describe('MSG_ZEROCOPY', () => {
     reset(fd);
   });
 
-  it('has no receiving side', () => {
+  it('refers to what the program has mapped, where it lies', () => {
+    const fd = connected();
+    const seen = hardware();
+    const memory = map(3000);
+    memory.fill(0x63, 0, 1000).fill(0x64, 1000);
+    const before = livePages().units;
+    expect(sendv(fd, [memory.subarray(0, 1000), memory.subarray(2000)], MSG_ZEROCOPY)).toBe(2000);
+    const skb = tcpRtxQueueHead(rig.sock(fd)) as SkBuff;
+    expect(skb.shinfo.fragPage[0]).toBe(virtToHeadPage(memory.byteOffset));
+    expect(skb.shinfo.fragOffset[1]).toBe(
+      memory.byteOffset + 2000 - virtToHeadPage(memory.byteOffset),
+    );
+    expect(seen.frames.map((frame) => frame.at(-1))).toEqual([0x63, 0x64]);
+    // The program may let go of it before the peer has acknowledged it.
+    expect(rig.sys.munmap(memory)).toBe(0);
+    expect(livePages().units).toBeGreaterThanOrEqual(before);
+    ack(2001);
+    expect(notices(fd)).toEqual(['0-0', -EAGAIN]);
+    reset(fd);
+  });
+
+  it('refuses mapped memory that was given back', () => {
+    const fd = connected();
+    const memory = map(CHUNK_SIZE + 1);
+    expect(rig.sys.munmap(memory)).toBe(0);
+    expect(sendv(fd, [memory], MSG_ZEROCOPY)).toBe(-EFAULT);
+    reset(fd);
+  });
+
+  it('has no receiving side in getsockopt', () => {
     const fd = connected();
     const val = new Uint8Array(64);
     expect(rig.sys.getsockopt(fd, SOL_TCP, TCP_ZEROCOPY_RECEIVE, val)).toBe(-ENOPROTOOPT);
     reset(fd);
+  });
+});
+
+describe('mapped memory', () => {
+  it('is zeroed, of the length asked for, and goes back once', () => {
+    const before = livePages().bytes;
+    const memory = map(100_000);
+    expect([memory.length, memory.every((byte) => byte === 0)]).toEqual([100_000, true]);
+    expect(livePages().bytes).toBe(before + BLOCK_SIZE);
+    expect(rig.sys.munmap(memory)).toBe(0);
+    expect(livePages().bytes).toBe(before);
+    expect(rig.sys.munmap(memory)).toBe(-EINVAL);
+    expect(rig.sys.munmap(new Uint8Array(10))).toBe(-EINVAL);
+  });
+
+  it.each([
+    [0, -EINVAL],
+    [-1, -EINVAL],
+    [1.5, -EINVAL],
+    [BLOCK_SIZE + 1, -ENOMEM],
+  ])('is not to be had of %d bytes', (length, errno) => {
+    expect(rig.sys.mmap(length)).toBe(errno);
+  });
+
+  it('goes back when the program exits', () => {
+    const before = livePages().bytes;
+    const task = createTask(rig.machine, 'short', rig.machine.initNet);
+    const sys = makeSyscalls(task);
+    sys.mmap(10_000);
+    sys.mmap(10);
+    expect(livePages().bytes).toBeGreaterThan(before);
+    sys.exit(0);
+    expect(livePages().bytes).toBe(before);
+  });
+});
+
+describe('receiving pages', () => {
+  function text(pages: readonly Uint8Array[]): string {
+    return pages.map((page) => String.fromCharCode(...page)).join('');
+  }
+
+  function take(fd: number, max = 1 << 20): { n: number; text: string; pages: Uint8Array[] } {
+    const pages: Uint8Array[] = [];
+    const n = rig.sys.recvPages(fd, max, pages);
+    return { n, text: text(pages), pages };
+  }
+
+  function giveBack(pages: readonly Uint8Array[]): void {
+    for (const page of pages) expect(rig.sys.munmap(page)).toBe(0);
+  }
+
+  const data = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
+
+  it('gives the bytes in order, as far as they are wanted, and the end', () => {
+    const fd = connected();
+    expect(take(fd).n).toBe(-EAGAIN);
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, data: data('hello ') });
+    rig.inject({ flags: 'P.', seq: 7, ack: 1, data: data('world') });
+    const first = take(fd, 8);
+    expect([first.n, first.text]).toEqual([8, 'hello wo']);
+    const second = take(fd);
+    expect([second.n, second.text]).toEqual([3, 'rld']);
+    // What was taken stays where it is, whatever comes after it.
+    rig.inject({ flags: 'P.', seq: 12, ack: 1, data: data('!') });
+    expect(first.text).toBe(text(first.pages));
+    const third = take(fd);
+    rig.inject({ flags: 'F.', seq: 13, ack: 1 });
+    expect(take(fd).n).toBe(0);
+    giveBack([...first.pages, ...second.pages, ...third.pages]);
+    rig.sent();
+    reset(fd);
+  });
+
+  it('opens the window again, as reading does', () => {
+    const fd = connected();
+    const sk = rig.sock(fd);
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, data: 1000 });
+    expect(sk.skRmemAlloc).toBeGreaterThan(0);
+    const { pages } = take(fd);
+    expect(sk.skRmemAlloc).toBe(0);
+    expect((sk.rcvNxt - sk.copiedSeq) | 0).toBe(0);
+    giveBack(pages);
+    rig.sent();
+    reset(fd);
+  });
+
+  it('passes them on to another connection without a copy', () => {
+    const fd = connected();
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, data: data('through') });
+    const { pages } = take(fd);
+    const [page] = pages as [Uint8Array];
+    expect(sendv(fd, pages, MSG_ZEROCOPY)).toBe(7);
+    giveBack(pages);
+    const skb = tcpRtxQueueHead(rig.sock(fd)) as SkBuff;
+    expect((skb.shinfo.fragPage[0] as number) + (skb.shinfo.fragOffset[0] as number)).toBe(
+      page.byteOffset,
+    );
+    expect(rig.texts()).toContainEqual(expect.stringMatching(/^P\. 1:8\(7\)/));
+    rig.inject({ flags: '.', seq: 8, ack: 8 });
+    expect(notices(fd)).toEqual(['0-0 copied', -EAGAIN]);
+    reset(fd);
+  });
+
+  it('is for connections only', () => {
+    expect(take(99).n).toBe(-EBADF);
+    const udp = rig.sys.socket(AF_INET, SOCK_DGRAM, 0);
+    expect(take(udp).n).toBe(-EOPNOTSUPP);
+    const closed = rig.open();
+    expect(take(closed).n).toBe(-ENOTCONN);
+    const listening = rig.listen();
+    expect(take(listening).n).toBe(-ENOTCONN);
   });
 });

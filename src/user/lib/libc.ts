@@ -240,6 +240,35 @@ export class Libc {
     });
   }
 
+  /**
+   * Receives up to `max` bytes of a connection without copying them: where they lie, in order; none at the end of the
+   * stream. Only to be read, and each to be given back by munmap().
+   */
+  async recvPages(fd: number, max: number): Promise<Uint8Array[]> {
+    const pages: Uint8Array[] = [];
+    const attempt = (): number => this.sys.recvPages(fd, max, pages);
+    const now = attempt();
+    if (now !== -EAGAIN) await settled(now, 'recvPages');
+    else {
+      await this.promise('recvPages', (done) => {
+        this.waits.block(fd, POLLIN, SO_RCVTIMEO, attempt, done);
+      });
+    }
+    return pages;
+  }
+
+  /** Memory of up to 128 KiB that is sent with MSG_ZEROCOPY without a copy. */
+  mmap(length: number): Uint8Array {
+    const memory = this.sys.mmap(length);
+    if (typeof memory === 'number') throw new SystemError(memory, 'mmap');
+    return memory;
+  }
+
+  /** Gives back what mmap() and recvPages() gave: the very arrays. */
+  munmap(...memory: readonly Uint8Array[]): void {
+    for (const each of memory) check(this.sys.munmap(each), 'munmap');
+  }
+
   private async recvAll(fd: number, buf: Uint8Array, flags: number): Promise<number> {
     let length = await this.promise('recv', (done) => this.onRecv(fd, buf, flags, null, done));
     while (length > 0 && length < buf.length) {
