@@ -20,7 +20,14 @@ import {
 } from '#uapi/errno.ts';
 import { ETHTOOL_GFEATURES } from '#uapi/ethtool.ts';
 import { ifreq } from '#uapi/if.ts';
-import { IPPROTO_ICMP, IPPROTO_TCP, sockaddrIn } from '#uapi/in.ts';
+import {
+  IP_ADD_MEMBERSHIP,
+  IP_OPTIONS,
+  IPPROTO_ICMP,
+  IPPROTO_IP,
+  IPPROTO_TCP,
+  sockaddrIn,
+} from '#uapi/in.ts';
 import { NETLINK_GENERIC, NETLINK_ROUTE, NETLINK_SOCK_DIAG } from '#uapi/netlink.ts';
 import {
   AF_INET,
@@ -35,7 +42,7 @@ import {
   SOL_SOCKET,
 } from '#uapi/socket.ts';
 import { SIOCETHTOOL } from '#uapi/sockios.ts';
-import { TCP_CONGESTION, TCP_FASTOPEN, TCP_MD5SIG } from '#uapi/tcp.ts';
+import { TCP_CONGESTION, TCP_FASTOPEN, TCP_INFO, TCP_MD5SIG } from '#uapi/tcp.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 
 class Host implements MachineHost {
@@ -187,6 +194,16 @@ function ethtool(sys: SyscallTable): number {
   return sys.ioctl(sys.socket(AF_INET, SOCK_DGRAM, 0), SIOCETHTOOL, arg);
 }
 
+function join(sys: SyscallTable): number {
+  const group = Uint8Array.of(224, 1, 2, 3, 127, 0, 0, 1);
+  return sys.setsockopt(sys.socket(AF_INET, SOCK_DGRAM, 0), IPPROTO_IP, IP_ADD_MEMBERSHIP, group);
+}
+
+function tcpInfo(sys: SyscallTable): number {
+  const fd = sys.socket(AF_INET, SOCK_STREAM, 0);
+  return sys.getsockopt(fd, IPPROTO_TCP, TCP_INFO, new Uint8Array(300));
+}
+
 /** What fails without a module, and how. */
 const ERRORS: readonly (readonly [
   module: string,
@@ -211,6 +228,9 @@ const ERRORS: readonly (readonly [
   ['tcp_bbr', 'TCP_CONGESTION bbr', congestion('bbr'), ENOENT],
   ['tcp_dctcp', 'TCP_CONGESTION dctcp', congestion('dctcp'), ENOENT],
   ['tcp_fastopen', 'TCP_FASTOPEN', setsockopt(IPPROTO_TCP, TCP_FASTOPEN, one), EOPNOTSUPP],
+  ['ip_options', 'IP_OPTIONS', setsockopt(IPPROTO_IP, IP_OPTIONS, Uint8Array.of(1)), ENOPROTOOPT],
+  ['ip_mc', 'IP_ADD_MEMBERSHIP', join, ENOPROTOOPT],
+  ['tcp_info', 'TCP_INFO', tcpInfo, ENOPROTOOPT],
   ['bpf', 'SO_ATTACH_FILTER', setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, filter), EOPNOTSUPP],
   ['ethtool', 'SIOCETHTOOL', ethtool, EOPNOTSUPP],
   ['eventpoll', 'epoll_create1()', (sys) => sys.epollCreate1(0), ENOSYS],

@@ -27,9 +27,12 @@ import { rtnetlinkModule } from '#net/core/rtnetlink_init.ts';
 import { sockDiagModule } from '#net/core/sock_diag.ts';
 import { sysctlCoreModule } from '#net/core/sysctl_net_core.ts';
 import { fibRulesModule } from '#net/ipv4/fib_rules.ts';
+import { icmpProbeModule } from '#net/ipv4/icmp_probe.ts';
 import { igmpModule } from '#net/ipv4/igmp.ts';
 import { inetDiagModule } from '#net/ipv4/inet_diag.ts';
 import { inetRtnetlinkModule } from '#net/ipv4/inet_rtnetlink.ts';
+import { ipOptionsModule } from '#net/ipv4/ip_options.ts';
+import { ipMcModule } from '#net/ipv4/ip_sockglue_mcast.ts';
 import { pingModule } from '#net/ipv4/ping.ts';
 import { inetProcModule } from '#net/ipv4/proc.ts';
 import { rawModule } from '#net/ipv4/raw.ts';
@@ -40,6 +43,7 @@ import { bbrModule } from '#net/ipv4/tcp_bbr.ts';
 import { dctcpModule } from '#net/ipv4/tcp_dctcp.ts';
 import { tcpDiagModule } from '#net/ipv4/tcp_diag.ts';
 import { tcpFastopenModule } from '#net/ipv4/tcp_fastopen_init.ts';
+import { tcpInfoModule } from '#net/ipv4/tcp_info.ts';
 import { tcpAuthModule } from '#net/ipv4/tcp_ipv4_auth.ts';
 import { tcpMetricsModule } from '#net/ipv4/tcp_metrics.ts';
 import { tcpMetricsNlModule } from '#net/ipv4/tcp_metrics_nl.ts';
@@ -61,6 +65,10 @@ export const defconfig: readonly KernelModule[] = [
   rtnetlinkModule,
   genlModule,
   inetRtnetlinkModule,
+  tcpInfoModule,
+  icmpProbeModule,
+  ipOptionsModule,
+  ipMcModule,
   tcpFastopenModule,
   synCookiesModule,
   tcpMetricsModule,

@@ -21,6 +21,7 @@ import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import type { IpOptionsOps } from '#include/net/ip_options_ops.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
 import type { PagePool } from '#include/net/page_pool/types.ts';
@@ -121,6 +122,22 @@ export interface BpfOps {
   get(filter: SkFilter, optval: Uint8Array): number;
 }
 
+/** Code and second header word of the answer. */
+export interface IcmpProbeReply {
+  readonly code: number;
+  readonly rest: number;
+}
+
+/** Memberships of sockets in groups, as IP sees them. */
+export interface IpMcOps {
+  /** IP_ADD_MEMBERSHIP and its like. */
+  setsockopt(sk: Sock, optname: number, optval: Uint8Array): number;
+  /** @kernel ip_mc_drop_socket net/ipv4/igmp.c */
+  dropSocket(sk: Sock): void;
+  /** @kernel ip_mc_sf_allow net/ipv4/igmp.c */
+  sfAllow(sk: Sock, locAddr: number, rmtAddr: number, dif: number): boolean;
+}
+
 /** Raw sockets, as the layers below them see these. Null where there are none. */
 export interface RawOps {
   /** Gives a copy to every raw socket of the protocol; true: there was one. @kernel raw_local_deliver net/ipv4/raw.c */
@@ -196,6 +213,14 @@ export class NetGlobals {
   bpf: BpfOps | null = null;
   /** SIOCETHTOOL; null: there is none. @kernel dev_ethtool net/ethtool/ioctl.c */
   devEthtool: ((dev: NetDevice, arg: Uint8Array) => number) | null = null;
+  /** TCP_INFO; null: this kernel does not tell. @kernel tcp_get_info net/ipv4/tcp.c */
+  tcpInfo: ((sk: Sock, optval: Uint8Array) => number) | null = null;
+  /** Answers to extended echo requests (RFC 8335); null: none are given. */
+  icmpBuildProbe: ((net: Net, skb: SkBuff) => IcmpProbeReply | null) | null = null;
+  /** IP options; null: they are not looked at. */
+  ipOptions: IpOptionsOps | null = null;
+  /** Multicast for sockets; null: none may join a group. */
+  ipMc: IpMcOps | null = null;
   /** Signed TCP; null: CONFIG_TCP_MD5SIG and CONFIG_TCP_AO are not set. */
   tcpAuth: TcpAuthOps | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */

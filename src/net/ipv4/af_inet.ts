@@ -217,3 +217,14 @@ export function inetUnregisterProtosw(machine: Machine, p: InetProtosw): void {
   const at = list.indexOf(p);
   if (at >= 0) list.splice(at, 1);
 }
+
+/**
+ * Milliseconds since midnight UTC, as ICMP and IP timestamps want them.
+ * @kernel inet_current_timestamp net/ipv4/af_inet.c
+ */
+export function inetCurrentTimestamp(net: Net): number {
+  const { machine } = net;
+  const sec = machine.bootEpochSec + Math.floor(machine.nowNs / 1e9);
+  const msec = Math.floor((machine.nowNs % 1e9) / 1e6);
+  return (sec % 86400) * 1000 + msec;
+}

@@ -39,7 +39,6 @@ import {
   inetSockDestruct,
 } from '#net/ipv4/af_inet.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
-import { ipMcDropSocket } from '#net/ipv4/igmp_sock.ts';
 import { inetCskListenStart } from '#net/ipv4/inet_connection_sock.ts';
 import {
   EADDRINUSE,
@@ -179,7 +178,7 @@ export function inetCreate(net: Net, sock: Socket, protocol: number, kern: boole
 export function inetRelease(sock: Socket): number {
   const sk = sock.sk;
   if (sk === null) return 0;
-  ipMcDropSocket(sk);
+  sk.net.machine.netGlobals.ipMc?.dropSocket(sk);
   const timeout = sockFlag(sk, SOCK_LINGER) ? sk.skLingertime : 0;
   sk.skProt.close(sk, timeout);
   sock.sk = null;

@@ -14,6 +14,7 @@ import { inetSk } from '#include/net/inet_connection_sock.ts';
 import type { IpcmCookie } from '#include/net/ip.ts';
 import { IpOptions, ipcmInit } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { __ipOptionsEcho } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { INET_DSCP_MASK, rtIsInputRoute, skbRtable } from '#include/net/route.ts';
 import type { Proto, Sock } from '#include/net/sock.ts';
@@ -28,13 +29,11 @@ import { skbChecksumSimpleValidate } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull, pskbMayPullReason, pskbPull } from '#net/core/skbuff_copy.ts';
 import { skbCopyAndCsumBits } from '#net/core/skbuff_data.ts';
 import { skCommonRelease, sockDefCallbacks, sockSetFlag } from '#net/core/sock.ts';
-import { inetCtlSockCreate, inetCtlSockDestroy } from '#net/ipv4/af_inet.ts';
+import { inetCtlSockCreate, inetCtlSockDestroy, inetCurrentTimestamp } from '#net/ipv4/af_inet.ts';
 import { inetSelectAddr } from '#net/ipv4/devinet.ts';
 import { inetAddrTypeDevTable } from '#net/ipv4/fib_frontend.ts';
 import { fibComputeSpecDst } from '#net/ipv4/fib_frontend_source.ts';
-import { icmpBuildProbe } from '#net/ipv4/icmp_probe.ts';
 import { icmpv4GlobalAllow, icmpv4XrlimAllow } from '#net/ipv4/icmp_ratelimit.ts';
-import { __ipOptionsEcho, inetCurrentTimestamp } from '#net/ipv4/ip_options.ts';
 import {
   ipAppendData,
   ipFlushPendingFrames,
@@ -455,7 +454,7 @@ function icmpEcho(net: Net, skb: SkBuff): number {
     icmpReply(skb, ICMP_ECHOREPLY, icmphdr.code(view, icmph), rest, -1);
     return SKB_NOT_DROPPED_YET;
   }
-  const probe = icmpBuildProbe(net, skb);
+  const probe = net.machine.netGlobals.icmpBuildProbe?.(net, skb) ?? null;
   if (probe !== null) icmpReply(skb, ICMP_EXT_ECHOREPLY, probe.code, probe.rest, -1);
   return SKB_NOT_DROPPED_YET;
 }

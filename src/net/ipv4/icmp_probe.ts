@@ -2,9 +2,14 @@
  * Extended echo: a query about an interface of this host, by name, index or address. Counterpart of
  * icmp_build_probe() in net/ipv4/icmp.c. RFC 8335. Off unless icmp_echo_enable_probe is set.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { IcmpProbeReply } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { mem, view } from '#mm/memory.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import {
@@ -19,12 +24,6 @@ import {
   icmphdr,
 } from '#uapi/icmp.ts';
 import { IFF_UP, IFNAMSIZ } from '#uapi/if.ts';
-
-/** Code and second header word of the answer. */
-export interface IcmpProbeReply {
-  readonly code: number;
-  readonly rest: number;
-}
 
 const EXT_HDR_LEN = 4;
 const EXT_OBJ_HDR_LEN = 4;
@@ -98,3 +97,18 @@ export function icmpBuildProbe(net: Net, skb: SkBuff): IcmpProbeReply | null {
   if (dev.ipPtr !== null && dev.ipPtr.ifaList.length > 0) status |= ICMP_EXT_ECHOREPLY_IPV4;
   return { code: 0, rest: (kept | status) >>> 0 };
 }
+
+/** @kernel icmp_init net/ipv4/icmp.c */
+function icmpProbeInit(machine: Machine): number {
+  machine.netGlobals.icmpBuildProbe = icmpBuildProbe;
+  return 0;
+}
+
+export const icmpProbeModule: KernelModule = {
+  name: 'icmp_probe',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: icmpProbeInit,
+  exit: null,
+};

@@ -4,7 +4,8 @@
  */
 import type { IpMcList } from '#include/linux/igmp.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
-import { IPPROTO_IGMP, MCAST_EXCLUDE, MCAST_INCLUDE } from '#uapi/in.ts';
+import type { InetSock, Sock } from '#include/net/sock.ts';
+import { IPPROTO_IGMP, ipv4IsMulticast, MCAST_EXCLUDE, MCAST_INCLUDE } from '#uapi/in.ts';
 
 /** The membership of a device in a group. */
 export function ipMcFind(inDev: InDevice, multiaddr: number): IpMcList | null {
@@ -32,4 +33,11 @@ export function ipCheckMc(
   return (
     psf.sfCount[MCAST_INCLUDE] !== 0 || psf.sfCount[MCAST_EXCLUDE] !== im.sfcount[MCAST_EXCLUDE]
   );
+}
+
+/** May a packet from `rmtAddr` to `locAddr`, come in by device `dif`, reach the socket? @kernel ip_mc_sf_allow net/ipv4/igmp.c */
+export function inetMcAllow(sk: Sock, locAddr: number, rmtAddr: number, dif: number): boolean {
+  if (!ipv4IsMulticast(locAddr)) return true;
+  const { ipMc } = sk.net.machine.netGlobals;
+  return ipMc === null ? (sk as InetSock).mcAll : ipMc.sfAllow(sk, locAddr, rmtAddr, dif);
 }

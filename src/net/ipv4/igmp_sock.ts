@@ -157,7 +157,6 @@ export function ipMcDropSocket(sk: Sock): void {
 /** May a packet from `rmtAddr` to the group `locAddr`, come in by device `dif`, reach the socket? @kernel ip_mc_sf_allow net/ipv4/igmp.c */
 export function ipMcSfAllow(sk: Sock, locAddr: number, rmtAddr: number, dif: number): boolean {
   const inet = sk as InetSock;
-  if (!ipv4IsMulticast(locAddr)) return true;
   for (let pmc = inet.mcList; pmc !== null; pmc = pmc.next) {
     if (pmc.multiaddr !== locAddr || pmc.ifindex !== dif) continue;
     const listed = pmc.sflist.includes(rmtAddr);

@@ -15,6 +15,7 @@ import {
   ipIncStats,
 } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { ipForwardOptions } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { view } from '#mm/memory.ts';
@@ -22,7 +23,6 @@ import { skbGsoValidateNetworkLen } from '#net/core/gso.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { skbCow } from '#net/core/skbuff_copy.ts';
 import { ipCallRaChain } from '#net/ipv4/ip_input.ts';
-import { ipForwardOptions } from '#net/ipv4/ip_options.ts';
 import { rtTos2priority } from '#net/ipv4/route.ts';
 import { ipRtSendRedirect } from '#net/ipv4/route_error.ts';
 import { NF_HOOK } from '#net/netfilter/core.ts';

@@ -29,6 +29,7 @@ import {
   netIncStats,
 } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { ipOptionsCompile, ipOptionsRcvSrr } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { ipFastCsum } from '#lib/checksum.ts';
@@ -41,7 +42,6 @@ import {
   IP_DEFRAG_LOCAL_DELIVER,
   ipDefrag,
 } from '#net/ipv4/ip_fragment.ts';
-import { ipOptionsCompile, ipOptionsRcvSrr } from '#net/ipv4/ip_options.ts';
 import { ipRouteInputNoref } from '#net/ipv4/route.ts';
 import { NF_HOOK } from '#net/netfilter/core.ts';
 import { ICMP_DEST_UNREACH, ICMP_PROT_UNREACH } from '#uapi/icmp.ts';

@@ -5,6 +5,9 @@
  * Offsets in IpOptions count from the start of the IP header. A packet's options stand in the packet;
  * those of a socket or a reply stand in `opt.data`, whose first octet has offset 20.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { dstRelease, skbDstDrop } from '#include/net/dst.ts';
@@ -12,7 +15,9 @@ import { __icmpSend } from '#include/net/icmp.ts';
 import { IpOptions, ipOptionsClear, ipOptionsCopy, ipSendCheck } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { mem, view } from '#mm/memory.ts';
+import { inetCurrentTimestamp } from '#net/ipv4/af_inet.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
 import { fibComputeSpecDst } from '#net/ipv4/fib_frontend_source.ts';
 import { ipRouteInput } from '#net/ipv4/route.ts';
@@ -56,21 +61,10 @@ function putBe32(buf: Uint8Array, o: number, value: number): void {
 }
 
 /**
- * Milliseconds since midnight UTC, as ICMP and IP timestamps want them.
- * @kernel inet_current_timestamp net/ipv4/af_inet.c
- */
-export function inetCurrentTimestamp(net: Net): number {
-  const { machine } = net;
-  const sec = machine.bootEpochSec + Math.floor(machine.nowNs / 1e9);
-  const msec = Math.floor((machine.nowNs % 1e9) / 1e6);
-  return (sec % 86400) * 1000 + msec;
-}
-
-/**
  * Writes options into a packet being built, whose header already has room for them.
  * @kernel ip_options_build net/ipv4/ip_options.c
  */
-export function ipOptionsBuild(skb: SkBuff, from: IpOptions, daddr: number, rt: Rtable): void {
+export function optionsBuild(skb: SkBuff, from: IpOptions, daddr: number, rt: Rtable): void {
   const iph = skb.networkHeader;
   const { opt } = skb.ipCb;
   ipOptionsCopy(opt, from);
@@ -176,7 +170,7 @@ function echoSourceRoute(dopt: IpOptions, sptr: number, sopt: IpOptions): void {
  * made here. -EINVAL when they cannot be echoed.
  * @kernel __ip_options_echo net/ipv4/ip_options.c
  */
-export function __ipOptionsEcho(net: Net, dopt: IpOptions, skb: SkBuff, sopt: IpOptions): number {
+export function optionsEcho(net: Net, dopt: IpOptions, skb: SkBuff, sopt: IpOptions): number {
   ipOptionsClear(dopt);
   if (sopt.optlen === 0) return 0;
   // Room for a source route that is written before it is known to be dropped.
@@ -200,17 +194,12 @@ export function __ipOptionsEcho(net: Net, dopt: IpOptions, skb: SkBuff, sopt: Ip
   return 0;
 }
 
-/** @kernel ip_options_echo include/net/ip.h */
-export function ipOptionsEcho(net: Net, dopt: IpOptions, skb: SkBuff): number {
-  return __ipOptionsEcho(net, dopt, skb, skb.ipCb.opt);
-}
-
 /**
  * Blanks the options that only the first fragment carries.
  * @kernel ip_options_fragment net/ipv4/ip_options.c
  * @rfc 791#3.1
  */
-export function ipOptionsFragment(skb: SkBuff): void {
+export function optionsFragment(skb: SkBuff): void {
   const { opt } = skb.ipCb;
   let at = skb.networkHeader + iphdr.LEN;
   let left = opt.optlen;
@@ -411,7 +400,7 @@ function __ipOptionsCompile(list: OptionList, opt: IpOptions): number {
  * sender has been told which octet is wrong.
  * @kernel ip_options_compile net/ipv4/ip_options.c
  */
-export function ipOptionsCompile(net: Net, opt: IpOptions, skb: SkBuff): number {
+export function optionsCompile(net: Net, opt: IpOptions, skb: SkBuff): number {
   const pp = __ipOptionsCompile({ net, buf: mem, base: skb.networkHeader, skb }, opt);
   if (pp === 0) return 0;
   __icmpSend(skb, ICMP_PARAMETERPROB, 0, (pp << 24) >>> 0, skb.ipCb.opt);
@@ -422,7 +411,7 @@ export function ipOptionsCompile(net: Net, opt: IpOptions, skb: SkBuff): number 
  * A user's options, parsed. An empty list gives options of length 0.
  * @kernel ip_options_get net/ipv4/ip_options.c
  */
-export function ipOptionsGet(net: Net, data: Uint8Array): IpOptions | number {
+export function optionsGet(net: Net, data: Uint8Array): IpOptions | number {
   if (data.length > MAX_IPOPTLEN) return -EINVAL;
   const opt = new IpOptions();
   const padded = new Uint8Array((data.length + 3) & ~3);
@@ -438,7 +427,7 @@ export function ipOptionsGet(net: Net, data: Uint8Array): IpOptions | number {
  * Undoes what parsing changed, so that the user sees the options as given. Works on a copy.
  * @kernel ip_options_undo net/ipv4/ip_options.c
  */
-export function ipOptionsUndo(opt: IpOptions): Uint8Array {
+export function optionsUndo(opt: IpOptions): Uint8Array {
   const data = (opt.data ?? new Uint8Array(0)).slice(0, opt.optlen);
   if (opt.srr !== 0) {
     const o = opt.srr - iphdr.LEN;
@@ -483,7 +472,7 @@ function forwardSourceRoute(skb: SkBuff, opt: IpOptions, rt: Rtable): void {
 }
 
 /** What a router writes into the options. @kernel ip_forward_options net/ipv4/ip_options.c */
-export function ipForwardOptions(skb: SkBuff): void {
+export function forwardOptions(skb: SkBuff): void {
   const { opt } = skb.ipCb;
   const rt = skb.dst as Rtable;
   const raw = skb.networkHeader;
@@ -522,7 +511,7 @@ function rerouteTo(skb: SkBuff, nexthop: number, dev: NetDevice): number {
  * A received packet has a source route: find the next hop in it that is not ourselves.
  * @kernel ip_options_rcv_srr net/ipv4/ip_options.c
  */
-export function ipOptionsRcvSrr(skb: SkBuff, dev: NetDevice): number {
+export function optionsRcvSrr(skb: SkBuff, dev: NetDevice): number {
   const { opt } = skb.ipCb;
   const iph = skb.networkHeader;
   const at = iph + opt.srr;
@@ -558,3 +547,27 @@ export function ipOptionsRcvSrr(skb: SkBuff, dev: NetDevice): number {
   }
   return 0;
 }
+
+/** @kernel ip_init net/ipv4/ip_output.c */
+function ipOptionsInit(machine: Machine): number {
+  machine.netGlobals.ipOptions = {
+    compile: optionsCompile,
+    rcvSrr: optionsRcvSrr,
+    build: optionsBuild,
+    echo: optionsEcho,
+    fragment: optionsFragment,
+    forward: forwardOptions,
+    get: optionsGet,
+    undo: optionsUndo,
+  };
+  return 0;
+}
+
+export const ipOptionsModule: KernelModule = {
+  name: 'ip_options',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: ipOptionsInit,
+  exit: null,
+};

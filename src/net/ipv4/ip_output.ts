@@ -25,6 +25,7 @@ import {
   ipUpdPoStats,
 } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { ipOptionsBuild } from '#include/net/ip_options_ops.ts';
 import type { Neighbour } from '#include/net/neighbour.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { ip4DstHoplimit, rtNexthop, skbRtable } from '#include/net/route.ts';
@@ -40,7 +41,6 @@ import { skbExpandHead } from '#net/core/skbuff_copy.ts';
 import { __skDstCheck } from '#net/core/sock.ts';
 import { skSetupCaps } from '#net/core/sock_clone.ts';
 import { inetSkInitFlowi4 } from '#net/ipv4/af_inet.ts';
-import { ipOptionsBuild } from '#net/ipv4/ip_options.ts';
 import { ipFragment } from '#net/ipv4/ip_output_frag.ts';
 import { ipRouteOutputFlow, rtDstClone } from '#net/ipv4/route.ts';
 import { __ipSelectIdent } from '#net/ipv4/route_ident.ts';

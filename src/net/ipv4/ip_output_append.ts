@@ -47,6 +47,7 @@ import {
   ipSkUsePmtu,
 } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { __ipOptionsEcho, ipOptionsBuild } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { InetCork, InetSock, Sock } from '#include/net/sock.ts';
 import { csumAdd, csumBlockAdd, csumFold, csumSub } from '#lib/checksum.ts';
@@ -61,7 +62,6 @@ import { skbSetOwnerW } from '#net/core/sock.ts';
 import { SOCKCM_FLAG_TS_OPT_ID, sockAllocSendSkb } from '#net/core/sock_alloc.ts';
 import { skPageFragRefill } from '#net/core/sock_mem.ts';
 import { icmpOutCount } from '#net/ipv4/icmp_count.ts';
-import { __ipOptionsEcho, ipOptionsBuild } from '#net/ipv4/ip_options.ts';
 import { IPV4_MIN_MTU, ipLocalOut, ipSelectIdent, ipSelectTtl } from '#net/ipv4/ip_output.ts';
 import { ipLocalError } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipRouteOutputFlow } from '#net/ipv4/route.ts';

@@ -29,6 +29,7 @@ import {
   ipSendCheck,
   ipSkbDstMtu,
 } from '#include/net/ip.ts';
+import { ipOptionsFragment } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { skbRtable } from '#include/net/route.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -38,7 +39,6 @@ import { allocSkb, consumeSkb, kfreeSkb, kfreeSkbList, skbPut } from '#net/core/
 import { skbChecksumHelp } from '#net/core/skbuff_checksum.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skbSetOwnerW, sockWfree } from '#net/core/sock.ts';
-import { ipOptionsFragment } from '#net/ipv4/ip_options.ts';
 import { EMSGSIZE, ENOMEM } from '#uapi/errno.ts';
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from '#uapi/icmp.ts';
 import { IP_DF, IP_MF, IP_OFFSET, iphdr } from '#uapi/ip.ts';

@@ -1,15 +1,10 @@
-/**
- * Socket options at level SOL_IP: setting. Counterpart of do_ip_setsockopt() in
- * net/ipv4/ip_sockglue.c; reading them is in ip_sockglue_get.ts.
- */
-import { saFamily, sinAddr } from '#include/linux/in.ts';
 import { inetCsk, inetSk } from '#include/net/inet_connection_sock.ts';
+import { ipOptionsGet } from '#include/net/ip_options_ops.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { lockSock, releaseSock, skDstReset, skErrorQueuePurge } from '#net/core/sock.ts';
 import { ipDevFind } from '#net/ipv4/devinet.ts';
-import { type IpMreq, ipMcJoinGroup, ipMcLeaveGroup, ipMcSource } from '#net/ipv4/igmp_sock.ts';
-import { ipOptionsGet } from '#net/ipv4/ip_options.ts';
+import type { IpMreq } from '#net/ipv4/igmp_sock.ts';
 import {
   IP_CMSG_CHECKSUM,
   IP_CMSG_ORIGDSTADDR,
@@ -22,7 +17,7 @@ import {
   IP_CMSG_TTL,
 } from '#net/ipv4/ip_sockglue_error.ts';
 import { rtTos2priority } from '#net/ipv4/route.ts';
-import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOENT, ENOPROTOOPT, EPROTO } from '#uapi/errno.ts';
+import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOENT, ENOPROTOOPT } from '#uapi/errno.ts';
 import {
   IP_ADD_MEMBERSHIP,
   IP_ADD_SOURCE_MEMBERSHIP,
@@ -66,14 +61,7 @@ import {
   MCAST_LEAVE_GROUP,
 } from '#uapi/in.ts';
 import { INET_ECN_MASK, MAX_IPOPTLEN } from '#uapi/ip.ts';
-import { AF_INET, SOCK_RAW, SOCK_STREAM, SOL_IP } from '#uapi/socket.ts';
-
-/** sizeof(struct ip_mreq_source): group, address of the device, source. */
-const IP_MREQ_SOURCE_LEN = 12;
-
-/** sizeof(struct group_req): index, padding, sockaddr_storage. */
-const GROUP_REQ_LEN = 136;
-const GROUP_REQ_ADDR = 8;
+import { SOCK_RAW, SOCK_STREAM, SOL_IP } from '#uapi/socket.ts';
 
 /** The value of an option given as int or as one octet; 0 when there is nothing. */
 function valOf(optval: Uint8Array): number {
@@ -84,7 +72,7 @@ function valOf(optval: Uint8Array): number {
 }
 
 /** ip_mreqn or ip_mreq; null when it is too short. */
-function mreqOf(optval: Uint8Array): IpMreq | null {
+export function mreqOf(optval: Uint8Array): IpMreq | null {
   if (optval.length < ipMreqn.MREQ_LEN) return null;
   const v = new DataView(optval.buffer, optval.byteOffset, optval.length);
   return {
@@ -181,31 +169,6 @@ function setUnicastIf(inet: InetSock, optval: Uint8Array): number {
   if (inet.skcBoundDevIf !== 0) return -EINVAL;
   inet.ucIndex = ifindex;
   return 0;
-}
-
-function setMembership(sk: Sock, optname: number, optval: Uint8Array): number {
-  if (inetSk(sk).isIcsk) return -EPROTO;
-  const mreq = mreqOf(optval);
-  if (mreq === null) return -EINVAL;
-  return optname === IP_ADD_MEMBERSHIP ? ipMcJoinGroup(sk, mreq) : ipMcLeaveGroup(sk, mreq);
-}
-
-/** One source of a group, by struct ip_mreq_source. */
-function setSource(sk: Sock, optname: number, optval: Uint8Array): number {
-  if (optval.length !== IP_MREQ_SOURCE_LEN) return -EINVAL;
-  const v = new DataView(optval.buffer, optval.byteOffset, optval.byteLength);
-  const mreq: IpMreq = { multiaddr: v.getUint32(0), address: v.getUint32(4), ifindex: 0 };
-  return ipMcSource(sk, optname, mreq, v.getUint32(8));
-}
-
-/** The same by struct group_req. @kernel ip_mcast_join_leave net/ipv4/ip_sockglue.c */
-function setGroup(sk: Sock, optname: number, optval: Uint8Array): number {
-  if (optval.length < GROUP_REQ_LEN) return -EINVAL;
-  const ifindex = new DataView(optval.buffer, optval.byteOffset, 4).getUint32(0, true);
-  const addr = optval.subarray(GROUP_REQ_ADDR);
-  if (saFamily(addr) !== AF_INET) return -EINVAL;
-  const mreq: IpMreq = { multiaddr: sinAddr(addr), address: 0, ifindex };
-  return optname === MCAST_JOIN_GROUP ? ipMcJoinGroup(sk, mreq) : ipMcLeaveGroup(sk, mreq);
 }
 
 function setOptions(sk: Sock, optval: Uint8Array): number {
@@ -331,15 +294,13 @@ function doIpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
       return setMulticastIf(inet, optval);
     case IP_ADD_MEMBERSHIP:
     case IP_DROP_MEMBERSHIP:
-      return setMembership(sk, optname, optval);
     case IP_BLOCK_SOURCE:
     case IP_UNBLOCK_SOURCE:
     case IP_ADD_SOURCE_MEMBERSHIP:
     case IP_DROP_SOURCE_MEMBERSHIP:
-      return setSource(sk, optname, optval);
     case MCAST_JOIN_GROUP:
     case MCAST_LEAVE_GROUP:
-      return setGroup(sk, optname, optval);
+      return sk.net.machine.netGlobals.ipMc?.setsockopt(sk, optname, optval) ?? -ENOPROTOOPT;
     default: {
       const err = setNumber(inet, optname, optval, val);
       return err === -ENOPROTOOPT ? setSwitch(inet, optname, optval, val) : err;

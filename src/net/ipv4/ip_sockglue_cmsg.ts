@@ -4,11 +4,11 @@
  */
 import type { Msghdr } from '#include/linux/net.ts';
 import type { IpcmCookie } from '#include/net/ip.ts';
+import { ipOptionsGet } from '#include/net/ip_options_ops.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Cmsg } from '#net/core/scm.ts';
 import { nextCmsg } from '#net/core/scm.ts';
 import { __sockCmsgSend } from '#net/core/sock_alloc.ts';
-import { ipOptionsGet } from '#net/ipv4/ip_options.ts';
 import { rtTos2priority } from '#net/ipv4/route.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { IP_PKTINFO, IP_PROTOCOL, IP_RETOPTS, IP_TOS, IP_TTL, inPktinfo } from '#uapi/in.ts';

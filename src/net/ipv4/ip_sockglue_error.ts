@@ -19,6 +19,7 @@ import { LOOPBACK_IFINDEX } from '#include/net/flow.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
 import { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { ipOptionsEcho, ipOptionsUndo } from '#include/net/ip_options_ops.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { csumFold, csumSub } from '#lib/checksum.ts';
 import { mem, memops, view } from '#mm/memory.ts';
@@ -28,7 +29,6 @@ import { allocSkb, consumeSkb, kfreeSkb, skbClone, skbPull, skbPut } from '#net/
 import { skbChecksum } from '#net/core/skbuff_data.ts';
 import { sockDequeueErrSkb, sockQueueErrSkb } from '#net/core/sock.ts';
 import { fibComputeSpecDst } from '#net/ipv4/fib_frontend_source.ts';
-import { ipOptionsEcho, ipOptionsUndo } from '#net/ipv4/ip_options.ts';
 import { EAGAIN } from '#uapi/errno.ts';
 import {
   SO_EE_ORIGIN_ICMP,
@@ -129,7 +129,7 @@ function recvRetopts(msg: Msghdr, sk: Sock, skb: SkBuff): void {
     msg.msgFlags |= MSG_CTRUNC;
     return;
   }
-  putCmsg(msg, SOL_IP, IP_RETOPTS, ipOptionsUndo(opt));
+  putCmsg(msg, SOL_IP, IP_RETOPTS, ipOptionsUndo(sk.net, opt));
 }
 
 function recvDstaddr(msg: Msghdr, skb: SkBuff): void {

@@ -5,9 +5,9 @@
 import { Msghdr } from '#include/linux/net.ts';
 import { dstMtu } from '#include/net/dst.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
+import { ipOptionsUndo } from '#include/net/ip_options_ops.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import { putCmsg, putCmsgInt } from '#net/core/scm.ts';
-import { ipOptionsUndo } from '#net/ipv4/ip_options.ts';
 import { cmsgBitOf } from '#net/ipv4/ip_sockglue.ts';
 import { IP_CMSG_PKTINFO, IP_CMSG_TOS, IP_CMSG_TTL } from '#net/ipv4/ip_sockglue_error.ts';
 import { EINVAL, ENOPROTOOPT, ENOTCONN } from '#uapi/errno.ts';
@@ -143,7 +143,7 @@ export function ipGetsockopt(sk: Sock, level: number, optname: number, optval: U
   const inet = inetSk(sk);
   switch (optname) {
     case IP_OPTIONS:
-      return inet.inetOpt === null ? 0 : putBytes(optval, ipOptionsUndo(inet.inetOpt));
+      return inet.inetOpt === null ? 0 : putBytes(optval, ipOptionsUndo(inet.net, inet.inetOpt));
     case IP_MULTICAST_IF:
       return optval.length < 4 ? -EINVAL : putBe32(optval, inet.mcAddr);
     case IP_UNICAST_IF:

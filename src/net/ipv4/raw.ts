@@ -37,7 +37,7 @@ import { inetSockrawOps } from '#net/ipv4/af_inet_raw.ts';
 import { inetAddrValidOrNonlocal } from '#net/ipv4/af_inet_sock.ts';
 import { ip4DatagramConnect, ip4DatagramReleaseCb } from '#net/ipv4/datagram.ts';
 import { inetAddrType } from '#net/ipv4/fib_frontend.ts';
-import { ipMcSfAllow } from '#net/ipv4/igmp_sock.ts';
+import { inetMcAllow } from '#net/ipv4/igmp_check.ts';
 import { ipFlushPendingFrames } from '#net/ipv4/ip_output_append.ts';
 import { ipRaControl, ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import {
@@ -166,7 +166,7 @@ export function rawLocalDeliver(skb: SkBuff, protocol: number): boolean {
       continue;
     }
     if (iphdr.protocol(view, iph) === IPPROTO_ICMP && icmpFilter(sk, skb)) continue;
-    if (!ipMcSfAllow(sk, daddr, saddr, dev.ifindex)) continue;
+    if (!inetMcAllow(sk, daddr, saddr, dev.ifindex)) continue;
     const clone = skbClone(skb);
     if (clone !== null) rawRcv(sk, clone);
   }

@@ -2,6 +2,8 @@
  * What a connection tells about itself. Counterpart of tcp_get_info in net/ipv4/tcp.c.
  */
 
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import {
   TCP_CHRONO_BUSY,
   TCP_CHRONO_RWND_LIMITED,
@@ -17,6 +19,8 @@ import {
   tcpEcnModeRfc3168,
 } from '#include/net/tcp_ecn.ts';
 import { tcpClockMs, tcpIsSack, tcpMinRtt, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { lockSock, releaseSock } from '#net/core/sock.ts';
 import { tcpDelackMax } from '#net/ipv4/tcp_output_ctl.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
 import {
@@ -34,6 +38,7 @@ import {
   TCPI_OPT_WSCALE,
 } from '#uapi/tcp.ts';
 import type { TcpInfo } from '#uapi/tcp_info.ts';
+import { newTcpInfo, putTcpInfo } from '#uapi/tcp_info.ts';
 
 const US_PER_JIFFY = 1000;
 
@@ -175,3 +180,28 @@ export function tcpGetInfo(sk: Sock, info: TcpInfo): void {
   chronoStats(tp, info);
   traffic(tp, info);
 }
+
+/** TCP_INFO: how much was written. @kernel do_tcp_getsockopt net/ipv4/tcp.c */
+function getInfo(sk: Sock, optval: Uint8Array): number {
+  const info = newTcpInfo();
+  lockSock(sk);
+  tcpGetInfo(sk, info);
+  releaseSock(sk);
+  const v = new DataView(optval.buffer, optval.byteOffset, optval.byteLength);
+  return putTcpInfo(v, 0, optval.byteLength, info);
+}
+
+/** @kernel tcp_get_info net/ipv4/tcp.c */
+function tcpInfoInit(machine: Machine): number {
+  machine.netGlobals.tcpInfo = getInfo;
+  return 0;
+}
+
+export const tcpInfoModule: KernelModule = {
+  name: 'tcp_info',
+  config: null,
+  depends: [],
+  level: FS_INITCALL,
+  init: tcpInfoInit,
+  exit: null,
+};

@@ -20,6 +20,7 @@ import type { RequestSock, RequestSockOps } from '#include/net/inet_connection_s
 import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { IpOptions, ipIncStats, netIncStats } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
+import { __ipOptionsEcho } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { SOCK_BINDADDR_LOCK, type Sock } from '#include/net/sock.ts';
 import { TCP_SYNACK_COOKIE, tcpSk } from '#include/net/tcp.ts';
@@ -35,7 +36,6 @@ import { inetCskPrepareForcedClose } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskRouteChildSock, inetCskRouteReq } from '#net/ipv4/inet_connection_sock_route.ts';
 import { inetEhashNolisten, inetHashConnect, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
 import { __inetInheritPort } from '#net/ipv4/inet_hashtables_bind.ts';
-import { __ipOptionsEcho } from '#net/ipv4/ip_options.ts';
 import { ipBuildAndSendPkt } from '#net/ipv4/ip_output.ts';
 import { inetIif } from '#net/ipv4/ip_sockglue_error.ts';
 import { ipRouteConnect, ipRouteNewports } from '#net/ipv4/route.ts';

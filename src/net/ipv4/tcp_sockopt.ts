@@ -49,7 +49,6 @@ import {
   inetCskInPingpongMode,
 } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpSetCongestionControl } from '#net/ipv4/tcp_cong.ts';
-import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
 import { tcpPushPendingFrames } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpCleanupRbuf } from '#net/ipv4/tcp_recvmsg.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
@@ -105,7 +104,6 @@ import {
   TCPF_ESTABLISHED,
   TCPF_LISTEN,
 } from '#uapi/tcp.ts';
-import { newTcpInfo, putTcpInfo } from '#uapi/tcp_info.ts';
 
 const TCP_CA_NAME_MAX = 16;
 
@@ -490,15 +488,6 @@ function getRareInt(sk: Sock, tp: TcpSock, optname: number): number | null {
   }
 }
 
-function getInfo(sk: Sock, optval: Uint8Array): number {
-  const info = newTcpInfo();
-  lockSock(sk);
-  tcpGetInfo(sk, info);
-  releaseSock(sk);
-  const v = new DataView(optval.buffer, optval.byteOffset, optval.byteLength);
-  return putTcpInfo(v, 0, optval.byteLength, info);
-}
-
 /** The name, padded with zeros to the room given, at most 16. */
 function getCongestion(sk: Sock, optval: Uint8Array): number {
   const len = Math.min(optval.length, TCP_CA_NAME_MAX);
@@ -530,7 +519,7 @@ function doTcpGetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
   }
   switch (optname) {
     case TCP_INFO:
-      return getInfo(sk, optval);
+      return sk.net.machine.netGlobals.tcpInfo?.(sk, optval) ?? -ENOPROTOOPT;
     case TCP_CONGESTION:
       return getCongestion(sk, optval);
     case TCP_CC_INFO: {

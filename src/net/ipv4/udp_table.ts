@@ -29,7 +29,7 @@ import {
   reuseportHasConns,
   reuseportSelectSock,
 } from '#net/core/sock_reuseport.ts';
-import { ipMcSfAllow } from '#net/ipv4/igmp_sock.ts';
+import { inetMcAllow } from '#net/ipv4/igmp_check.ts';
 import { EADDRINUSE } from '#uapi/errno.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
 import { udphdr } from '#uapi/udp.ts';
@@ -356,7 +356,7 @@ export function udpIsMcastSock(
     (sk.skcRcvSaddr === 0 || sk.skcRcvSaddr === daddr) &&
     !sk.skcIpv6only &&
     (sk.skcBoundDevIf === 0 || sk.skcBoundDevIf === dif) &&
-    ipMcSfAllow(sk, daddr, saddr, dif)
+    inetMcAllow(sk, daddr, saddr, dif)
   );
 }
 
