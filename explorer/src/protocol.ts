@@ -354,6 +354,8 @@ export interface QueueLevels {
 
 export interface CpuView {
   readonly cpus: number;
+  /** Work takes time on this machine: spans are as long as it took. */
+  readonly priced: boolean;
   readonly spans: readonly CpuSpan[];
   readonly levels: readonly QueueLevels[];
   readonly softnet: readonly {

@@ -2,6 +2,7 @@
  * A world made from a description: machines with network cards, cables between them, and programs.
  */
 import { UsageError } from '#cli/errors.ts';
+import { defconfig } from '#init/defconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { Cable } from '#sim/cable.ts';
 import { plugNic } from '#sim/nic.ts';
@@ -107,8 +108,8 @@ export class Lab {
     this.part = part;
     this.world = new World(options);
     this.machines = new Map();
-    for (const { name, cpus } of spec.nodes) {
-      if (this.isHere(name)) this.machines.set(name, this.world.boot(name, cpus));
+    for (const { name, cpus, costs } of spec.nodes) {
+      if (this.isHere(name)) this.machines.set(name, this.world.boot(name, cpus, defconfig, costs));
       else this.world.bootElsewhere(name);
     }
     const cables: Cable[] = [];
@@ -322,7 +323,8 @@ export class Lab {
       // A cable that is faster than the card would be has a faster card.
       const fast = rateBps > GIGABIT ? { rateBps } : {};
       const { type, queues } = this.spec.links[link] as LinkSpec;
-      plugNic(machine, cable, end, { name: ifname, mac, type, queues, ...fast });
+      const napi = this.spec.nodes[index]?.napi ?? true;
+      plugNic(machine, cable, end, { name: ifname, mac, type, queues, napi, ...fast });
     } catch (error) {
       throw new UsageError(
         `${node}: no card for the interface ${ifname}: ${(error as Error).message}`,

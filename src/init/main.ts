@@ -17,6 +17,7 @@ import { doInitcalls, exitModules } from '#kernel/module.ts';
 import { NotifierChain } from '#kernel/notifier.ts';
 import { rcuBarrier } from '#kernel/rcu.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
+import type { CpuCosts } from '#kernel/sched/cpu_cost.ts';
 import { exitTask } from '#kernel/sched/task.ts';
 import { doSoftirq } from '#kernel/softirq.ts';
 import { netDevInit } from '#net/core/dev_init.ts';
@@ -37,6 +38,8 @@ export interface BootOptions {
   readonly bootEpochSec: number;
   /** What the kernel is made of beside its core, e.g. `defconfig`; in any order, dependencies first is not needed. */
   readonly modules: readonly KernelModule[];
+  /** What work costs the CPUs in virtual time; nothing by default. */
+  readonly costs?: CpuCosts | null;
 }
 
 function builtin(

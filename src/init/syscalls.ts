@@ -13,6 +13,7 @@ import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { lockdepSysExit } from '#kernel/lockdep.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { chargeTask } from '#kernel/sched/cpu_cost.ts';
 import { exitTask, setCpusAllowed, type Task } from '#kernel/sched/task.ts';
 import { UTS_RELEASE, UTS_SYSNAME } from '#kernel/utsname.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
@@ -207,6 +208,7 @@ export function makeSyscalls(task: Task): SyscallTable {
     machine.enter(host.readClock());
     machine.tasks.current = task;
     machine.cpu = task.cpu;
+    if (machine.costs !== null) chargeTask(machine, machine.costs.syscallNs);
     return task;
   };
   getNet(task.net);

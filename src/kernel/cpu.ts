@@ -28,8 +28,20 @@ export class Cpu {
   ksoftirqdRunning: boolean;
   /** Interrupt numbers that arrived while interrupts were off, in order. */
   readonly irqPending: number[];
-  /** Simulated nanoseconds of work charged to this CPU that virtual time has not yet absorbed. */
-  chargedNs: number;
+  /** True while ksoftirqd runs soft interrupts. */
+  inKsoftirqd: boolean;
+  // Where work has a price (sched/cpu_cost.ts), in ns since boot.
+  /** Interrupt work is done by then. */
+  busyUntilNs: number;
+  /** What the task does is done by then. */
+  taskUntilNs: number;
+  /** When to do what was put off; Infinity: nothing was. */
+  resumeNs: number;
+  /** Rounds of soft interrupts left, and since when they run; 0: they do not. */
+  softirqRestart: number;
+  softirqSinceNs: number;
+  /** Of ksoftirqd and the other tasks, it was ksoftirqd that ran last. */
+  ksoftirqdLast: boolean;
   /** Debug builds: classes of the locks held in the present context, outermost first. */
   readonly heldLocks: string[];
   /** Runs of each softirq, as in /proc/softirqs. */
@@ -53,7 +65,13 @@ export class Cpu {
     this.softirqPending = 0;
     this.ksoftirqdRunning = false;
     this.irqPending = [];
-    this.chargedNs = 0;
+    this.inKsoftirqd = false;
+    this.busyUntilNs = 0;
+    this.taskUntilNs = 0;
+    this.resumeNs = Number.POSITIVE_INFINITY;
+    this.softirqRestart = 0;
+    this.softirqSinceNs = 0;
+    this.ksoftirqdLast = false;
     this.heldLocks = [];
     this.softirqCounts = new Array<number>(10).fill(0);
     this.tasklets = [];

@@ -7,6 +7,7 @@
 import { KernelBug } from '#kernel/bug.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { chargeIrq } from '#kernel/sched/cpu_cost.ts';
 import { irqEnter, irqExit } from '#kernel/softirq.ts';
 import { EBUSY, EINVAL, ENOSPC } from '#uapi/errno.ts';
 
@@ -279,6 +280,7 @@ function handleIrqEvent(machine: Machine, cpu: Cpu, irq: number): void {
     const entry = machine.trace.irq.irqHandlerEntry;
     if (entry.probe !== null) entry.probe(irq, action.name);
     const ret = action.handler(irq, action.devId);
+    if (machine.costs !== null) chargeIrq(machine, machine.costs.hardirqNs);
     const exit = machine.trace.irq.irqHandlerExit;
     if (exit.probe !== null) exit.probe(irq, action.name, ret);
     handled |= ret;

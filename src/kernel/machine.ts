@@ -20,6 +20,8 @@ import { HZ, INITIAL_JIFFIES } from '#kernel/param.ts';
 import { ModuleParams } from '#kernel/params.ts';
 import { Rcu, rcuCore } from '#kernel/rcu.ts';
 import { Rtnl } from '#kernel/rtnl.ts';
+import { type CpuCosts, nextResume } from '#kernel/sched/cpu_cost.ts';
+import { runCpus } from '#kernel/sched/cpu_run.ts';
 import { runTasks, type Task, TaskTable } from '#kernel/sched/task.ts';
 import { flushSmpCallFunctionQueue } from '#kernel/smp.ts';
 import {
@@ -64,6 +66,8 @@ export interface MachineOptions {
   /** Wall time at boot, in seconds since the Unix epoch. */
   readonly bootEpochSec: number;
   readonly trace: TraceEvents;
+  /** What work costs its CPUs in virtual time; null, the default: nothing. */
+  readonly costs?: CpuCosts | null;
 }
 
 /** A running kernel. Made by `bootMachine` of init/main.ts, which also sets up net/. */
@@ -83,6 +87,8 @@ export class Machine {
   /** Tracepoints of this machine. */
   readonly trace: TraceEvents;
   readonly cpus: Cpu[];
+  /** What work costs its CPUs; null: nothing, all work of an instant is done in it. */
+  readonly costs: CpuCosts | null;
   /** The CPU on which the present code runs. @kernel smp_processor_id include/linux/smp.h */
   cpu: Cpu;
   readonly live: LiveCounters;
@@ -135,6 +141,7 @@ export class Machine {
     this.jiffies = INITIAL_JIFFIES;
     this.trace = options.trace;
     this.cpus = [];
+    this.costs = options.costs ?? null;
     for (let id = 0; id < cpus; id++) this.cpus.push(new Cpu(this, id));
     this.cpu = this.cpus[0] as Cpu;
     this.live = new LiveCounters();
@@ -170,6 +177,12 @@ export class Machine {
 
   /** When the machine next has something to do by itself, in ns since boot; Infinity: never. */
   nextExpiry(): number {
+    const next = this.nextTimer();
+    return this.costs === null ? next : Math.min(next, nextResume(this));
+  }
+
+  /** When the next timer expires, in ns since boot; Infinity: there is none. */
+  nextTimer(): number {
     const tickNs = this.timers.next() * NS_PER_TICK;
     const { first } = this.hrtimers;
     let next = first !== null && first.expiresNs < tickNs ? first.expiresNs : tickNs;
@@ -183,6 +196,13 @@ function noSoftirq(): void {}
 
 /** The timer interrupt, on the first CPU: called by the host when `nextExpiry()` has come. @kernel hrtimer_interrupt kernel/time/hrtimer.c */
 export function runTimers(machine: Machine): void {
+  const { costs, nowNs } = machine;
+  if (costs === null || machine.nextTimer() <= nowNs) timerInterrupt(machine);
+  // Or the time has come for what a busy CPU put off.
+  if (costs !== null) runCpus(machine);
+}
+
+function timerInterrupt(machine: Machine): void {
   machine.cpu = machine.cpus[0] as Cpu;
   irqEnter(machine);
   hrtimerRunQueues(machine);
@@ -196,6 +216,11 @@ export function runTimers(machine: Machine): void {
  * works and woken tasks.
  */
 export function runPending(machine: Machine): void {
+  if (machine.costs !== null) {
+    runWorks(machine);
+    runCpus(machine);
+    return;
+  }
   const { cpus } = machine;
   for (let i = 0; i < cpus.length; i++) {
     const cpu = cpus[i] as Cpu;

@@ -11,6 +11,7 @@ import { DEBUG } from '#kernel/config.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import { inInterrupt } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { chargeIrq, cpuClock, putOff, softirqsMayRun } from '#kernel/sched/cpu_cost.ts';
 
 export const HI_SOFTIRQ = 0;
 export const TIMER_SOFTIRQ = 1;
@@ -107,41 +108,67 @@ export function doSoftirq(machine: Machine): void {
   if (cpu.softirqPending !== 0 && !inInterrupt(cpu)) __doSoftirq(machine, cpu);
 }
 
-/** @kernel handle_softirqs kernel/softirq.c */
+/**
+ * Where work has a price, a round takes time: the next one comes when the CPU is done with it, so that
+ * what arrives meanwhile is there.
+ * @kernel handle_softirqs kernel/softirq.c
+ */
 function __doSoftirq(machine: Machine, cpu: Cpu): void {
-  const { trace, softirqVec, host } = machine;
-  const startNs = host.readClock();
-  cpu.servingSoftirq = 1;
+  const { costs } = machine;
+  if (costs !== null && !softirqsMayRun(machine, cpu)) return;
   let restart = MAX_SOFTIRQ_RESTART;
-  let pending = cpu.softirqPending;
-  for (;;) {
-    cpu.softirqPending = 0;
-    while (pending !== 0) {
-      const nr = 31 - Math.clz32(pending & -pending);
-      pending &= pending - 1;
-      cpu.softirqCounts[nr] = (cpu.softirqCounts[nr] as number) + 1;
-      const entry = trace.irq.softirqEntry;
-      if (entry.probe !== null) entry.probe(nr);
-      (softirqVec[nr] as SoftirqAction)(machine);
-      const exit = trace.irq.softirqExit;
-      if (exit.probe !== null) exit.probe(nr);
-    }
-    pending = cpu.softirqPending;
-    if (pending === 0) break;
+  let startNs = cpuClock(machine);
+  if (cpu.softirqRestart !== 0) {
+    restart = cpu.softirqRestart;
+    startNs = cpu.softirqSinceNs;
+    cpu.softirqRestart = 0;
+  }
+  cpu.servingSoftirq = 1;
+  while (cpu.softirqPending !== 0) {
+    runSoftirqs(machine, cpu);
+    if (cpu.softirqPending === 0) break;
     restart--;
-    if (restart === 0 || host.readClock() - startNs >= MAX_SOFTIRQ_TIME_NS) {
+    if (restart === 0 || cpuClock(machine) - startNs >= MAX_SOFTIRQ_TIME_NS) {
       cpu.servingSoftirq = 0;
+      cpu.inKsoftirqd = false;
       wakeupSoftirqd(machine, cpu);
+      return;
+    }
+    if (costs !== null) {
+      cpu.servingSoftirq = 0;
+      cpu.softirqRestart = restart;
+      cpu.softirqSinceNs = startNs;
+      putOff(machine, cpu, Math.max(cpu.busyUntilNs, machine.nowNs));
       return;
     }
   }
   cpu.servingSoftirq = 0;
+  cpu.inKsoftirqd = false;
+}
+
+/** One round: the functions of those that are pending. */
+function runSoftirqs(machine: Machine, cpu: Cpu): void {
+  const { trace, softirqVec, costs } = machine;
+  let pending = cpu.softirqPending;
+  cpu.softirqPending = 0;
+  while (pending !== 0) {
+    const nr = 31 - Math.clz32(pending & -pending);
+    pending &= pending - 1;
+    cpu.softirqCounts[nr] = (cpu.softirqCounts[nr] as number) + 1;
+    const entry = trace.irq.softirqEntry;
+    if (entry.probe !== null) entry.probe(nr);
+    if (costs !== null) chargeIrq(machine, costs.softirqNs);
+    (softirqVec[nr] as SoftirqAction)(machine);
+    const exit = trace.irq.softirqExit;
+    if (exit.probe !== null) exit.probe(nr);
+  }
 }
 
 /** One turn of a CPU's ksoftirqd, run by the host. @kernel run_ksoftirqd kernel/softirq.c */
 export function runKsoftirqd(machine: Machine, cpu: Cpu): void {
   cpu.ksoftirqdRunning = false;
   if (cpu.softirqPending === 0) return;
+  cpu.inKsoftirqd = true;
   __doSoftirq(machine, cpu);
 }
 

@@ -21,11 +21,13 @@ export interface NicOptions {
   readonly type?: NicType;
   /** Queues of each direction, for cards that have several; 0, the default: one for each CPU. */
   readonly queues?: number;
+  /** False: its driver takes frames in the interrupt, as drivers did before NAPI. */
+  readonly napi?: boolean;
 }
 
 /** Puts a card into a machine and a cable into the card. Throws when the name is taken. */
 export function plugNic(machine: Machine, cable: Cable, end: 0 | 1, options: NicOptions): void {
-  const { name, mac, rateBps, type = 'e1000', queues = 0 } = options;
+  const { name, mac, rateBps, type = 'e1000', queues = 0, napi = true } = options;
   const common = {
     name,
     mac,
@@ -33,7 +35,7 @@ export function plugNic(machine: Machine, cable: Cable, end: 0 | 1, options: Nic
     end: (port: WirePort): WireEnd => cable.plug(end, port, machine),
   };
   if (type === 'e1000') {
-    e1000Plug(machine, machine.initNet, common);
+    e1000Plug(machine, machine.initNet, { ...common, params: { napi } });
   } else if (type === 'virtio') {
     virtioNetPlug(machine, machine.initNet, {
       ...common,

@@ -5,6 +5,7 @@
  *
  * This module checks a plain object, however it came about; reading YAML is the command's business.
  */
+import type { CpuCosts } from '#kernel/sched/cpu_cost.ts';
 import { checkImpairments, type Impairments } from '#sim/impairments.ts';
 import { NIC_MAX_MTU, NIC_MAX_QUEUES, NIC_TYPES, type NicType } from '#sim/nic_types.ts';
 import { parseProbability, parseRateBps, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
@@ -12,6 +13,10 @@ import { parseProbability, parseRateBps, parseSizeBytes, parseTimeNs } from '#si
 export interface NodeSpec {
   readonly name: string;
   readonly cpus: number;
+  /** What work costs its CPUs; null: nothing. */
+  readonly costs: CpuCosts | null;
+  /** False: drivers take frames in their interrupts, as before NAPI. */
+  readonly napi: boolean;
   /** `name=value` settings applied before anything runs. */
   readonly sysctls: readonly (readonly [name: string, value: string])[];
   /** Commands run one after the other when all machines have booted; a failing one ends the run. */
@@ -95,9 +100,44 @@ const IFNAME = /^[A-Za-z0-9_.-]{1,15}$/;
 /** Names that mean something else: every machine's loopback, folders, and places in /proc/sys/net. */
 const NO_IFNAME: ReadonlySet<string> = new Set(['lo', '.', '..', 'all', 'default']);
 
+const NODE_KEYS: readonly string[] = [
+  'kind',
+  'image',
+  'cpus',
+  'costs',
+  'napi',
+  'sysctls',
+  'exec',
+  'programs',
+];
+
+const COST_KEYS: readonly string[] = ['hardirq', 'softirq', 'packet', 'syscall'];
+
+/** Prices of work, each a time; what is not named costs nothing, but for a soft interrupt. */
+function costsSpec(value: unknown, where: string): CpuCosts | null {
+  if (value === undefined) return null;
+  const given = fields(value, where, COST_KEYS);
+  const read = (key: string, least: number): number => {
+    const text = given[key];
+    if (text === undefined) return least;
+    try {
+      return Math.max(least, parseTimeNs(String(text)));
+    } catch (error) {
+      throw new TopologyError(`${where}.${key}`, (error as Error).message);
+    }
+  };
+  return {
+    hardirqNs: read('hardirq', 0),
+    // One that took no time could follow itself for ever.
+    softirqNs: read('softirq', 1),
+    packetNs: read('packet', 0),
+    syscallNs: read('syscall', 0),
+  };
+}
+
 function nodeSpec(name: string, value: unknown, where: string): NodeSpec {
   if (!NAME.test(name)) throw new TopologyError(where, `'${name}' is no name for a machine`);
-  const node = fields(value ?? {}, where, ['kind', 'image', 'cpus', 'sysctls', 'exec', 'programs']);
+  const node = fields(value ?? {}, where, NODE_KEYS);
   const kind = node['kind'] ?? 'linux';
   if (kind !== 'linux') {
     throw new TopologyError(
@@ -118,9 +158,15 @@ function nodeSpec(name: string, value: unknown, where: string): NodeSpec {
     if (!isFields(settings)) throw new TopologyError(`${where}.sysctls`, 'must be a mapping');
     for (const [key, setting] of Object.entries(settings)) sysctls.push([key, String(setting)]);
   }
+  const napi = node['napi'] ?? true;
+  if (typeof napi !== 'boolean') {
+    throw new TopologyError(`${where}.napi`, `must be true or false, not ${describe(napi)}`);
+  }
   return {
     name,
     cpus,
+    costs: costsSpec(node['costs'], `${where}.costs`),
+    napi,
     sysctls,
     exec: texts(node['exec'], `${where}.exec`),
     programs: texts(node['programs'], `${where}.programs`),

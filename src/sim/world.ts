@@ -17,6 +17,7 @@ import { bootMachine, haltMachine } from '#init/main.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
 import { liveReport } from '#kernel/live.ts';
 import { type Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
+import type { CpuCosts } from '#kernel/sched/cpu_cost.ts';
 import { createTask, type Task } from '#kernel/sched/task.ts';
 import { Prandom } from '#lib/prandom.ts';
 import { type EventFn, EventQueue, type SimEvent } from '#sim/event_queue.ts';
@@ -248,7 +249,12 @@ export class World {
   }
 
   /** Boots a machine, with the whole kernel unless `modules` says otherwise. Its random numbers depend on the world's seed and its name alone. */
-  boot(name: string, cpus = 1, modules: readonly KernelModule[] = defconfig): Machine {
+  boot(
+    name: string,
+    cpus = 1,
+    modules: readonly KernelModule[] = defconfig,
+    costs: CpuCosts | null = null,
+  ): Machine {
     const host = new SimHost(this, this.bootElsewhere(name));
     const machine = bootMachine({
       name,
@@ -257,6 +263,7 @@ export class World {
       cpus,
       bootEpochSec: this.epochSec,
       modules,
+      costs,
     });
     this.machines.push(machine);
     this.names.set(machine, name);

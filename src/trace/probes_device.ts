@@ -2,6 +2,7 @@
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Neighbour } from '#include/net/neighbour.ts';
+import { cpuLead } from '#kernel/sched/cpu_cost.ts';
 import type { Tracepoint } from '#kernel/tracepoint.ts';
 import { KIND_DECISION, KIND_QUEUE, KIND_TRACEPOINT } from '#trace/record.ts';
 import type { MachineTrack, Recorder } from '#trace/recorder.ts';
@@ -96,8 +97,10 @@ function watchInterrupts(recorder: Recorder, track: MachineTrack): void {
   if (machine === null) return;
   const { irq, napi } = machine.trace;
   const { names } = recorder;
-  const note = (name: number, dev: number, a0: number, a1: number): void => {
-    recorder.write(track, KIND_TRACEPOINT, name, 0, null, 0, 0, dev, a0, a1, 0, 0);
+  // The last argument: how far the CPU is ahead with its work, where that has a price.
+  const note = (name: number, dev: number, a0: number, a1: number, a2 = 0): void => {
+    const lead = cpuLead(machine, false);
+    recorder.write(track, KIND_TRACEPOINT, name, 0, null, 0, 0, dev, a0, a1, a2, lead);
   };
   const hardEntry = names.number(irq.irqHandlerEntry.name);
   track.watch(irq.irqHandlerEntry, (number, name) =>
@@ -110,7 +113,7 @@ function watchInterrupts(recorder: Recorder, track: MachineTrack): void {
   const entry = names.number(irq.softirqEntry.name);
   track.watch(irq.softirqEntry, (vec) => {
     track.current = 0;
-    note(entry, 0, vec, 0);
+    note(entry, 0, vec, machine.cpu.inKsoftirqd ? 1 : 0);
   });
   const exit = names.number(irq.softirqExit.name);
   track.watch(irq.softirqExit, (vec) => {

@@ -5,6 +5,7 @@ import type { Sock } from '#include/net/sock.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpPacketsInFlight } from '#include/net/tcp_inlines.ts';
+import { cpuLead } from '#kernel/sched/cpu_cost.ts';
 import type { Tracepoint } from '#kernel/tracepoint.ts';
 import { KIND_DECISION, KIND_QUEUE, KIND_TRACEPOINT } from '#trace/record.ts';
 import type { MachineTrack, Recorder } from '#trace/recorder.ts';
@@ -67,7 +68,8 @@ function watchMemory(recorder: Recorder, track: MachineTrack): void {
   for (const tp of [sock.sockSendLength, sock.sockRecvLength]) {
     const name = names.number(tp.name);
     track.watch(tp, (sk, ret, flags) => {
-      note(recorder, track, KIND_TRACEPOINT, name, sk, null, ret, flags, 0, 0);
+      const lead = cpuLead(machine, true);
+      note(recorder, track, KIND_TRACEPOINT, name, sk, null, ret, flags, 0, lead);
     });
   }
 }

@@ -216,8 +216,13 @@ describe.skipIf(executablePath === null)(
     });
 
     it('shows who had the CPU, with polls and budgets, and moves a limit', async () => {
-      await open('#/cpu?world=overload&machine=receiver&t=225000000');
+      await open('#/cpu?world=overload&machine=polls&t=208000000');
+      await waitForText('.gauges', /programs had\s+\d+ %.*by ksoftirqd\s+\d+ \d\d %/);
       await waitForText('.gauges', /packets a poll\s+\d/);
+      // The machine beside it lives in interrupts alone.
+      await page.selectOption('.picker select', 'interrupts');
+      await waitForText('.gauges', /programs had\s+0 %.*hard interrupts\s+\d+ 100 %/);
+      await page.selectOption('.picker select', 'polls');
       await waitForText('.view', /Now: ring \d+ of \d+/);
       await page.locator('.slider input').first().fill('0');
       await waitForText('.slider', /Budget\s*1/);

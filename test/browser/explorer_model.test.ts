@@ -194,7 +194,8 @@ describe('a recorded world', () => {
   it('names the functions of UDP for a datagram, and those of TCP for a segment', async () => {
     const waysOf = async (id: string, ns: number, kind: string): Promise<Set<string>> => {
       const { recording } = await ran(id, ns);
-      const some = recording.packets.filter((p) => p.kind.startsWith(kind)).slice(0, 20);
+      const arrived = recording.packets.filter(({ fate }) => fate === 'delivered');
+      const some = arrived.filter((p) => p.kind.startsWith(kind)).slice(0, 20);
       return new Set(some.flatMap((p) => recording.stepsOf(p).map((n) => recording.fnOf(n))));
     };
     const udp = await waysOf('overload', 0.25 * S, 'udp');

@@ -157,10 +157,11 @@ export const GALLERY: readonly GalleryWorld[] = [
     id: 'overload',
     title: 'Receive overload: interrupts against NAPI',
     story:
-      'Datagrams come as fast as the cable carries them. One interrupt wakes the poll; the poll takes many at once.',
+      'More datagrams come to two machines than their CPUs can carry. One takes each frame in an interrupt and does nothing else any more; the other polls, and its program still gets its share.',
     tries: [
-      'Compare polls and interrupts in the CPU view.',
-      'Move the budget and watch time_squeeze.',
+      'Compare the machines “polls” and “interrupts” in the CPU view, by time.',
+      'See where each drops: at the card, which is free, or after the work was done.',
+      'Move the budget and watch time_squeeze and ksoftirqd.',
     ],
     yaml: overload,
     pace: 1 * MS,

@@ -4,7 +4,6 @@ import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
 import { hostView as view } from '#mm/memory.ts';
-import { CONTEXT_TASK } from '#trace/record.ts';
 import type { CpuSpan, CpuView, QueueLevels } from '../protocol.ts';
 import type { Recording } from './recording.ts';
 
@@ -140,6 +139,7 @@ export class CpuRecorder {
     );
     return {
       cpus: machine.cpus.length,
+      priced: machine.costs !== null,
       spans,
       levels: thin(levels, 2000),
       softnet: machine.netGlobals.softnetData.map((sd, cpu) => ({
@@ -165,7 +165,7 @@ function thin<T>(list: readonly T[], limit: number): readonly T[] {
 interface Place {
   readonly n: number;
   readonly cpu: number;
-  readonly timeNs: number;
+  readonly machine: number;
   /** Among the machine's own steps. */
   readonly order: number;
 }
@@ -176,7 +176,20 @@ interface Open {
   readonly step: number;
   readonly beginNs: number;
   readonly order: number;
+  /** Up to where spans within it have been told. */
+  toldNs: number;
 }
+
+/** Steps whose last argument is how far the CPU was ahead of the world's clock, where work has a price. */
+const LEADING: ReadonlySet<string> = new Set([
+  'irq:irq_handler_entry',
+  'irq:irq_handler_exit',
+  'irq:softirq_entry',
+  'irq:softirq_exit',
+  'napi:napi_poll',
+  'sock:sock_send_length',
+  'sock:sock_recv_length',
+]);
 
 /** Spans of one machine between two steps: what was entered and left, newest `limit` of them. */
 function buildSpans(
@@ -201,8 +214,7 @@ function buildSpans(
       stack = [];
       stacks.set(cpu, stack);
     }
-    const timeNs = recording.timeOf(n);
-    const span = event(recording, { n, cpu, timeNs, order }, stack);
+    const span = event(recording, { n, cpu, machine, order }, stack);
     if (span !== null) spans.push(span);
   }
   // What holds others comes before them.
@@ -212,26 +224,28 @@ function buildSpans(
 
 function event(
   recording: Recording,
-  { n, cpu, timeNs, order }: Place,
+  { n, cpu, machine, order }: Place,
   stack: Open[],
 ): CpuSpan | null {
   const name = recording.eventOf(n);
-  const { ring, names } = recording.recorder;
+  if (!LEADING.has(name)) return null;
+  const { ring, names, tracks } = recording.recorder;
+  const timeNs = recording.timeOf(n) + ring.arg(n, 3);
   const dev = names.text(ring.dev(n));
   const base = { cpu, lastStep: n, endNs: timeNs, endOrder: order, work: -1, budget: -1 };
   if (name === 'irq:irq_handler_entry') {
-    stack.push({ lane: 'hardirq', name: dev, step: n, beginNs: timeNs, order });
+    stack.push({ lane: 'hardirq', name: dev, step: n, beginNs: timeNs, order, toldNs: timeNs });
     return null;
   }
   if (name === 'irq:softirq_entry') {
-    const inTask = (ring.where(n) & 0xff) === CONTEXT_TASK;
-    const lane = stack.length === 0 && inTask ? 'ksoftirqd' : 'softirq';
+    const lane = ring.arg(n, 1) === 1 ? 'ksoftirqd' : 'softirq';
     stack.push({
       lane,
       name: SOFTIRQ_NAMES[ring.arg(n, 0)] ?? '',
       step: n,
       beginNs: timeNs,
       order,
+      toldNs: timeNs,
     });
     return null;
   }
@@ -250,12 +264,14 @@ function event(
   }
   if (name === 'napi:napi_poll') {
     const open = stack.at(-1);
+    const beginNs = open?.toldNs ?? timeNs;
+    if (open !== undefined) open.toldNs = timeNs;
     return {
       ...base,
       lane: open?.lane ?? 'softirq',
       name: `poll ${dev}`,
       firstStep: open?.step ?? n,
-      beginNs: timeNs,
+      beginNs,
       beginOrder: (open?.order ?? order - 1) + 1,
       depth: stack.length,
       work: ring.arg(n, 0),
@@ -269,7 +285,7 @@ function event(
       lane: 'task',
       name: what,
       firstStep: n,
-      beginNs: timeNs,
+      beginNs: timeNs - (tracks[machine]?.machine?.costs?.syscallNs ?? 0),
       beginOrder: order,
       depth: stack.length,
     };

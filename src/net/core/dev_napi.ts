@@ -28,6 +28,7 @@ import {
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { chargeIrq, cpuClock } from '#kernel/sched/cpu_cost.ts';
 import { createTask, exitTask, wakeTask } from '#kernel/sched/task.ts';
 import {
   localBhDisable,
@@ -227,6 +228,7 @@ function __napiPoll(n: NapiStruct): number {
   let work = 0;
   if ((n.state & NAPIF_SCHED) !== 0) {
     work = n.poll(n, weight);
+    if (machine.costs !== null) chargeIrq(machine, work * machine.costs.packetNs);
     const tp = machine.trace.napi.napiPoll;
     if (tp.probe !== null) tp.probe(n, work, weight);
   }
@@ -265,7 +267,7 @@ function checkPollResult(n: NapiStruct, work: number, weight: number): void {
 export function netRxAction(machine: Machine): void {
   const globals = machine.netGlobals;
   const sd = thisSoftnetData(machine);
-  const endNs = machine.host.readClock() + globals.netdevBudgetUsecs * 1000;
+  const endNs = cpuClock(machine) + globals.netdevBudgetUsecs * 1000;
   const list = sd.activeList;
   const repoll = sd.repollList;
   let budget = globals.netdevBudget;
@@ -282,7 +284,7 @@ export function netRxAction(machine: Machine): void {
     }
     napiListDel(n);
     budget -= __napiPoll(n);
-    if (budget <= 0 || machine.host.readClock() >= endNs) {
+    if (budget <= 0 || cpuClock(machine) >= endNs) {
       sd.timeSqueeze++;
       break;
     }

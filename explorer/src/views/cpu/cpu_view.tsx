@@ -16,7 +16,9 @@ const WINDOW_S = 4;
 export function CpuView(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
-  const [axis, setAxis] = createSignal<Axis>('order');
+  const [chosen, setAxis] = createSignal<Axis | null>(null);
+  /** Where work takes time, that is what people want to see. */
+  const axis = (): Axis => chosen() ?? (data.latest?.priced === true ? 'time' : 'order');
   const [picked, setPicked] = createSignal<CpuSpan | null>(null);
   const slot = (): number => Math.floor((store.moment() * REFRESHES_PER_SECOND) / state.pace);
   const start = (): number => state.world?.startNs ?? 0;
@@ -80,7 +82,9 @@ export function CpuView(props: { readonly store: Store }): JSX.Element {
                   fallback={
                     axis() === 'order'
                       ? 'Each step has the same width: what happens in one instant lies side by side. Click a span.'
-                      : 'As the world’s clock has it: what happens in one instant falls on one point. Click a span.'
+                      : view().priced
+                        ? 'By the clock: each span is as long as the work takes. Click a span.'
+                        : 'As the world’s clock has it: what happens in one instant falls on one point. Click a span.'
                   }
                 >
                   {(span) => (
@@ -121,11 +125,15 @@ function Totals(props: { readonly view: CpuViewData }): JSX.Element {
     props.view.spans.filter((s) => s.lane === lane && s.budget < 0).length;
   const polls = createMemo(() => props.view.spans.filter(({ budget }) => budget > 0));
   const packets = (): number => polls().reduce((sum, { work }) => sum + work, 0);
+  const shares = createMemo(() => sharesOf(props.view));
   return (
     <div class="gauges">
-      <Gauge name="hard interrupts" value={count('hardirq')} />
-      <Gauge name="soft interrupts" value={count('softirq')} />
-      <Gauge name="by ksoftirqd" value={count('ksoftirqd')} />
+      <Show when={props.view.priced}>
+        <Gauge name="programs had" value={shares().task} alert={shares().task === '0 %'} />
+      </Show>
+      <Gauge name="hard interrupts" value={count('hardirq')} share={shares().hardirq} />
+      <Gauge name="soft interrupts" value={count('softirq')} share={shares().softirq} />
+      <Gauge name="by ksoftirqd" value={count('ksoftirqd')} share={shares().ksoftirqd} />
       <Gauge name="polls" value={polls().length} />
       <Gauge
         name="packets a poll"
@@ -148,15 +156,36 @@ function Totals(props: { readonly view: CpuViewData }): JSX.Element {
   );
 }
 
+/** What each lane had of the CPUs' time in the window, in percent; empty where work takes no time. */
+function sharesOf({ spans, cpus, priced }: CpuViewData): Record<CpuSpan['lane'], string> {
+  const shares = { task: '', ksoftirqd: '', softirq: '', hardirq: '' };
+  const [first] = spans;
+  if (!priced || first === undefined) return shares;
+  const fromNs = spans.reduce((least, { beginNs }) => Math.min(least, beginNs), first.beginNs);
+  const toNs = spans.reduce((most, { endNs }) => Math.max(most, endNs), first.endNs);
+  for (const lane of LANES) {
+    const own = spans.filter((span) => span.lane === lane && span.budget < 0);
+    const ns = own.reduce((sum, { beginNs, endNs }) => sum + endNs - beginNs, 0);
+    shares[lane] = `${Math.round((100 * ns) / Math.max(1, (toNs - fromNs) * cpus))} %`;
+  }
+  return shares;
+}
+
 function Gauge(props: {
   readonly name: string;
-  readonly value: number;
+  readonly value: number | string;
+  readonly share?: string;
   readonly alert?: boolean;
 }): JSX.Element {
   return (
     <div class="gauge" classList={{ alert: props.alert === true }}>
       <span class="gauge-name">{props.name}</span>
-      <span class="gauge-value">{props.value}</span>
+      <span class="gauge-value">
+        {props.value}
+        <Show when={(props.share ?? '') !== ''}>
+          <span class="gauge-share"> {props.share}</span>
+        </Show>
+      </span>
     </div>
   );
 }

@@ -225,6 +225,11 @@ export interface E1000Params {
   readonly interruptThrottleRate: number;
   /** Frames up to this length are copied, so that the buffer can stay. */
   readonly copybreak: number;
+  /**
+   * False: frames are taken in the interrupt itself, as drivers did before NAPI and this one could until
+   * Linux 2.6.25 (CONFIG_E1000_NAPI off).
+   */
+  readonly napi: boolean;
 }
 
 /** A card under this driver. @kernel e1000_adapter drivers/net/ethernet/intel/e1000/e1000.h */
@@ -260,6 +265,8 @@ export class E1000Adapter {
   rxIntDelay: number;
   rxAbsIntDelay: number;
   copybreak: number;
+  /** Frames are polled for; false: the interrupt takes them itself. */
+  readonly polls: boolean;
   jumbo: boolean;
   discarding: boolean;
   allocRxBuffFailed: number;
@@ -310,6 +317,7 @@ export class E1000Adapter {
     this.rxIntDelay = params.rxIntDelay;
     this.rxAbsIntDelay = params.rxAbsIntDelay;
     this.copybreak = params.copybreak;
+    this.polls = params.napi;
     this.jumbo = false;
     this.discarding = false;
     this.allocRxBuffFailed = 0;

@@ -57,6 +57,10 @@ function e1000Intr(_irq: number, devId: unknown): number {
     hw.getLinkStatus = true;
     scheduleDelayedWork(adapter.watchdogTask, 1);
   }
+  if (!adapter.polls) {
+    takeInInterrupt(adapter);
+    return IRQ_HANDLED;
+  }
   // Masked until the poll has done what there is to do.
   ew32(hw, E1000_IMC, 0xffffffff);
   if (napiSchedulePrep(adapter.napi)) {
@@ -70,6 +74,21 @@ function e1000Intr(_irq: number, devId: unknown): number {
     e1000IrqEnable(adapter);
   }
   return IRQ_HANDLED;
+}
+
+/** Rounds of one interrupt that takes frames itself. */
+const E1000_MAX_INTR = 10;
+
+/** What the interrupt does without NAPI: the backlog of the CPU gets the frames, at once, however many they are. */
+function takeInInterrupt(adapter: E1000Adapter): void {
+  for (let i = 0; i < E1000_MAX_INTR; i++) {
+    const { count } = adapter.rxRing;
+    const taken = adapter.jumbo
+      ? e1000CleanJumboRxIrq(adapter, count)
+      : e1000CleanRxIrq(adapter, count);
+    const sent = e1000CleanTxIrq(adapter, 0);
+    if (taken === 0 && sent) break;
+  }
 }
 
 /** @kernel e1000_request_irq drivers/net/ethernet/intel/e1000/e1000_main.c */

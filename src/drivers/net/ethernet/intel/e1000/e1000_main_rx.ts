@@ -43,6 +43,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { dmaView, memops, SLOT_SIZE } from '#mm/memory.ts';
 import { kmallocData, putPage } from '#mm/page_alloc.ts';
+import { netifRx } from '#net/core/dev_backlog.ts';
 import { devKfreeSkbAny } from '#net/core/dev_tx.ts';
 import { napiGroReceive } from '#net/core/gro.ts';
 import { buildSkb, napiAllocSkb, skbHeadAlign, skbPut } from '#net/core/skbuff.ts';
@@ -122,7 +123,8 @@ function e1000ReceiveSkb(
     skb.vlanProto = ETH_P_8021Q;
     skb.vlanTci = special;
   }
-  napiGroReceive(adapter.napi, skb);
+  if (adapter.polls) napiGroReceive(adapter.napi, skb);
+  else netifRx(skb);
 }
 
 /** A copy of a short frame; null when it is not short. @kernel e1000_copybreak drivers/net/ethernet/intel/e1000/e1000_main.c */

@@ -28,6 +28,7 @@ export const E1000_DEFAULT_PARAMS: E1000Params = Object.freeze({
   rxAbsIntDelay: 8,
   interruptThrottleRate: 3,
   copybreak: 256,
+  napi: true,
 });
 
 /** A number in its range, else the default. @kernel e1000_validate_option drivers/net/ethernet/intel/e1000/e1000_param.c */
@@ -70,5 +71,6 @@ export function e1000CheckOptions(given: Partial<E1000Params>): E1000Params {
     rxAbsIntDelay: validate(given.rxAbsIntDelay, 0, MAX_DELAY, def.rxAbsIntDelay),
     interruptThrottleRate: validateItr(given.interruptThrottleRate),
     copybreak: validate(given.copybreak, 0, MAX_DELAY, def.copybreak),
+    napi: given.napi ?? def.napi,
   };
 }
