@@ -16,8 +16,19 @@ import { AF_INET, SOCK_NONBLOCK, SOCK_STREAM } from '#uapi/socket.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
 
-/** `veth-mtu`: with segmentation and receive offloads off at both ends, so that every packet fits the MTU. */
-export type Link = 'lo' | 'veth' | 'veth-mtu' | 'e1000';
+/**
+ * `-mtu`: with segmentation and receive offloads off at both ends, so that every packet fits the MTU.
+ * `igb-8q`: igb with eight queues at machines of eight CPUs.
+ */
+export type Link = 'lo' | 'veth' | 'veth-mtu' | 'e1000' | 'igb' | 'igb-mtu' | 'igb-8q';
+
+/** The cards of a link of two machines; null: both ends are in one. */
+type Card = 'e1000' | 'igb';
+
+function cardOf(link: Link): Card | null {
+  if (link === 'e1000') return 'e1000';
+  return link.startsWith('igb') ? 'igb' : null;
+}
 
 export interface Rig {
   readonly world: World;
@@ -45,11 +56,19 @@ const NODES = {
       ],
     },
   },
-  e1000: {
-    a: { exec: ['ip addr add 10.0.0.1/24 dev eth0', 'ip link set eth0 up'] },
-    b: { exec: ['ip addr add 10.0.0.2/24 dev eth0', 'ip link set eth0 up'] },
-  },
 } as const;
+
+/** Machines and cables of a link. */
+function topologyOf(link: Link): object {
+  const type = cardOf(link);
+  if (type === null) return { nodes: NODES[link === 'lo' ? 'lo' : 'veth'], links: [] };
+  const node = (host: number): object => ({
+    cpus: link === 'igb-8q' ? 8 : 1,
+    exec: [`ip addr add 10.0.0.${host}/24 dev eth0`, 'ip link set eth0 up'],
+  });
+  const cable = { endpoints: ['a:eth0', 'b:eth0'], impairments: { delay: '1us' }, type };
+  return { nodes: { a: node(1), b: node(2) }, links: [cable] };
+}
 
 export interface RigOptions {
   /** Whether frames' bytes go into the world's fingerprint; by default they do not. */
@@ -59,11 +78,8 @@ export interface RigOptions {
 }
 
 /** Builds one of the links. */
-export async function makeRig(wanted: Link, options: RigOptions = {}): Promise<Rig> {
-  const link = wanted === 'veth-mtu' ? 'veth' : wanted;
-  const links =
-    link === 'e1000' ? [{ endpoints: ['a:eth0', 'b:eth0'], impairments: { delay: '1us' } }] : [];
-  const lab = new Lab(parseTopology({ topology: { nodes: NODES[link], links } }), {
+export async function makeRig(link: Link, options: RigOptions = {}): Promise<Rig> {
+  const lab = new Lab(parseTopology({ topology: topologyOf(link) }), {
     seed: 'bench',
     turn,
     fingerprintFrames: options.fingerprint ?? false,
@@ -71,11 +87,13 @@ export async function makeRig(wanted: Link, options: RigOptions = {}): Promise<R
   const { world } = lab;
   await lab.setUp();
   await world.runPrograms({ untilNs: world.nowNs + 3e9 });
-  if (wanted === 'veth-mtu') offloadsOff(lab.machine('a'), ['v0', 'v1']);
+  if (link.endsWith('-mtu')) {
+    for (const machine of world.machines) offloadsOff(machine, ['v0', 'v1', 'eth0']);
+  }
   const client = await taskOn(lab, 'a');
-  const server = await taskOn(lab, link === 'e1000' ? 'b' : 'a');
+  const server = await taskOn(lab, cardOf(link) === null ? 'a' : 'b');
   for (const { task } of world.programs) task.files.rlimit = options.descriptors ?? 1024;
-  if (link === 'veth') must(server.setns('b'), 'setns');
+  if (link.startsWith('veth')) must(server.setns('b'), 'setns');
   return {
     world,
     client,

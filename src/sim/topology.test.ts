@@ -47,6 +47,25 @@ describe('topologies', () => {
     expect(spec.links[0]?.mtu).toBe(9000);
   });
 
+  it('reads the cards at the ends of a link', () => {
+    const endpoints = ['a:eth1', 'b:eth1'];
+    const spec = (extra: object): object =>
+      parseTopology(topology({ links: [{ endpoints, ...extra }] })).links[0] ?? {};
+    expect(spec({})).toMatchObject({ type: 'e1000', queues: 0 });
+    expect(spec({ type: 'igb' })).toMatchObject({ type: 'igb', queues: 0 });
+    expect(spec({ type: 'igb', queues: 8, mtu: 9216 })).toMatchObject({ queues: 8, mtu: 9216 });
+    for (const [key, bad] of [
+      ['type', { type: 'ne2000' }],
+      ['type', { type: 5 }],
+      ['queues', { queues: 2 }],
+      ['queues', { type: 'igb', queues: 9 }],
+      ['queues', { type: 'igb', queues: '4' }],
+      ['mtu', { type: 'igb', mtu: 16110 }],
+    ] as const) {
+      expect(() => spec(bad), JSON.stringify(bad)).toThrow(`topology.links[0].${key}: must be`);
+    }
+  });
+
   it.each<[string, unknown, string]>([
     ['no topology', {}, 'topology'],
     ['not a mapping', 'text', 'file'],
