@@ -124,7 +124,7 @@ export function ipProtocolDeliverRcu(net: Net, skb: SkBuff, protocol: number): v
   const { inetProtos, rawOps } = net.machine.netGlobals;
   let proto = protocol;
   for (;;) {
-    const raw = rawOps?.localDeliver(skb, proto) ?? false;
+    const raw = net.ipv4.rawHash.length !== 0 && (rawOps?.localDeliver(skb, proto) ?? false);
     const ipprot = inetProtos[proto] ?? null;
     if (ipprot === null) {
       if (raw) {
