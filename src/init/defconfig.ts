@@ -26,6 +26,7 @@ import { netProcModule } from '#net/core/net_procfs.ts';
 import { rtnetlinkModule } from '#net/core/rtnetlink_init.ts';
 import { sockDiagModule } from '#net/core/sock_diag.ts';
 import { sysctlCoreModule } from '#net/core/sysctl_net_core.ts';
+import { fibMultipathModule } from '#net/ipv4/fib_multipath.ts';
 import { fibRulesModule } from '#net/ipv4/fib_rules.ts';
 import { icmpProbeModule } from '#net/ipv4/icmp_probe.ts';
 import { igmpModule } from '#net/ipv4/igmp.ts';
@@ -65,6 +66,7 @@ export const defconfig: readonly KernelModule[] = [
   rtnetlinkModule,
   genlModule,
   inetRtnetlinkModule,
+  fibMultipathModule,
   tcpInfoModule,
   icmpProbeModule,
   ipOptionsModule,

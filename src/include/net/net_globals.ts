@@ -14,13 +14,14 @@ import type { SockDiagHandler } from '#include/linux/sock_diag.ts';
 import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
 import { TcpRare } from '#include/linux/tcp_rare.ts';
 import type { DstEntry, DstOps } from '#include/net/dst.ts';
+import type { Flowi4 } from '#include/net/flow.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { GenlFamily } from '#include/net/genetlink.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { IpOptions } from '#include/net/ip.ts';
-import type { Rtable } from '#include/net/ip_fib.ts';
+import type { FibConfig, FibExtAck, FibInfo, FibResult, Rtable } from '#include/net/ip_fib.ts';
 import type { IpOptionsOps } from '#include/net/ip_options_ops.ts';
 import type { NeighTable } from '#include/net/neighbour.ts';
 import type { Net, PernetOperations } from '#include/net/net_namespace.ts';
@@ -138,6 +139,20 @@ export interface IpMcOps {
   sfAllow(sk: Sock, locAddr: number, rmtAddr: number, dif: number): boolean;
 }
 
+/** Routes with several hops, as the FIB sees them. */
+export interface FibMultipathOps {
+  /** @kernel fib_count_nexthops net/ipv4/fib_semantics.c */
+  countNexthops(mp: Uint8Array, extack: FibExtAck): number;
+  /** @kernel fib_get_nhs net/ipv4/fib_semantics.c */
+  getNhs(fi: FibInfo, mp: Uint8Array, cfg: FibConfig, extack: FibExtAck): number;
+  /** Does the route have the hops of the list? @kernel fib_nh_match net/ipv4/fib_semantics.c */
+  match(mp: Uint8Array, fi: FibInfo): boolean;
+  /** @kernel fib_rebalance net/ipv4/fib_semantics.c */
+  rebalance(fi: FibInfo): void;
+  /** Chooses the hop of a flow or of a packet. @kernel fib_select_multipath net/ipv4/fib_semantics.c */
+  select(net: Net, res: FibResult, fl4: Flowi4 | null, skb: SkBuff | null): void;
+}
+
 /** Raw sockets, as the layers below them see these. Null where there are none. */
 export interface RawOps {
   /** Gives a copy to every raw socket of the protocol; true: there was one. @kernel raw_local_deliver net/ipv4/raw.c */
@@ -221,6 +236,8 @@ export class NetGlobals {
   ipOptions: IpOptionsOps | null = null;
   /** Multicast for sockets; null: none may join a group. */
   ipMc: IpMcOps | null = null;
+  /** Routes with several hops; null: CONFIG_IP_ROUTE_MULTIPATH is not set. */
+  fibMultipath: FibMultipathOps | null = null;
   /** Signed TCP; null: CONFIG_TCP_MD5SIG and CONFIG_TCP_AO are not set. */
   tcpAuth: TcpAuthOps | null = null;
   /** Hands a tagged packet to its VLAN device: seat of 802.1Q. @kernel vlan_do_receive net/8021q/vlan_core.c */

@@ -1,16 +1,27 @@
 /**
  * Which of several paths a flow takes: a hash of its addresses, so that it always takes the same.
  *
- * Counterpart of fib_multipath_hash of net/ipv4/route.c. RFC 2992.
+ * Counterpart of fib_multipath_hash of net/ipv4/route.c and fib_select_multipath of
+ * net/ipv4/fib_semantics.c, for routes whose hops fib_semantics_mp.ts reads. RFC 2992.
  */
+
+import { FS_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Flowi4 } from '#include/net/flow.ts';
 import { icmpIsErr } from '#include/net/icmp.ts';
+import type { FibInfo, FibNh, FibResult } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { siphash4u32 } from '#lib/siphash.ts';
 import { view } from '#mm/memory.ts';
+import { ipIgnoreLinkdown } from '#net/ipv4/fib_lookup.ts';
+import { fibCountNexthops, fibGetNhs, fibMatchNexthops } from '#net/ipv4/fib_semantics_mp.ts';
+import { gatewayState } from '#net/ipv4/fib_semantics_select.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import { IP_OFFSET, iphdr } from '#uapi/ip.ts';
+import { NUD_VALID } from '#uapi/neighbour.ts';
+import { RT_SCOPE_LINK, RTNH_F_DEAD, RTNH_F_LINKDOWN } from '#uapi/rtnetlink.ts';
 
 /** Hash of the five parts of a flow, 31 bits. @kernel fib_multipath_hash_from_keys include/net/ip_fib.h */
 function hashFromKeys(
@@ -61,7 +72,7 @@ function l4Hash(net: Net, skb: SkBuff): number {
  * addresses (0), or with protocol and ports (1).
  * @kernel fib_multipath_hash net/ipv4/route.c
  */
-export function fibMultipathHash(net: Net, fl4: Flowi4 | null, skb: SkBuff | null): number {
+function fibMultipathHash(net: Net, fl4: Flowi4 | null, skb: SkBuff | null): number {
   const policy = net.ipv4.sysctlFibMultipathHashPolicy;
   let hash = 0;
   if (skb !== null) {
@@ -73,3 +84,75 @@ export function fibMultipathHash(net: Net, fl4: Flowi4 | null, skb: SkBuff | nul
   const extra = fl4 === null ? 0 : fl4.flowi4MultipathHash;
   return extra === 0 ? hash : ((hash ^ extra) >>> 0) & 0x7fffffff;
 }
+
+/** @kernel fib_good_nh net/ipv4/fib_semantics.c */
+function fibGoodNh(nh: FibNh): boolean {
+  if (nh.fibNhScope !== RT_SCOPE_LINK) return true;
+  const state = gatewayState(nh);
+  return state === null || (state & NUD_VALID) !== 0;
+}
+
+/** The hop whose share holds `hash`; one with the flow's source address is better. @kernel fib_select_multipath net/ipv4/fib_semantics.c */
+function fibSelectMultipath(res: FibResult, hash: number, saddr: number): void {
+  const fi = res.fi as FibInfo;
+  const useNeigh = fi.net.ipv4.sysctlFibMultipathUseNeigh !== 0;
+  let score = -1;
+  for (let i = 0; i < fi.fibNh.length; i++) {
+    const nh = fi.fibNh[i] as FibNh;
+    if (nh.fibNhUpperBound === -1 || (useNeigh && !fibGoodNh(nh))) continue;
+    let nhScore = 0;
+    if (saddr !== 0 && nh.fibNhSaddr === saddr) nhScore += 2;
+    if (hash <= nh.fibNhUpperBound) nhScore++;
+    if (score >= nhScore) continue;
+    res.nhSel = i;
+    res.nhc = nh;
+    if (nhScore === 3 || (saddr === 0 && nhScore === 1)) return;
+    score = nhScore;
+  }
+}
+
+/** Shares the hash space among the hops by weight. @kernel fib_rebalance net/ipv4/fib_semantics.c */
+function fibRebalance(fi: FibInfo): void {
+  if (fi.fibNh.length < 2) return;
+  let total = 0;
+  for (const nh of fi.fibNh) if (!nhUnusable(nh)) total += nh.fibNhWeight;
+  let w = 0;
+  for (const nh of fi.fibNh) {
+    if (nhUnusable(nh)) {
+      nh.fibNhUpperBound = -1;
+    } else {
+      w += nh.fibNhWeight;
+      nh.fibNhUpperBound = Math.floor((w * 0x80000000 + Math.floor(total / 2)) / total) - 1;
+    }
+  }
+}
+
+function nhUnusable(nh: FibNh): boolean {
+  if ((nh.fibNhFlags & RTNH_F_DEAD) !== 0) return true;
+  return (nh.fibNhFlags & RTNH_F_LINKDOWN) !== 0 && ipIgnoreLinkdown(nh.fibNhDev);
+}
+
+/** Chooses the hop of a flow we send, or of a packet that arrived. */
+function select(net: Net, res: FibResult, fl4: Flowi4 | null, skb: SkBuff | null): void {
+  fibSelectMultipath(res, fibMultipathHash(net, fl4, skb), fl4?.saddr ?? 0);
+}
+
+function fibMultipathInit(machine: Machine): number {
+  machine.netGlobals.fibMultipath = {
+    countNexthops: fibCountNexthops,
+    getNhs: fibGetNhs,
+    match: fibMatchNexthops,
+    rebalance: fibRebalance,
+    select,
+  };
+  return 0;
+}
+
+export const fibMultipathModule: KernelModule = {
+  name: 'fib_multipath',
+  config: 'CONFIG_IP_ROUTE_MULTIPATH',
+  depends: [],
+  level: FS_INITCALL,
+  init: fibMultipathInit,
+  exit: null,
+};

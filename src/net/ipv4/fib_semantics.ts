@@ -22,9 +22,8 @@ import { callRcu } from '#kernel/rcu.ts';
 import { dstDevPut } from '#net/core/dst.ts';
 import { inetSelectAddr } from '#net/ipv4/devinet.ts';
 import { inetAddrTypeTable } from '#net/ipv4/fib_frontend.ts';
-import { fibProps, ipIgnoreLinkdown } from '#net/ipv4/fib_lookup.ts';
-import { fibCountNexthops, fibGetNhs, fibNhInit } from '#net/ipv4/fib_semantics_mp.ts';
-import { fibCheckNh } from '#net/ipv4/fib_semantics_nh.ts';
+import { fibProps } from '#net/ipv4/fib_lookup.ts';
+import { fibCheckNh, fibNhInit } from '#net/ipv4/fib_semantics_nh.ts';
 import { ipFibMetricsInit } from '#net/ipv4/metrics.ts';
 import { EINVAL, ENODEV } from '#uapi/errno.ts';
 import {
@@ -184,27 +183,6 @@ export function fibInfoUpdateNhcSaddr(net: Net, nh: FibNh, scope: number): numbe
   return nh.fibNhSaddr;
 }
 
-/** Shares the hash space among the hops by weight. @kernel fib_rebalance net/ipv4/fib_semantics.c */
-export function fibRebalance(fi: FibInfo): void {
-  if (fi.fibNh.length < 2) return;
-  let total = 0;
-  for (const nh of fi.fibNh) if (!nhUnusable(nh)) total += nh.fibNhWeight;
-  let w = 0;
-  for (const nh of fi.fibNh) {
-    if (nhUnusable(nh)) {
-      nh.fibNhUpperBound = -1;
-    } else {
-      w += nh.fibNhWeight;
-      nh.fibNhUpperBound = Math.floor((w * 0x80000000 + Math.floor(total / 2)) / total) - 1;
-    }
-  }
-}
-
-function nhUnusable(nh: FibNh): boolean {
-  if ((nh.fibNhFlags & RTNH_F_DEAD) !== 0) return true;
-  return (nh.fibNhFlags & RTNH_F_LINKDOWN) !== 0 && ipIgnoreLinkdown(nh.fibNhDev);
-}
-
 /** Checks that need nothing but the request. */
 function checkConfig(cfg: FibConfig, extack: FibExtAck): number {
   const prop = fibProps[cfg.fcType];
@@ -222,7 +200,9 @@ function checkConfig(cfg: FibConfig, extack: FibExtAck): number {
 function initNexthops(fi: FibInfo, cfg: FibConfig, extack: FibExtAck): number {
   let count = 1;
   if (cfg.fcMp !== null) {
-    count = fibCountNexthops(cfg.fcMp, extack);
+    const multipath = fi.net.machine.netGlobals.fibMultipath;
+    if (multipath === null) return fail(extack, -EINVAL, 'Multipath support not enabled in kernel');
+    count = multipath.countNexthops(cfg.fcMp, extack);
     if (count === 0) return -EINVAL;
   }
   for (let i = 0; i < count; i++) {
@@ -230,7 +210,10 @@ function initNexthops(fi: FibInfo, cfg: FibConfig, extack: FibExtAck): number {
     nh.nhParent = fi;
     fi.fibNh.push(nh);
   }
-  if (cfg.fcMp !== null) return fibGetNhs(fi, cfg.fcMp, cfg, extack);
+  const multipath = fi.net.machine.netGlobals.fibMultipath;
+  if (cfg.fcMp !== null && multipath !== null) {
+    return multipath.getNhs(fi, cfg.fcMp, cfg, extack);
+  }
   fibNhInit(fi.fibNh[0] as FibNh, cfg, 1);
   return 0;
 }
@@ -291,7 +274,7 @@ function fillInfo(fi: FibInfo, cfg: FibConfig, extack: FibExtAck): number {
     return fail(extack, -EINVAL, 'Invalid prefsrc address');
   }
   for (const nh of fi.fibNh) fibInfoUpdateNhcSaddr(fi.net, nh, fi.fibScope);
-  fibRebalance(fi);
+  fi.net.machine.netGlobals.fibMultipath?.rebalance(fi);
   return 0;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Next hops as requests describe them: RTA_MULTIPATH, and the comparison of a request with a route.
- *
- * Counterpart of fib_get_nhs, fib_nh_match and their like in net/ipv4/fib_semantics.c.
+ * Several next hops as requests describe them: RTA_MULTIPATH. Counterpart of fib_get_nhs and its like
+ * in net/ipv4/fib_semantics.c.
  */
 import { FibConfig, type FibExtAck, type FibInfo, type FibNh } from '#include/net/ip_fib.ts';
-import { fibGwFromVia, fibMetricsMatch } from '#net/ipv4/metrics.ts';
+import { fibNhInit } from '#net/ipv4/fib_semantics_nh.ts';
+import { fibGwFromVia } from '#net/ipv4/metrics.ts';
 import { nlaGetInAddr, nlaGetU32, nlaParse } from '#net/netlink/nlattr.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import {
@@ -58,16 +58,6 @@ export function fibCountNexthops(mp: Uint8Array, extack: FibExtAck): number {
     return 0;
   }
   return list.length;
-}
-
-/** @kernel fib_nh_init net/ipv4/fib_semantics.c */
-export function fibNhInit(nh: FibNh, cfg: FibConfig, weight: number): void {
-  nh.fibNhOif = cfg.fcOif;
-  nh.fibNhGwFamily = cfg.fcGwFamily;
-  nh.fibNhGw4 = cfg.fcGwFamily === AF_INET ? cfg.fcGw4 : 0;
-  nh.fibNhFlags = cfg.fcFlags;
-  nh.nhTclassid = cfg.fcFlow;
-  nh.fibNhWeight = weight;
 }
 
 function getNh(nh: FibNh, rtnh: Rtnh, cfg: FibConfig, extack: FibExtAck): number {
@@ -129,23 +119,9 @@ function rtnhFits(nh: FibNh, rtnh: Rtnh): boolean {
   return nh.fibNhGwFamily === AF_INET && nlaGetInAddr(gateway) === nh.fibNhGw4;
 }
 
-/** Does the route have the hops that a request to delete names? @kernel fib_nh_match net/ipv4/fib_semantics.c */
-export function fibNhMatch(cfg: FibConfig, fi: FibInfo): boolean {
-  if (cfg.fcPriority !== 0 && cfg.fcPriority !== fi.fibPriority) return false;
-  if (cfg.fcNhId !== 0) return false;
-  if (cfg.fcOif !== 0 || cfg.fcGwFamily !== 0) {
-    const nh = fi.fibNh[0] as FibNh;
-    if (cfg.fcOif !== 0 && cfg.fcOif !== nh.fibNhOif) return false;
-    if (cfg.fcGwFamily === 0) return true;
-    return cfg.fcGwFamily === nh.fibNhGwFamily && cfg.fcGw4 === nh.fibNhGw4;
-  }
-  if (cfg.fcMp === null) return true;
-  const { list } = rtnhList(cfg.fcMp);
+/** Does the route have the hops of the list? @kernel fib_nh_match net/ipv4/fib_semantics.c */
+export function fibMatchNexthops(mp: Uint8Array, fi: FibInfo): boolean {
+  const { list } = rtnhList(mp);
   if (list.length < fi.fibNh.length) return false;
   return fi.fibNh.every((nh, i) => rtnhFits(nh, list[i] as Rtnh));
-}
-
-/** Does the route have the metrics that a request to delete names? */
-export function fibConfigMatch(cfg: FibConfig, fi: FibInfo): boolean {
-  return fibNhMatch(cfg, fi) && fibMetricsMatch(cfg.fcMx, fi);
 }

@@ -7,7 +7,9 @@ import { Flowi4, LOOPBACK_IFINDEX } from '#include/net/flow.ts';
 import {
   FIB_LOOKUP_IGNORE_LINKSTATE,
   FIB_LOOKUP_NOREF,
+  type FibConfig,
   type FibExtAck,
+  type FibInfo,
   type FibNh,
   FibResult,
 } from '#include/net/ip_fib.ts';
@@ -15,6 +17,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { inetAddrTypeDevTable } from '#net/ipv4/fib_frontend.ts';
 import { fibGetTable, fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
+import { fibMetricsMatch } from '#net/ipv4/metrics.ts';
 import { EINVAL, ENETDOWN, ENODEV } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import {
@@ -119,4 +122,33 @@ export function fibCheckNh(
   return nh.fibNhGwFamily === AF_INET
     ? fibCheckNhV4Gw(net, nh, table, scope, extack)
     : fibCheckNhNongw(net, nh, extack);
+}
+
+/** @kernel fib_nh_init net/ipv4/fib_semantics.c */
+export function fibNhInit(nh: FibNh, cfg: FibConfig, weight: number): void {
+  nh.fibNhOif = cfg.fcOif;
+  nh.fibNhGwFamily = cfg.fcGwFamily;
+  nh.fibNhGw4 = cfg.fcGwFamily === AF_INET ? cfg.fcGw4 : 0;
+  nh.fibNhFlags = cfg.fcFlags;
+  nh.nhTclassid = cfg.fcFlow;
+  nh.fibNhWeight = weight;
+}
+
+/** Does the route have the hops that a request to delete names? @kernel fib_nh_match net/ipv4/fib_semantics.c */
+function fibNhMatch(cfg: FibConfig, fi: FibInfo): boolean {
+  if (cfg.fcPriority !== 0 && cfg.fcPriority !== fi.fibPriority) return false;
+  if (cfg.fcNhId !== 0) return false;
+  if (cfg.fcOif !== 0 || cfg.fcGwFamily !== 0) {
+    const nh = fi.fibNh[0] as FibNh;
+    if (cfg.fcOif !== 0 && cfg.fcOif !== nh.fibNhOif) return false;
+    if (cfg.fcGwFamily === 0) return true;
+    return cfg.fcGwFamily === nh.fibNhGwFamily && cfg.fcGw4 === nh.fibNhGw4;
+  }
+  if (cfg.fcMp === null) return true;
+  return fi.net.machine.netGlobals.fibMultipath?.match(cfg.fcMp, fi) ?? false;
+}
+
+/** Does the route have the metrics that a request to delete names? */
+export function fibConfigMatch(cfg: FibConfig, fi: FibInfo): boolean {
+  return fibNhMatch(cfg, fi) && fibMetricsMatch(cfg.fcMx, fi);
 }

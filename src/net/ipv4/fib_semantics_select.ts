@@ -14,7 +14,6 @@ import {
 import type { Net } from '#include/net/net_namespace.ts';
 import { __neighLookupNoref } from '#net/core/neighbour.ts';
 import { FA_S_ACCESSED, fibDscpMaskedMatch } from '#net/ipv4/fib_lookup.ts';
-import { fibMultipathHash } from '#net/ipv4/fib_multipath.ts';
 import { fibInfoUpdateNhcSaddr } from '#net/ipv4/fib_semantics.ts';
 import { NUD_INCOMPLETE, NUD_REACHABLE, NUD_VALID } from '#uapi/neighbour.ts';
 import { RT_SCOPE_LINK, RTN_UNICAST, RTNH_F_DEAD } from '#uapi/rtnetlink.ts';
@@ -26,7 +25,7 @@ function fibResultAssign(res: FibResult, fi: FibInfo): void {
 }
 
 /** State of the gateway's neighbour entry; null: there is none. */
-function gatewayState(nh: FibNh): number | null {
+export function gatewayState(nh: FibNh): number | null {
   const dev = nh.fibNhDev;
   const tbl = dev?.net.machine.netGlobals.arpTbl ?? null;
   if (dev === null || tbl === null) return null;
@@ -111,32 +110,6 @@ function finishDefault(
   fa1.faDefault = last.idx;
 }
 
-/** @kernel fib_good_nh net/ipv4/fib_semantics.c */
-function fibGoodNh(nh: FibNh): boolean {
-  if (nh.fibNhScope !== RT_SCOPE_LINK) return true;
-  const state = gatewayState(nh);
-  return state === null || (state & NUD_VALID) !== 0;
-}
-
-/** The hop whose share holds `hash`; one with the flow's source address is better. @kernel fib_select_multipath net/ipv4/fib_semantics.c */
-function fibSelectMultipath(res: FibResult, hash: number, saddr: number): void {
-  const fi = res.fi as FibInfo;
-  const useNeigh = fi.net.ipv4.sysctlFibMultipathUseNeigh !== 0;
-  let score = -1;
-  for (let i = 0; i < fi.fibNh.length; i++) {
-    const nh = fi.fibNh[i] as FibNh;
-    if (nh.fibNhUpperBound === -1 || (useNeigh && !fibGoodNh(nh))) continue;
-    let nhScore = 0;
-    if (saddr !== 0 && nh.fibNhSaddr === saddr) nhScore += 2;
-    if (hash <= nh.fibNhUpperBound) nhScore++;
-    if (score >= nhScore) continue;
-    res.nhSel = i;
-    res.nhc = nh;
-    if (nhScore === 3 || (saddr === 0 && nhScore === 1)) return;
-    score = nhScore;
-  }
-}
-
 /** Source address of packets by this route, when nobody chose one. @kernel fib_result_prefsrc net/ipv4/fib_semantics.c */
 export function fibResultPrefsrc(net: Net, res: FibResult): number {
   const fi = res.fi as FibInfo;
@@ -151,7 +124,7 @@ export function fibSelectPath(net: Net, res: FibResult, fl4: Flowi4, skb: SkBuff
   if (fl4.flowi4Oif === 0) {
     const fi = res.fi as FibInfo;
     if (fibInfoNumPath(fi) > 1) {
-      fibSelectMultipath(res, fibMultipathHash(net, fl4, skb), fl4.saddr);
+      net.machine.netGlobals.fibMultipath?.select(net, res, fl4, skb);
     } else if (
       res.prefixlen === 0 &&
       (res.table?.tbNumDefault ?? 0) > 1 &&
@@ -166,6 +139,6 @@ export function fibSelectPath(net: Net, res: FibResult, fl4: Flowi4, skb: SkBuff
 /** For an arriving packet: the hop by hash. */
 export function fibSelectInputPath(net: Net, res: FibResult, skb: SkBuff): void {
   if (res.fi !== null && fibInfoNumPath(res.fi) > 1) {
-    fibSelectMultipath(res, fibMultipathHash(net, null, skb), 0);
+    net.machine.netGlobals.fibMultipath?.select(net, res, null, skb);
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '#include/linux/netdevice.ts';
 import type { FibInfo, FibNh } from '#include/net/ip_fib.ts';
 import { devGetFlags } from '#net/core/dev.ts';
-import { fibInfoTables, fibRebalance } from '#net/ipv4/fib_semantics.ts';
+import { fibInfoTables } from '#net/ipv4/fib_semantics.ts';
 import { IFF_LOWER_UP, IFF_RUNNING, IFF_UP } from '#uapi/if.ts';
 import { RT_SCOPE_NOWHERE, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN } from '#uapi/rtnetlink.ts';
 
@@ -69,7 +69,7 @@ export function fibSyncDownDev(dev: NetDevice, event: number, force: boolean): n
       fi.fibFlags |= downFlags(event);
       ret++;
     }
-    fibRebalance(fi);
+    fi.net.machine.netGlobals.fibMultipath?.rebalance(fi);
   }
   return ret;
 }
@@ -96,7 +96,7 @@ export function fibSyncUp(dev: NetDevice, nhFlags: number): number {
       fi.fibFlags &= ~clear;
       ret++;
     }
-    fibRebalance(fi);
+    fi.net.machine.netGlobals.fibMultipath?.rebalance(fi);
   }
   return ret;
 }

@@ -11,7 +11,7 @@ import { rtCacheFlush } from '#include/net/route.ts';
 import type { InetRtnlOps } from '#include/net/rtnetlink.ts';
 import { FA_S_ACCESSED, fibProps } from '#net/ipv4/fib_lookup.ts';
 import { fibCreateInfo, fibReleaseInfo } from '#net/ipv4/fib_semantics.ts';
-import { fibConfigMatch } from '#net/ipv4/fib_semantics_mp.ts';
+import { fibConfigMatch } from '#net/ipv4/fib_semantics_nh.ts';
 import {
   fibAliasNew,
   fibFindAlias,
