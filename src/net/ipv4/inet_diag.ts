@@ -17,9 +17,10 @@ import type { SockCommon } from '#include/net/sock_common.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { hostView, mem } from '#mm/memory.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
-import { skRmemAllocGet, skWmemAllocGet } from '#net/core/sock.ts';
+import { skRmemAllocGet, skWmemAllocGet, sockPut } from '#net/core/sock.ts';
 import {
   sockDiagCheckCookie,
+  sockDiagDestroy,
   sockDiagPutMeminfo,
   sockDiagRegister,
   sockDiagSaveCookie,
@@ -41,7 +42,7 @@ import {
   nlmsgPut,
   nlmsgSeq,
 } from '#net/netlink/nlattr.ts';
-import { EEXIST, EINVAL, ENOENT, ENOMEM, ERANGE } from '#uapi/errno.ts';
+import { ECONNABORTED, EEXIST, EINVAL, ENOENT, ENOMEM, ERANGE } from '#uapi/errno.ts';
 import {
   INET_DIAG_CLASS_ID,
   INET_DIAG_INFO,
@@ -206,7 +207,7 @@ export function inetSkDiagFill(
 }
 
 /** The queues of a socket that is no stream. @kernel udp_diag_get_info net/ipv4/udp_diag.c */
-export function inetDiagQueues(sk: Sock, at: number): void {
+function inetDiagQueues(sk: Sock, at: number): void {
   inetDiagMsg.setRqueue(hostView, at, skRmemAllocGet(sk));
   inetDiagMsg.setWqueue(hostView, at, skWmemAllocGet(sk));
 }
@@ -235,6 +236,26 @@ export function inetDiagDumpSocks(
   }
   cb.args[0] = n;
   return 0;
+}
+
+/** A handler of sockets that are no streams: what is left is how they are listed and found. */
+export function inetDiagDatagrams(
+  protocol: number,
+  dump: InetDiagHandler['dump'],
+  findOne: InetDiagHandler['findOne'],
+): InetDiagHandler {
+  const handler: InetDiagHandler = {
+    protocol,
+    dump,
+    findOne,
+    put: (sk) => sockPut(sk as Sock),
+    destroy: (sk) => sockDiagDestroy(sk as Sock, ECONNABORTED),
+    fill: (sk, skb, head, req) => inetSkDiagFill(sk as Sock, handler, skb, head, req),
+    getInfo: inetDiagQueues,
+    infoSize: 0,
+    getAux: null,
+  };
+  return handler;
 }
 
 /** A socket that ends, for those who listen: 0 or -EMSGSIZE. @kernel inet_diag_handler_get_info net/ipv4/inet_diag.c */

@@ -6,19 +6,12 @@ import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
-import type { Sock } from '#include/net/sock.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { sockHold, sockPut } from '#net/core/sock.ts';
-import { sockDiagDestroy } from '#net/core/sock_diag.ts';
-import {
-  inetDiagDumpSocks,
-  inetDiagQueues,
-  inetDiagRegister,
-  inetSkDiagFill,
-} from '#net/ipv4/inet_diag.ts';
+import { sockHold } from '#net/core/sock.ts';
+import { inetDiagDatagrams, inetDiagDumpSocks, inetDiagRegister } from '#net/ipv4/inet_diag.ts';
 import { rawV4Match } from '#net/ipv4/raw.ts';
-import { ECONNABORTED, ENOENT } from '#uapi/errno.ts';
+import { ENOENT } from '#uapi/errno.ts';
 import { IPPROTO_RAW } from '#uapi/in.ts';
 
 /** Raw sockets have no states worth asking for. */
@@ -39,17 +32,7 @@ function rawDiagFindOne(net: Net, req: InetDiagRequest): SockCommon | number {
 }
 
 /** @kernel raw_diag_handler net/ipv4/raw_diag.c */
-const rawDiagHandler: InetDiagHandler = {
-  protocol: IPPROTO_RAW,
-  dump: rawDiagDump,
-  findOne: rawDiagFindOne,
-  put: (sk) => sockPut(sk as Sock),
-  destroy: (sk) => sockDiagDestroy(sk as Sock, ECONNABORTED),
-  fill: (sk, skb, head, req) => inetSkDiagFill(sk as Sock, rawDiagHandler, skb, head, req),
-  getInfo: inetDiagQueues,
-  infoSize: 0,
-  getAux: null,
-};
+const rawDiagHandler: InetDiagHandler = inetDiagDatagrams(IPPROTO_RAW, rawDiagDump, rawDiagFindOne);
 
 /** @kernel raw_diag_init net/ipv4/raw_diag.c */
 function rawDiagInit(machine: Machine): number {

@@ -9,13 +9,7 @@ import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
-import {
-  ICSK_TIME_LOSS_PROBE,
-  ICSK_TIME_PROBE0,
-  ICSK_TIME_REO_TIMEOUT,
-  ICSK_TIME_RETRANS,
-  type RequestSock,
-} from '#include/net/inet_connection_sock.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
@@ -28,7 +22,6 @@ import {
 import { tcpSk } from '#include/net/tcp.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { jiffiesToMsecs } from '#kernel/time/jiffies.ts';
-import { timerPending } from '#kernel/time/timer.ts';
 import { hostView, mem } from '#mm/memory.ts';
 import {
   inetDiagMatches,
@@ -41,7 +34,7 @@ import { inetDiagBcSk } from '#net/ipv4/inet_diag_bc.ts';
 import { inetLookup, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
 import { tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
 import { tcpAbort } from '#net/ipv4/tcp_close.ts';
-import { tcpGetInfo } from '#net/ipv4/tcp_info.ts';
+import { tcpGetInfo, tcpPendingTimer } from '#net/ipv4/tcp_info.ts';
 import {
   nlaPut,
   nlaPutString,
@@ -57,8 +50,7 @@ import {
   INET_DIAG_MARK,
   INET_DIAG_MD5SIG,
   inetDiagMsg,
-  TIMER_KEEPALIVE,
-  TIMER_PROBE0,
+  TIMER_NONE,
   TIMER_RETRANS,
   TIMER_TIMEWAIT,
 } from '#uapi/inet_diag.ts';
@@ -82,24 +74,6 @@ function setTimer(at: number, timer: number, retrans: number, delta: number): vo
   inetDiagMsg.setExpires(hostView, at, jiffiesToMsecs(Math.max(delta, 0)));
 }
 
-/** The timer that runs, how often it fired, and when it will. @kernel inet_sk_diag_fill net/ipv4/inet_diag.c */
-function putTimer(tp: TcpSock, at: number): void {
-  const now = tp.net.machine.jiffies;
-  switch (tp.icskPending) {
-    case ICSK_TIME_RETRANS:
-    case ICSK_TIME_REO_TIMEOUT:
-    case ICSK_TIME_LOSS_PROBE:
-      setTimer(at, TIMER_RETRANS, tp.icskRetransmits, (tp.icskTimeout - now) | 0);
-      return;
-    case ICSK_TIME_PROBE0:
-      setTimer(at, TIMER_PROBE0, tp.icskProbesOut, (tp.icskTimeout - now) | 0);
-      return;
-  }
-  const timer = tp.skTimer;
-  if (timer === null || !timerPending(timer)) return;
-  setTimer(at, TIMER_KEEPALIVE, tp.icskProbesOut, (timer.expires - now) | 0);
-}
-
 /** @kernel tcp_diag_get_info net/ipv4/tcp_diag.c */
 function tcpDiagGetInfo(sk: Sock, at: number, info: number): void {
   const tp = tcpSk(sk);
@@ -110,7 +84,8 @@ function tcpDiagGetInfo(sk: Sock, at: number, info: number): void {
     inetDiagMsg.setRqueue(hostView, at, Math.max((tp.rcvNxt - tp.copiedSeq) | 0, 0));
     inetDiagMsg.setWqueue(hostView, at, (tp.writeSeq - tp.sndUna) | 0);
   }
-  putTimer(tp, at);
+  const { active, retrans, delta } = tcpPendingTimer(tp);
+  if (active !== TIMER_NONE) setTimer(at, active, retrans, delta);
   if (info === 0) return;
   const values = newTcpInfo();
   tcpGetInfo(sk, values);

@@ -10,6 +10,12 @@ import {
   TCP_CHRONO_SNDBUF_LIMITED,
   type TcpSock,
 } from '#include/linux/tcp.ts';
+import {
+  ICSK_TIME_LOSS_PROBE,
+  ICSK_TIME_PROBE0,
+  ICSK_TIME_REO_TIMEOUT,
+  ICSK_TIME_RETRANS,
+} from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { TCP_ECN_SEEN, tcpSk } from '#include/net/tcp.ts';
 import {
@@ -20,8 +26,10 @@ import {
 } from '#include/net/tcp_ecn.ts';
 import { tcpClockMs, tcpIsSack, tcpMinRtt, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { timerPending } from '#kernel/time/timer.ts';
 import { lockSock, releaseSock } from '#net/core/sock.ts';
 import { tcpDelackMax } from '#net/ipv4/tcp_output_ctl.ts';
+import { TIMER_KEEPALIVE, TIMER_NONE, TIMER_PROBE0, TIMER_RETRANS } from '#uapi/inet_diag.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
 import {
   TCP_LISTEN,
@@ -205,3 +213,31 @@ export const tcpInfoModule: KernelModule = {
   init: tcpInfoInit,
   exit: null,
 };
+
+/** The timer that runs, as /proc/net/tcp and inet_diag have it. */
+export interface PendingTimer {
+  /** TIMER_* */
+  readonly active: number;
+  /** How often it has fired. */
+  readonly retrans: number;
+  /** Jiffies until it fires. */
+  readonly delta: number;
+}
+
+/** @kernel get_tcp4_sock net/ipv4/tcp_ipv4.c */
+export function tcpPendingTimer(tp: TcpSock): PendingTimer {
+  const now = tp.net.machine.jiffies;
+  const delta = (tp.icskTimeout - now) | 0;
+  switch (tp.icskPending) {
+    case ICSK_TIME_RETRANS:
+    case ICSK_TIME_REO_TIMEOUT:
+    case ICSK_TIME_LOSS_PROBE:
+      return { active: TIMER_RETRANS, retrans: tp.icskRetransmits, delta };
+    case ICSK_TIME_PROBE0:
+      return { active: TIMER_PROBE0, retrans: tp.icskProbesOut, delta };
+  }
+  const timer = tp.skTimer;
+  if (timer === null || !timerPending(timer)) return { active: TIMER_NONE, retrans: 0, delta: 0 };
+  const left = (timer.expires - now) | 0;
+  return { active: TIMER_KEEPALIVE, retrans: tp.icskProbesOut, delta: left };
+}

@@ -6,13 +6,7 @@
  */
 
 import type { TcpSock } from '#include/linux/tcp.ts';
-import {
-  ICSK_TIME_LOSS_PROBE,
-  ICSK_TIME_PROBE0,
-  ICSK_TIME_REO_TIMEOUT,
-  ICSK_TIME_RETRANS,
-  type RequestSock,
-} from '#include/net/inet_connection_sock.ts';
+import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import {
@@ -22,9 +16,9 @@ import {
 } from '#include/net/sock_common.ts';
 import { tcpInInitialSlowstart, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
 import { HZ } from '#kernel/param.ts';
-import { timerPending } from '#kernel/time/timer.ts';
 import { inetCskInPingpongMode } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
+import { tcpPendingTimer } from '#net/ipv4/tcp_info.ts';
 import { AF_INET } from '#uapi/socket.ts';
 import { TCP_LISTEN, TCP_SYN_RECV } from '#uapi/tcp.ts';
 
@@ -66,28 +60,10 @@ const timerColumn = (active: number, delta: number): string =>
 
 const line = (text: string): string => `${text.padEnd(TMPSZ - 1)}\n`;
 
-/** Which timer runs, and in how many jiffies it fires. @kernel get_tcp4_sock net/ipv4/tcp_ipv4.c */
-function tcpTimer(sk: TcpSock): { active: number; delta: number } {
-  const now = sk.net.machine.jiffies;
-  switch (sk.icskPending) {
-    case ICSK_TIME_RETRANS:
-    case ICSK_TIME_REO_TIMEOUT:
-    case ICSK_TIME_LOSS_PROBE:
-      return { active: 1, delta: (sk.icskTimeout - now) | 0 };
-    case ICSK_TIME_PROBE0:
-      return { active: 4, delta: (sk.icskTimeout - now) | 0 };
-  }
-  const timer = sk.skTimer;
-  if (timer !== null && timerPending(timer)) {
-    return { active: 2, delta: (timer.expires - now) | 0 };
-  }
-  return { active: 0, delta: 0 };
-}
-
 /** @kernel get_tcp4_sock net/ipv4/tcp_ipv4.c */
 function getTcp4Sock(sk: TcpSock, i: number): string {
   const listening = sk.skcState === TCP_LISTEN;
-  const { active, delta } = tcpTimer(sk);
+  const { active, delta } = tcpPendingTimer(sk);
   const rxQueue = listening ? sk.skAckBacklog : Math.max((sk.rcvNxt - sk.copiedSeq) | 0, 0);
   const txQueue = (sk.writeSeq - sk.sndUna) | 0;
   let last: number;

@@ -6,20 +6,13 @@ import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
-import type { Sock } from '#include/net/sock.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { sockHold, sockPut } from '#net/core/sock.ts';
-import { sockDiagDestroy } from '#net/core/sock_diag.ts';
-import {
-  inetDiagDumpSocks,
-  inetDiagQueues,
-  inetDiagRegister,
-  inetSkDiagFill,
-} from '#net/ipv4/inet_diag.ts';
+import { sockHold } from '#net/core/sock.ts';
+import { inetDiagDatagrams, inetDiagDumpSocks, inetDiagRegister } from '#net/ipv4/inet_diag.ts';
 import { udpSocks } from '#net/ipv4/udp_proc.ts';
 import { __udp4LibLookup } from '#net/ipv4/udp_table.ts';
-import { ECONNABORTED, ENOENT } from '#uapi/errno.ts';
+import { ENOENT } from '#uapi/errno.ts';
 import { IPPROTO_UDP } from '#uapi/in.ts';
 import { SOCK_DESTROY } from '#uapi/sock_diag.ts';
 
@@ -44,17 +37,7 @@ function udpDiagFindOne(net: Net, req: InetDiagRequest, cmd: number): SockCommon
 }
 
 /** @kernel udp_diag_handler net/ipv4/udp_diag.c */
-const udpDiagHandler: InetDiagHandler = {
-  protocol: IPPROTO_UDP,
-  dump: udpDiagDump,
-  findOne: udpDiagFindOne,
-  put: (sk) => sockPut(sk as Sock),
-  destroy: (sk) => sockDiagDestroy(sk as Sock, ECONNABORTED),
-  fill: (sk, skb, head, req) => inetSkDiagFill(sk as Sock, udpDiagHandler, skb, head, req),
-  getInfo: inetDiagQueues,
-  infoSize: 0,
-  getAux: null,
-};
+const udpDiagHandler: InetDiagHandler = inetDiagDatagrams(IPPROTO_UDP, udpDiagDump, udpDiagFindOne);
 
 /** @kernel udp_diag_init net/ipv4/udp_diag.c */
 function udpDiagInit(machine: Machine): number {
