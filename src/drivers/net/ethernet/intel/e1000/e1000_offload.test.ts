@@ -3,34 +3,21 @@ import { expect, test } from 'vitest';
 import { e1000Adapter } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import type { E1000Nic } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
 import { Lan, type LanMachine, sendTest, TestWire } from '#drivers/net/testing/lan.ts';
+import { payloadOf, segment } from '#drivers/net/testing/segment.ts';
 import { NETIF_F_HW_CSUM, NETIF_F_RXCSUM, NETIF_F_TSO } from '#include/linux/netdev_features.ts';
 import { PacketType } from '#include/linux/netdevice.ts';
-import {
-  CHECKSUM_NONE,
-  CHECKSUM_PARTIAL,
-  CHECKSUM_UNNECESSARY,
-  SKB_GSO_TCPV4,
-  type SkBuff,
-  skbReserve,
-} from '#include/linux/skbuff.ts';
-import { csumFold, csumPartial, csumTcpudpMagic } from '#lib/checksum.ts';
-import { mem, view } from '#mm/memory.ts';
+import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY } from '#include/linux/skbuff.ts';
+import { mem } from '#mm/memory.ts';
 import { allocPages, putPage } from '#mm/page_alloc.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { devAddPack, devRemovePack } from '#net/core/dev_rx.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
-import { allocSkb, allocSkbWithFrags, consumeSkb, skbPut } from '#net/core/skbuff.ts';
-import { skbStoreBits } from '#net/core/skbuff_data.ts';
+import { consumeSkb } from '#net/core/skbuff.ts';
 import { ETH_P_8021Q, ETH_P_ALL, ETH_P_IP } from '#uapi/if_ether.ts';
-import { iphdr } from '#uapi/ip.ts';
-import { tcphdr } from '#uapi/tcp.ts';
 
 const MAC_A: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xa);
 const MAC_B: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xb);
 const MS = 1_000_000;
-const SADDR = 0x0a000001;
-const DADDR = 0x0a0000fe;
-const HEADERS = 14 + 20 + 20;
 
 interface Setup {
   readonly lan: Lan;
@@ -72,65 +59,6 @@ function withPair(run: (setup: Setup) => void): void {
   expect(lan.shutDown()).toEqual({});
 }
 
-/** A TCP segment with a checksum left to the device, segmented by it when `mss` is not 0. */
-function segment(nic: E1000Nic, payload: Uint8Array, mss: number, frags: boolean): SkBuff {
-  const { machine } = nic.dev.net;
-  const linear = frags ? 0 : payload.length;
-  const inFrags = payload.length - linear;
-  const skb = frags
-    ? allocSkbWithFrags(machine, 128 + HEADERS, inFrags)
-    : allocSkb(machine, 128 + HEADERS + linear);
-  if (skb === null) throw new Error('no memory');
-  skbReserve(skb, 64);
-  const mac = skbPut(skb, HEADERS + linear);
-  if (frags) {
-    skb.dataLen = inFrags;
-    skb.len += inFrags;
-  }
-  mem.fill(0, mac, mac + HEADERS);
-  mem.set(MAC_B, mac);
-  mem.set(MAC_A, mac + 6);
-  view.setUint16(mac + 12, ETH_P_IP);
-  const ip = mac + 14;
-  view.setUint8(ip, 0x45);
-  iphdr.setTotLen(view, ip, 40 + payload.length);
-  view.setUint16(ip + 4, 7);
-  view.setUint8(ip + 8, 64);
-  view.setUint8(ip + 9, 6);
-  view.setUint32(ip + 12, SADDR);
-  view.setUint32(ip + 16, DADDR);
-  iphdr.setCheck(view, ip, csumFold(csumPartial(mem, ip, 20, 0)));
-  const th = ip + 20;
-  view.setUint32(th + 4, 0xfffffff0);
-  tcphdr.setDoffFlags(view, th, 5, 0x18);
-  const len = 20 + payload.length;
-  tcphdr.setCheck(view, th, ~csumTcpudpMagic(SADDR, DADDR, len, 6, 0) & 0xffff);
-  skbStoreBits(skb, HEADERS, payload, 0, payload.length);
-  skb.macHeader = mac;
-  skb.networkHeader = ip;
-  skb.transportHeader = th;
-  skb.ipSummed = CHECKSUM_PARTIAL;
-  skb.csumStart = th;
-  skb.csumOffset = 16;
-  skb.protocol = ETH_P_IP;
-  skb.dev = nic.dev;
-  if (mss > 0) {
-    skb.shinfo.gsoSize = mss;
-    skb.shinfo.gsoSegs = Math.ceil(payload.length / mss);
-    skb.shinfo.gsoType = SKB_GSO_TCPV4;
-  }
-  return skb;
-}
-
-/** Both checksums of a TCP frame are right; its payload. */
-function payloadOf(frame: Uint8Array): Uint8Array {
-  const v = new DataView(frame.buffer, frame.byteOffset);
-  const len = v.getUint16(16) - 20;
-  expect(csumFold(csumPartial(frame, 14, 20, 0))).toBe(0);
-  expect(csumTcpudpMagic(SADDR, DADDR, len, 6, csumPartial(frame, 34, len, 0))).toBe(0);
-  return frame.subarray(HEADERS, 34 + len);
-}
-
 function bytes(length: number, seed = 0): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 13 + (i >> 8) + seed) & 0xff);
 }
@@ -139,7 +67,7 @@ test('the chip puts the checksum in', () => {
   withPair(({ lan, nicA, frames }) => {
     expect(nicA.dev.features & (NETIF_F_HW_CSUM | NETIF_F_TSO)).toBe(NETIF_F_HW_CSUM | NETIF_F_TSO);
     const sizes = [1, 2, 3, 100, 1459, 1460];
-    for (const size of sizes) devQueueXmit(segment(nicA, bytes(size), 0, size > 99));
+    for (const size of sizes) devQueueXmit(segment(nicA.dev, bytes(size), 0, size > 99));
     lan.pass(10 * MS);
     expect(frames.map((frame) => [...payloadOf(frame)])).toEqual(
       sizes.map((size) => [...bytes(size)]),
@@ -150,7 +78,7 @@ test('the chip puts the checksum in', () => {
 test('one packet of 64 KB leaves as frames of the right size, sums and order', () => {
   withPair(({ lan, nicA, frames }) => {
     const payload = bytes(65_000);
-    devQueueXmit(segment(nicA, payload, 1448, true));
+    devQueueXmit(segment(nicA.dev, payload, 1448, true));
     lan.pass(10 * MS);
     expect(frames).toHaveLength(Math.ceil(65_000 / 1448));
     const joined = frames.flatMap((frame) => [...payloadOf(frame)]);
@@ -176,7 +104,7 @@ test('segmentation of any payload at any size', () => {
     fc.property(fc.array(packet, { minLength: 1, maxLength: 5 }), (packets) => {
       withPair(({ lan, nicA, frames }) => {
         for (const { size, mss, frags } of packets) {
-          devQueueXmit(segment(nicA, bytes(size), size > mss ? mss : 0, frags));
+          devQueueXmit(segment(nicA.dev, bytes(size), size > mss ? mss : 0, frags));
           lan.pass(5 * MS);
         }
         const joined = frames.flatMap((frame) => [...payloadOf(frame)]);
@@ -189,16 +117,16 @@ test('segmentation of any payload at any size', () => {
 
 test('received checksums are checked by the chip when asked for, else by the stack', () => {
   withPair(({ lan, b, nicA, nicB, summed }) => {
-    devQueueXmit(segment(nicA, bytes(500), 0, false));
+    devQueueXmit(segment(nicA.dev, bytes(500), 0, false));
     lan.pass(MS);
     expect(summed).toEqual([CHECKSUM_NONE]);
     b.locked(() => {
       nicB.dev.wantedFeatures |= NETIF_F_RXCSUM;
       netdevUpdateFeatures(nicB.dev);
     });
-    devQueueXmit(segment(nicA, bytes(500), 0, false));
+    devQueueXmit(segment(nicA.dev, bytes(500), 0, false));
     lan.pass(MS);
-    const bad = segment(nicA, bytes(500), 0, false);
+    const bad = segment(nicA.dev, bytes(500), 0, false);
     bad.ipSummed = CHECKSUM_NONE;
     devQueueXmit(bad);
     lan.pass(MS);
@@ -217,7 +145,7 @@ test('VLAN tags are put in and taken out by the chip', () => {
       return 0;
     });
     devAddPack(b.machine, tap);
-    const skb = segment(nicA, bytes(300), 0, false);
+    const skb = segment(nicA.dev, bytes(300), 0, false);
     skb.vlanPresent = true;
     skb.vlanProto = ETH_P_8021Q;
     skb.vlanTci = 0x2007;
