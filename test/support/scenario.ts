@@ -19,6 +19,10 @@ export interface ScenarioOptions {
   readonly impairments?: Readonly<Record<string, string>>;
   /** Kinds of cards of the two links, left and right. */
   readonly types?: readonly [string, string];
+  /** CPUs of the router and the server, commands that they run first, and the CPU that the server's program runs on. */
+  readonly cpus?: number;
+  readonly exec?: readonly string[];
+  readonly serverCpu?: number;
   /** Called with the lab before anything runs: to trace or capture. */
   readonly prepare?: (lab: Lab) => void;
 }
@@ -40,6 +44,8 @@ function topology({
   loss = 0.05,
   impairments = {},
   types = ['e1000', 'e1000'],
+  cpus = 1,
+  exec = [],
 }: ScenarioOptions): unknown {
   const rough = {
     delay: '2ms',
@@ -64,8 +70,10 @@ function topology({
           ],
         },
         r: {
+          cpus,
           sysctls: { 'net.ipv4.ip_forward': 1 },
           exec: [
+            ...exec,
             'ip addr add 10.0.1.1/24 dev eth0',
             'ip addr add 10.0.2.1/24 dev eth1',
             'ip link set eth0 up',
@@ -73,7 +81,9 @@ function topology({
           ],
         },
         b: {
+          cpus,
           exec: [
+            ...exec,
             'ip addr add 10.0.2.2/24 dev eth0',
             'ip link set eth0 up',
             'ip route add default via 10.0.2.1',
@@ -133,6 +143,9 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
   const server = lab.start(
     'b',
     async (p) => {
+      if (options.serverCpu !== undefined) {
+        p.sys.schedSetaffinity(0, Uint8Array.of(1 << options.serverCpu));
+      }
       const listener = p.libc.socket(AF_INET, SOCK_STREAM);
       p.libc.bind(listener, encodeSockaddr4(0, PORT));
       p.libc.listen(listener);

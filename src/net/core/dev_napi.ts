@@ -253,7 +253,8 @@ function checkPollResult(n: NapiStruct, work: number, weight: number): void {
   if (work > weight) {
     throw new KernelBug('napi-budget', `${who} took ${work} packets, its budget is ${weight}`);
   }
-  const kept = (n.state & NAPIF_SCHED) !== 0 && n.pollList === null;
+  const waits = n.pollList !== null || n.thread?.queued === true;
+  const kept = (n.state & NAPIF_SCHED) !== 0 && !waits;
   if (work < weight && kept && (n.state & (NAPIF_NPSVC | NAPIF_DISABLE)) === 0) {
     throw new KernelBug('napi-not-completed', `${who} returned ${work} without napi_complete_done`);
   }

@@ -94,16 +94,18 @@ function flowHashConsistentify(keys: FlowKeys): void {
 export function __skbGetHash(skb: SkBuff): void {
   const globals = skb.machine.netGlobals;
   const keys = globals.flowKeys;
-  let hash = 0;
+  let hash: number;
   if (skbFlowDissectFlowKeys(skb, keys)) {
     flowHashConsistentify(keys);
     hash = hsiphash4u32(keys.src, keys.dst, keys.ports, keys.ipProto, globals.netSecret);
-    // 0 says that there is no hash.
-    if (hash === 0) hash = 1;
     skb.l4Hash = keys.ports !== 0;
   } else {
+    // What has no addresses that we know is one flow a protocol: ARP, for one.
+    hash = hsiphash4u32(0, 0, 0, skb.protocol, globals.netSecret);
     skb.l4Hash = false;
   }
+  // 0 says that there is no hash.
+  if (hash === 0) hash = 1;
   skb.swHash = true;
   skb.hash = hash;
 }
