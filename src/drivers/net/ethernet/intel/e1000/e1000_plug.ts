@@ -1,78 +1,31 @@
 /**
- * Plugging a modelled card into a machine, for worlds. No Linux counterpart: there a hand does it.
+ * Plugging a modelled 82540EM into a machine, for worlds. No Linux counterpart: there a hand does it.
  */
 import type { E1000Adapter, E1000Params } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import { E1000Driver } from '#drivers/net/ethernet/intel/e1000/e1000_main.ts';
+import { type PluggedNic, type PlugOptions, plugCard } from '#drivers/net/plug.ts';
 import { E1000Card, type E1000CardOptions } from '#hardware/e1000/e1000_card.ts';
-import type { WireEnd, WirePort } from '#hardware/wire.ts';
-import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
-import { devChangeName } from '#net/core/dev.ts';
-import { devChangeNetNamespace } from '#net/core/dev_register.ts';
 
-export interface E1000PlugOptions extends E1000CardOptions {
-  /** Plugs the card's port into a medium, e.g. `(port) => cable.plug(0, port)`. */
-  readonly end?: (port: WirePort) => WireEnd;
-  /** Name of the interface; `eth0` and so on by default. */
-  readonly name?: string;
+export interface E1000PlugOptions extends E1000CardOptions, PlugOptions {
   /** Module parameters of the driver for this card. */
   readonly params?: Partial<E1000Params>;
 }
 
 /** A card in a machine. */
-export interface E1000Nic {
-  readonly card: E1000Card;
-  readonly dev: NetDevice;
-  /** Pulls the card out of its slot. The cable stays, with nothing at this end. */
-  unplug(): void;
-}
-
-function check(err: number, what: string): void {
-  if (err < 0) throw new Error(`e1000: ${what}: errno ${-err}`);
-}
-
-/** Moves and names the new interface, as udev would. */
-function settle(dev: NetDevice, net: Net, name: string | undefined): void {
-  const { machine } = net;
-  rtnlLock(machine);
-  try {
-    if (dev.net !== net) check(devChangeNetNamespace(dev, net, null), 'namespace');
-    if (name !== undefined && name !== dev.name) check(devChangeName(dev, name), `name ${name}`);
-  } finally {
-    rtnlUnlock(machine);
-  }
-}
+export type E1000Nic = PluggedNic<E1000Card>;
 
 /**
  * Plugs a card into a running machine and has its driver probe it; the interface is down. Throws when
  * there is no free slot, the address is none, or the name is taken.
  */
 export function e1000Plug(machine: Machine, net: Net, options: E1000PlugOptions): E1000Nic {
-  machine.enter(machine.host.readClock());
-  const { bus, drivers, devices } = machine.pci;
   const card = new E1000Card(machine, options);
-  const driver = drivers.find((candidate) => candidate instanceof E1000Driver);
+  const driver = machine.pci.drivers.find((candidate) => candidate instanceof E1000Driver);
   if (driver === undefined) throw new Error(`e1000: ${machine.name} lacks the driver`);
   driver.params.set(card.pci, options.params ?? {});
-  bus.plug(card.pci);
-  const pdev = devices.find((candidate) => candidate.function === card.pci);
-  if (pdev === undefined || pdev.driver === null) {
-    bus.unplug(card.pci);
-    throw new Error('e1000: the driver did not take the card');
-  }
-  const dev = (pdev.drvdata as E1000Adapter).netdev;
-  const unplug = (): void => {
-    machine.enter(machine.host.readClock());
-    bus.unplug(card.pci);
-  };
-  try {
-    settle(dev, net, options.name);
-  } catch (error) {
-    unplug();
-    throw error;
-  }
-  if (options.end !== undefined) card.connect(options.end(card));
-  return { card, dev, unplug };
+  return plugCard(machine, net, 'e1000', card, options, ({ drvdata }) => {
+    return (drvdata as E1000Adapter).netdev;
+  });
 }

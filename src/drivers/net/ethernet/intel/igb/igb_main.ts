@@ -38,7 +38,7 @@ import {
   igbReset,
   igbUp,
 } from '#drivers/net/ethernet/intel/igb/igb_main_open.ts';
-import { igbXmitFrame } from '#drivers/net/ethernet/intel/igb/igb_main_tx.ts';
+import { igbFeaturesCheck, igbXmitFrame } from '#drivers/net/ethernet/intel/igb/igb_main_tx.ts';
 import {
   igbClearInterruptScheme,
   igbGetMaxRssQueues,
@@ -195,6 +195,7 @@ const igbNetdevOps: NetDeviceOps = netDeviceOps({
   ndoOpen: igbOpen,
   ndoStop: igbClose,
   ndoStartXmit: igbXmitFrame,
+  ndoFeaturesCheck: igbFeaturesCheck,
   ndoSetRxMode: igbSetRxMode,
   ndoSetMacAddress: igbSetMac,
   ndoTxTimeout: igbTxTimeout,

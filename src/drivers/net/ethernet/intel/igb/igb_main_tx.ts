@@ -57,6 +57,13 @@ import {
 } from '#hardware/igb/igb_regs.ts';
 import { DMA_TO_DEVICE } from '#hardware/pci/iommu.ts';
 import {
+  NETIF_F_GSO_UDP_L4,
+  NETIF_F_HW_CSUM,
+  NETIF_F_HW_VLAN_CTAG_TX,
+  NETIF_F_TSO,
+  NETIF_F_TSO6,
+} from '#include/linux/netdev_features.ts';
+import {
   NETDEV_TX_BUSY,
   NETDEV_TX_OK,
   type NetDevice,
@@ -107,6 +114,9 @@ import { udphdr } from '#uapi/udp.ts';
 const TCP_CHECK_OFFSET = 16;
 const UDP_CHECK_OFFSET = 6;
 const IPVERSION = 4;
+/** The longest headers that a context descriptor can tell of. */
+const IGB_MAX_MAC_HDR_LEN = 127;
+const IGB_MAX_NETWORK_HDR_LEN = 511;
 
 /** @kernel TXD_USE_COUNT drivers/net/ethernet/intel/igb/igb.h */
 function txdUseCount(size: number): number {
@@ -321,6 +331,18 @@ function igbXmitFrameRing(adapter: IgbAdapter, ring: IgbTxRing, skb: SkBuff): nu
   if (hdrLen === 0) igbTxCsum(ring, first, skb);
   igbTxMap(adapter, ring, first, skb, hdrLen);
   return NETDEV_TX_OK;
+}
+
+/** What the context descriptor has no room for is done in software. @kernel igb_features_check drivers/net/ethernet/intel/igb/igb_main.c */
+export function igbFeaturesCheck(skb: SkBuff, _dev: NetDevice, features: number): number {
+  const offloads = NETIF_F_HW_CSUM | NETIF_F_GSO_UDP_L4 | NETIF_F_TSO | NETIF_F_TSO6;
+  if (skb.networkHeader < 0) return features;
+  if (skbNetworkOffset(skb) > IGB_MAX_MAC_HDR_LEN) {
+    return features & ~(offloads | NETIF_F_HW_VLAN_CTAG_TX);
+  }
+  if (skb.ipSummed !== CHECKSUM_PARTIAL) return features;
+  const networkLen = skbChecksumStartOffset(skb) - skbNetworkOffset(skb);
+  return networkLen > IGB_MAX_NETWORK_HDR_LEN ? features & ~offloads : features;
 }
 
 /** @kernel igb_xmit_frame drivers/net/ethernet/intel/igb/igb_main.c */

@@ -210,3 +210,18 @@ test('VLAN tags are put in and taken out by the chip', () => {
     expect(tags.every(([present, , tci]) => present && tci === 0x2007)).toBe(true);
   });
 });
+
+test('headers too long for a context descriptor are summed in software', () => {
+  withPair(({ nicA }) => {
+    const check = nicA.dev.netdevOps.ndoFeaturesCheck;
+    const all = NETIF_F_HW_CSUM | NETIF_F_TSO | NETIF_F_GSO_UDP_L4;
+    const skb = segment(nicA.dev, bytes(2000), 1000, false);
+    expect(check?.(skb, nicA.dev, all)).toBe(all);
+    skb.csumStart += 512;
+    expect(check?.(skb, nicA.dev, all)).toBe(0);
+    skb.csumStart -= 512;
+    skb.networkHeader += 120;
+    expect(check?.(skb, nicA.dev, all)).toBe(0);
+    consumeSkb(skb);
+  });
+});
