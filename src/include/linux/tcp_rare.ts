@@ -76,7 +76,7 @@ export class TcpRare {
   linger2 = 0;
   rcvOoopack = 0;
   notsentLowat = 0;
-  plb = 0;
+  plbRehash = 0;
   mtuProbeSeqStart = 0;
   mtuProbeSeqEnd = 0;
   mtuInfo = 0;

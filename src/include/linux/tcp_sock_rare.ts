@@ -508,11 +508,11 @@ export abstract class TcpSockRare extends InetConnectionSock {
     if (this.tcpRare.notsentLowat !== value) ownTcpRare(this).notsentLowat = value;
   }
 
-  get plb(): number {
-    return this.tcpRare.plb;
+  get plbRehash(): number {
+    return this.tcpRare.plbRehash;
   }
-  set plb(value: number) {
-    if (this.tcpRare.plb !== value) ownTcpRare(this).plb = value;
+  set plbRehash(value: number) {
+    if (this.tcpRare.plbRehash !== value) ownTcpRare(this).plbRehash = value;
   }
 
   get mtuProbeSeqStart(): number {

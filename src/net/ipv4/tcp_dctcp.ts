@@ -14,6 +14,7 @@ import {
   CA_EVENT_ECN_IS_CE,
   CA_EVENT_ECN_NO_CE,
   CA_EVENT_LOSS,
+  CA_EVENT_TX_START,
   TCP_CONG_NEEDS_ECN,
   TCP_ECN_DEMAND_CWR,
   type TcpCcInfo,
@@ -30,6 +31,13 @@ import {
   tcpRenoUndoCwnd,
 } from '#net/ipv4/tcp_cong.ts';
 import { __tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
+import {
+  TCP_PLB_SCALE,
+  TcpPlbState,
+  tcpPlbCheckRehash,
+  tcpPlbUpdateState,
+  tcpPlbUpdateStateUponRto,
+} from '#net/ipv4/tcp_plb.ts';
 import { INET_DIAG_DCTCPINFO, INET_DIAG_VEGASINFO } from '#uapi/inet_diag.ts';
 import { TCP_CA_Recovery, TCP_CLOSE, TCP_LISTEN } from '#uapi/tcp.ts';
 
@@ -51,6 +59,7 @@ class Dctcp {
   /** Was the last data packet marked? */
   ceState = false;
   lossCwnd = 0;
+  readonly plb: TcpPlbState = new TcpPlbState();
 }
 
 /** @kernel inet_csk_ca include/net/inet_connection_sock.h */
@@ -96,6 +105,9 @@ function dctcpUpdateAlpha(sk: TcpSock, _flags: number): void {
   if (before(sk.sndUna, ca.nextSeq)) return;
   const delivered = (sk.delivered - ca.oldDelivered) >>> 0;
   const marked = (sk.deliveredCe - ca.oldDeliveredCe) >>> 0;
+  const ratio = delivered === 0 ? 0 : Math.floor((marked * (1 << TCP_PLB_SCALE)) / delivered);
+  tcpPlbUpdateState(sk, ca.plb, ratio);
+  tcpPlbCheckRehash(sk, ca.plb);
   let { alpha } = ca;
   // The last few go at once: the shift alone would never reach 0.
   const decay = alpha >> DCTCP_SHIFT_G;
@@ -146,7 +158,10 @@ function dctcpEceAckUpdate(sk: TcpSock, ceState: boolean): void {
 function dctcpCwndEvent(sk: TcpSock, event: number): void {
   if (event === CA_EVENT_ECN_IS_CE) dctcpEceAckUpdate(sk, true);
   else if (event === CA_EVENT_ECN_NO_CE) dctcpEceAckUpdate(sk, false);
-  else if (event === CA_EVENT_LOSS) dctcpReactToLoss(sk);
+  else if (event === CA_EVENT_LOSS) {
+    tcpPlbUpdateStateUponRto(sk, dctcp(sk).plb);
+    dctcpReactToLoss(sk);
+  } else if (event === CA_EVENT_TX_START) tcpPlbCheckRehash(sk, dctcp(sk).plb);
 }
 
 /** @kernel dctcp_cwnd_undo net/ipv4/tcp_dctcp.c */

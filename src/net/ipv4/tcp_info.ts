@@ -149,7 +149,7 @@ function traffic(tp: TcpSock, info: TcpInfo): void {
   info.rcvOoopack = tp.rcvOoopack;
   info.sndWnd = tp.sndWnd;
   info.rcvWnd = tp.rcvWnd;
-  info.rehash = tp.timeoutRehash;
+  info.rehash = tp.timeoutRehash + tp.plbRehash;
   info.fastopenClientFail = tp.fastopenClientFail;
   info.receivedCe = tp.receivedCe;
   info.deliveredE1Bytes = tp.deliveredEct1Bytes;

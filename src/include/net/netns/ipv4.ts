@@ -200,6 +200,12 @@ export class NetnsIpv4 {
   sysctlTcpRtoMinUs = 200000;
   sysctlTcpRtoMaxMs = 120000;
   sysctlTcpShrinkWindow = 0;
+  sysctlTcpPlbEnabled = 0;
+  sysctlTcpPlbIdleRehashRounds = 3;
+  sysctlTcpPlbRehashRounds = 12;
+  sysctlTcpPlbSuspendRtoSec = 60;
+  /** In 1/256 of the packets of a round trip. */
+  sysctlTcpPlbCongThresh = 128;
   sysctlMaxSynBacklog = 4096;
   sysctlTcpFastopen = 1;
   sysctlTcpFastopenBlackholeTimeout = 0;
