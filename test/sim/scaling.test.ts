@@ -1,8 +1,9 @@
 /** Machines of several CPUs: what spreads packets over them loses none, keeps their order and the seed's promise. */
 import { describe, expect, it } from 'vitest';
-import type { Lab } from '#cli/lab.ts';
+import { Lab } from '#cli/lab.ts';
 import { turn } from '#cli/turn.ts';
 import type { SoftnetData } from '#include/linux/netdevice.ts';
+import { parseTopology } from '#sim/topology.ts';
 import { runScenario, type ScenarioOptions, type ScenarioResult } from '../support/scenario.ts';
 
 interface Spread {
@@ -83,5 +84,51 @@ describe('a world of machines with four CPUs', () => {
     const exec = ['sysctl -w net.core.busy_read=50', 'sysctl -w net.core.busy_poll=50'];
     const first = await run({ exec, serverCpu: 1 });
     expect(await run({ exec, serverCpu: 1 })).toEqual(first);
+  });
+});
+
+describe('a machine whose CPUs are too slow for what comes', () => {
+  /** Packets that each CPU carried up the stack in the first 10 ms of a flood. */
+  async function flood(exec: readonly string[]): Promise<number[]> {
+    const hping = 'sleep 0.1; hping3 -2 -p 9 -d 400 --flood -c 800 10.0.0.2';
+    const up = (addr: string): string[] => [
+      `ip addr add ${addr}/24 dev eth0`,
+      'ip link set eth0 up',
+    ];
+    const spec = parseTopology({
+      topology: {
+        nodes: {
+          a: { exec: up('10.0.0.1'), programs: ['ping -c 1 10.0.0.2', hping, hping, hping, hping] },
+          b: {
+            cpus: 4,
+            // A card of 1 Gbit/s brings 280 such frames a millisecond; a CPU takes 50.
+            costs: { hardirq: '2us', softirq: '1us', packet: '20us' },
+            exec: [...up('10.0.0.2'), 'ethtool -C eth0 rx-usecs 0', ...exec],
+          },
+        },
+        links: [
+          { endpoints: ['a:eth0', 'b:eth0'], impairments: { delay: '200us', rate: '1gbit' } },
+        ],
+      },
+    });
+    const lab = new Lab(spec, { seed: 1, turn });
+    const { netGlobals } = lab.machine('b');
+    await lab.setUp(() => ({}), { untilNs: 60e9 });
+    const { world } = lab;
+    await world.runPrograms({ untilNs: world.nowNs + 110e6 });
+    expect(world.halt()).toEqual({});
+    return netGlobals.softnetData.map((sd) => sd.processed);
+  }
+
+  it('takes more with four CPUs than with one, once packets are spread', async () => {
+    const alone = await flood([]);
+    const spread = await flood([write('queues/rx-0/rps_cpus', 'e')]);
+    expect(alone.slice(1)).toEqual([0, 0, 0]);
+    const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b);
+    expect(sum(spread)).toBeGreaterThan(2 * sum(alone));
+    // The three share the flows about evenly.
+    for (const count of spread.slice(1)) {
+      expect(count).toBeGreaterThan(sum(alone) / 2);
+    }
   });
 });

@@ -333,6 +333,8 @@ export class NetGlobals {
   rfsNeeded = 0;
   /** Sockets for which datagrams are looked up before they are merged. @kernel udp_encap_needed_key net/ipv4/udp.c */
   udpEncapNeeded = 0;
+  /** Packets of netif_receive_skb() that were put on a backlog. */
+  rpsSteered = 0;
   /** Devices with maps of transmit queues, and with such by receive queue. @kernel xps_needed net/core/dev.c */
   xpsNeeded = 0;
   /** @kernel xps_rxqs_needed net/core/dev.c */

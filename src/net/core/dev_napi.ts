@@ -227,8 +227,13 @@ function __napiPoll(n: NapiStruct): number {
   const { machine } = n.dev.net;
   let work = 0;
   if ((n.state & NAPIF_SCHED) !== 0) {
+    const { costs, netGlobals } = machine;
+    const steered = netGlobals.rpsSteered;
     work = n.poll(n, weight);
-    if (machine.costs !== null) chargeIrq(machine, work * machine.costs.packetNs);
+    // What went on to a backlog is carried up the stack, and paid for, where that is polled.
+    if (costs !== null) {
+      chargeIrq(machine, Math.max(0, work - (netGlobals.rpsSteered - steered)) * costs.packetNs);
+    }
     const tp = machine.trace.napi.napiPoll;
     if (tp.probe !== null) tp.probe(n, work, weight);
   }

@@ -253,7 +253,10 @@ function netifReceiveSkbInternal(skb: SkBuff): number {
   const globals = skb.machine.netGlobals;
   if (globals.rpsNeeded !== 0) {
     const cpu = getRpsCpu(skb.dev as NetDevice, skb);
-    if (cpu >= 0) return enqueueToBacklog(skb, cpu, globals.rpsFlowTable, globals.rpsFlowSlot);
+    if (cpu >= 0) {
+      globals.rpsSteered++;
+      return enqueueToBacklog(skb, cpu, globals.rpsFlowTable, globals.rpsFlowSlot);
+    }
   }
   return __netifReceiveSkb(skb);
 }
