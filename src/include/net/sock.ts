@@ -9,6 +9,7 @@
  */
 
 import type { IpMcSocklist } from '#include/linux/igmp.ts';
+import type { PageFrag } from '#include/linux/mm_types_task.ts';
 import type { Msghdr, Socket } from '#include/linux/net.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
@@ -119,10 +120,8 @@ export class Sock extends SockCommon {
   skSndbuf: number;
   skForwardAlloc: number;
   skOmemAlloc: number;
-  /** Page being filled by senders: address, offset, size; 0: none. @kernel sk_frag include/net/sock.h */
-  skFragPage: number;
-  skFragOffset: number;
-  skFragSize: number;
+  /** Page being filled where no task sends. @kernel sk_frag include/net/sock.h */
+  skFrag: PageFrag | null;
   skDstCache: DstEntry | null;
   skDstPendingConfirm: boolean;
   /** Route of received packets, for early demux, and the interface it is good for. */
@@ -198,9 +197,7 @@ export class Sock extends SockCommon {
     this.skSndbuf = 0;
     this.skForwardAlloc = 0;
     this.skOmemAlloc = 0;
-    this.skFragPage = 0;
-    this.skFragOffset = 0;
-    this.skFragSize = 0;
+    this.skFrag = null;
     this.skDstCache = null;
     this.skDstPendingConfirm = false;
     this.skRxDst = null;

@@ -4,6 +4,7 @@
  * The kernel knows of a program only its descriptors, its namespace and what it waits in. Waking
  * queues such a wait; the host runs the queue as an event of its own, in order.
  */
+import type { PageFrag } from '#include/linux/mm_types_task.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -44,6 +45,8 @@ export class Task {
   waits: Wait | null;
   /** Packet memory that the program has mapped; null: none yet. */
   mapped: Set<Uint8Array> | null;
+  /** The page that what it sends is copied to, whatever the socket. @kernel task_frag include/linux/sched.h */
+  taskFrag: PageFrag | null;
   /** Things to undo when the task exits. */
   readonly onExit: (() => void)[];
 
@@ -57,6 +60,7 @@ export class Task {
     this.cpusMask = new Uint8Array(machine.cpus.length).fill(1);
     this.exitCode = null;
     this.waits = null;
+    this.taskFrag = null;
     this.mapped = null;
     this.onExit = [];
   }

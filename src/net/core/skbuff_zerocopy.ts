@@ -34,12 +34,7 @@ import { skbUnclone } from '#net/core/skbuff_copy.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skErrorReport, sockFlag, sockHold, sockOwnedByUser, sockPut } from '#net/core/sock.ts';
 import { sockOmalloc } from '#net/core/sock_alloc.ts';
-import {
-  skMemCharge,
-  skPageFragGet,
-  skPageFragRefill,
-  skWmemQueuedAdd,
-} from '#net/core/sock_mem.ts';
+import { skMemCharge, skPageFragRefill, skWmemQueuedAdd } from '#net/core/sock_mem.ts';
 import { EEXIST, EFAULT, EINVAL, EMSGSIZE, ENOMEM } from '#uapi/errno.ts';
 import { SO_EE_CODE_ZEROCOPY_COPIED, SO_EE_ORIGIN_ZEROCOPY } from '#uapi/errqueue.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
@@ -178,12 +173,13 @@ function addFrag(sk: Sock, skb: SkBuff, i: number, iter: IovIter, length: number
     iovIterAdvance(iter, left);
     return left;
   }
-  if (!skPageFragRefill(sk)) return -ENOMEM;
-  const n = Math.min(left, sk.skFragSize - sk.skFragOffset);
-  copyFromIter(sk.skFragPage + sk.skFragOffset, n, iter);
-  skbFillPageDesc(skb, i, sk.skFragPage, sk.skFragOffset, n);
-  skPageFragGet(sk);
-  sk.skFragOffset += n;
+  const pfrag = skPageFragRefill(sk);
+  if (pfrag === null) return -ENOMEM;
+  const n = Math.min(left, pfrag.size - pfrag.offset);
+  copyFromIter(pfrag.page + pfrag.offset, n, iter);
+  skbFillPageDesc(skb, i, pfrag.page, pfrag.offset, n);
+  getPage(pfrag.page);
+  pfrag.offset += n;
   return n;
 }
 

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
 import { SockExterrSkb, skbSetExtErr } from '#include/linux/errqueue.ts';
+import type { PageFrag } from '#include/linux/mm_types_task.ts';
 import { Socket } from '#include/linux/net.ts';
 import type { SkBuff, SkBuffHead } from '#include/linux/skbuff.ts';
 import { type Proto, ProtoMemory, SOCK_DEAD, Sock } from '#include/net/sock.ts';
+import { createTask, exitTask } from '#kernel/sched/task.ts';
 import { addWaitQueue, removeWaitQueue, WaitQueueEntry, WaitQueueHead } from '#kernel/wait.ts';
 import { allocSkb, consumeSkb, skbPut } from '#net/core/skbuff.ts';
 import {
@@ -294,12 +296,30 @@ describe('accounting of the protocol', () => {
   });
 
   it('fills one page after the other', () => {
-    expect(skPageFragRefill(sk)).toBe(true);
-    const first = sk.skFragPage;
-    sk.skFragOffset = sk.skFragSize;
+    const pfrag = skPageFragRefill(sk) as PageFrag;
+    const first = pfrag.page;
+    pfrag.offset = pfrag.size;
     // Nobody else holds it: it is used again.
-    expect(skPageFragRefill(sk)).toBe(true);
-    expect([sk.skFragPage, sk.skFragOffset]).toEqual([first, 0]);
+    expect(skPageFragRefill(sk)).toBe(pfrag);
+    expect([pfrag.page, pfrag.offset]).toEqual([first, 0]);
+  });
+
+  it('fills a page of its task, whatever the socket, and its own where no task sends', () => {
+    const { machine } = sk.net;
+    const task = createTask(machine, 'sender', sk.net);
+    const own = skPageFragRefill(sk);
+    machine.tasks.current = task;
+    sk.skNetRefcnt = true;
+    const shared = skPageFragRefill(sk) as PageFrag;
+    expect(shared).toBe(task.taskFrag);
+    expect(shared).not.toBe(own);
+    machine.cpu.servingSoftirq++;
+    expect(skPageFragRefill(sk)).toBe(own);
+    machine.cpu.servingSoftirq--;
+    exitTask(task, 0);
+    expect(shared.page).toBe(0);
+    expect(skPageFragRefill(sk)).toBe(own);
+    sk.skNetRefcnt = false;
   });
 });
 

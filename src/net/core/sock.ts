@@ -34,11 +34,10 @@ import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
-import { putPage } from '#mm/page_alloc.ts';
 import { skFilterReason } from '#net/core/filter_sock.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
-import { skMemCharge, skMemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
+import { pageFragDrain, skMemCharge, skMemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
 import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';
 import { PACKET_OUTGOING } from '#uapi/if_packet.ts';
@@ -129,10 +128,7 @@ function skDestruct(sk: Sock): void {
     sk.skOmemAlloc -= filter.size;
     sk.skFilter = null;
   }
-  if (sk.skFragPage !== 0) {
-    putPage(sk.skFragPage);
-    sk.skFragPage = 0;
-  }
+  if (sk.skFrag !== null) pageFragDrain(sk.skFrag);
   sockDisableTimestamp(sk, SOCK_TIMESTAMP);
   sockDisableTimestamp(sk, SOCK_TIMESTAMPING_RX_SOFTWARE);
   if (DEBUG) skDestructCheck(sk);

@@ -5,10 +5,12 @@
  * has not used), and the protocol watches the sum against net.ipv4.tcp_mem: below `pressure` all is
  * granted, above `high` nothing but the guaranteed minimum of each socket.
  */
+import { PageFrag } from '#include/linux/mm_types_task.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { ProtoMemory, Sock } from '#include/net/sock.ts';
 import { SOCK_SNDBUF_LOCK } from '#include/net/sock.ts';
-import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
+import { inTask } from '#kernel/cpu.ts';
+import { allocPages, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
 
 /** Size of an accounting page. */
@@ -166,32 +168,57 @@ export function skStreamModerateSndbuf(sk: Sock): void {
   sk.skSndbuf = Math.max(val, 4608);
 }
 
-/**
- * Makes sure that the socket has a page to fill with at least one byte free. False: no memory.
- * @kernel sk_page_frag_refill net/core/sock.c
- */
-export function skPageFragRefill(sk: Sock): boolean {
-  if (sk.skFragPage !== 0) {
-    if (pageRefcount(sk.skFragPage) === 1) sk.skFragOffset = 0;
-    if (sk.skFragOffset < sk.skFragSize) return true;
-    putPage(sk.skFragPage);
-    sk.skFragPage = 0;
-  }
-  const page = allocPages(SK_FRAG_PAGE_SIZE);
-  if (page === 0) {
-    sk.skProt.enterMemoryPressure?.(sk);
-    skStreamModerateSndbuf(sk);
-    return false;
-  }
-  sk.skFragPage = page;
-  sk.skFragOffset = 0;
-  sk.skFragSize = SK_FRAG_PAGE_SIZE;
-  return true;
+/** Gives the page back. @kernel page_frag_cache_drain mm/page_frag_cache.c */
+export function pageFragDrain(pfrag: PageFrag): void {
+  if (pfrag.page !== 0) putPage(pfrag.page);
+  pfrag.page = 0;
+  pfrag.offset = 0;
 }
 
-/** One more holder of the page being filled. @kernel get_page include/linux/mm.h */
-export function skPageFragGet(sk: Sock): void {
-  getPage(sk.skFragPage);
+/**
+ * The page to fill. What a task writes to all its sockets goes to one, so that a thousand
+ * connections of a few bytes touch one page, not a thousand.
+ * @kernel sk_page_frag include/net/sock.h
+ */
+function skPageFrag(sk: Sock): PageFrag {
+  const { machine } = sk.net;
+  const { current } = machine.tasks;
+  const sends = current !== null && current.exitCode === null && inTask(machine.cpu);
+  if (!sends || !sk.skNetRefcnt) {
+    sk.skFrag ??= new PageFrag();
+    return sk.skFrag;
+  }
+  if (current.taskFrag === null) {
+    const pfrag = new PageFrag();
+    current.taskFrag = pfrag;
+    current.onExit.push(() => pageFragDrain(pfrag));
+  }
+  return current.taskFrag;
+}
+
+/** Makes sure that at least one byte of the page is free. False: no memory. @kernel skb_page_frag_refill net/core/sock.c */
+function skbPageFragRefill(pfrag: PageFrag): boolean {
+  if (pfrag.page !== 0) {
+    if (pageRefcount(pfrag.page) === 1) pfrag.offset = 0;
+    if (pfrag.offset < pfrag.size) return true;
+    pageFragDrain(pfrag);
+  }
+  pfrag.page = allocPages(SK_FRAG_PAGE_SIZE);
+  pfrag.offset = 0;
+  pfrag.size = SK_FRAG_PAGE_SIZE;
+  return pfrag.page !== 0;
+}
+
+/**
+ * The page that the socket's sender fills, with at least one byte free; null: no memory.
+ * @kernel sk_page_frag_refill net/core/sock.c
+ */
+export function skPageFragRefill(sk: Sock): PageFrag | null {
+  const pfrag = skPageFrag(sk);
+  if (skbPageFragRefill(pfrag)) return pfrag;
+  sk.skProt.enterMemoryPressure?.(sk);
+  skStreamModerateSndbuf(sk);
+  return null;
 }
 
 /** Allocates option memory; false when over net.core.optmem_max. @kernel sock_kmalloc net/core/sock.c */

@@ -199,17 +199,18 @@ function appendPages<T>(
 ): number {
   const { shinfo } = skb;
   let i = shinfo.nrFrags;
-  if (!skPageFragRefill(sk)) return -ENOMEM;
-  const page = sk.skFragPage;
-  if (!skbCanCoalesce(skb, i, page, sk.skFragOffset)) {
+  const pfrag = skPageFragRefill(sk);
+  if (pfrag === null) return -ENOMEM;
+  const { page } = pfrag;
+  if (!skbCanCoalesce(skb, i, page, pfrag.offset)) {
     if (i === MAX_SKB_FRAGS) return -EMSGSIZE;
-    __skbFillPageDesc(skb, i, page, sk.skFragOffset, 0);
+    __skbFillPageDesc(skb, i, page, pfrag.offset, 0);
     shinfo.nrFrags = ++i;
     getPage(page);
   }
-  const copy = Math.min(want, sk.skFragSize - sk.skFragOffset);
-  if (getfrag(from, page + sk.skFragOffset, offset, copy, skb.len, skb) < 0) return -EFAULT;
-  sk.skFragOffset += copy;
+  const copy = Math.min(want, pfrag.size - pfrag.offset);
+  if (getfrag(from, page + pfrag.offset, offset, copy, skb.len, skb) < 0) return -EFAULT;
+  pfrag.offset += copy;
   skbFragSizeAdd(shinfo, i - 1, copy);
   skbLenAdd(skb, copy);
   sk.skWmemAlloc += copy;

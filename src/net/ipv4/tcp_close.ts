@@ -50,7 +50,6 @@ import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { after } from '#lib/tcp_seq.ts';
-import { putPage } from '#mm/page_alloc.ts';
 import { reqskFastopenRemove } from '#net/core/request_sock.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import {
@@ -65,6 +64,7 @@ import {
   sockPut,
   sockResetFlag,
 } from '#net/core/sock.ts';
+import { pageFragDrain } from '#net/core/sock_mem.ts';
 import { inetCskListenStop, inetCskReqskQueueDrop } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection_sock_destroy.ts';
 import { inetCskClearXmitTimers, inetCskDelackInit } from '#net/ipv4/inet_connection_sock_timer.ts';
@@ -365,14 +365,6 @@ function resetCounters(tp: TcpSock): void {
   tp.fastopenClientFail = 0;
 }
 
-/** Gives back the page being filled. */
-function putFragPage(sk: Sock): void {
-  if (sk.skFragPage === 0) return;
-  putPage(sk.skFragPage);
-  sk.skFragPage = 0;
-  sk.skFragOffset = 0;
-}
-
 /**
  * Ends the connection at once and makes the socket ready for another. Always 0.
  * @kernel tcp_disconnect net/ipv4/tcp.c
@@ -406,7 +398,7 @@ export function tcpDisconnect(sk: Sock, _flags: number): number {
   skDstReset(sk);
   resetCounters(tp);
   if (DEBUG) bugOn(tp.skcNum !== 0 && tp.icskBindHash === null, 'tcp-disconnect', 'port unbound');
-  putFragPage(sk);
+  if (sk.skFrag !== null) pageFragDrain(sk.skFrag);
   skErrorReport(sk);
   return 0;
 }

@@ -45,6 +45,7 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { after } from '#lib/tcp_seq.ts';
+import { getPage } from '#mm/page_alloc.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
 import { skbTruesize } from '#net/core/skbuff.ts';
 import { sockTxTimestamp } from '#net/core/skbuff_tstamp.ts';
@@ -70,7 +71,6 @@ import {
 } from '#net/core/sock_alloc.ts';
 import {
   skMemCharge,
-  skPageFragGet,
   skPageFragRefill,
   skWmemQueuedAdd,
   skWmemSchedule,
@@ -230,14 +230,16 @@ function appendZerocopy(
 /** Copies up to `want` bytes behind `skb`. Returns how many, or why none. */
 function appendData(sk: Sock, skb: SkBuff, iter: IovIter, want: number): number {
   if (skbZcopyPure(skb) && !tcpDowngradeZcopyPure(sk, skb)) return NO_SPACE;
-  if (!skPageFragRefill(sk)) return NO_SPACE;
+  const pfrag = skPageFragRefill(sk);
+  if (pfrag === null) return NO_SPACE;
+  const { page, offset } = pfrag;
   const { shinfo } = skb;
   const i = shinfo.nrFrags;
-  const merge = skbCanCoalesce(skb, i, sk.skFragPage, sk.skFragOffset);
+  const merge = skbCanCoalesce(skb, i, page, offset);
   if (!merge && i >= MAX_SKB_FRAGS) return NO_FRAGS;
-  const copy = tcpWmemSchedule(sk, Math.min(want, sk.skFragSize - sk.skFragOffset));
+  const copy = tcpWmemSchedule(sk, Math.min(want, pfrag.size - offset));
   if (copy === 0) return NO_SPACE;
-  if (copyFromIter(sk.skFragPage + sk.skFragOffset, copy, iter) !== copy) return FAULT;
+  if (copyFromIter(page + offset, copy, iter) !== copy) return FAULT;
   skb.len += copy;
   skb.dataLen += copy;
   skb.truesize += copy;
@@ -246,10 +248,10 @@ function appendData(sk: Sock, skb: SkBuff, iter: IovIter, want: number): number 
   if (merge) {
     skbFragSizeAdd(shinfo, i - 1, copy);
   } else {
-    skbFillPageDesc(skb, i, sk.skFragPage, sk.skFragOffset, copy);
-    skPageFragGet(sk);
+    skbFillPageDesc(skb, i, page, offset, copy);
+    getPage(page);
   }
-  sk.skFragOffset += copy;
+  pfrag.offset += copy;
   return copy;
 }
 
