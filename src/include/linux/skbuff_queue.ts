@@ -235,18 +235,3 @@ export function skbQueueSpliceTail(list: SkBuffHead, head: SkBuffHead): void {
 export function skbMarkNotOnList(skb: SkBuff): void {
   skb.next = null;
 }
-
-/** Notes the receive queue of a packet that came in. @kernel skb_record_rx_queue include/linux/skbuff.h */
-export function skbRecordRxQueue(skb: SkBuff, rxQueue: number): void {
-  skb.queueMapping = rxQueue + 1;
-}
-
-/** @kernel skb_get_rx_queue include/linux/skbuff.h */
-export function skbGetRxQueue(skb: SkBuff): number {
-  return skb.queueMapping - 1;
-}
-
-/** @kernel skb_rx_queue_recorded include/linux/skbuff.h */
-export function skbRxQueueRecorded(skb: SkBuff): boolean {
-  return skb.queueMapping !== 0;
-}

@@ -52,7 +52,7 @@ import {
   sockSetFlag,
   sockValboolFlag,
 } from '#net/core/sock.ts';
-import { reuseportDetachProg } from '#net/core/sock_reuseport.ts';
+import { reuseportDetachProg, reuseportUpdateIncomingCpu } from '#net/core/sock_reuseport.ts';
 import { EDOM, EINVAL, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '#uapi/errno.ts';
 import { IFNAMSIZ } from '#uapi/if.ts';
 import {
@@ -513,7 +513,7 @@ function setLocked(sk: Sock, optname: number, val: number, optval: Uint8Array): 
     case SO_MAX_PACING_RATE:
       return setMaxPacingRate(sk, val, optval);
     case SO_INCOMING_CPU:
-      sk.skIncomingCpu = val;
+      reuseportUpdateIncomingCpu(sk, val);
       return 0;
     case SO_CNX_ADVICE:
       if (val === 1) dstNegativeAdvice(sk);

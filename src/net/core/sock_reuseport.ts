@@ -16,8 +16,8 @@ import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
 export class SockReuseport {
   /** Members in order of joining. */
   readonly socks: Sock[] = [];
-  /** One member set SO_INCOMING_CPU. */
-  incomingCpu = false;
+  /** Members that have set SO_INCOMING_CPU. */
+  incomingCpu = 0;
   bindInany: boolean;
   /** Says which member gets a packet; null, or its answer no member: the hash does. */
   prog: SkFilter | null = null;
@@ -29,6 +29,22 @@ export class SockReuseport {
   }
 }
 
+function joinGroup(group: SockReuseport, sk: Sock): void {
+  group.socks.push(sk);
+  sk.skReuseportCb = group;
+  if (sk.skIncomingCpu >= 0) group.incomingCpu++;
+}
+
+/** SO_INCOMING_CPU: the member wants the packets of a CPU; -1: of any. @kernel reuseport_update_incoming_cpu net/core/sock_reuseport.c */
+export function reuseportUpdateIncomingCpu(sk: Sock, val: number): void {
+  const old = sk.skIncomingCpu;
+  sk.skIncomingCpu = val;
+  const group = sk.skReuseportCb;
+  if (!(group instanceof SockReuseport)) return;
+  if (old < 0 && val >= 0) group.incomingCpu++;
+  else if (old >= 0 && val < 0) group.incomingCpu--;
+}
+
 /** @kernel reuseport_alloc net/core/sock_reuseport.c */
 export function reuseportAlloc(sk: Sock, bindInany: boolean): number {
   const group = sk.skReuseportCb;
@@ -38,8 +54,7 @@ export function reuseportAlloc(sk: Sock, bindInany: boolean): number {
     return 0;
   }
   const fresh = new SockReuseport(bindInany);
-  fresh.socks.push(sk);
-  sk.skReuseportCb = fresh;
+  joinGroup(fresh, sk);
   return 0;
 }
 
@@ -50,8 +65,7 @@ export function reuseportAddSock(sk: Sock, sk2: Sock, bindInany: boolean): numbe
   const old = sk.skReuseportCb;
   if (old === group) return 0;
   if (old !== null) reuseportDetachSock(sk);
-  group.socks.push(sk);
-  sk.skReuseportCb = group;
+  joinGroup(group, sk);
   return 0;
 }
 
@@ -63,6 +77,7 @@ export function reuseportDetachSock(sk: Sock): void {
   // The last one takes its place, as in Linux: the fewest flows change their socket.
   const last = group.socks.pop();
   if (last !== undefined && last !== sk && at >= 0) group.socks[at] = last;
+  if (sk.skIncomingCpu >= 0 && group.incomingCpu > 0) group.incomingCpu--;
   sk.skReuseportCb = null;
 }
 
@@ -109,7 +124,7 @@ export function reuseportSelectSock(
   for (let k = 0; k < n; k++) {
     const candidate = socks[(start + k) % n] as Sock;
     if (candidate.skcState === TCP_ESTABLISHED) continue;
-    if (!group.incomingCpu || candidate.skIncomingCpu === cpu) return candidate;
+    if (group.incomingCpu === 0 || candidate.skIncomingCpu === cpu) return candidate;
     first ??= candidate;
   }
   return first;

@@ -56,7 +56,7 @@ import {
   skbReserve,
   skbSetHash,
 } from '#include/linux/skbuff.ts';
-import { skbRecordRxQueue } from '#include/linux/skbuff_queue.ts';
+import { skbRecordRxQueue } from '#include/linux/skbuff_rx_queue.ts';
 import { dmaView, memops, SLOT_SIZE } from '#mm/memory.ts';
 import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import { devKfreeSkbAny } from '#net/core/dev_tx.ts';

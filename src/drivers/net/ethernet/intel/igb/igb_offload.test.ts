@@ -13,7 +13,7 @@ import {
 } from '#include/linux/netdev_features.ts';
 import { PacketType } from '#include/linux/netdevice.ts';
 import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY } from '#include/linux/skbuff.ts';
-import { skbGetRxQueue } from '#include/linux/skbuff_queue.ts';
+import { skbGetRxQueue } from '#include/linux/skbuff_rx_queue.ts';
 import { ToeplitzKey } from '#lib/toeplitz.ts';
 import { mem } from '#mm/memory.ts';
 import { devGetStats } from '#net/core/dev.ts';
