@@ -171,6 +171,14 @@ describe('a kernel', () => {
   });
 });
 
+describe('a card in a kernel without a bus', () => {
+  it('is refused by name', () => {
+    const rig = new Rig(without('pci'));
+    expect(() => rig.machine.pci).toThrow('this kernel has no module pci');
+    expect(rig.end()).toEqual({});
+  });
+});
+
 const setsockopt = (level: number, name: number, value: Uint8Array) => (sys: SyscallTable) =>
   sys.setsockopt(sys.socket(AF_INET, SOCK_STREAM, 0), level, name, value);
 const socket = (family: number, type: number, protocol: number) => (sys: SyscallTable) =>

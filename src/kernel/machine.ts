@@ -13,6 +13,7 @@ import type { VirtioBus } from '#include/linux/virtio.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { TraceEvents } from '#include/trace/events/events.ts';
+import { KernelBug } from '#kernel/bug.ts';
 import { Cpu } from '#kernel/cpu.ts';
 import { deliverPendingIrqs, IrqTable } from '#kernel/irq.ts';
 import { LiveCounters } from '#kernel/live.ts';
@@ -114,8 +115,7 @@ export class Machine {
   readonly mounts: Map<string, (task: Task) => DirectoryNode>;
   /** Name in uname and the prompt. @kernel init_uts_ns init/version.c */
   hostname: string;
-  /** The PCI bus, its devices and their drivers: set by pciInit(). */
-  pci!: PciHost;
+  private pciHost: PciHost | null;
   /** virtio devices and their drivers: set by virtioInit(). */
   virtio!: VirtioBus;
   /** What net/ keeps once per kernel: set at boot, before anything can ask for it. */
@@ -156,6 +156,7 @@ export class Machine {
     this.tasks = new TaskTable();
     this.sysctl = new SysctlTable();
     this.params = new ModuleParams();
+    this.pciHost = null;
     this.modules = [];
     this.syscalls = new CondSyscalls();
     this.mounts = new Map();
@@ -164,6 +165,15 @@ export class Machine {
     openSoftirq(this, TASKLET_SOFTIRQ, taskletAction);
     openSoftirq(this, HRTIMER_SOFTIRQ, hrtimerRunSoftirq);
     openSoftirq(this, RCU_SOFTIRQ, rcuCore);
+  }
+
+  /** The PCI bus, its devices and their drivers. Throws KernelBug without the module `pci`. */
+  get pci(): PciHost {
+    if (this.pciHost === null) throw new KernelBug('no-pci', 'this kernel has no module pci');
+    return this.pciHost;
+  }
+  set pci(host: PciHost) {
+    this.pciHost = host;
   }
 
   /** The host enters the machine: time is now `nowNs` since boot. Time never goes back. */
