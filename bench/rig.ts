@@ -20,13 +20,23 @@ import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
  * `-mtu`: with segmentation and receive offloads off at both ends, so that every packet fits the MTU.
  * `igb-8q`: igb with eight queues at machines of eight CPUs.
  */
-export type Link = 'lo' | 'veth' | 'veth-mtu' | 'e1000' | 'igb' | 'igb-mtu' | 'igb-8q';
+export type Link =
+  | 'lo'
+  | 'veth'
+  | 'veth-mtu'
+  | 'e1000'
+  | 'igb'
+  | 'igb-mtu'
+  | 'igb-8q'
+  | 'virtio'
+  | 'virtio-mtu';
 
 /** The cards of a link of two machines; null: both ends are in one. */
-type Card = 'e1000' | 'igb';
+type Card = 'e1000' | 'igb' | 'virtio';
 
 function cardOf(link: Link): Card | null {
   if (link === 'e1000') return 'e1000';
+  if (link.startsWith('virtio')) return 'virtio';
   return link.startsWith('igb') ? 'igb' : null;
 }
 
