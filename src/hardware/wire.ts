@@ -25,6 +25,18 @@ export const WIRE_USO = 8;
 /** Super-packets of TCP with CWR set. */
 export const WIRE_ECN = 16;
 
+/** What is left to do to a frame before it may go on a real line. */
+export interface WireOffload {
+  /** The transport checksum is to be summed from here on, and stored `csumOffset` behind it. */
+  readonly csumStart: number;
+  readonly csumOffset: number;
+  /** VIRTIO_NET_HDR_GSO_*: not 0 in a super-packet, to be cut into segments of `gsoSize` bytes. */
+  readonly gsoType: number;
+  readonly gsoSize: number;
+  /** Bytes of headers that each segment repeats. */
+  readonly hdrLen: number;
+}
+
 export class WireFrame {
   /** Address of the first byte, the destination address. */
   addr: number;
@@ -33,17 +45,8 @@ export class WireFrame {
   badCrc: boolean;
   /** Number of the packet in the sending machine, for tracing; 0: unknown. */
   origin: number;
-  /**
-   * The transport checksum is to be summed from this offset on, and stored `csumOffset` behind it; -1:
-   * the frame is complete.
-   */
-  csumStart: number;
-  csumOffset: number;
-  /** VIRTIO_NET_HDR_GSO_*: not 0 in a super-packet, to be cut into segments of `gsoSize` bytes. */
-  gsoType: number;
-  gsoSize: number;
-  /** Bytes of headers that each segment repeats. */
-  hdrLen: number;
+  /** What is left to do to an unfinished frame; null, as ever on a real line: nothing. */
+  offload: WireOffload | null;
   /** Neighbours in a queue. */
   next: WireFrame | null;
   prev: WireFrame | null;
@@ -53,11 +56,7 @@ export class WireFrame {
     this.len = len;
     this.badCrc = false;
     this.origin = 0;
-    this.csumStart = -1;
-    this.csumOffset = 0;
-    this.gsoType = 0;
-    this.gsoSize = 0;
-    this.hdrLen = 0;
+    this.offload = null;
     this.next = null;
     this.prev = null;
   }
@@ -76,18 +75,16 @@ export function copyFrame(frame: WireFrame): WireFrame | null {
   mem.copyWithin(copy.addr, frame.addr, frame.addr + frame.len);
   copy.badCrc = frame.badCrc;
   copy.origin = frame.origin;
-  copy.csumStart = frame.csumStart;
-  copy.csumOffset = frame.csumOffset;
-  copy.gsoType = frame.gsoType;
-  copy.gsoSize = frame.gsoSize;
-  copy.hdrLen = frame.hdrLen;
+  // Read only once it is made.
+  copy.offload = frame.offload;
   return copy;
 }
 
 /** Bytes that a frame takes on a line; a super-packet counts as the frames it stands for. */
 export function wireBytes(frame: WireFrame): number {
-  const { len, hdrLen, gsoSize } = frame;
-  if (gsoSize === 0 || len <= hdrLen) return len + WIRE_OVERHEAD;
+  const { len, offload } = frame;
+  if (offload === null || offload.gsoSize === 0) return len + WIRE_OVERHEAD;
+  const { hdrLen, gsoSize } = offload;
   const segments = Math.ceil((len - hdrLen) / gsoSize);
   return len + (segments - 1) * hdrLen + segments * WIRE_OVERHEAD;
 }

@@ -368,18 +368,23 @@ function copyIn(frame: WireFrame, ring: SpscConsumer, at: number): void {
   mem.set(ring.bytes.subarray(at, at + frame.len), frame.addr);
 }
 
-function putOffloads(view: DataView, at: number, frame: WireFrame): void {
-  view.setInt32(at + AT_CSUM_START, frame.csumStart, true);
-  view.setUint16(at + AT_CSUM_OFFSET, frame.csumOffset, true);
-  view.setUint16(at + AT_GSO_TYPE, frame.gsoType, true);
-  view.setInt32(at + AT_GSO_SIZE, frame.gsoSize, true);
-  view.setInt32(at + AT_HDR_LEN, frame.hdrLen, true);
+function putOffloads(view: DataView, at: number, { offload }: WireFrame): void {
+  view.setInt32(at + AT_CSUM_START, offload === null ? -1 : offload.csumStart, true);
+  if (offload === null) return;
+  view.setUint16(at + AT_CSUM_OFFSET, offload.csumOffset, true);
+  view.setUint16(at + AT_GSO_TYPE, offload.gsoType, true);
+  view.setInt32(at + AT_GSO_SIZE, offload.gsoSize, true);
+  view.setInt32(at + AT_HDR_LEN, offload.hdrLen, true);
 }
 
 function takeOffloads(view: DataView, at: number, frame: WireFrame): void {
-  frame.csumStart = view.getInt32(at + AT_CSUM_START, true);
-  frame.csumOffset = view.getUint16(at + AT_CSUM_OFFSET, true);
-  frame.gsoType = view.getUint16(at + AT_GSO_TYPE, true);
-  frame.gsoSize = view.getInt32(at + AT_GSO_SIZE, true);
-  frame.hdrLen = view.getInt32(at + AT_HDR_LEN, true);
+  const csumStart = view.getInt32(at + AT_CSUM_START, true);
+  if (csumStart < 0) return;
+  frame.offload = {
+    csumStart,
+    csumOffset: view.getUint16(at + AT_CSUM_OFFSET, true),
+    gsoType: view.getUint16(at + AT_GSO_TYPE, true),
+    gsoSize: view.getInt32(at + AT_GSO_SIZE, true),
+    hdrLen: view.getInt32(at + AT_HDR_LEN, true),
+  };
 }

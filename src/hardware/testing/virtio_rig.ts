@@ -87,8 +87,8 @@ export class VirtioRig implements Bench {
       send: (frame: WireFrame) => {
         sent.push({
           bytes: mem.slice(frame.addr, frame.addr + frame.len),
-          csumStart: frame.csumStart,
-          gsoSize: frame.gsoSize,
+          csumStart: frame.offload?.csumStart ?? -1,
+          gsoSize: frame.offload?.gsoSize ?? 0,
         });
         freeFrame(frame);
       },

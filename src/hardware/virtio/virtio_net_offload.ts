@@ -4,7 +4,7 @@
  *
  * A frame's headers are the guest's word and are checked: what makes no sense is not sent.
  */
-import { allocFrame, freeFrame, type WireFrame } from '#hardware/wire.ts';
+import { allocFrame, freeFrame, type WireFrame, type WireOffload } from '#hardware/wire.ts';
 import { csumFold, csumFold16 } from '#lib/checksum.ts';
 import { dmaView, memops } from '#mm/memory.ts';
 import {
@@ -77,14 +77,15 @@ export function segmentHeaderLength(frame: WireFrame, type: number, start: numbe
 
 /** Puts in the checksum that is still missing. False: it would lie outside the frame. */
 export function fillChecksum(frame: WireFrame): boolean {
-  const { csumStart, csumOffset, addr, len } = frame;
-  if (csumStart < 0) return true;
+  const { offload, addr, len } = frame;
+  if (offload === null) return true;
+  const { csumStart, csumOffset } = offload;
   const at = csumStart + csumOffset;
   if (at + 2 > len) return false;
   const sum = csumFold(memops.csumPartial(addr + csumStart, len - csumStart, 0));
   // RFC 768: no checksum is written as zero, so a sum of zero is written as its equal.
   dmaView.setUint16(addr + at, sum === 0 && csumOffset === UDP_CHECK ? 0xffff : sum);
-  frame.csumStart = -1;
+  frame.offload = null;
   return true;
 }
 
@@ -136,23 +137,24 @@ function editTransport(
 /** One segment: `payload` bytes from `done` on; null when memory is short. */
 function makeSegment(
   frame: WireFrame,
+  offload: WireOffload,
+  rest: WireOffload,
   done: number,
   payload: number,
   n: number,
   last: boolean,
 ): WireFrame | null {
-  const { hdrLen, csumStart } = frame;
+  const { hdrLen, csumStart } = offload;
   const segment = allocFrame(hdrLen + payload);
   if (segment === null) return null;
-  const isUdp = (frame.gsoType & ~VIRTIO_NET_HDR_GSO_ECN) === VIRTIO_NET_HDR_GSO_UDP_L4;
+  const isUdp = (offload.gsoType & ~VIRTIO_NET_HDR_GSO_ECN) === VIRTIO_NET_HDR_GSO_UDP_L4;
   const network = networkOffset(frame.addr);
   memops.copy(segment.addr, frame.addr, hdrLen);
   memops.copy(segment.addr + hdrLen, frame.addr + hdrLen + done, payload);
   segment.origin = frame.origin;
   editNetwork(segment, network, n);
   editTransport(segment, csumStart, network, isUdp, done, last);
-  segment.csumStart = csumStart;
-  segment.csumOffset = frame.csumOffset;
+  segment.offload = rest;
   return segment;
 }
 
@@ -160,14 +162,15 @@ function makeSegment(
  * Cuts a super-packet, which is used up: the segments, linked by `next`. Those for which memory was
  * short are missing, as if the line had lost them.
  */
-export function segmentFrame(frame: WireFrame): WireFrame | null {
-  const { hdrLen, gsoSize } = frame;
+export function segmentFrame(frame: WireFrame, offload: WireOffload): WireFrame | null {
+  const { csumStart, csumOffset, hdrLen, gsoSize } = offload;
+  const rest = { csumStart, csumOffset, gsoType: VIRTIO_NET_HDR_GSO_NONE, gsoSize: 0, hdrLen: 0 };
   const total = frame.len - hdrLen;
   let head: WireFrame | null = null;
   let tail: WireFrame | null = null;
   for (let done = 0, n = 0; done < total; n++) {
     const payload = Math.min(gsoSize, total - done);
-    const segment = makeSegment(frame, done, payload, n, done + payload >= total);
+    const segment = makeSegment(frame, offload, rest, done, payload, n, done + payload >= total);
     done += payload;
     if (segment === null) continue;
     if (tail === null) head = segment;
@@ -188,7 +191,9 @@ export function finishFrames(
   canGso: boolean,
 ): WireFrame | null {
   let first: WireFrame | null = frame;
-  if (frame.gsoType !== VIRTIO_NET_HDR_GSO_NONE && !canGso) first = segmentFrame(frame);
+  const { offload } = frame;
+  if (offload === null) return frame;
+  if (offload.gsoType !== VIRTIO_NET_HDR_GSO_NONE && !canGso) first = segmentFrame(frame, offload);
   if (canCsum) return first;
   let head: WireFrame | null = null;
   let tail: WireFrame | null = null;

@@ -59,10 +59,12 @@ export function receive(dev: VirtioNetDevice, frame: WireFrame): void {
   // What the driver does not take unfinished is finished here.
   const { offloads } = dev;
   const canCsum = (offloads & WIRE_CSUM) !== 0;
-  const needed = frame.gsoType === VIRTIO_NET_HDR_GSO_NONE ? 0 : neededOffload(frame.gsoType);
+  const { offload } = frame;
+  const gsoType = offload === null ? VIRTIO_NET_HDR_GSO_NONE : offload.gsoType;
+  const needed = gsoType === VIRTIO_NET_HDR_GSO_NONE ? 0 : neededOffload(gsoType);
   const canGso = canCsum && (offloads & needed) === needed;
   let one: WireFrame | null = frame;
-  if ((needed !== 0 && !canGso) || (frame.csumStart >= 0 && !canCsum)) {
+  if (offload !== null && ((needed !== 0 && !canGso) || !canCsum)) {
     if (needed !== 0 && !canGso) dev.counters.rxCut++;
     one = finishFrames(frame, canCsum, canGso);
   }
@@ -178,24 +180,17 @@ function store(dev: VirtioNetDevice, pair: number, frame: WireFrame): boolean {
 }
 
 /** Octet `i` of the header in front of a frame. */
-function headerOctet(frame: WireFrame, buffers: number, i: number): number {
-  const partial = frame.csumStart >= 0;
-  const isGso = frame.gsoType !== VIRTIO_NET_HDR_GSO_NONE;
-  switch (i >> 1) {
-    case 0:
-      if (i === 0) return partial ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0;
-      return frame.gsoType;
-    case 1:
-      return ((isGso ? frame.hdrLen : 0) >>> (8 * (i & 1))) & 0xff;
-    case 2:
-      return (frame.gsoSize >>> (8 * (i & 1))) & 0xff;
-    case 3:
-      return ((partial ? frame.csumStart : 0) >>> (8 * (i & 1))) & 0xff;
-    case 4:
-      return ((partial ? frame.csumOffset : 0) >>> (8 * (i & 1))) & 0xff;
-    default:
-      return (buffers >>> (8 * (i & 1))) & 0xff;
-  }
+function headerOctet({ offload }: WireFrame, buffers: number, i: number): number {
+  const field = i >> 1;
+  if (field === 5) return (buffers >>> (8 * (i & 1))) & 0xff;
+  if (offload === null) return 0;
+  if (i === 0) return VIRTIO_NET_HDR_F_NEEDS_CSUM;
+  if (i === 1) return offload.gsoType;
+  let value = offload.csumOffset;
+  if (field === 1) value = offload.hdrLen;
+  else if (field === 2) value = offload.gsoSize;
+  else if (field === 3) value = offload.csumStart;
+  return (value >>> (8 * (i & 1))) & 0xff;
 }
 
 /** Writes header and frame into the collected buffers; where the frame's first byte has come to lie. */

@@ -205,20 +205,25 @@ function readHeader(dev: VirtioNetDevice, frame: WireFrame): boolean {
   const start = virtioNetHdr.csumStart(dmaView, at);
   const offset = virtioNetHdr.csumOffset(dmaView, at);
   const size = virtioNetHdr.gsoSize(dmaView, at);
-  if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0) {
-    if (start + offset + 2 > frame.len) return false;
-    frame.csumStart = start;
-    frame.csumOffset = offset;
+  if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) === 0) return type === VIRTIO_NET_HDR_GSO_NONE;
+  if (start + offset + 2 > frame.len) return false;
+  let gsoType = VIRTIO_NET_HDR_GSO_NONE;
+  let hdrLen = 0;
+  if (type !== VIRTIO_NET_HDR_GSO_NONE) {
+    if (!isKnownGso(type) || size === 0) return false;
+    hdrLen = segmentHeaderLength(frame, type & ~VIRTIO_NET_HDR_GSO_ECN, start);
+    if (hdrLen === 0) return false;
+    // Otherwise nothing is to be cut: an ordinary frame.
+    if (frame.len - hdrLen > size) gsoType = type;
   }
-  if (type === VIRTIO_NET_HDR_GSO_NONE) return true;
-  if (!isKnownGso(type) || size === 0 || frame.csumStart < 0) return false;
-  const hdrLen = segmentHeaderLength(frame, type & ~VIRTIO_NET_HDR_GSO_ECN, start);
-  if (hdrLen === 0) return false;
-  // Nothing to cut: an ordinary frame.
-  if (frame.len - hdrLen <= size) return true;
-  frame.gsoType = type;
-  frame.gsoSize = size;
-  frame.hdrLen = hdrLen;
+  const cut = gsoType !== VIRTIO_NET_HDR_GSO_NONE;
+  frame.offload = {
+    csumStart: start,
+    csumOffset: offset,
+    gsoType,
+    gsoSize: cut ? size : 0,
+    hdrLen: cut ? hdrLen : 0,
+  };
   return true;
 }
 
@@ -232,11 +237,11 @@ export function neededOffload(type: number): number {
 
 /** Brings a frame into the form that the other end takes. */
 function forPeer(dev: VirtioNetDevice, frame: WireFrame, offloads: number): WireFrame | null {
-  const isGso = frame.gsoType !== VIRTIO_NET_HDR_GSO_NONE;
+  const gsoType = frame.offload === null ? VIRTIO_NET_HDR_GSO_NONE : frame.offload.gsoType;
   const canCsum = (offloads & WIRE_CSUM) !== 0;
-  const needed = isGso ? neededOffload(frame.gsoType) : 0;
+  const needed = gsoType === VIRTIO_NET_HDR_GSO_NONE ? 0 : neededOffload(gsoType);
   const canGso = canCsum && (offloads & needed) === needed;
-  if (isGso && !canGso) dev.counters.txCut++;
+  if (needed !== 0 && !canGso) dev.counters.txCut++;
   if (offloads === 0 && frame.len < MIN_FRAME) pad(frame);
   return finishFrames(frame, canCsum, canGso);
 }

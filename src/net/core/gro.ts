@@ -334,7 +334,7 @@ function mergeFrags(p: SkBuff, skb: SkBuff, len: number): number {
   if (!skb.headFrag || skb.cloned) return -1;
   if (ps.nrFrags + 1 + ss.nrFrags > MAX_SKB_FRAGS) return -1;
   const first = Math.min(headlen - offset, len);
-  const page = virtToHeadPage(skb.head);
+  const page = skb.ppRecycle ? virtToHeadPage(skb.head) : skb.head;
   skbFillPageDesc(p, ps.nrFrags, page, skb.data - page + offset, first);
   moveFrags(p, skb, 0);
   const delta = skb.truesize - SIZEOF_SK_BUFF;

@@ -386,7 +386,11 @@ export function skbReleaseData(skb: SkBuff, reason: number): void {
     skb.ppRecycle = false;
     return;
   }
-  for (let i = 0; i < shinfo.nrFrags; i++) skbFragUnref(skb, i);
+  if (skb.ppRecycle) {
+    for (let i = 0; i < shinfo.nrFrags; i++) skbFragUnref(skb, i);
+  } else {
+    for (let i = 0; i < shinfo.nrFrags; i++) putPage(shinfo.fragPage[i] as number);
+  }
   if (shinfo.destructorArg !== null) skbZcopyClear(skb, true);
   if (shinfo.fragList !== null) {
     kfreeSkbList(shinfo.fragList, reason, 'skb_release_data');

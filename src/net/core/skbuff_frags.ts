@@ -108,7 +108,7 @@ export function skbTryCoalesce(to: SkBuff, from: SkBuff): number {
   if (headlen !== 0) {
     if (ts.nrFrags + fs.nrFrags >= MAX_SKB_FRAGS || skbHeadIsLocked(from)) return -1;
     delta = from.truesize - SIZEOF_SK_BUFF;
-    const page = virtToHeadPage(from.head);
+    const page = from.ppRecycle ? virtToHeadPage(from.head) : from.head;
     skbFillPageDesc(to, ts.nrFrags, page, from.data - page, headlen);
     from.headStolen = true;
   } else {
