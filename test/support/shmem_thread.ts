@@ -10,5 +10,5 @@ await server.sh('ip link set lo up', 'ip addr add 10.9.0.2/24 dev shm0', 'ip lin
 const done = server.run(echoServer(connections), ['echo']);
 parentPort?.postMessage('ready');
 await done;
-await new Promise((resolve) => setTimeout(resolve, 100));
-parentPort?.postMessage(server.end());
+// A halted machine sends nothing any more, so the other side says when it has got everything.
+parentPort?.once('message', () => parentPort?.postMessage(server.end()));

@@ -32,7 +32,7 @@ function stacksBehind(more: Partial<ManyStacksOptions> = {}): {
   return { client, problems, stacks: ManyStacks.start({ ...STACKS, uplink, onProblem, ...more }) };
 }
 
-describe('one address, many machines', () => {
+describe('one address, many machines', { timeout: 180_000 }, () => {
   let modules: ThreadModules;
   let worker: URL;
 

@@ -10,7 +10,9 @@ const CLIENT_SETUP = [
   'ip link set shm0 up',
 ] as const;
 
-it('joins machines in two threads: pings, and every byte there and back', async () => {
+it('joins machines in two threads: pings, and every byte there and back', {
+  timeout: 180_000,
+}, async () => {
   const cable = shmemCable(1 << 18);
   const url = new URL('../support/shmem_thread', import.meta.url);
   const worker = startThread(url, { cable, connections: 4 });
@@ -44,6 +46,7 @@ it('joins machines in two threads: pings, and every byte there and back', async 
   const stats = client.machine.initNet.devNameHead.get('shm0')?.stats;
   expect(stats?.txBytes).toBeGreaterThan(7_000_000);
   expect((stats?.txBytes ?? 0) / (stats?.txPackets ?? 1)).toBeGreaterThan(2000);
+  worker.postMessage('end');
   await Promise.race([exited, failed]);
   expect(client.end()).toEqual({});
   expect(messages).toEqual(['ready', {}]);

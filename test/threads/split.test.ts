@@ -109,7 +109,7 @@ function collector(): { readonly text: () => string; readonly streamsOf: (n: str
   };
 }
 
-describe('a world in several threads', () => {
+describe('a world in several threads', { timeout: 180_000 }, () => {
   let folder = '';
   let modules: ThreadModules;
   let worker: URL;
