@@ -331,8 +331,10 @@ describe.skipIf(executablePath === null)(
           'Drops',
           'Time',
           'Lessons',
+          'Terminal',
         ]) {
           await tab(label);
+          if (label === 'Terminal') await page.waitForSelector('.shell:not(.hidden) .xterm-rows');
           await page.waitForTimeout(300);
           found.push(...(await accessibility()).map((line) => `${label}: ${line}`));
         }
@@ -341,6 +343,24 @@ describe.skipIf(executablePath === null)(
         expect(found).toEqual([]);
       },
     );
+
+    it('is light or dark as the system has it, until somebody chooses', async () => {
+      const ground = (): Promise<string> =>
+        page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await open('#/map?world=ping');
+      const dark = await ground();
+      await page.emulateMedia({ colorScheme: 'light' });
+      await page.waitForFunction(() => document.documentElement.dataset['theme'] === 'light');
+      const light = await ground();
+      expect([dark, light]).toEqual(['rgb(11, 15, 22)', 'rgb(243, 245, 248)']);
+      await page.click('[title^="Theme"]');
+      expect(await ground()).toBe(dark);
+      // What was chosen outlasts the visit, and the system's own mind.
+      await page.reload();
+      await page.waitForSelector('.map');
+      expect(await ground()).toBe(dark);
+    });
 
     it('fits a phone', async () => {
       await page.setViewportSize({ width: 390, height: 800 });

@@ -1,36 +1,51 @@
-/** Light or dark: as the system has it, or as somebody chose. */
+/** Light or dark: as the system has it, or as somebody chose. The root element says both. */
 export type Theme = 'system' | 'light' | 'dark';
 
 const KEY = 'softnet-theme';
+const DARK = '(prefers-color-scheme: dark)';
 
-export function themeNow(): Theme {
-  const chosen = document.documentElement.dataset['theme'];
-  return chosen === 'light' || chosen === 'dark' ? chosen : 'system';
-}
-
-/** Takes up what was chosen in an earlier visit. */
-export function recallTheme(): void {
+function rememberedTheme(): Theme {
   try {
-    document.documentElement.dataset['theme'] = localStorage.getItem(KEY) ?? '';
+    const kept = localStorage.getItem(KEY);
+    return kept === 'light' || kept === 'dark' ? kept : 'system';
   } catch {
     // No storage, no memory.
+    return 'system';
   }
 }
 
+/** What was chosen; what is seen then is `dataset.theme`. */
+export function themeNow(): Theme {
+  const chosen = document.documentElement.dataset['choice'];
+  return chosen === 'light' || chosen === 'dark' ? chosen : 'system';
+}
+
+function show(choice: Theme): void {
+  const { dataset } = document.documentElement;
+  dataset['choice'] = choice;
+  const system = matchMedia(DARK).matches ? 'dark' : 'light';
+  dataset['theme'] = choice === 'system' ? system : choice;
+  window.dispatchEvent(new Event('softnet-theme'));
+}
+
+/** Takes up what was chosen in an earlier visit, and follows the system where nothing was. */
+export function recallTheme(): void {
+  show(rememberedTheme());
+  matchMedia(DARK).addEventListener('change', () => show(themeNow()));
+}
+
 export function nextTheme(theme: Theme): Theme {
-  if (theme === 'system')
-    return matchMedia('(prefers-color-scheme: dark)').matches ? 'light' : 'dark';
+  if (theme === 'system') return matchMedia(DARK).matches ? 'light' : 'dark';
   return theme === 'dark' ? 'light' : 'dark';
 }
 
 export function applyTheme(theme: Theme): Theme {
-  document.documentElement.dataset['theme'] = theme === 'system' ? '' : theme;
+  show(theme);
   try {
     localStorage.setItem(KEY, theme === 'system' ? '' : theme);
   } catch {
     // A page from a folder may have no storage: then the choice lasts as long as the page.
   }
-  window.dispatchEvent(new Event('softnet-theme'));
   return theme;
 }
 

@@ -1,7 +1,7 @@
 /**
  * What work costs the CPUs of a machine in virtual time, so that one can be too slow for what comes. No
  * counterpart: Linux's work takes its time by itself. Off by default: then all work of an instant takes no
- * time, and nothing here is asked. See docs/decisions/0019-cpu-costs.md.
+ * time, and nothing here is asked. See docs/decisions/0020-cpu-costs.md.
  *
  * A CPU that was charged is busy for so long. Hard interrupts are served at once and make it busy for
  * longer; soft interrupts wait until no interrupt work is left; tasks, ksoftirqd among them, wait for
