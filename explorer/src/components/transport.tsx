@@ -59,7 +59,7 @@ export function Transport(props: { readonly store: Store }): JSX.Element {
         <output class="moment" aria-label="Moment">
           {formatTime(since())}
         </output>
-        <span class="muted counts">
+        <span class="muted counts" title={`${state.steps} steps recorded`}>
           {formatCount(state.events)} events, {formatCount(state.packets)} packets
         </span>
       </div>
