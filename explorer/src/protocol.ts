@@ -493,7 +493,11 @@ export interface Calls {
   stepAt: { params: { timeNs: number }; result: number };
   drops: { params: { untilNs: number }; result: readonly DropLine[] };
   connections: { params: Record<string, never>; result: readonly TcpConnectionInfo[] };
-  tcp: { params: { id: number; untilNs: number }; result: TcpView | null };
+  /** `have`: points of the connection that the page has already; when there are no more, none are sent. */
+  tcp: {
+    params: { id: number; untilNs: number; have: number };
+    result: (Omit<TcpView, 'points'> & { readonly points: TcpPoints | null }) | null;
+  };
   cpu: {
     params: { machine: string; fromNs: number; toNs: number; limit: number };
     result: CpuView | null;

@@ -238,6 +238,13 @@ describe('a recorded world', () => {
     for (const limit of ['congestion window', 'recovery', 'small queue']) {
       expect(limits).toContain(limit);
     }
+    // Points that the page has are not sent again.
+    const have = view?.points?.timeNs.length ?? 0;
+    expect(have).toBeGreaterThan(500);
+    expect(loss.observer.tcp.view(2, 0, have)).toMatchObject({
+      points: null,
+      connection: { id: 2 },
+    });
     loss.close();
   });
 

@@ -104,7 +104,7 @@ class Service {
     stepAt: ({ timeNs }) => this.world.recording.stepAt(timeNs),
     drops: ({ untilNs }) => dropsOf(this.world, untilNs),
     connections: () => this.world.observer.tcp.list(),
-    tcp: ({ id, untilNs }) => this.world.observer.tcp.view(id, untilNs),
+    tcp: ({ id, untilNs, have }) => this.world.observer.tcp.view(id, untilNs, have),
     cpu: (params) => cpuViewOf(this.world, params),
     stack: (params) => stackOf(this.world, params),
     machines: () => this.world.machines(),

@@ -25,6 +25,7 @@ import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, tcphdr } from '#uapi/tcp.ts';
 import type {
+  Calls,
   TcpConnectionInfo,
   TcpLimit,
   TcpPoints,
@@ -252,13 +253,14 @@ export class TcpRecorder {
     return this.connections.map(info);
   }
 
-  view(id: number, untilNs: number): TcpView | null {
+  /** @param have points that the asker has already */
+  view(id: number, untilNs: number, have = 0): Calls['tcp']['result'] {
     const c = this.connections[id - 1];
     if (c === undefined) return null;
     return {
       connection: info(c),
       samples: thin(c.samples, DRAWN_SAMPLES, untilNs),
-      points: pointsOf(c),
+      points: c.time.length === have ? null : pointsOf(c),
       states: c.states,
       scoreboard: scoreboardOf(c, untilNs),
     };

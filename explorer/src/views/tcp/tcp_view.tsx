@@ -14,7 +14,12 @@ import { Chart, type Curve } from '../../components/chart.tsx';
 import { formatBytes, formatRate, formatTime } from '../../model/format.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
-import type { TcpConnectionInfo, TcpSample, TcpView } from '../../protocol.ts';
+import type {
+  TcpConnectionInfo,
+  TcpPoints,
+  TcpSample,
+  TcpView as TcpViewData,
+} from '../../protocol.ts';
 import { Ribbon } from './ribbon.tsx';
 import { Scoreboard } from './scoreboard.tsx';
 import { SequenceGraph } from './sequence_graph.tsx';
@@ -53,10 +58,20 @@ export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
     if (list.some((c) => c.id === chosen())) return chosen();
     return [...list].sort((a, b) => b.bytesSent - a.bytesSent)[0]?.id ?? 0;
   });
+  /** A hundred thousand points need not come again because the moment moved. */
+  let kept: { world: unknown; id: number; points: TcpPoints } | null = null;
   const [view] = createResource(
     () => ({ id: id(), untilNs: store.moment(), slot: slot() }),
-    ({ id: wanted, untilNs }) =>
-      wanted === 0 ? Promise.resolve(null) : store.client.call('tcp', { id: wanted, untilNs }),
+    async ({ id: wanted, untilNs }): Promise<TcpViewData | null> => {
+      if (wanted === 0) return null;
+      const have = kept?.world === state.world && kept.id === wanted ? kept.points : null;
+      const asked = { id: wanted, untilNs, have: have?.timeNs.length ?? -1 };
+      const answer = await store.client.call('tcp', asked);
+      const points = answer?.points ?? have;
+      if (answer === null || points === null) return null;
+      kept = { world: state.world, id: wanted, points };
+      return { ...answer, points };
+    },
   );
 
   return (
@@ -106,7 +121,7 @@ function sampleAt(samples: readonly TcpSample[], momentNs: number): TcpSample | 
   return samples[Math.max(0, low - 1)] ?? null;
 }
 
-function Cockpit(props: { readonly store: Store; readonly view: TcpView }): JSX.Element {
+function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): JSX.Element {
   const { store } = props;
   const now = createMemo(() => sampleAt(props.view.samples, store.moment()));
   const range = (): readonly [number, number] => {

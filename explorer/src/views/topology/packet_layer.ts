@@ -14,6 +14,9 @@ interface Point {
 /** With more packets than this they are dots without words. */
 const WORDS_UP_TO = 10;
 const ENVELOPES_UP_TO = 220;
+/** With more than this, those that would lie upon each other are drawn as one. */
+const CROWD = 1500;
+const MAX_PIXEL = 8191;
 /** How long a loss stays visible, in seconds of watching. */
 const LINGER_S = 0.9;
 const LANE = 9;
@@ -38,6 +41,8 @@ export class PacketLayer {
   private danger: string;
   private accent: string;
   private drawn: Drawn[];
+  /** Pixels of the cables that have a packet, by colour, while a crowd is drawn. */
+  private readonly covered: Set<number>;
 
   constructor(store: Store) {
     this.store = store;
@@ -51,6 +56,7 @@ export class PacketLayer {
     this.danger = '';
     this.accent = '';
     this.drawn = [];
+    this.covered = new Set();
   }
 
   attach(canvas: HTMLCanvasElement): void {
@@ -111,7 +117,32 @@ export class PacketLayer {
     this.drawn = [];
     const detailed = list.length <= ENVELOPES_UP_TO;
     const words = list.length <= WORDS_UP_TO;
-    for (const i of list) this.drawFrame(context, i, now, linger, detailed, words);
+    const crowd = list.length > CROWD;
+    this.covered.clear();
+    for (const i of list) {
+      if (crowd && this.isCovered(i, now)) continue;
+      this.drawFrame(context, i, now, linger, detailed, words);
+    }
+  }
+
+  /** Is there one of the same colour on the same pixel of the cable already? Notes the place. */
+  private isCovered(i: number, now: number): boolean {
+    const { frames, state } = this.store;
+    const cable = frames.cable[i] ?? 0;
+    const line = this.lines[cable];
+    const packet = frames.packet[i] ?? 0;
+    if (line === undefined || frames.fate[i] !== FATE_ARRIVES || packet === state.packet)
+      return false;
+    const depart = frames.depart[i] ?? 0;
+    const part = (now - depart) / Math.max(1, (frames.arrive[i] ?? 0) - depart);
+    const [a, b] = line;
+    const pixels = (Math.abs(a.x - b.x) + Math.abs(a.y - b.y)) * this.view.k;
+    const place = Math.min(MAX_PIXEL, Math.floor(part * pixels));
+    const lane = (cable * 2 + (frames.direction[i] ?? 0)) * PACKET_KINDS.length;
+    const key = (lane + (frames.kind[i] ?? 0)) * (MAX_PIXEL + 1) + place;
+    if (this.covered.has(key)) return true;
+    this.covered.add(key);
+    return false;
   }
 
   private drawFrame(
