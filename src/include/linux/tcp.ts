@@ -14,26 +14,102 @@ export class TcpSackBlock {
   endSeq = 0;
 }
 
-/** Result of parsing a segment's options. @kernel tcp_options_received include/linux/tcp.h */
+// Fields of TcpOptionsReceived.bits: flags, then four of four bits.
+const SAW_TSTAMP = 1 << 0;
+const TSTAMP_OK = 1 << 1;
+const DSACK = 1 << 2;
+const WSCALE_OK = 1 << 3;
+const SACK_OK_SHIFT = 4;
+const SND_WSCALE_SHIFT = 8;
+const RCV_WSCALE_SHIFT = 12;
+const NUM_SACKS_SHIFT = 16;
+
+/**
+ * Result of parsing a segment's options. As in Linux, what is small shares a word.
+ * @kernel tcp_options_received include/linux/tcp.h
+ */
 export class TcpOptionsReceived {
   /** Seconds when tsRecent was stored; 0: never. */
   tsRecentStamp = 0;
   tsRecent = 0;
   rcvTsval = 0;
   rcvTsecr = 0;
-  sawTstamp = false;
-  tstampOk = false;
-  dsack = false;
+  private bits = 0;
+  /** mssClamp below, userMss above. */
+  private mss = 0;
   /** Offset of the AccECN option in the header of the last segment; 0: none. */
   accecn = 0;
-  wscaleOk = false;
+
+  get sawTstamp(): boolean {
+    return (this.bits & SAW_TSTAMP) !== 0;
+  }
+  set sawTstamp(value: boolean) {
+    this.bits = value ? this.bits | SAW_TSTAMP : this.bits & ~SAW_TSTAMP;
+  }
+
+  get tstampOk(): boolean {
+    return (this.bits & TSTAMP_OK) !== 0;
+  }
+  set tstampOk(value: boolean) {
+    this.bits = value ? this.bits | TSTAMP_OK : this.bits & ~TSTAMP_OK;
+  }
+
+  get dsack(): boolean {
+    return (this.bits & DSACK) !== 0;
+  }
+  set dsack(value: boolean) {
+    this.bits = value ? this.bits | DSACK : this.bits & ~DSACK;
+  }
+
+  get wscaleOk(): boolean {
+    return (this.bits & WSCALE_OK) !== 0;
+  }
+  set wscaleOk(value: boolean) {
+    this.bits = value ? this.bits | WSCALE_OK : this.bits & ~WSCALE_OK;
+  }
+
   /** 0 no SACK, TCP_SACK_SEEN, TCP_DSACK_SEEN. */
-  sackOk = 0;
-  sndWscale = 0;
-  rcvWscale = 0;
-  numSacks = 0;
-  userMss = 0;
-  mssClamp = 0;
+  get sackOk(): number {
+    return (this.bits >>> SACK_OK_SHIFT) & 0xf;
+  }
+  set sackOk(value: number) {
+    this.bits = (this.bits & ~(0xf << SACK_OK_SHIFT)) | (value << SACK_OK_SHIFT);
+  }
+
+  get sndWscale(): number {
+    return (this.bits >>> SND_WSCALE_SHIFT) & 0xf;
+  }
+  set sndWscale(value: number) {
+    this.bits = (this.bits & ~(0xf << SND_WSCALE_SHIFT)) | (value << SND_WSCALE_SHIFT);
+  }
+
+  get rcvWscale(): number {
+    return (this.bits >>> RCV_WSCALE_SHIFT) & 0xf;
+  }
+  set rcvWscale(value: number) {
+    this.bits = (this.bits & ~(0xf << RCV_WSCALE_SHIFT)) | (value << RCV_WSCALE_SHIFT);
+  }
+
+  get numSacks(): number {
+    return (this.bits >>> NUM_SACKS_SHIFT) & 0xf;
+  }
+  set numSacks(value: number) {
+    this.bits = (this.bits & ~(0xf << NUM_SACKS_SHIFT)) | (value << NUM_SACKS_SHIFT);
+  }
+
+  get mssClamp(): number {
+    return this.mss & 0xffff;
+  }
+  set mssClamp(value: number) {
+    this.mss = (this.mss & ~0xffff) | (value & 0xffff);
+  }
+
+  get userMss(): number {
+    return this.mss >>> 16;
+  }
+  set userMss(value: number) {
+    this.mss = (this.mss & 0xffff) | (value << 16);
+  }
 }
 
 /** One measurement of the delivery rate. @kernel rate_sample include/net/tcp.h */

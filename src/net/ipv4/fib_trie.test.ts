@@ -15,6 +15,7 @@ import {
   type KeyVector,
   leafWalk,
   type Trie,
+  triePrune,
 } from '#net/ipv4/fib_trie.ts';
 import { EAGAIN, EHOSTUNREACH } from '#uapi/errno.ts';
 import { RTN_UNICAST, RTN_UNREACHABLE } from '#uapi/rtnetlink.ts';
@@ -172,6 +173,35 @@ describe('LC-trie', () => {
         expect(tb.tbData.kv.tnode[0]).toBeNull();
       }),
       { numRuns: 500, examples: TURNS },
+    );
+  });
+
+  it('loses many routes at once as one by one', () => {
+    fc.assert(
+      fc.property(fc.array(prefix, { maxLength: 120 }), fc.nat(5), (prefixes, one) => {
+        const tb = fibTrieTable(254, null);
+        const routes = new Map<string, Prefix & { id: number }>();
+        for (const [i, p] of prefixes.entries()) {
+          const name = `${p.key}/${p.plen}`;
+          if (routes.has(name)) continue;
+          add(tb, p, i);
+          routes.set(name, { ...p, id: i });
+        }
+        const before = routes.size;
+        const doomed = (id: number): boolean => one === 0 || id % (one + 1) !== 0;
+        const count = triePrune(tb.tbData, (fa) => doomed(fa.faInfo.fibPriority));
+        for (const [name, { id }] of routes) if (doomed(id)) routes.delete(name);
+        expect(count).toBe(before - routes.size);
+        check(tb.tbData);
+        for (const { key } of prefixes) {
+          for (const addr of [key, key ^ 1].map((a) => a >>> 0)) {
+            expect(lookup(tb, addr)).toBe(naive(routes, addr));
+          }
+        }
+        expect(triePrune(tb.tbData, () => true)).toBe(routes.size);
+        expect(tb.tbData.kv.tnode[0]).toBeNull();
+      }),
+      { numRuns: 300 },
     );
   });
 

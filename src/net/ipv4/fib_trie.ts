@@ -459,6 +459,57 @@ export function fibRemoveAlias(t: Trie, place: NodePlace, old: FibAlias): void {
   }
 }
 
+/** Takes the routes for which `doomed` holds out of a leaf; how many. */
+function pruneLeaf(l: KeyVector, doomed: (fa: FibAlias) => boolean): number {
+  let count = 0;
+  let prev: FibAlias | null = null;
+  let next: FibAlias | null;
+  for (let fa = l.leaf; fa !== null; fa = next) {
+    next = fa.faNext;
+    if (!doomed(fa)) {
+      prev = fa;
+      continue;
+    }
+    if (prev === null) l.leaf = next;
+    else prev.faNext = next;
+    fa.faNext = null;
+    count++;
+  }
+  l.slen = prev === null ? 0 : prev.faSlen;
+  return count;
+}
+
+/**
+ * Takes out every route for which `doomed` holds, from the last key to the first; how many. A node is
+ * brought to a good size once, when all below it is done: after each route, a large table would be
+ * built anew time and again.
+ * @kernel fib_table_flush net/ipv4/fib_trie.c
+ */
+export function triePrune(t: Trie, doomed: (fa: FibAlias) => boolean): number {
+  let pn = t.kv;
+  let cindex = 1;
+  let count = 0;
+  for (;;) {
+    if (cindex-- === 0) {
+      if (isTrie(pn)) return count;
+      const { prefix } = pn;
+      if (pn.slen > pn.pos) updateSuffix(pn);
+      pn = resize(t, pn);
+      cindex = getIndex(prefix, pn);
+      continue;
+    }
+    const n = childAt(pn, cindex);
+    if (n === null) continue;
+    if (!isLeaf(n)) {
+      pn = n;
+      cindex = n.tnode.length;
+      continue;
+    }
+    count += pruneLeaf(n, doomed);
+    if (n.leaf === null) putChildRoot(pn, n.prefix, null);
+  }
+}
+
 /** Swaps one route of a leaf for another with the same keys. */
 export function fibReplaceAlias(l: KeyVector, old: FibAlias, fa: FibAlias): void {
   let prev: FibAlias | null = null;

@@ -23,6 +23,7 @@ import {
   KEYLENGTH,
   type KeyVector,
   trieForEachLeaf,
+  triePrune,
 } from '#net/ipv4/fib_trie.ts';
 import { EEXIST, EINVAL, ENOENT, ESRCH } from '#uapi/errno.ts';
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#uapi/netlink.ts';
@@ -173,17 +174,11 @@ export function fibTableDelete(net: Net, tb: FibTable, cfg: FibConfig, extack: F
 
 /** Takes out every route for which `doomed` holds; returns how many. */
 function removeWhere(tb: FibTable, doomed: (fa: FibAlias) => boolean): number {
-  const victims: { key: number; fa: FibAlias }[] = [];
-  trieForEachLeaf(tb.tbData, (leaf) => {
-    for (let fa = leaf.leaf; fa !== null; fa = fa.faNext) {
-      if (doomed(fa)) victims.push({ key: leaf.key, fa });
-    }
-  });
-  for (const { key, fa } of victims) {
-    fibRemoveAlias(tb.tbData, fibFindNode(tb.tbData, key), fa);
+  return triePrune(tb.tbData, (fa) => {
+    if (!doomed(fa)) return false;
     fibReleaseInfo(fa.faInfo);
-  }
-  return victims.length;
+    return true;
+  });
 }
 
 /** Takes out the routes that have died; with `flushAll` also unreachable and its like. @kernel fib_table_flush net/ipv4/fib_trie.c */
@@ -206,14 +201,7 @@ export function fibTableEmpty(tb: FibTable): number {
 
 /** Routes of other tables that live in this one's trie. @kernel fib_table_flush_external net/ipv4/fib_trie.c */
 function fibTableFlushExternal(tb: FibTable): void {
-  const t = tb.tbData;
-  const victims: { key: number; fa: FibAlias }[] = [];
-  trieForEachLeaf(t, (leaf) => {
-    for (let fa = leaf.leaf; fa !== null; fa = fa.faNext) {
-      if (fa.tbId !== tb.tbId) victims.push({ key: leaf.key, fa });
-    }
-  });
-  for (const { key, fa } of victims) fibRemoveAlias(t, fibFindNode(t, key), fa);
+  triePrune(tb.tbData, (fa) => fa.tbId !== tb.tbId);
 }
 
 /**

@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TcpSock } from '#include/linux/tcp.ts';
+import { TcpOptionsReceived, type TcpSock } from '#include/linux/tcp.ts';
 import { tcpMinRtt } from '#include/net/tcp_inlines.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
@@ -58,5 +59,32 @@ describe('what an idle connection owns', () => {
     }
     // As tcp_info shows it before the first measurement.
     expect(tcpMinRtt(rig.sock(lfd))).toBe(0xffffffff);
+  });
+});
+
+describe('the options of a connection', () => {
+  it('lie in one word without touching each other', () => {
+    const nibble = fc.nat(15);
+    const options = fc.record({
+      sawTstamp: fc.boolean(),
+      tstampOk: fc.boolean(),
+      dsack: fc.boolean(),
+      wscaleOk: fc.boolean(),
+      sackOk: nibble,
+      sndWscale: nibble,
+      rcvWscale: nibble,
+      numSacks: nibble,
+      userMss: fc.nat(0xffff),
+      mssClamp: fc.nat(0xffff),
+    });
+    fc.assert(
+      fc.property(options, options, (first, second) => {
+        const opt = new TcpOptionsReceived();
+        for (const values of [first, second]) {
+          Object.assign(opt, values);
+          expect(opt).toMatchObject(values);
+        }
+      }),
+    );
   });
 });
