@@ -94,6 +94,14 @@ describe('ethtool on a card with queues', () => {
     expect((await box.sh('ethtool -l v0')).stderr).toContain('Operation not supported');
   });
 
+  it('leaves a discipline for each queue in use', async () => {
+    await box.sh('ethtool -L eth0 combined 2; ip link set eth0 up');
+    const bands = 'bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1';
+    expect((await box.sh('tc qdisc show dev eth0')).stdout).toBe(
+      `qdisc mq 0: root \nqdisc pfifo_fast 0: parent :2 ${bands}\nqdisc pfifo_fast 0: parent :1 ${bands}\n`,
+    );
+  });
+
   it('shows the indirection table, key and function of the hash', async () => {
     const row = (first: number, queue: number): string =>
       `${String(first).padStart(5)}: ${`     ${queue}`.repeat(8)}\n`;

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   E1000_CTRL,
@@ -169,6 +170,9 @@ const SUITE: readonly (readonly [Tuple, number, number])[] = [
   ports as number,
 ]);
 
+/** The first of them. */
+const FIRST: (typeof SUITE)[number] = SUITE[0] as (typeof SUITE)[number];
+
 test.each(SUITE)('RSS puts a TCP segment into the queue of its hash: %j', (tuple, plain, full) => {
   withRig((rig) => {
     openRss(rig, E1000_MRQC_RSS_FIELD_IPV4 | E1000_MRQC_RSS_FIELD_IPV4_TCP);
@@ -190,7 +194,7 @@ test.each(SUITE)('RSS puts a TCP segment into the queue of its hash: %j', (tuple
 
 test('a datagram is spread by its ports when MRQC says so, a fragment never is', () => {
   withRig((rig) => {
-    const [[tuple, plain, full]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple, plain, full] = FIRST;
     openRss(rig, E1000_MRQC_RSS_FIELD_IPV4 | E1000_MRQC_RSS_FIELD_IPV4_UDP);
     rig.arrive(packet(tuple, 17));
     expect(rig.rx(full & 7, 0).hash).toBe(full);
@@ -238,7 +242,7 @@ test('what has no hash, and everything without RSS, goes to the first queue', ()
 
 test('checksums are checked, and wrong ones said to be wrong', () => {
   withRig((rig) => {
-    const [[tuple]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple] = FIRST;
     rig.openRx(0, 7);
     rig.enableRx(RECEIVE);
     const good = packet(tuple);
@@ -259,7 +263,7 @@ test('checksums are checked, and wrong ones said to be wrong', () => {
 
 test('tags are taken out of frames and told beside', () => {
   withRig((rig) => {
-    const [[tuple]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple] = FIRST;
     rig.openRx(0, 7);
     rig.write(E1000_CTRL, rig.read(E1000_CTRL) | E1000_CTRL_VME);
     rig.enableRx(RECEIVE);
@@ -282,7 +286,7 @@ test('tags are taken out of frames and told beside', () => {
 
 test('a queue without descriptors drops when it may; otherwise frames wait, all behind the first', () => {
   withRig((rig) => {
-    const [[tuple]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple] = FIRST;
     rig.openRx(0, 2, E1000_SRRCTL_DROP_EN);
     rig.enableRx(RECEIVE);
     for (let n = 0; n < 5; n++) rig.arrive(packet(tuple));
@@ -292,7 +296,7 @@ test('a queue without descriptors drops when it may; otherwise frames wait, all 
     expect(rig.read(E1000_GPRC)).toBe(5);
   });
   withRig((rig) => {
-    const [[tuple]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple] = FIRST;
     rig.openRx(0, 2);
     rig.write(E1000_RXPBS, 1);
     rig.enableRx(RECEIVE);
@@ -320,7 +324,7 @@ test('a queue interrupts by its own vector, once, until it is unmasked again', (
   withRig((rig) => {
     openRss(rig, E1000_MRQC_RSS_FIELD_IPV4_TCP);
     openVectors(rig);
-    const [[tuple, , full]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple, , full] = FIRST;
     const vector = (full & 7) + 1;
     rig.arrive(packet(tuple));
     rig.arrive(packet(tuple));
@@ -437,7 +441,7 @@ test('segmentation makes frames whose headers and checksums are right; tags are 
     rig.openTx(0);
     rig.write(E1000_CTRL, rig.read(E1000_CTRL) | E1000_CTRL_VME);
     rig.enableTx(TRANSMIT);
-    const [[tuple]] = SUITE as [(typeof SUITE)[number]];
+    const [tuple] = FIRST;
     const payload = bytes(3500, 5);
     const header = packet(tuple, 6, 0).slice(0, 54);
     const v = new DataView(header.buffer);
@@ -471,6 +475,74 @@ test('segmentation makes frames whose headers and checksums are right; tags are 
     }
     expect(joined).toEqual([...payload]);
   });
+});
+
+test('whatever comes from the wire is stored or dropped, and nothing is lost track of', () => {
+  const noise = fc.record({
+    base: fc.constantFrom(packet(FIRST[0]), packet(FIRST[0], 17, 200), bytes(60)),
+    cut: fc.nat(300),
+    changes: fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 8 }),
+    badCrc: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(noise, { maxLength: 30 }), (frames) => {
+      withRig((rig) => {
+        openRss(rig, E1000_MRQC_RSS_FIELD_IPV4 | E1000_MRQC_RSS_FIELD_IPV4_TCP);
+        for (const { base, cut, changes, badCrc } of frames) {
+          const frame = base.slice(0, Math.max(14, base.length - cut));
+          for (const [at, value] of changes) if (at < frame.length) frame[at] = value;
+          rig.arrive(frame, badCrc);
+        }
+        const stored = Array.from({ length: 8 }, (_, queue) => rig.stored(queue));
+        expect(stored.reduce((sum, n) => sum + n, 0)).toBeLessThanOrEqual(frames.length);
+      });
+    }),
+    { numRuns: 200, seed: 3 },
+  );
+});
+
+test('whatever a driver writes into a transmit ring, the card goes on', () => {
+  const word = fc.integer({ min: -0x80000000, max: 0x7fffffff });
+  const descriptor = fc.record({
+    isContext: fc.boolean(),
+    length: fc.integer({ min: 1, max: 400 }),
+    lens: word,
+    types: word,
+    mss: word,
+    options: word,
+    command: fc.constantFrom(0, E1000_ADVTXD_DCMD_TSE, E1000_ADVTXD_DCMD_VLE),
+    last: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(descriptor, { maxLength: 20 }), (descriptors) => {
+      withRig((rig) => {
+        rig.openTx(0);
+        rig.write(E1000_CTRL, rig.read(E1000_CTRL) | E1000_CTRL_VME);
+        rig.enableTx(TRANSMIT);
+        for (const { isContext, length, lens, types, mss, options, command, last } of descriptors) {
+          if (isContext) {
+            const kind = E1000_ADVTXD_DTYP_CTXT | E1000_ADVTXD_DCMD_DEXT;
+            const other = types & ~0x00f00000;
+            rig.descriptor(0, lens, 0, kind | other, mss);
+          } else {
+            const data = rig.data(bytes(length));
+            rig.descriptor(0, data, 0, (last ? LAST : DATA) | command | length, options);
+          }
+          rig.commit(0);
+          rig.pass(1_000_000);
+        }
+        rig.write(E1000_CTRL, rig.read(E1000_CTRL) | E1000_CTRL_RST);
+        rig.openTx(0);
+        rig.enableTx(TRANSMIT);
+        const before = rig.sent.length;
+        rig.descriptor(0, rig.data(bytes(60)), 0, LAST | 60, 0);
+        rig.commit(0);
+        rig.pass(1_000_000);
+        expect(rig.sent).toHaveLength(before + 1);
+      });
+    }),
+    { numRuns: 200, seed: 4 },
+  );
 });
 
 test('the NVM holds the address, and its words add up', () => {

@@ -347,11 +347,15 @@ function answer({ net }: Request, msg: Uint8Array, req: SkBuff, q: Qdisc): numbe
   return skb === null ? -EMSGSIZE : rtnlUnicast(skb, net, portid);
 }
 
-/** The disciplines of a device as a dump shows them: the root, and under mq those of the queues. */
+/**
+ * The disciplines of a device as a dump shows them: the root, and under mq those of the queues in use,
+ * the last first, since each is put before the others into the device's table.
+ */
 function listed(dev: NetDevice): Qdisc[] {
   const { qdisc } = dev;
   if (qdisc === null || qdisc === dev.net.machine.netGlobals.noopQdisc) return [];
-  const below = dev.tx.map((txq) => txq.qdiscSleeping).filter((q) => q !== qdisc);
+  const used = dev.tx.slice(0, dev.realNumTxQueues).reverse();
+  const below = used.map((txq) => txq.qdiscSleeping).filter((q) => q !== qdisc);
   return (qdisc.ops.id === 'mq' ? [qdisc, ...below] : [qdisc]).flatMap(withChildren);
 }
 

@@ -433,13 +433,15 @@ function attachDefaultQdiscs(dev: NetDevice): void {
   const ops = (dev.privFlags & IFF_NO_QUEUE) !== 0 ? noqueueQdiscOps : wanted;
   const multi = netifIsMultiqueue(dev);
   for (const txq of dev.tx) {
-    let q = qdiscCreateDflt(txq, ops, TC_H_ROOT);
+    // Under mq, which has no handle, they are the classes :1, :2 and so on. @kernel mq_init
+    const parent = multi ? txq.index + 1 : TC_H_ROOT;
+    let q = qdiscCreateDflt(txq, ops, parent);
     if (q === null) {
       // As Linux does: a device whose default does not start gets none.
       dev.privFlags |= IFF_NO_QUEUE;
-      q = qdiscCreateDflt(txq, noqueueQdiscOps, TC_H_ROOT) ?? noopOf(dev);
+      q = qdiscCreateDflt(txq, noqueueQdiscOps, parent) ?? noopOf(dev);
     }
-    if (!multi) q.flags |= TCQ_F_ONETXQUEUE | TCQ_F_NOPARENT;
+    q.flags |= TCQ_F_ONETXQUEUE | TCQ_F_NOPARENT;
     txq.qdiscSleeping = q;
   }
   const first = netdevGetTxQueue(dev, 0).qdiscSleeping;
