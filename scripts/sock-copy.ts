@@ -25,7 +25,7 @@ function plainFields(file: string, name: string): string[] {
   if (body === undefined) throw new Error(`${file} has no class ${name}`);
   const fields: string[] = [];
   for (const [, field, type, value] of body.matchAll(
-    /^ {2}(\w+)(?:: ([^;=]+))?(?: = ([^;]+))?;$/gm,
+    /^ {2}(\w+)(?:: ((?:=>|[^;=])+))?(?: = ([^;]+))?;$/gm,
   )) {
     const plain =
       type === undefined

@@ -82,7 +82,7 @@ export function bitmapWeight(map: Int32Array, size: number): number {
 
 /** The least power of two that is not below n; n from 1 to 2^31. @kernel roundup_pow_of_two include/linux/log2.h */
 export function roundupPowOfTwo(n: number): number {
-  return n <= 1 ? 1 : 2 ** fls(n - 1);
+  return n <= 1 ? 1 : (1 << fls(n - 1)) >>> 0;
 }
 
 /** Floor of the binary logarithm of n > 0. @kernel ilog2 include/linux/log2.h */

@@ -18,6 +18,7 @@ export const COPIED_FIELDS: readonly string[] = [
   'skFlags',
   'skShutdown',
   'skUserlocks',
+  'skBacklogRcv',
   'skRcvbuf',
   'skSndbuf',
   'skDstPendingConfirm',
@@ -36,6 +37,11 @@ export const COPIED_FIELDS: readonly string[] = [
   'skNapiId',
   'skAckBacklog',
   'skPid',
+  'skStateChange',
+  'skDataReady',
+  'skWriteSpace',
+  'skErrorReport',
+  'skDestruct',
   'inetSaddr',
   'inetSport',
   'inetId',
@@ -165,6 +171,7 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.skFlags = from.skFlags;
   to.skShutdown = from.skShutdown;
   to.skUserlocks = from.skUserlocks;
+  to.skBacklogRcv = from.skBacklogRcv;
   to.skRcvbuf = from.skRcvbuf;
   to.skSndbuf = from.skSndbuf;
   to.skDstPendingConfirm = from.skDstPendingConfirm;
@@ -183,6 +190,11 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.skNapiId = from.skNapiId;
   to.skAckBacklog = from.skAckBacklog;
   to.skPid = from.skPid;
+  to.skStateChange = from.skStateChange;
+  to.skDataReady = from.skDataReady;
+  to.skWriteSpace = from.skWriteSpace;
+  to.skErrorReport = from.skErrorReport;
+  to.skDestruct = from.skDestruct;
   to.inetSaddr = from.inetSaddr;
   to.inetSport = from.inetSport;
   to.inetId = from.inetId;
@@ -227,15 +239,15 @@ function part0(to: TcpSock, from: TcpSock): void {
   to.bytesSent = from.bytesSent;
   to.bytesAcked = from.bytesAcked;
   to.sndUna = from.sndUna;
+}
+
+function part1(to: TcpSock, from: TcpSock): void {
   to.sndSml = from.sndSml;
   to.rcvTstamp = from.rcvTstamp;
   to.lsndtime = from.lsndtime;
   to.sndWl1 = from.sndWl1;
   to.sndWnd = from.sndWnd;
   to.maxWindow = from.maxWindow;
-}
-
-function part1(to: TcpSock, from: TcpSock): void {
   to.mssCache = from.mssCache;
   to.windowClamp = from.windowClamp;
   to.rcvSsthresh = from.rcvSsthresh;
