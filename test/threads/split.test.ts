@@ -250,6 +250,16 @@ describe('a world in several threads', { timeout: 180_000 }, () => {
     await expect(aborted.result).rejects.toThrow('the run was ended');
   });
 
+  it('notices a thread that dies, and does not wait for it', async () => {
+    const spec = readTopologyYaml(SITES);
+    const dies = new URL('data:text/javascript,process.exit(3)');
+    const run = new SplitRun(spec, { worker: dies, seed: 's', workers: 2, untilNs: 60e9 });
+    await expect(run.result).rejects.toThrow('a thread of the world ended by itself with status 3');
+    const throws = new URL('data:text/javascript,throw new Error("oops")');
+    const other = new SplitRun(spec, { worker: throws, seed: 's', workers: 2, untilNs: 60e9 });
+    await expect(other.result).rejects.toThrow('oops');
+  });
+
   it('waits no longer than one does for what never comes', async () => {
     const spec = readTopologyYaml(SITES.replace('iperf3 -s -1', 'nc -l 9'));
     const one = await inOne(spec, 1e12);
