@@ -5,7 +5,7 @@ import { worldById } from '../../explorer/src/model/gallery.ts';
 import { changeWords, sightBefore } from '../../explorer/src/model/pointer_words.ts';
 import type { PacketInfo, StepInfo } from '../../explorer/src/protocol.ts';
 import { Engine } from '../../explorer/src/worker/engine.ts';
-import { journeyOf, packetsOf, stepDetailOf } from '../../explorer/src/worker/queries.ts';
+import { journeyOf, packetsOf, stackOf, stepDetailOf } from '../../explorer/src/worker/queries.ts';
 
 async function ran(id: string, ns: number): Promise<Engine> {
   const host = { turn, terminal: () => {}, console: () => {}, halted: () => {} };
@@ -50,5 +50,15 @@ it('knows each fragment of a packet by its size', async () => {
     const sum = detail?.fragmentSizes.reduce((a, b) => a + b, 0);
     expect(sum).toBe(detail?.step.dataLength);
   }
+  engine.close();
+});
+
+it('counts a packet once in each function that it passes', async () => {
+  const engine = await ran('router', 300e6);
+  const counts = stackOf(engine, { machine: 'router', atNs: engine.lab.world.nowNs, packet: 0 });
+  // One request and one reply; ARP asks for the route as well, before it answers.
+  const { passed = {} } = counts ?? {};
+  const two = { ip_rcv: 2, ip_forward: 2, ip_finish_output2: 2 };
+  expect(passed).toMatchObject({ ...two, ip_route_input_noref: 3 });
   engine.close();
 });

@@ -97,8 +97,9 @@ export class Counts {
     for (const [key, count] of table) {
       const path = this.recording.pathText(Math.floor(key / 0x10000));
       const own = this.functions.text(key % 0x10000);
-      // What a step names itself may end its path as well: it is one passage.
-      for (const name of new Set([...path.split(' '), own])) {
+      // A function that tells of its entry stands in the path of the first step within it, and once is enough.
+      const names = this.recording.followed.has(own) ? [] : [own];
+      for (const name of new Set([...path.split(' '), ...names])) {
         if (name !== '') passed[name] = (passed[name] ?? 0) + count;
       }
     }

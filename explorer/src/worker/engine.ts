@@ -100,6 +100,7 @@ export class Engine {
     });
     this.recording = new Recording(this.lab.world);
     this.functions = new FunctionPath(journal === undefined ? this.recording.recorder : null);
+    for (const name of this.functions.names()) this.recording.followed.add(name);
     this.observer = new Observer(this.lab.world, this.recording, this.functions);
     for (const machine of this.lab.world.machines) this.observer.followMachine(machine);
     this.observer.followCables(this.cableEnds());

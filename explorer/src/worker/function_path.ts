@@ -19,7 +19,7 @@ export class FunctionPath {
   private readonly table: readonly FunctionInfo[];
 
   /** Numbers of the functions' names in the recording. */
-  private readonly names: number[];
+  private readonly numbers: number[];
 
   /** @param recorder null for a run that is only compared: its functions are not followed */
   constructor(recorder: Recorder | null) {
@@ -29,7 +29,7 @@ export class FunctionPath {
     this.calls = 0;
     this.last = [];
     this.table = hook?.functions ?? [];
-    this.names = [];
+    this.numbers = [];
     if (hook === null || recorder === null) return;
     hook.enter = (id, a, b, c) => {
       const { stack } = this;
@@ -46,11 +46,16 @@ export class FunctionPath {
     hook.on = true;
   }
 
+  /** Names of the functions that tell of their entry. */
+  names(): string[] {
+    return this.table.map(({ name }) => name);
+  }
+
   private nameOf(id: number, { names }: Recorder): number {
-    const known = this.names[id];
+    const known = this.numbers[id];
     if (known !== undefined) return known;
     const number = names.number(this.table[id]?.name ?? '');
-    this.names[id] = number;
+    this.numbers[id] = number;
     return number;
   }
 

@@ -130,6 +130,8 @@ export class Recording {
   readonly recorder: Recorder;
   readonly packets: PacketRecord[] = [];
   readonly drops: DropRecord[] = [];
+  /** Functions that tell of their entry: those of the woven build, and none elsewhere. */
+  readonly followed: Set<string> = new Set();
   /** True when it was stopped for its size, or for a test. */
   private stopped = false;
 

@@ -3,7 +3,7 @@
  * thousand packets on the map, and how soon a moment of a run of a million steps is shown, by view. In
  * headless Chromium, which draws without a graphics card: a real browser is quicker.
  *
- *     tsx --conditions=source bench/explorer.ts
+ *     tsx --conditions=source test/browser/measure.ts
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { exit, stdout } from 'node:process';
 import { gzipSync } from 'node:zlib';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { addressOf, serveExplorer } from '#cli/explore.ts';
-import { formatRoute, parseRoute } from '../explorer/src/model/route.ts';
-import { buildExplorer } from '../scripts/build-explorer.ts';
-import { findChromium } from '../test/support/engines.ts';
+import { formatRoute, parseRoute } from '../../explorer/src/model/route.ts';
+import { buildExplorer } from '../../scripts/build-explorer.ts';
+import { findChromium } from '../support/engines.ts';
 
 const SCRIPTS: readonly string[] = ['app.js', 'worker.js', 'terminal.js', 'sources.js'];
 const VIEWS: readonly string[] = ['map', 'stack', 'cpu', 'tcp', 'drops', 'time'];
