@@ -185,6 +185,20 @@ describe('a world in several threads', { timeout: 180_000 }, () => {
     }
   });
 
+  it('is the same when super-packets cross from thread to thread whole', async () => {
+    const virtio = SITES.replaceAll(/endpoints: \[.*\]/g, '$&\n      type: virtio').replace(
+      'corrupt: 1%, rate: 20mbit, queue: 64kb',
+      'rate: 200mbit, queue: 2mb',
+    );
+    const spec = readTopologyYaml(virtio);
+    expect(spec.links.map(({ type }) => type)).toEqual(Array(6).fill('virtio'));
+    const one = await inOne(spec, 60e9);
+    expect(one).toMatchObject({ ended: 'ended', failed: [], live: {} });
+    const { parts, ...threads } = await inThreads(spec, 3);
+    expect(parts).toBe(3);
+    expect(threads).toEqual(one);
+  });
+
   it('says what failed in a thread, and ends the others', async () => {
     const spec = readTopologyYaml(SITES.replace('ip link set up0 up', 'ip link set up7 up'));
     const run = new SplitRun(spec, { worker, seed: 's', workers: 3, untilNs: 60e9 });
