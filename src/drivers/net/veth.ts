@@ -1,6 +1,7 @@
 /**
  * Virtual Ethernet pairs: what goes into one device comes out of the other. Counterpart of
- * drivers/net/veth.c, without its XDP and NAPI modes, which are off by default in Linux too.
+ * drivers/net/veth.c, without XDP. With receive offload on (`ethtool -K veth0 gro on`) a device polls
+ * what it is given, as a card would; without, which is the default, packets go to the backlog.
  *
  * The other end may be in another machine: vethConnectRemote() gives the device a hook that takes
  * frames, and vethReceiveRemote() lets the world deliver one. A packet crosses by reference.
@@ -9,8 +10,11 @@
 import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import {
+  NETIF_F_ALL_TSO,
   NETIF_F_FRAGLIST,
   NETIF_F_GRO,
+  NETIF_F_GRO_FRAGLIST,
+  NETIF_F_GRO_UDP_FWD,
   NETIF_F_GSO_SOFTWARE,
   NETIF_F_HIGHDMA,
   NETIF_F_HW_CSUM,
@@ -28,6 +32,7 @@ import {
   IFF_LIVE_ADDR_CHANGE,
   IFF_NO_QUEUE,
   IFF_TX_SKB_SHARING,
+  type NapiStruct,
   NET_RX_SUCCESS,
   NET_XMIT_DROP,
   NETDEV_TX_OK,
@@ -35,7 +40,8 @@ import {
   netDeviceOps,
   type RtnlLinkStats64,
 } from '#include/linux/netdevice.ts';
-import type { SkBuff } from '#include/linux/skbuff.ts';
+import { type SkBuff, SkBuffHead, skbIsGso } from '#include/linux/skbuff.ts';
+import { __skbDequeue, __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type {
   NetlinkExtAck,
@@ -44,8 +50,18 @@ import type {
   RtnlLinkOps,
 } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { __netifRx, netifRx } from '#net/core/dev_backlog.ts';
 import { __devForwardSkb } from '#net/core/dev_forward.ts';
+import {
+  __napiSchedule,
+  napiCompleteDone,
+  napiDisable,
+  napiEnable,
+  napiSchedulePrep,
+  netifNapiAdd,
+  netifNapiDel,
+} from '#net/core/dev_napi.ts';
 import {
   allocNetdevMqs,
   freeNetdev,
@@ -54,11 +70,13 @@ import {
   unregisterNetdeviceMany,
 } from '#net/core/dev_register.ts';
 import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
+import { napiGroReceive } from '#net/core/gro.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
 import { kfreeSkb, skbSetMachine } from '#net/core/skbuff.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
+import { sockWfree } from '#net/core/sock.ts';
 import {
   etherSetup,
   ethHwAddrRandom,
@@ -76,7 +94,7 @@ import {
   VETH_INFO_MAX,
   VETH_INFO_PEER,
 } from '#uapi/if_link.ts';
-import { SKB_DROP_REASON_DEV_READY } from '#uapi/net_dropreason.ts';
+import { SKB_DROP_REASON_DEV_READY, SKB_DROP_REASON_FULL_RING } from '#uapi/net_dropreason.ts';
 
 /** The other machine's end, as the world sees it. */
 export interface VethRemote {
@@ -86,6 +104,21 @@ export interface VethRemote {
   linkChanged(up: boolean): void;
 }
 
+/** Packets that wait for a poll. @kernel VETH_RING_SIZE drivers/net/veth.c */
+const VETH_RING_SIZE = 256;
+
+/** A receive queue of a device that polls. @kernel veth_rq drivers/net/veth.c */
+class VethRq {
+  readonly napi: NapiStruct;
+  readonly ring: SkBuffHead = new SkBuffHead();
+  /** A poll is on its way: no need to ask for one. */
+  rxNotifyMasked = false;
+
+  constructor(dev: NetDevice) {
+    this.napi = netifNapiAdd(dev, (napi, budget) => vethPoll(this, napi, budget));
+  }
+}
+
 /** @kernel veth_priv drivers/net/veth.c */
 class VethPriv {
   peer: NetDevice | null = null;
@@ -93,10 +126,91 @@ class VethPriv {
   /** The remote end is up. */
   remoteUp = false;
   dropped = 0;
+  /** While receive offload is on and the device is up: its queues. */
+  rq: VethRq[] = [];
 }
 
 function privOf(dev: NetDevice): VethPriv {
   return dev.priv as VethPriv;
+}
+
+/** @kernel veth_poll drivers/net/veth.c */
+function vethPoll(rq: VethRq, napi: NapiStruct, budget: number): number {
+  let done = 0;
+  while (done < budget) {
+    const skb = __skbDequeue(rq.ring);
+    if (skb === null) break;
+    napiGroReceive(napi, skb);
+    done++;
+  }
+  if (done < budget && napiCompleteDone(napi, done)) {
+    rq.rxNotifyMasked = false;
+    if (rq.ring.next !== null) vethFlush(rq);
+  }
+  return done;
+}
+
+/** @kernel __veth_xdp_flush drivers/net/veth.c */
+function vethFlush(rq: VethRq): void {
+  if (rq.rxNotifyMasked || !napiSchedulePrep(rq.napi)) return;
+  rq.rxNotifyMasked = true;
+  __napiSchedule(rq.napi);
+}
+
+/** Leaves the packet for the device's poll; true: there was room. @kernel veth_xdp_rx drivers/net/veth.c */
+function vethXdpRx(rq: VethRq, skb: SkBuff): boolean {
+  if (rq.ring.qlen >= VETH_RING_SIZE) {
+    kfreeSkb(skb, SKB_DROP_REASON_FULL_RING, 'veth_xmit');
+    return false;
+  }
+  __skbQueueTail(rq.ring, skb);
+  vethFlush(rq);
+  return true;
+}
+
+/**
+ * Might packets like this be merged? Those of a sender that cuts them itself, and datagrams that are
+ * to be forwarded. @kernel veth_skb_is_eligible_for_gro drivers/net/veth.c
+ */
+function vethSkbIsEligibleForGro(dev: NetDevice, rcv: NetDevice, skb: SkBuff): boolean {
+  if ((dev.features & NETIF_F_ALL_TSO) === 0) return true;
+  const forwards = NETIF_F_GRO_FRAGLIST | NETIF_F_GRO_UDP_FWD;
+  return skb.destructor === sockWfree && (rcv.features & forwards) !== 0;
+}
+
+/** The queue that polls for a packet; null: none does. */
+function vethRqFor(rcv: NetDevice, queue: number): VethRq | null {
+  const { rq } = privOf(rcv);
+  return rq.length === 0 ? null : (rq[queue] ?? null);
+}
+
+/** Begins to poll. @kernel veth_napi_enable drivers/net/veth.c */
+function vethNapiEnable(dev: NetDevice): void {
+  const priv = privOf(dev);
+  if (priv.rq.length > 0) return;
+  priv.rq = Array.from({ length: dev.realNumRxQueues }, () => new VethRq(dev));
+  for (const { napi } of priv.rq) napiEnable(napi);
+}
+
+/** Ends it; what waits is lost. @kernel veth_napi_del drivers/net/veth.c */
+function vethNapiDel(dev: NetDevice): void {
+  const priv = privOf(dev);
+  for (const { napi, ring } of priv.rq) {
+    napiDisable(napi);
+    netifNapiDel(napi);
+    for (let skb = __skbDequeue(ring); skb !== null; skb = __skbDequeue(ring)) {
+      kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'veth_napi_del');
+    }
+  }
+  priv.rq = [];
+}
+
+/** Receive offload needs polling. 0. @kernel veth_set_features drivers/net/veth.c */
+function vethSetFeatures(dev: NetDevice, features: number): number {
+  if (((features ^ dev.features) & NETIF_F_GRO) === 0 || (dev.flags & IFF_UP) === 0) return 0;
+  if ((features & NETIF_F_GRO) !== 0) vethNapiEnable(dev);
+  else vethNapiDel(dev);
+  return 0;
 }
 
 /** @kernel veth_xmit drivers/net/veth.c */
@@ -106,8 +220,10 @@ function vethXmit(skb: SkBuff, dev: NetDevice): number {
   const rcv = priv.peer;
   skbTxTimestamp(skb);
   if (rcv !== null && pskbMayPull(skb, ETH_HLEN)) {
+    let rq = vethRqFor(rcv, skb.queueMapping);
+    if (rq !== null && !vethSkbIsEligibleForGro(dev, rcv, skb)) rq = null;
     const up = __devForwardSkb(rcv, skb, ethTypeTrans) === NET_RX_SUCCESS;
-    if (up && __netifRx(skb) === NET_RX_SUCCESS) {
+    if (up && (rq === null ? __netifRx(skb) === NET_RX_SUCCESS : vethXdpRx(rq, skb))) {
       devSwNetstatsTxAdd(dev, 1, len);
       return NETDEV_TX_OK;
     }
@@ -140,14 +256,15 @@ function vethGetStats64(dev: NetDevice, stats: RtnlLinkStats64): void {
 /** @kernel veth_open drivers/net/veth.c */
 function vethOpen(dev: NetDevice): number {
   const priv = privOf(dev);
+  if (priv.peer === null && priv.remote === null) return -ENOTCONN;
+  if ((dev.features & NETIF_F_GRO) !== 0) vethNapiEnable(dev);
   if (priv.remote !== null) {
     priv.remote.linkChanged(true);
     if (priv.remoteUp) netifCarrierOn(dev);
     return 0;
   }
   const { peer } = priv;
-  if (peer === null) return -ENOTCONN;
-  if ((peer.flags & IFF_UP) !== 0) {
+  if (peer !== null && (peer.flags & IFF_UP) !== 0) {
     netifCarrierOn(dev);
     netifCarrierOn(peer);
   }
@@ -157,6 +274,7 @@ function vethOpen(dev: NetDevice): number {
 /** @kernel veth_close drivers/net/veth.c */
 function vethClose(dev: NetDevice): number {
   const priv = privOf(dev);
+  vethNapiDel(dev);
   netifCarrierOff(dev);
   if (priv.peer !== null) netifCarrierOff(priv.peer);
   if (priv.remote !== null) priv.remote.linkChanged(false);
@@ -175,6 +293,7 @@ const vethNetdevOps = netDeviceOps({
   ndoStartXmit: vethXmit,
   ndoSetRxMode: () => {},
   ndoGetStats64: vethGetStats64,
+  ndoSetFeatures: vethSetFeatures,
   ndoSetMacAddress: ethMacAddr,
   ndoGetIflink: vethGetIflink,
   ndoGetPeerDev: (dev) => privOf(dev).peer,
@@ -377,6 +496,15 @@ export function vethRemoteLink(dev: NetDevice, up: boolean): void {
   else netifCarrierOff(dev);
 }
 
+/** As vethXdpRx() outside of interrupts. */
+function vethReceivePolled(dev: NetDevice, rq: VethRq, skb: SkBuff): boolean {
+  const { machine } = dev.net;
+  localBhDisable(machine);
+  const taken = vethXdpRx(rq, skb);
+  localBhEnable(machine);
+  return taken;
+}
+
 /**
  * Delivers a frame (`data` at the link header) from the other machine; it belongs to this one then.
  * Call it as an event of the device's machine. 0, or -EIO when the device did not take it.
@@ -385,7 +513,8 @@ export function vethReceiveRemote(dev: NetDevice, skb: SkBuff): number {
   const { len } = skb;
   skbSetMachine(skb, dev.net.machine);
   if (__devForwardSkb(dev, skb, ethTypeTrans) !== NET_RX_SUCCESS) return -EIO;
-  if (netifRx(skb) !== NET_RX_SUCCESS) return -EIO;
+  const rq = skbIsGso(skb) ? null : vethRqFor(dev, 0);
+  if (rq === null ? netifRx(skb) !== NET_RX_SUCCESS : !vethReceivePolled(dev, rq, skb)) return -EIO;
   devSwNetstatsRxAdd(dev, len);
   return 0;
 }
