@@ -2,6 +2,7 @@
  * The driver's own structures: rings with their buffers, statistics, the adapter. Counterpart of
  * drivers/net/ethernet/intel/e1000/e1000.h and the structures of e1000_hw.h.
  */
+import { HwStats } from '#drivers/net/ethernet/intel/libgbe/hw_stats.ts';
 import type { PciIomem } from '#hardware/pci/pci_bus.ts';
 import type { NapiStruct, NetDevice } from '#include/linux/netdevice.ts';
 import type { PciDev } from '#include/linux/pci.ts';
@@ -131,61 +132,6 @@ export function e1000DescUnused(ring: E1000TxRing | E1000RxRing): number {
   return (nextToClean > nextToUse ? 0 : count) + nextToClean - nextToUse - 1;
 }
 
-/** Sums of the chip's statistics registers. @kernel e1000_hw_stats drivers/net/ethernet/intel/e1000/e1000_hw.h */
-export class E1000HwStats {
-  crcerrs = 0;
-  algnerrc = 0;
-  symerrs = 0;
-  rxerrc = 0;
-  mpc = 0;
-  scc = 0;
-  ecol = 0;
-  mcc = 0;
-  latecol = 0;
-  colc = 0;
-  dc = 0;
-  tncrs = 0;
-  sec = 0;
-  cexterr = 0;
-  rlec = 0;
-  xonrxc = 0;
-  xontxc = 0;
-  xoffrxc = 0;
-  xofftxc = 0;
-  fcruc = 0;
-  prc64 = 0;
-  prc127 = 0;
-  prc255 = 0;
-  prc511 = 0;
-  prc1023 = 0;
-  prc1522 = 0;
-  gprc = 0;
-  bprc = 0;
-  mprc = 0;
-  gptc = 0;
-  gorc = 0;
-  gotc = 0;
-  rnbc = 0;
-  ruc = 0;
-  rfc = 0;
-  roc = 0;
-  rjc = 0;
-  tor = 0;
-  tot = 0;
-  tpr = 0;
-  tpt = 0;
-  ptc64 = 0;
-  ptc127 = 0;
-  ptc255 = 0;
-  ptc511 = 0;
-  ptc1023 = 0;
-  ptc1522 = 0;
-  mptc = 0;
-  bptc = 0;
-  tsctc = 0;
-  tsctfc = 0;
-}
-
 /** What is known about the chip. @kernel e1000_hw drivers/net/ethernet/intel/e1000/e1000_hw.h */
 export class E1000Hw {
   readonly hwAddr: PciIomem;
@@ -241,7 +187,7 @@ export class E1000Adapter {
   napi!: NapiStruct;
   txRing: E1000TxRing;
   rxRing: E1000RxRing;
-  readonly stats: E1000HwStats;
+  readonly stats: HwStats;
   readonly watchdogTask: DelayedWork;
   readonly phyInfoTask: DelayedWork;
   readonly resetTask: WorkStruct;
@@ -298,7 +244,7 @@ export class E1000Adapter {
     this.hw = hw;
     this.txRing = new E1000TxRing(params.txDescriptors);
     this.rxRing = new E1000RxRing(params.rxDescriptors);
-    this.stats = new E1000HwStats();
+    this.stats = new HwStats();
     this.watchdogTask = new DelayedWork(machine, () => watchdog(this));
     this.phyInfoTask = new DelayedWork(machine, () => phyInfo(this));
     this.resetTask = new WorkStruct(machine, () => reset(this));

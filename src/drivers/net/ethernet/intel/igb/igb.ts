@@ -3,6 +3,7 @@
  * Counterpart of drivers/net/ethernet/intel/igb/igb.h.
  */
 import type { E1000Hw } from '#drivers/net/ethernet/intel/igb/e1000_hw.ts';
+import { HwStats } from '#drivers/net/ethernet/intel/libgbe/hw_stats.ts';
 import { IGB_RETA_SIZE } from '#hardware/igb/igb_regs.ts';
 import { VLAN_HLEN } from '#include/linux/if_vlan.ts';
 import { type NapiStruct, type NetDevice, RtnlLinkStats64 } from '#include/linux/netdevice.ts';
@@ -259,59 +260,9 @@ export class IgbQVector {
   }
 }
 
-/** Sums of the chip's statistics registers. @kernel e1000_hw_stats drivers/net/ethernet/intel/igb/e1000_hw.h */
-export class E1000HwStats {
-  crcerrs = 0;
-  algnerrc = 0;
-  symerrs = 0;
-  rxerrc = 0;
-  mpc = 0;
-  scc = 0;
-  ecol = 0;
-  mcc = 0;
-  latecol = 0;
-  colc = 0;
-  dc = 0;
-  tncrs = 0;
-  sec = 0;
-  cexterr = 0;
-  rlec = 0;
-  xonrxc = 0;
-  xontxc = 0;
-  xoffrxc = 0;
-  xofftxc = 0;
-  fcruc = 0;
-  prc64 = 0;
-  prc127 = 0;
-  prc255 = 0;
-  prc511 = 0;
-  prc1023 = 0;
-  prc1522 = 0;
-  gprc = 0;
-  bprc = 0;
-  mprc = 0;
-  gptc = 0;
-  gorc = 0;
-  gotc = 0;
-  rnbc = 0;
-  ruc = 0;
-  rfc = 0;
-  roc = 0;
-  rjc = 0;
-  tor = 0;
-  tot = 0;
-  tpr = 0;
-  tpt = 0;
-  ptc64 = 0;
-  ptc127 = 0;
-  ptc255 = 0;
-  ptc511 = 0;
-  ptc1023 = 0;
-  ptc1522 = 0;
-  mptc = 0;
-  bptc = 0;
-  tsctc = 0;
-  tsctfc = 0;
+/** Sums of the chip's statistics registers, and what the driver counts beside them. @kernel e1000_hw_stats drivers/net/ethernet/intel/igb/e1000_hw.h */
+export class E1000HwStats extends HwStats {
+  /** Interrupts that told of a DMA engine out of step. */
   doosync = 0;
 }
 
