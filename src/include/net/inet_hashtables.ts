@@ -12,9 +12,10 @@ export class InetHashinfo {
   ehash: (SockCommon | null)[];
   ehashMask: number;
   ehashCount: number;
-  /** Bound ports. */
+  /** Bound ports. Doubles as it fills, too. */
   bhash: (InetBindBucket | null)[];
   bhashMask: number;
+  bhashCount: number;
   /** Listeners by port and address. */
   lhash2: (SockCommon | null)[];
   lhash2Mask: number;
@@ -28,6 +29,7 @@ export class InetHashinfo {
     this.ehashCount = 0;
     this.bhash = new Array<InetBindBucket | null>(bhashSize).fill(null);
     this.bhashMask = bhashSize - 1;
+    this.bhashCount = 0;
     this.lhash2 = new Array<SockCommon | null>(lhash2Size).fill(null);
     this.lhash2Mask = lhash2Size - 1;
     this.tablePerturb = new Uint32Array(INET_TABLE_PERTURB_SIZE);

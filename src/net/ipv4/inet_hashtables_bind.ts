@@ -160,9 +160,26 @@ export function inetBindBucketFind(net: Net, port: number, l3mdev: number): Inet
   return null;
 }
 
+function bhashResize(hinfo: InetHashinfo, size: number): void {
+  const old = hinfo.bhash;
+  hinfo.bhash = new Array<InetBindBucket | null>(size).fill(null);
+  hinfo.bhashMask = size - 1;
+  for (const head of old) {
+    let tb = head;
+    while (tb !== null) {
+      const { next }: InetBindBucket = tb;
+      const slot = bhashSlot(tb.net, hinfo, tb.port);
+      tb.next = hinfo.bhash[slot] as InetBindBucket | null;
+      hinfo.bhash[slot] = tb;
+      tb = next;
+    }
+  }
+}
+
 /** @kernel inet_bind_bucket_create net/ipv4/inet_hashtables.c */
 export function inetBindBucketCreate(net: Net, port: number, l3mdev: number): InetBindBucket {
   const hinfo = tcpGetHashinfo(net);
+  if (++hinfo.bhashCount > hinfo.bhash.length) bhashResize(hinfo, hinfo.bhash.length * 2);
   const slot = bhashSlot(net, hinfo, port);
   const tb = new InetBindBucket(net, port, l3mdev);
   tb.next = hinfo.bhash[slot] as InetBindBucket | null;
@@ -178,10 +195,12 @@ export function inetBindBucketDestroy(tb: InetBindBucket): void {
   let at = hinfo.bhash[slot] as InetBindBucket | null;
   if (at === tb) {
     hinfo.bhash[slot] = tb.next;
-    return;
+  } else {
+    while (at !== null && at.next !== tb) at = at.next;
+    if (at !== null) at.next = tb.next;
   }
-  while (at !== null && at.next !== tb) at = at.next;
-  if (at !== null) at.next = tb.next;
+  const { length } = hinfo.bhash;
+  if (--hinfo.bhashCount * 8 < length && length > BHASH_SIZE) bhashResize(hinfo, length / 2);
 }
 
 /** @kernel inet_bind_hash net/ipv4/inet_hashtables.c */

@@ -2,6 +2,12 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TcpOptionsReceived, type TcpSock } from '#include/linux/tcp.ts';
 import { tcpMinRtt } from '#include/net/tcp_inlines.ts';
+import {
+  inetBindBucketCreate,
+  inetBindBucketDestroy,
+  inetBindBucketFind,
+  tcpGetHashinfo,
+} from '#net/ipv4/inet_hashtables_bind.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
@@ -86,5 +92,21 @@ describe('the options of a connection', () => {
         }
       }),
     );
+  });
+});
+
+describe('the table of ports', () => {
+  it('grows with the ports that are taken, finds each of them, and shrinks again', () => {
+    const net = rig.machine.initNet;
+    const hinfo = tcpGetHashinfo(net);
+    const before = hinfo.bhash.length;
+    const ports = Array.from({ length: 5000 }, (_, i) => 10_000 + i);
+    const buckets = ports.map((port) => inetBindBucketCreate(net, port, 0));
+    expect(hinfo.bhash.length).toBe(8 * before);
+    expect(ports.map((port) => inetBindBucketFind(net, port, 0))).toEqual(buckets);
+    expect(inetBindBucketFind(net, 9_999, 0)).toBeNull();
+    for (const tb of buckets) inetBindBucketDestroy(tb);
+    expect(hinfo.bhashCount).toBe(0);
+    expect(hinfo.bhash.length).toBe(before);
   });
 });
