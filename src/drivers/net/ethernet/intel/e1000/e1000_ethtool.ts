@@ -15,10 +15,10 @@ import {
   e1000Adapter,
   START_ITR,
 } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
-import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
 import { e1000WriteItr } from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.ts';
 import { e1000UpdateStats } from '#drivers/net/ethernet/intel/e1000/e1000_main_watchdog.ts';
 import { e1000ClampRing } from '#drivers/net/ethernet/intel/e1000/e1000_param.ts';
+import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { pciName } from '#drivers/pci/pci.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import { type NetDevice, netifCarrierOk, netifRunning } from '#include/linux/netdevice.ts';

@@ -12,12 +12,12 @@ import {
   LOW_LATENCY,
   LOWEST_LATENCY,
 } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
-import { SPEED_1000 } from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
 import {
   e1000CleanJumboRxIrq,
   e1000CleanRxIrq,
 } from '#drivers/net/ethernet/intel/e1000/e1000_main_rx.ts';
 import { e1000CleanTxIrq } from '#drivers/net/ethernet/intel/e1000/e1000_main_tx.ts';
+import { SPEED_1000 } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import {
   E1000_ICR,
   E1000_ICR_LSC,

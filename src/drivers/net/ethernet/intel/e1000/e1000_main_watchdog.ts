@@ -12,9 +12,8 @@ import {
 import {
   e1000CheckForLink,
   e1000GetSpeedAndDuplex,
-  SPEED_10,
-  SPEED_100,
 } from '#drivers/net/ethernet/intel/e1000/e1000_hw.ts';
+import { SPEED_10, SPEED_100 } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { readHwStats, reportHwStats } from '#drivers/net/ethernet/intel/libgbe/hw_stats.ts';
 import { pciDeviceIsPresent } from '#drivers/pci/pci.ts';
 import {

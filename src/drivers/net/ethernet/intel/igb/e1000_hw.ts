@@ -4,54 +4,38 @@
  * 82576 with its copper PHY. Results are 0 or the negative numbers of e1000_hw.h.
  */
 import {
-  CR_1000T_FD_CAPS,
-  E1000_CRCERRS,
+  autonegotiate,
+  clearHwCounters,
+  clearVlanFilter,
+  E1000_ERR_PHY,
+  E1000_SUCCESS,
+  findLink,
+  GBE_ADVERTISE,
+  hashMulticast,
+  nvmSumIsRight,
+  type PhyOps,
+  POLL_ATTEMPTS,
+  powerPhy,
+  readPhyId,
+  readPhyReg,
+  readSpeedAndDuplex,
+  setLinkUp,
+  writePhyReg,
+} from '#drivers/net/ethernet/intel/libgbe/hw.ts';
+import {
   E1000_CTRL,
-  E1000_CTRL_FRCDPX,
-  E1000_CTRL_FRCSPD,
   E1000_CTRL_RST,
-  E1000_CTRL_SLU,
   E1000_EERD,
-  E1000_MDIC,
-  E1000_MDIC_DATA_MASK,
-  E1000_MDIC_ERROR,
-  E1000_MDIC_OP_READ,
-  E1000_MDIC_OP_WRITE,
-  E1000_MDIC_PHY_SHIFT,
-  E1000_MDIC_READY,
-  E1000_MDIC_REG_SHIFT,
   E1000_MTA,
   E1000_NUM_MTA_REGISTERS,
   E1000_RAH,
   E1000_RAH_AV,
   E1000_RAL,
   E1000_RCTL,
-  E1000_STATUS,
-  E1000_STATUS_FD,
-  E1000_STATUS_SPEED_100,
-  E1000_STATUS_SPEED_1000,
   E1000_TCTL,
   E1000_TCTL_PSP,
-  E1000_TSCTFC,
-  E1000_VFTA,
-  E1000_VLAN_FILTER_TBL_SIZE,
   EEPROM_CHECKSUM_REG,
-  EEPROM_SUM,
-  MII_CR_AUTO_NEG_EN,
-  MII_CR_POWER_DOWN,
-  MII_CR_RESTART_AUTO_NEG,
-  MII_SR_LINK_STATUS,
-  NWAY_AR_10T_FD_CAPS,
-  NWAY_AR_10T_HD_CAPS,
-  NWAY_AR_100TX_FD_CAPS,
-  NWAY_AR_100TX_HD_CAPS,
-  PHY_1000T_CTRL,
-  PHY_AUTONEG_ADV,
-  PHY_CTRL,
-  PHY_ID1,
-  PHY_ID2,
   PHY_REVISION_MASK,
-  PHY_STATUS,
 } from '#hardware/e1000/e1000_regs.ts';
 import {
   E1000_EICR,
@@ -68,20 +52,7 @@ import {
 } from '#hardware/igb/igb_regs.ts';
 import type { PciIomem } from '#hardware/pci/pci_bus.ts';
 
-export const E1000_SUCCESS = 0;
 export const E1000_ERR_NVM: number = -1;
-export const E1000_ERR_PHY: number = -2;
-
-export const SPEED_10 = 10;
-export const SPEED_100 = 100;
-export const SPEED_1000 = 1000;
-export const HALF_DUPLEX = 1;
-export const FULL_DUPLEX = 2;
-
-/** How often a busy register is read again. */
-const POLL_ATTEMPTS = 100;
-/** The 802.3 selector in an advertisement. */
-const NWAY_SELECTOR = 1;
 /** Exact addresses at the old place; the others follow at RA2. */
 const RAR_FIRST = 16;
 
@@ -136,9 +107,7 @@ export function igbReadNvmEerd(hw: E1000Hw, offset: number, words: Uint16Array):
 export function igbValidateNvmChecksum(hw: E1000Hw): number {
   const words = new Uint16Array(EEPROM_CHECKSUM_REG + 1);
   if (igbReadNvmEerd(hw, 0, words) < 0) return E1000_ERR_NVM;
-  let sum = 0;
-  for (const word of words) sum = (sum + word) & 0xffff;
-  return sum === EEPROM_SUM ? E1000_SUCCESS : E1000_ERR_NVM;
+  return nvmSumIsRight(words) ? E1000_SUCCESS : E1000_ERR_NVM;
 }
 
 /** The address that the reset has loaded from the NVM. @kernel igb_read_mac_addr drivers/net/ethernet/intel/igb/e1000_nvm.c */
@@ -152,33 +121,23 @@ export function igbReadMacAddr(hw: E1000Hw): number {
   return E1000_SUCCESS;
 }
 
-function mdic(hw: E1000Hw, command: number): number {
-  wr32(hw, E1000_MDIC, command | (hw.phyAddr << E1000_MDIC_PHY_SHIFT));
-  let value = 0;
-  for (let n = 0; n < POLL_ATTEMPTS && (value & E1000_MDIC_READY) === 0; n++) {
-    value = rd32(hw, E1000_MDIC);
-  }
-  if ((value & E1000_MDIC_READY) === 0 || (value & E1000_MDIC_ERROR) !== 0) return E1000_ERR_PHY;
-  return value & E1000_MDIC_DATA_MASK;
-}
-
 /** A PHY register, 0 to 0xffff, or a negative number. @kernel igb_read_phy_reg_mdic drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbReadPhyRegMdic(hw: E1000Hw, register: number): number {
-  return mdic(hw, (register << E1000_MDIC_REG_SHIFT) | E1000_MDIC_OP_READ);
+  return readPhyReg(hw, register);
 }
 
 /** @kernel igb_write_phy_reg_mdic drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbWritePhyRegMdic(hw: E1000Hw, register: number, data: number): number {
-  const result = mdic(hw, (register << E1000_MDIC_REG_SHIFT) | E1000_MDIC_OP_WRITE | data);
-  return result < 0 ? result : E1000_SUCCESS;
+  return writePhyReg(hw, register, data);
 }
+
+const PHY_OPS: PhyOps<E1000Hw> = { readReg: igbReadPhyRegMdic, writeReg: igbWritePhyRegMdic };
 
 /** Finds out which PHY there is. @kernel igb_get_phy_id drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbGetPhyId(hw: E1000Hw): number {
-  const high = igbReadPhyRegMdic(hw, PHY_ID1);
-  const low = igbReadPhyRegMdic(hw, PHY_ID2);
-  if (high < 0 || low < 0) return E1000_ERR_PHY;
-  hw.phyId = ((high << 16) | low) & PHY_REVISION_MASK;
+  const id = readPhyId(hw, PHY_OPS);
+  if (id === null) return E1000_ERR_PHY;
+  hw.phyId = id & PHY_REVISION_MASK;
   return hw.phyId === IGP03E1000_E_PHY_ID ? E1000_SUCCESS : E1000_ERR_PHY;
 }
 
@@ -212,17 +171,17 @@ function igbInitRxAddrs(hw: E1000Hw): void {
 
 /** @kernel igb_clear_vfta drivers/net/ethernet/intel/igb/e1000_mac.c */
 function igbClearVfta(hw: E1000Hw): void {
-  for (let i = 0; i < E1000_VLAN_FILTER_TBL_SIZE; i++) wr32(hw, E1000_VFTA + 4 * i, 0);
+  clearVlanFilter(hw);
 }
 
 /** Reads all statistics, which clears them. @kernel igb_clear_hw_cntrs_base drivers/net/ethernet/intel/igb/e1000_mac.c */
 function igbClearHwCntrs(hw: E1000Hw): void {
-  for (let offset = E1000_CRCERRS; offset <= E1000_TSCTFC; offset += 4) rd32(hw, offset);
+  clearHwCounters(hw);
 }
 
 /** Index of a multicast address in the hash table, by its last two octets. @kernel igb_hash_mc_addr drivers/net/ethernet/intel/igb/e1000_mac.c */
 function igbHashMcAddr(addr: Uint8Array): number {
-  return (((addr[4] as number) >> 4) | ((addr[5] as number) << 4)) & 0xfff;
+  return hashMulticast(addr);
 }
 
 /** Lets these groups pass, and no others. @kernel igb_update_mc_addr_list drivers/net/ethernet/intel/igb/e1000_mac.c */
@@ -250,8 +209,7 @@ export function igbInitHw82575(hw: E1000Hw): number {
 
 /** @kernel igb_setup_copper_link_82575 drivers/net/ethernet/intel/igb/e1000_82575.c */
 function igbSetupCopperLink(hw: E1000Hw): number {
-  const ctrl = rd32(hw, E1000_CTRL) & ~(E1000_CTRL_FRCSPD | E1000_CTRL_FRCDPX);
-  wr32(hw, E1000_CTRL, ctrl | E1000_CTRL_SLU);
+  setLinkUp(hw);
   const err = igbGetPhyId(hw);
   if (err < 0) return err;
   hw.getLinkStatus = true;
@@ -260,50 +218,25 @@ function igbSetupCopperLink(hw: E1000Hw): number {
 
 /** Advertises everything, and negotiates when that is new. @kernel igb_copper_link_autoneg drivers/net/ethernet/intel/igb/e1000_phy.c */
 function igbCopperLinkAutoneg(hw: E1000Hw): number {
-  const advertise =
-    NWAY_SELECTOR |
-    NWAY_AR_10T_HD_CAPS |
-    NWAY_AR_10T_FD_CAPS |
-    NWAY_AR_100TX_HD_CAPS |
-    NWAY_AR_100TX_FD_CAPS;
-  const control = igbReadPhyRegMdic(hw, PHY_CTRL);
-  if (control < 0) return control;
-  const settled =
-    (control & MII_CR_AUTO_NEG_EN) !== 0 &&
-    igbReadPhyRegMdic(hw, PHY_AUTONEG_ADV) === advertise &&
-    igbReadPhyRegMdic(hw, PHY_1000T_CTRL) === CR_1000T_FD_CAPS;
-  if (settled) return E1000_SUCCESS;
-  igbWritePhyRegMdic(hw, PHY_AUTONEG_ADV, advertise);
-  igbWritePhyRegMdic(hw, PHY_1000T_CTRL, CR_1000T_FD_CAPS);
-  return igbWritePhyRegMdic(hw, PHY_CTRL, control | MII_CR_AUTO_NEG_EN | MII_CR_RESTART_AUTO_NEG);
+  return autonegotiate(hw, PHY_OPS, GBE_ADVERTISE);
 }
 
 /** @kernel igb_power_up_phy_copper drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbPowerUpPhyCopper(hw: E1000Hw): void {
-  const control = igbReadPhyRegMdic(hw, PHY_CTRL);
-  if (control >= 0) igbWritePhyRegMdic(hw, PHY_CTRL, control & ~MII_CR_POWER_DOWN);
+  powerPhy(hw, PHY_OPS, true);
 }
 
 /** @kernel igb_power_down_phy_copper drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbPowerDownPhyCopper(hw: E1000Hw): void {
-  const control = igbReadPhyRegMdic(hw, PHY_CTRL);
-  if (control >= 0) igbWritePhyRegMdic(hw, PHY_CTRL, control | MII_CR_POWER_DOWN);
+  powerPhy(hw, PHY_OPS, false);
 }
 
 /** Asks the PHY whether there is a link, if the answer may be new. @kernel igb_check_for_copper_link drivers/net/ethernet/intel/igb/e1000_mac.c */
 export function igbCheckForCopperLink(hw: E1000Hw): void {
-  if (!hw.getLinkStatus) return;
-  // The first reading may still tell of a loss that is over.
-  igbReadPhyRegMdic(hw, PHY_STATUS);
-  const status = igbReadPhyRegMdic(hw, PHY_STATUS);
-  if (status < 0 || (status & MII_SR_LINK_STATUS) === 0) return;
-  hw.getLinkStatus = false;
+  findLink(hw, PHY_OPS);
 }
 
 /** Speed in Mbit/s and duplex. @kernel igb_get_speed_and_duplex_copper drivers/net/ethernet/intel/igb/e1000_mac.c */
 export function igbGetSpeedAndDuplexCopper(hw: E1000Hw): { speed: number; duplex: number } {
-  const status = rd32(hw, E1000_STATUS);
-  const duplex = (status & E1000_STATUS_FD) !== 0 ? FULL_DUPLEX : HALF_DUPLEX;
-  if ((status & E1000_STATUS_SPEED_1000) !== 0) return { speed: SPEED_1000, duplex };
-  return { speed: (status & E1000_STATUS_SPEED_100) !== 0 ? SPEED_100 : SPEED_10, duplex };
+  return readSpeedAndDuplex(hw);
 }

@@ -2,7 +2,7 @@
  * What ethtool asks of the driver. Counterpart of drivers/net/ethernet/intel/igb/igb_ethtool.c. Names
  * and order of the statistics are Linux's, without those of units that are not modelled.
  */
-import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/igb/e1000_hw.ts';
+
 import {
   __IGB_RESETTING,
   IGB_FLAG_QUEUE_PAIRS,
@@ -33,6 +33,7 @@ import {
 } from '#drivers/net/ethernet/intel/igb/igb_main_config.ts';
 import { igbDown, igbReinitLocked, igbUp } from '#drivers/net/ethernet/intel/igb/igb_main_open.ts';
 import { igbUpdateStats } from '#drivers/net/ethernet/intel/igb/igb_main_watchdog.ts';
+import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { pciName } from '#drivers/pci/pci.ts';
 import { IGB_RETA_SIZE } from '#hardware/igb/igb_regs.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';

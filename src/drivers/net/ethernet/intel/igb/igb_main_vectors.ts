@@ -5,7 +5,7 @@
  * Vector 0 tells of the link. With few queues each ring has a vector of its own; with more than half
  * of what the chip has, a receive and a transmit ring share one (IGB_FLAG_QUEUE_PAIRS).
  */
-import { rd32, SPEED_1000, wr32 } from '#drivers/net/ethernet/intel/igb/e1000_hw.ts';
+import { rd32, wr32 } from '#drivers/net/ethernet/intel/igb/e1000_hw.ts';
 import {
   __IGB_DOWN,
   BULK_LATENCY,
@@ -26,6 +26,7 @@ import {
 } from '#drivers/net/ethernet/intel/igb/igb.ts';
 import { igbCleanRxIrq } from '#drivers/net/ethernet/intel/igb/igb_main_rx.ts';
 import { igbCleanTxIrq } from '#drivers/net/ethernet/intel/igb/igb_main_tx.ts';
+import { SPEED_1000 } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { pciEnableMsixRange, pciFreeIrqVectors, pciIrqVector } from '#drivers/pci/msi.ts';
 import { E1000_ICR_LSC } from '#hardware/e1000/e1000_regs.ts';
 import {

@@ -6,8 +6,6 @@ import {
   igbCheckForCopperLink,
   igbGetSpeedAndDuplexCopper,
   rd32,
-  SPEED_10,
-  SPEED_100,
   wr32,
 } from '#drivers/net/ethernet/intel/igb/e1000_hw.ts';
 import {
@@ -16,6 +14,7 @@ import {
   igbAdapter,
   igbDescUnused,
 } from '#drivers/net/ethernet/intel/igb/igb.ts';
+import { SPEED_10, SPEED_100 } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { readHwStats, reportHwStats } from '#drivers/net/ethernet/intel/libgbe/hw_stats.ts';
 import { pciDeviceIsPresent } from '#drivers/pci/pci.ts';
 import { E1000_EICS, IGB_Q_RQDPC, rxQueueBase } from '#hardware/igb/igb_regs.ts';
