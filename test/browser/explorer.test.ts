@@ -371,5 +371,57 @@ describe.skipIf(executablePath === null)(
       await tab('Drops');
       await page.waitForSelector('.pane');
     });
+
+    it('gives a phone’s screen to the view, until somebody opens the panel', async () => {
+      await page.setViewportSize({ width: 390, height: 844 });
+      await page.emulateMedia({ reducedMotion: 'reduce' });
+      await open('#/map?world=router&t=900000000');
+      await page.waitForSelector('.machine');
+      const toggle = page.locator('.inspector-toggle');
+      const body = page.locator('#inspector-body');
+      const viewHeight = (): Promise<number> =>
+        page.locator('.view').evaluate((view) => view.clientHeight);
+      const expanded = (): Promise<string | null> => toggle.getAttribute('aria-expanded');
+      const found: string[] = [];
+      const look = async (): Promise<void> => {
+        found.push(...(await accessibility()));
+      };
+
+      expect([await expanded(), await body.isVisible()]).toEqual(['false', false]);
+      expect(await toggle.getAttribute('aria-controls')).toBe('inspector-body');
+      const roomy = await viewHeight();
+      expect(roomy).toBeGreaterThan(844 * 0.6);
+      await look();
+
+      await toggle.focus();
+      await page.keyboard.press('Enter');
+      await body.waitFor({ state: 'visible' });
+      expect(await expanded()).toBe('true');
+      expect(await viewHeight()).toBeLessThan(roomy);
+      await look();
+
+      // It stays as it is from one view to the next, open and closed.
+      await tab('Drops');
+      await page.waitForSelector('.pane');
+      expect([await expanded(), await body.isVisible()]).toEqual(['true', true]);
+      await toggle.focus();
+      await page.keyboard.press('Space');
+      await body.waitFor({ state: 'hidden' });
+      expect(await expanded()).toBe('false');
+      await look();
+      await tab('Map');
+      await page.waitForSelector('.machine');
+      expect([await expanded(), await viewHeight()]).toEqual(['false', roomy]);
+
+      // Closed, the button says what is selected.
+      await page.locator('.cable').first().focus();
+      await page.keyboard.press('Enter');
+      expect(await toggle.innerText()).toMatch(/client — router/);
+      expect(found).toEqual([]);
+
+      // A wide screen has the panel, and no button.
+      await page.setViewportSize({ width: 1400, height: 900 });
+      expect([await toggle.isVisible(), await body.isVisible()]).toEqual([false, true]);
+    });
   },
 );

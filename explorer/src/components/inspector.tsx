@@ -1,5 +1,15 @@
 /** Beside every view: what is selected, and what can be done with it. */
-import { createEffect, createResource, For, type JSX, Match, on, Show, Switch } from 'solid-js';
+import {
+  createEffect,
+  createResource,
+  createSignal,
+  For,
+  type JSX,
+  Match,
+  on,
+  Show,
+  Switch,
+} from 'solid-js';
 import {
   callOf,
   formatBytes,
@@ -16,9 +26,21 @@ import { AdviceBox } from './advice_box.tsx';
 import { Icon } from './icon.tsx';
 import { KindDot, PacketChip } from './packet_chip.tsx';
 
+/** What the panel shows, in a word or two: its button says it while the panel is closed. */
+function panelTitle({ state }: Store): string {
+  const { selection, packetInfo } = state;
+  if (selection.kind === 'packet' && packetInfo !== null) return `Packet ${packetInfo.id}`;
+  if (selection.kind === 'machine') return selection.name;
+  if (selection.kind !== 'cable') return 'World';
+  const cable = state.world?.cables[selection.index];
+  return cable === undefined ? 'Cable' : `${cable.ends[0].node} — ${cable.ends[1].node}`;
+}
+
+/** Always open on a wide screen; on a narrow one it is closed, a button, until somebody opens it. */
 export function Inspector(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
+  const [open, setOpen] = createSignal(false);
   createEffect(
     on(
       () => state.headNs,
@@ -27,22 +49,34 @@ export function Inspector(props: { readonly store: Store }): JSX.Element {
     ),
   );
   return (
-    <aside class="inspector" aria-label="Selection">
-      <Switch fallback={<WorldPanel store={store} />}>
-        <Match when={state.selection.kind === 'packet' && state.packetInfo}>
-          {(packet) => <PacketPanel store={store} packet={packet()} />}
-        </Match>
-        <Match when={state.selection.kind === 'cable' && state.selection}>
-          {(selection) => (
-            <CablePanel store={store} index={(selection() as { index: number }).index} />
-          )}
-        </Match>
-        <Match when={state.selection.kind === 'machine' && state.selection}>
-          {(selection) => (
-            <MachinePanel store={store} name={(selection() as { name: string }).name} />
-          )}
-        </Match>
-      </Switch>
+    <aside class="inspector" classList={{ open: open() }} aria-label="Selection">
+      <button
+        type="button"
+        class="inspector-toggle"
+        aria-expanded={open()}
+        aria-controls="inspector-body"
+        onClick={() => setOpen(!open())}
+      >
+        <span>{panelTitle(store)}</span>
+        <Icon name="down" />
+      </button>
+      <div class="inspector-body" id="inspector-body">
+        <Switch fallback={<WorldPanel store={store} />}>
+          <Match when={state.selection.kind === 'packet' && state.packetInfo}>
+            {(packet) => <PacketPanel store={store} packet={packet()} />}
+          </Match>
+          <Match when={state.selection.kind === 'cable' && state.selection}>
+            {(selection) => (
+              <CablePanel store={store} index={(selection() as { index: number }).index} />
+            )}
+          </Match>
+          <Match when={state.selection.kind === 'machine' && state.selection}>
+            {(selection) => (
+              <MachinePanel store={store} name={(selection() as { name: string }).name} />
+            )}
+          </Match>
+        </Switch>
+      </div>
     </aside>
   );
 }
