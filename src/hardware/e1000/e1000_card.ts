@@ -55,28 +55,25 @@ import {
   E1000_VET,
   PCI_VENDOR_ID_INTEL,
 } from '#hardware/e1000/e1000_regs.ts';
+import {
+  type CardKind,
+  checkCardAddress,
+  GBE_LINE_RATE_BPS,
+  GbeCard,
+  type GbeCardOptions,
+} from '#hardware/intel/gbe_card.ts';
 import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
-import { freeFrame, type WireEnd, type WireFrame, type WirePort } from '#hardware/wire.ts';
+import { freeFrame, type WireFrame, type WirePort } from '#hardware/wire.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
 
-/** Line rate of the real chip. */
-export const E1000_LINE_RATE_BPS = 1_000_000_000;
 /** Revision in configuration space. */
 const REVISION = 2;
 /** PBA after reset: 48 KiB of the 64 KiB packet buffer are the receiver's. */
 const DEFAULT_PBA = 0x0010_0030;
 const DEFAULT_VET = 0x8100;
 
-export interface E1000CardOptions {
-  /** The six octets of the address in the EEPROM. */
-  readonly mac: Uint8Array;
-  /** Bits a second; 1e9 by default. 0: frames take no time. */
-  readonly rateBps?: number;
-  /** How long auto-negotiation takes in ns; a real one needs about two seconds. 0 by default. */
-  readonly autonegNs?: number;
-}
+export type E1000CardOptions = GbeCardOptions;
 
 /** The engines as the chip's timers call them. */
 const HOOKS: E1000Hooks = {
@@ -175,20 +172,16 @@ function writeRegister(chip: E1000Chip, offset: number, value: number): void {
   }
 }
 
-export class E1000Card implements WirePort, PciRegion {
+const KIND: CardKind<E1000Chip> = { updateLink, reset: resetChip };
+
+export class E1000Card extends GbeCard<E1000Chip> implements WirePort, PciRegion {
   readonly size: number = E1000_BAR_SIZE;
-  readonly machine: Machine;
-  readonly pci: PciFunction;
-  readonly chip: E1000Chip;
 
   /** A card with power, in no slot and with no cable. Throws RangeError when the address is none. */
   constructor(machine: Machine, options: E1000CardOptions) {
-    const { mac, rateBps = E1000_LINE_RATE_BPS, autonegNs = 0 } = options;
-    if (mac.length !== 6 || ((mac[0] as number) & 1) !== 0 || mac.every((octet) => octet === 0)) {
-      throw new RangeError(`not the address of a network card: ${[...mac].join(' ')}`);
-    }
-    this.machine = machine;
-    this.pci = new PciFunction(machine, `${machine.name}: 82540EM`, {
+    const { mac, rateBps = GBE_LINE_RATE_BPS, autonegNs = 0 } = options;
+    checkCardAddress(mac);
+    const pci = new PciFunction(machine, `${machine.name}: 82540EM`, {
       vendor: PCI_VENDOR_ID_INTEL,
       device: E1000_DEV_ID_82540EM,
       subVendor: PCI_VENDOR_ID_INTEL,
@@ -196,12 +189,12 @@ export class E1000Card implements WirePort, PciRegion {
       classCode: PCI_CLASS_NETWORK_ETHERNET,
       revision: REVISION,
     });
-    this.chip = new E1000Chip(machine, this.pci, HOOKS, rateBps, autonegNs);
-    this.pci.addRegion(0, this);
-    this.pci.powerOff = () => this.powerOff();
-    programEeprom(this.chip, mac);
-    resetChip(this.chip);
-    resetPhy(this.chip);
+    const chip = new E1000Chip(machine, pci, HOOKS, rateBps, autonegNs);
+    super(machine, pci, chip, KIND);
+    pci.addRegion(0, this);
+    programEeprom(chip, mac);
+    resetChip(chip);
+    resetPhy(chip);
   }
 
   read32(offset: number): number {
@@ -212,22 +205,6 @@ export class E1000Card implements WirePort, PciRegion {
     writeRegister(this.chip, offset, value);
   }
 
-  /** Connects what the port sends through, e.g. `card.connect(cable.plug(0, card))`. */
-  connect(end: WireEnd): void {
-    this.machine.enter(this.machine.host.readClock());
-    this.chip.end = end;
-    this.chip.carrier = end.up;
-    updateLink(this.chip);
-  }
-
-  /** The cable has been pulled out. */
-  disconnect(): void {
-    this.machine.enter(this.machine.host.readClock());
-    this.chip.end = null;
-    this.chip.carrier = false;
-    updateLink(this.chip);
-  }
-
   receive(frame: WireFrame): void {
     const { machine, chip } = this;
     if (!chip.linkUp) {
@@ -236,22 +213,5 @@ export class E1000Card implements WirePort, PciRegion {
     }
     machine.enter(machine.host.readClock());
     receive(chip, frame);
-  }
-
-  linkChanged(up: boolean): void {
-    this.machine.enter(this.machine.host.readClock());
-    this.chip.carrier = up;
-    updateLink(this.chip);
-  }
-
-  /** The card has been pulled out of its slot: nothing of it goes on. */
-  private powerOff(): void {
-    const { chip } = this;
-    chip.end?.light(false);
-    chip.end = null;
-    chip.carrier = false;
-    hrtimerCancel(chip.linkTimer);
-    resetChip(chip);
-    updateLink(chip);
   }
 }

@@ -76,15 +76,19 @@ import {
   rxQueueOf,
   txQueueOf,
 } from '#hardware/igb/igb_regs.ts';
+import {
+  type CardKind,
+  checkCardAddress,
+  GBE_LINE_RATE_BPS,
+  GbeCard,
+  type GbeCardOptions,
+} from '#hardware/intel/gbe_card.ts';
 import { MsixTable } from '#hardware/pci/msix.ts';
 import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
-import { freeFrame, type WireEnd, type WireFrame, type WirePort } from '#hardware/wire.ts';
+import { freeFrame, type WireFrame, type WirePort } from '#hardware/wire.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
 
-/** Line rate of the real chip. */
-export const IGB_LINE_RATE_BPS = 1_000_000_000;
 /** Revision in configuration space. */
 const REVISION = 1;
 /** RXPBS after reset: 64 KiB of packet buffer are the receiver's. */
@@ -93,14 +97,7 @@ const DEFAULT_VET = 0x8100;
 /** RLPML after reset: the longest frame with its check sequence. */
 const DEFAULT_RLPML = 0x2600;
 
-export interface IgbCardOptions {
-  /** The six octets of the address in the NVM. */
-  readonly mac: Uint8Array;
-  /** Bits a second; 1e9 by default. 0: frames take no time. */
-  readonly rateBps?: number;
-  /** How long auto-negotiation takes in ns; a real one needs about two seconds. 0 by default. */
-  readonly autonegNs?: number;
-}
+export type IgbCardOptions = GbeCardOptions;
 
 /** The engines as the chip's timers call them. */
 const HOOKS: IgbHooks = { transmitted, unthrottled, negotiated, looped: receive };
@@ -225,20 +222,16 @@ function writeRegister(chip: IgbChip, offset: number, value: number): void {
   if (offset >= E1000_RSSRK(0) && offset < E1000_RSSRK(IGB_RSS_KEY_REGS)) chip.rssKey = null;
 }
 
-export class IgbCard implements WirePort, PciRegion {
+const KIND: CardKind<IgbChip> = { updateLink, reset: resetChip };
+
+export class IgbCard extends GbeCard<IgbChip> implements WirePort, PciRegion {
   readonly size: number = IGB_BAR_SIZE;
-  readonly machine: Machine;
-  readonly pci: PciFunction;
-  readonly chip: IgbChip;
 
   /** A card with power, in no slot and with no cable. Throws RangeError when the address is none. */
   constructor(machine: Machine, options: IgbCardOptions) {
-    const { mac, rateBps = IGB_LINE_RATE_BPS, autonegNs = 0 } = options;
-    if (mac.length !== 6 || ((mac[0] as number) & 1) !== 0 || mac.every((octet) => octet === 0)) {
-      throw new RangeError(`not the address of a network card: ${[...mac].join(' ')}`);
-    }
-    this.machine = machine;
-    this.pci = new PciFunction(machine, `${machine.name}: 82576`, {
+    const { mac, rateBps = GBE_LINE_RATE_BPS, autonegNs = 0 } = options;
+    checkCardAddress(mac);
+    const pci = new PciFunction(machine, `${machine.name}: 82576`, {
       vendor: PCI_VENDOR_ID_INTEL,
       device: E1000_DEV_ID_82576,
       subVendor: PCI_VENDOR_ID_INTEL,
@@ -246,14 +239,14 @@ export class IgbCard implements WirePort, PciRegion {
       classCode: PCI_CLASS_NETWORK_ETHERNET,
       revision: REVISION,
     });
-    this.chip = new IgbChip(machine, this.pci, HOOKS, rateBps, autonegNs);
-    this.pci.addRegion(IGB_MMIO_BAR, this);
+    const chip = new IgbChip(machine, pci, HOOKS, rateBps, autonegNs);
+    super(machine, pci, chip, KIND);
+    pci.addRegion(IGB_MMIO_BAR, this);
     // It puts itself behind its base address register.
-    new MsixTable(this.pci, IGB_MSIX_BAR, IGB_HW_VECTORS);
-    this.pci.powerOff = () => this.powerOff();
-    programNvm(this.chip, mac);
-    resetChip(this.chip);
-    resetPhy(this.chip);
+    new MsixTable(pci, IGB_MSIX_BAR, IGB_HW_VECTORS);
+    programNvm(chip, mac);
+    resetChip(chip);
+    resetPhy(chip);
   }
 
   read32(offset: number): number {
@@ -264,22 +257,6 @@ export class IgbCard implements WirePort, PciRegion {
     writeRegister(this.chip, canonicalOffset(offset), value);
   }
 
-  /** Connects what the port sends through, e.g. `card.connect(cable.plug(0, card))`. */
-  connect(end: WireEnd): void {
-    this.machine.enter(this.machine.host.readClock());
-    this.chip.end = end;
-    this.chip.carrier = end.up;
-    updateLink(this.chip);
-  }
-
-  /** The cable has been pulled out. */
-  disconnect(): void {
-    this.machine.enter(this.machine.host.readClock());
-    this.chip.end = null;
-    this.chip.carrier = false;
-    updateLink(this.chip);
-  }
-
   receive(frame: WireFrame): void {
     const { machine, chip } = this;
     if (!chip.linkUp) {
@@ -288,22 +265,5 @@ export class IgbCard implements WirePort, PciRegion {
     }
     machine.enter(machine.host.readClock());
     receive(chip, frame);
-  }
-
-  linkChanged(up: boolean): void {
-    this.machine.enter(this.machine.host.readClock());
-    this.chip.carrier = up;
-    updateLink(this.chip);
-  }
-
-  /** The card has been pulled out of its slot: nothing of it goes on. */
-  private powerOff(): void {
-    const { chip } = this;
-    chip.end?.light(false);
-    chip.end = null;
-    chip.carrier = false;
-    hrtimerCancel(chip.linkTimer);
-    resetChip(chip);
-    updateLink(chip);
   }
 }
