@@ -24,18 +24,12 @@ import {
   rxQueueBase,
   txQueueBase,
 } from '#hardware/igb/igb_regs.ts';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '#hardware/pci/iommu.ts';
-import { PciBus } from '#hardware/pci/pci_bus.ts';
-import { type Bench, type BenchHost, bench, passTo, TEST_MAC } from '#hardware/testing/rig.ts';
-import { allocFrame, freeFrame, type WireEnd } from '#hardware/wire.ts';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
+import { bench, CardRig, TEST_MAC } from '#hardware/testing/rig.ts';
+import { freeFrame, type WireEnd } from '#hardware/wire.ts';
 import { IRQ_HANDLED, requestIrq } from '#kernel/irq.ts';
-import type { Machine } from '#kernel/machine.ts';
 import { dmaView, mem } from '#mm/memory.ts';
-import { allocPages, putPage } from '#mm/page_alloc.ts';
 import {
-  PCI_COMMAND,
-  PCI_COMMAND_MASTER,
-  PCI_COMMAND_MEMORY,
   PCI_MSIX_ENTRY_DATA,
   PCI_MSIX_ENTRY_SIZE,
   PCI_MSIX_ENTRY_VECTOR_CTRL,
@@ -57,27 +51,17 @@ export interface RxDescriptor {
   readonly vlan: number;
 }
 
-export class IgbRig implements Bench {
-  readonly host: BenchHost;
-  readonly machine: Machine;
-  readonly card: IgbCard;
+export class IgbRig extends CardRig<IgbCard> {
   /** Frames that have left, and when. */
   readonly sent: { readonly atNs: number; readonly bytes: Uint8Array }[] = [];
   /** Vectors that have interrupted, and when. */
   readonly interrupts: { readonly vector: number; readonly atNs: number }[] = [];
-  private readonly bus: PciBus;
-  private readonly maps: [number, number, number][] = [];
   private readonly tails: number[] = [];
 
   constructor(options: Partial<IgbCardOptions> = {}) {
-    const { host, machine } = bench();
-    this.host = host;
-    this.machine = machine;
-    this.bus = new PciBus();
-    this.card = new IgbCard(machine, { mac: TEST_MAC, ...options });
-    this.bus.plug(this.card.pci);
+    const on = bench();
+    super(on, new IgbCard(on.machine, { mac: TEST_MAC, ...options }));
     const { pci } = this.card;
-    pci.configWrite(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
     for (let vector = 0; vector < IGB_HW_VECTORS; vector++) this.listen(vector);
     pci.configWrite(MSIX_CAPABILITY + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
     this.card.connect(this.end());
@@ -105,34 +89,6 @@ export class IgbRig implements Bench {
         freeFrame(frame);
       },
     };
-  }
-
-  read(offset: number): number {
-    return this.card.read32(offset);
-  }
-
-  write(offset: number, value: number): void {
-    this.machine.enter(this.host.nowNs);
-    this.card.write32(offset, value | 0);
-  }
-
-  /** Lets `ns` pass. */
-  pass(ns: number): void {
-    passTo(this, this.host.nowNs + ns);
-  }
-
-  private alloc(size: number, dir: number): number {
-    const addr = allocPages(size);
-    mem.fill(0, addr, addr + size);
-    this.maps.push([addr, size, dir]);
-    return this.card.pci.iommu.map(addr, size, dir);
-  }
-
-  /** Memory with these bytes, for the card to read. */
-  data(bytes: Uint8Array): number {
-    const addr = this.alloc(Math.max(bytes.length, 1), DMA_TO_DEVICE);
-    mem.set(bytes, addr);
-    return addr;
   }
 
   /** Gives a receive queue a ring and `count` buffers, and switches it on. */
@@ -186,15 +142,6 @@ export class IgbRig implements Bench {
     return dmaView.getInt32(ring + index * IGB_DESC_SIZE + IGB_TXD_OLINFO_STATUS, true);
   }
 
-  /** A frame comes in from the wire. */
-  arrive(bytes: Uint8Array, badCrc = false): void {
-    const frame = allocFrame(bytes.length);
-    if (frame === null) throw new Error('no memory');
-    mem.set(bytes, frame.addr);
-    frame.badCrc = badCrc;
-    this.card.receive(frame);
-  }
-
   /** Frames that a queue has stored. */
   stored(queue: number): number {
     return this.read(rxQueueBase(queue) + IGB_Q_DH);
@@ -211,15 +158,5 @@ export class IgbRig implements Bench {
       length,
       vlan: dmaView.getUint16(at + IGB_RXD_VLAN, true),
     };
-  }
-
-  /** Pulls the card out and gives all memory back; throws what was left behind. */
-  close(): void {
-    this.bus.unplug(this.card.pci);
-    for (const [addr, size, dir] of this.maps) {
-      this.card.pci.iommu.unmap(addr, size, dir);
-      putPage(addr);
-    }
-    this.card.pci.iommu.assertEmpty();
   }
 }

@@ -27,7 +27,14 @@ import {
 } from '#hardware/e1000/e1000_regs.ts';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '#hardware/pci/iommu.ts';
 import { PciBus } from '#hardware/pci/pci_bus.ts';
-import { allocFrame, freeFrame, type WireEnd, type WireFrame } from '#hardware/wire.ts';
+import type { PciFunction } from '#hardware/pci/pci_function.ts';
+import {
+  allocFrame,
+  freeFrame,
+  type WireEnd,
+  type WireFrame,
+  type WirePort,
+} from '#hardware/wire.ts';
 import { TraceEvents } from '#include/trace/events/events.ts';
 import { IRQ_HANDLED, requestIrq } from '#kernel/irq.ts';
 import { Machine, type MachineHost, runPending, runTimers } from '#kernel/machine.ts';
@@ -116,53 +123,28 @@ class RecordingEnd implements WireEnd {
   }
 }
 
-/** A card on a bench with rings of eight descriptors, ready to send and to receive. */
-export class Rig implements Bench {
+/** A card as a bench needs it. */
+interface BenchCard extends WirePort {
+  readonly pci: PciFunction;
+  read32(offset: number): number;
+  write32(offset: number, value: number): void;
+}
+
+/** A card in its slot on a bench: its registers, memory that it may reach, frames for it. */
+export class CardRig<C extends BenchCard> implements Bench {
   readonly host: BenchHost;
   readonly machine: Machine;
   readonly bus: PciBus;
-  readonly card: E1000Card;
-  readonly sent: SentFrame[];
-  /** Times of interrupts; the handler reads nothing. */
-  readonly interrupts: number[] = [];
-  /** Called in the interrupt. */
-  onInterrupt: () => void = () => {};
-  readonly txRing: number;
-  readonly rxRing: number;
+  readonly card: C;
   private readonly maps: [number, number, number][] = [];
-  private txTail = 0;
 
-  constructor(options: Partial<E1000CardOptions> = {}) {
-    const { host, machine } = bench();
+  constructor({ host, machine }: Bench, card: C) {
     this.host = host;
     this.machine = machine;
     this.bus = new PciBus();
-    this.card = new E1000Card(machine, { mac: TEST_MAC, ...options });
-    this.bus.plug(this.card.pci);
-    this.card.pci.configWrite(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
-    this.card.pci.configWrite(PCI_INTERRUPT_LINE, 1, IRQ_LINE);
-    requestIrq(
-      machine,
-      IRQ_LINE,
-      () => {
-        this.interrupts.push(host.nowNs);
-        this.onInterrupt();
-        return IRQ_HANDLED;
-      },
-      'rig',
-      this,
-    );
-    const end = new RecordingEnd(host);
-    this.sent = end.sent;
-    this.card.connect(end);
-    this.write(E1000_CTRL, this.read(E1000_CTRL) | E1000_CTRL_SLU);
-    this.txRing = this.alloc(RING * E1000_DESC_SIZE, DMA_BIDIRECTIONAL);
-    this.rxRing = this.alloc(RING * E1000_DESC_SIZE, DMA_BIDIRECTIONAL);
-    this.write(E1000_TDBAL, this.txRing);
-    this.write(E1000_TDLEN, RING * E1000_DESC_SIZE);
-    this.write(E1000_RDBAL, this.rxRing);
-    this.write(E1000_RDLEN, RING * E1000_DESC_SIZE);
-    this.write(E1000_TCTL, E1000_TCTL_EN | E1000_TCTL_PSP);
+    this.card = card;
+    this.bus.plug(card.pci);
+    card.pci.configWrite(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
   }
 
   read(offset: number): number {
@@ -192,6 +174,66 @@ export class Rig implements Bench {
     const addr = this.alloc(Math.max(bytes.length, 1), DMA_TO_DEVICE);
     mem.set(bytes, addr);
     return addr;
+  }
+
+  /** A frame comes in from the wire. */
+  arrive(bytes: Uint8Array, badCrc = false): void {
+    const frame = allocFrame(bytes.length);
+    if (frame === null) throw new Error('no memory');
+    mem.set(bytes, frame.addr);
+    frame.badCrc = badCrc;
+    this.card.receive(frame);
+  }
+
+  /** Pulls the card out and gives all memory back; throws what was left behind. */
+  close(): void {
+    this.bus.unplug(this.card.pci);
+    for (const [addr, size, dir] of this.maps) {
+      this.card.pci.iommu.unmap(addr, size, dir);
+      putPage(addr);
+    }
+    this.card.pci.iommu.assertEmpty();
+  }
+}
+
+/** A card on a bench with rings of eight descriptors, ready to send and to receive. */
+export class Rig extends CardRig<E1000Card> {
+  readonly sent: SentFrame[];
+  /** Times of interrupts; the handler reads nothing. */
+  readonly interrupts: number[] = [];
+  /** Called in the interrupt. */
+  onInterrupt: () => void = () => {};
+  readonly txRing: number;
+  readonly rxRing: number;
+  private txTail = 0;
+
+  constructor(options: Partial<E1000CardOptions> = {}) {
+    const on = bench();
+    super(on, new E1000Card(on.machine, { mac: TEST_MAC, ...options }));
+    const { host, machine } = on;
+    this.card.pci.configWrite(PCI_INTERRUPT_LINE, 1, IRQ_LINE);
+    requestIrq(
+      machine,
+      IRQ_LINE,
+      () => {
+        this.interrupts.push(host.nowNs);
+        this.onInterrupt();
+        return IRQ_HANDLED;
+      },
+      'rig',
+      this,
+    );
+    const end = new RecordingEnd(host);
+    this.sent = end.sent;
+    this.card.connect(end);
+    this.write(E1000_CTRL, this.read(E1000_CTRL) | E1000_CTRL_SLU);
+    this.txRing = this.alloc(RING * E1000_DESC_SIZE, DMA_BIDIRECTIONAL);
+    this.rxRing = this.alloc(RING * E1000_DESC_SIZE, DMA_BIDIRECTIONAL);
+    this.write(E1000_TDBAL, this.txRing);
+    this.write(E1000_TDLEN, RING * E1000_DESC_SIZE);
+    this.write(E1000_RDBAL, this.rxRing);
+    this.write(E1000_RDLEN, RING * E1000_DESC_SIZE);
+    this.write(E1000_TCTL, E1000_TCTL_EN | E1000_TCTL_PSP);
   }
 
   /** Puts a transmit descriptor into the ring; `commit` moves TDT. */
@@ -237,15 +279,6 @@ export class Rig implements Bench {
     return buffers;
   }
 
-  /** A frame comes in from the wire. */
-  arrive(bytes: Uint8Array, badCrc = false): void {
-    const frame = allocFrame(bytes.length);
-    if (frame === null) throw new Error('no memory');
-    mem.set(bytes, frame.addr);
-    frame.badCrc = badCrc;
-    this.card.receive(frame);
-  }
-
   rxDescriptor(index: number): { length: number; status: number; errors: number } {
     const at = this.rxRing + index * E1000_DESC_SIZE;
     return {
@@ -258,15 +291,5 @@ export class Rig implements Bench {
   /** Where the transmitter is in its ring. */
   get txHead(): number {
     return this.read(E1000_TDH);
-  }
-
-  /** Pulls the card out and gives all memory back; throws what was left behind. */
-  close(): void {
-    this.bus.unplug(this.card.pci);
-    for (const [addr, size, dir] of this.maps) {
-      this.card.pci.iommu.unmap(addr, size, dir);
-      putPage(addr);
-    }
-    this.card.pci.iommu.assertEmpty();
   }
 }
