@@ -15,7 +15,13 @@ import {
 } from '../../explorer/src/views/lessons/markdown.ts';
 import { Engine, type EngineHost, WorldProblem } from '../../explorer/src/worker/engine.ts';
 import { forkRun } from '../../explorer/src/worker/fork.ts';
-import { dropsOf, journeyOf, packetsOf, stepDetailOf } from '../../explorer/src/worker/queries.ts';
+import {
+  cpuViewOf,
+  dropsOf,
+  journeyOf,
+  packetsOf,
+  stepDetailOf,
+} from '../../explorer/src/worker/queries.ts';
 
 const S = 1e9;
 
@@ -353,6 +359,46 @@ describe('a link that asks for too much', () => {
     await engine.begin([{ event: 0, atNs: 3600 * S, body }]);
     expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
     expect(engine.actions).toEqual([]);
+    engine.close();
+  });
+});
+
+describe('the levels of a card’s receive rings', () => {
+  it.each([
+    ['e1000', 1, 256],
+    ['igb', 2, 512],
+    ['virtio', 2, 512],
+  ])('are seen to rise and fall: %s', async (type, queues, size) => {
+    const yaml = `
+topology:
+  nodes:
+    sender:
+      exec: [ip addr add 10.0.1.1/24 dev eth1, ip link set eth1 up]
+      programs: ['hping3 -2 -p 9 -d 400 --flood -c 200 10.0.1.2']
+    receiver:
+      cpus: 2
+      costs: { hardirq: 4us, softirq: 1us, packet: 50us, syscall: 500ns }
+      exec: [ip addr add 10.0.1.2/24 dev eth1, ip link set eth1 up]
+      programs: [discardd]
+  links:
+    - endpoints: ['sender:eth1', 'receiver:eth1']
+      type: ${type}
+      ${queues === 1 ? '' : `queues: ${queues}`}
+      impairments: { delay: 200us, rate: 1gbit }
+`;
+    const engine = new Engine({ yaml, seed: '1', host: host() });
+    await engine.begin([]);
+    await engine.run(engine.startNs + 2 * S, () => false);
+    const toNs = engine.startNs + 2 * S;
+    const view = cpuViewOf(engine, { machine: 'receiver', fromNs: 0, toNs, limit: 100 });
+    const rings = (view?.levels ?? []).map(({ ring }) => ring);
+    expect(Math.max(...rings)).toBeGreaterThan(10);
+    expect(Math.max(...rings)).toBeLessThanOrEqual(size);
+    const { machine, index } = engine.machineOf('receiver') ?? {};
+    expect(machine && engine.observer.cpus.measure(machine, index ?? 0)).toMatchObject({
+      ring: 0,
+      ringSize: size,
+    });
     engine.close();
   });
 });

@@ -1,9 +1,12 @@
 /** Queue fill levels over time, and the CPU timeline built from recorded interrupts and polls. */
+import type { IgbRxRing } from '#drivers/net/ethernet/intel/igb/igb.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
+import type { Virtqueue } from '#include/linux/virtio.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { SOFTIRQ_NAMES } from '#kernel/softirq.ts';
 import { hostView as view } from '#mm/memory.ts';
+import { vringUsed } from '#uapi/virtio_ring.ts';
 import type { CpuSpan, CpuView, QueueLevels } from '../protocol.ts';
 import type { Recording } from './recording.ts';
 
@@ -12,33 +15,63 @@ const MAX_LEVELS = 60_000;
 /** Sockets remembered for their queues; those with empty ones are forgotten first. */
 const MAX_READERS = 256;
 const DESCRIPTOR_BYTES = 16;
-const STATUS_BYTE = 12;
-const DESCRIPTOR_DONE = 1;
 
-interface RxRing {
-  readonly desc: number;
-  readonly count: number;
-  readonly nextToClean: number;
+// Where a driver sees that the card is done with a receive descriptor: e1000 by a bit of its status, igb
+// by a length that is not zero any more. Both lie at the same byte.
+const DONE_AT = 12;
+const E1000_DONE = 0x0001;
+const IGB_LENGTH = 0xffff;
+
+/** Descriptors that a card shares with its driver; desc 0: none at the moment. */
+type DescriptorRing = Pick<IgbRxRing, 'desc' | 'count' | 'nextToClean'>;
+
+/** What the drivers of cards keep of reception in their devices; others keep none of it. */
+interface RxQueues {
+  /** e1000 has one ring, igb one for each queue. */
+  readonly rxRing?: DescriptorRing | readonly DescriptorRing[];
+  /** virtio_net's queues; veth has some of this name that have no ring in memory. */
+  readonly rq?: readonly { readonly vq?: Virtqueue }[];
+  readonly currQueuePairs?: number;
 }
 
-/** The receive ring of a card's driver, where it has one of this kind. */
-function rxRingOf(dev: NetDevice): RxRing | null {
-  const priv = dev.priv as { readonly rxRing?: RxRing } | null;
-  const ring = priv?.rxRing;
-  return ring !== undefined && ring.desc !== 0 && ring.count > 0 ? ring : null;
+interface Level {
+  filled: number;
+  size: number;
 }
 
 /** Descriptors that the card has filled and the driver has not taken. */
-function filled(ring: RxRing): number {
+function filled(ring: DescriptorRing, done: number): number {
   let n = 0;
   let at = ring.nextToClean;
   while (n < ring.count) {
-    const status = view.getUint8(ring.desc + at * DESCRIPTOR_BYTES + STATUS_BYTE);
-    if ((status & DESCRIPTOR_DONE) === 0) break;
+    const word = view.getUint16(ring.desc + at * DESCRIPTOR_BYTES + DONE_AT, true);
+    if ((word & done) === 0) break;
     n++;
     at = at + 1 === ring.count ? 0 : at + 1;
   }
   return n;
+}
+
+function addRing(level: Level, ring: DescriptorRing, done: number): void {
+  if (ring.desc === 0 || ring.count === 0) return;
+  level.filled += filled(ring, done);
+  level.size += ring.count;
+}
+
+/** Adds the receive rings of a card, whichever driver it has. */
+function addRings(level: Level, dev: NetDevice): void {
+  const { rxRing, rq, currQueuePairs = 0 } = (dev.priv ?? {}) as RxQueues;
+  if (Array.isArray(rxRing)) {
+    for (const ring of rxRing as readonly DescriptorRing[]) addRing(level, ring, IGB_LENGTH);
+  } else if (rxRing !== undefined) {
+    addRing(level, rxRing as DescriptorRing, E1000_DONE);
+  }
+  for (let i = 0; i < currQueuePairs; i++) {
+    const vq = rq?.[i]?.vq;
+    if (vq === undefined || vq.used === 0) continue;
+    level.filled += (vringUsed.idx(view, vq.used) - vq.lastUsedIdx) & 0xffff;
+    level.size += vq.num;
+  }
 }
 
 export class CpuRecorder {
@@ -96,15 +129,10 @@ export class CpuRecorder {
   }
 
   measure(machine: Machine, index: number): QueueLevels {
-    let ring = 0;
-    let ringSize = 0;
+    const rings: Level = { filled: 0, size: 0 };
     let qdisc = 0;
     for (const dev of machine.initNet.devBaseHead) {
-      const rx = rxRingOf(dev);
-      if (rx !== null) {
-        ring += filled(rx);
-        ringSize += rx.count;
-      }
+      addRings(rings, dev);
       for (const txq of dev.tx) qdisc += txq.qdisc?.qlen ?? 0;
     }
     let backlog = 0;
@@ -114,8 +142,8 @@ export class CpuRecorder {
     return {
       timeNs: machine.nowNs,
       step: this.recording.steps,
-      ring,
-      ringSize,
+      ring: rings.filled,
+      ringSize: rings.size,
       backlog,
       qdisc,
       sockets: this.unread(index),
