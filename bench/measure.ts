@@ -78,11 +78,25 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
+/** Between two looks at the processor's clock, in seconds of it: a look is a system call, and some work takes less. */
+const LOOK_SECONDS = 0.002;
+
+/** How often work is to be done until the next look: twice as often when `seconds` of it were too short. */
+function nextBatch(batch: number, seconds: number): number {
+  return seconds < LOOK_SECONDS ? batch * 2 : batch;
+}
+
 /** By processor time, so that a busy machine shortens neither the warm-up nor the measurement. */
 function repeat(work: () => number, seconds: number): number {
-  const end = cpuSeconds() + seconds;
+  let now = cpuSeconds();
+  const end = now + seconds;
   let count = 0;
-  while (cpuSeconds() < end) count += work();
+  for (let batch = 1; now < end; ) {
+    for (let i = 0; i < batch; i++) count += work();
+    const before = now;
+    now = cpuSeconds();
+    batch = nextBatch(batch, now - before);
+  }
   return count;
 }
 
@@ -98,9 +112,15 @@ export async function measureAsync(unit: string, work: () => Promise<number>): P
 }
 
 async function repeatAsync(work: () => Promise<number>, seconds: number): Promise<number> {
-  const end = cpuSeconds() + seconds;
+  let now = cpuSeconds();
+  const end = now + seconds;
   let count = 0;
-  while (cpuSeconds() < end) count += await work();
+  for (let batch = 1; now < end; ) {
+    for (let i = 0; i < batch; i++) count += await work();
+    const before = now;
+    now = cpuSeconds();
+    batch = nextBatch(batch, now - before);
+  }
   return count;
 }
 

@@ -71,7 +71,7 @@ function run(row: Row): void {
   row.best = Math.max(row.best, figure.count / figure.cpuSeconds);
 }
 
-const rounds = Number(argv[2] ?? '5');
+const rounds = Number(argv[2] ?? '10');
 if (!(rounds >= 1)) {
   stderr.write('bench: how many rounds?\n');
   exit(2);
