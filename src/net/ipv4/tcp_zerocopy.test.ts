@@ -448,8 +448,13 @@ describe('receiving pages', () => {
     reset(fd);
   });
 
-  it('is for connections only', () => {
+  it('is for connections only, and for so many bytes', () => {
     expect(take(99).n).toBe(-EBADF);
+    const fd = connected();
+    rig.inject({ flags: 'P.', seq: 1, ack: 1, data: 10 });
+    for (const max of [-1, 1.5, Number.NaN]) expect(take(fd, max).n).toBe(-EINVAL);
+    expect(take(fd, 0).n).toBe(0);
+    reset(fd);
     const udp = rig.sys.socket(AF_INET, SOCK_DGRAM, 0);
     expect(take(udp).n).toBe(-EOPNOTSUPP);
     const closed = rig.open();

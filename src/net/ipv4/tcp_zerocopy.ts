@@ -15,7 +15,7 @@ import { doMmap, doMunmap, vmInsertPages } from '#mm/mmap.ts';
 import { lockSock, releaseSock } from '#net/core/sock.ts';
 import { nothingToSplice, tcpReadSock } from '#net/ipv4/tcp_splice.ts';
 import { sockfdLookup } from '#net/socket.ts';
-import { EOPNOTSUPP } from '#uapi/errno.ts';
+import { EINVAL, EOPNOTSUPP } from '#uapi/errno.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 
 /** Maps `len` bytes of a packet from `offset` on, a piece for each of its parts. @kernel tcp_zerocopy_receive net/ipv4/tcp.c */
@@ -58,6 +58,7 @@ function mapParts(task: Task, skb: SkBuff, offset: number, len: number, pages: U
  * @kernel tcp_zerocopy_receive net/ipv4/tcp.c
  */
 function doRecvPages(task: Task, fd: number, max: number, pages: Uint8Array[]): number {
+  if (!Number.isInteger(max) || max < 0) return -EINVAL;
   const sock = sockfdLookup(task, fd);
   if (typeof sock === 'number') return sock;
   const { sk } = sock;
