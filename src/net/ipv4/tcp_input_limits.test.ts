@@ -1,5 +1,7 @@
 /** What bounds the receiver's answers, what it counts, and what turns its mechanisms off. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tcpWinFromSpace } from '#include/net/tcp_inlines.ts';
+import { tcpRcvbufGrow } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import {
   LINUX_MIB_DELAYEDACKLOST,
@@ -216,5 +218,28 @@ describe('the receive buffer', () => {
 
   it('stays as it is without tcp_moderate_rcvbuf', () => {
     expect(grown('0')).toBe(0);
+  });
+
+  it('overshoots less below tcp_rcvbuf_low_rtt', () => {
+    const tp = r.sock(accepted('mss 1460,sackOK,TS 100:0,nop,wscale 7'));
+    const initial = tp.skRcvbuf;
+    /** What tcp_rcvbuf_grow() makes of twice the bytes of the round trip before, at this RTT. */
+    const size = (rttUs: number): number => {
+      tp.skRcvbuf = initial;
+      tp.rcvRttEstRttUs = rttUs * 8;
+      tp.rcvqSpaceSpace = 100_000;
+      tcpRcvbufGrow(tp, 200_000);
+      return tcpWinFromSpace(tp, tp.skRcvbuf);
+    };
+    // Twice what was read, and by the share that the RTT has.
+    expect(size(500)).toBeCloseTo(600_000, -2);
+    sysctl('tcp_rcvbuf_low_rtt', '500');
+    // Slow start: the sender doubles, and doubles again.
+    const full = size(500);
+    expect(full).toBeCloseTo(1_200_000, -2);
+    sysctl('tcp_rcvbuf_low_rtt', '0');
+    expect(size(1)).toBe(full);
+    sysctl('tcp_rcvbuf_low_rtt', '2000');
+    expect(size(500)).toBeCloseTo(500_000, -2);
   });
 });

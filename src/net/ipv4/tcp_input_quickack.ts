@@ -172,7 +172,7 @@ export function __tcpAckSndCheck(sk: Sock, ofoPossible: boolean): void {
   tcpCompressAck(sk);
 }
 
-/** Puts a duplicate ACK off by 5 % of the RTT, at most 1 ms. @kernel __tcp_ack_snd_check net/ipv4/tcp_input.c */
+/** Puts a duplicate ACK off by a share of the RTT, at most tcp_comp_sack_delay_ns. @kernel __tcp_ack_snd_check net/ipv4/tcp_input.c */
 function tcpCompressAck(sk: Sock): void {
   const tp = tcpSk(sk);
   tp.compressedAckTimer ??= new Hrtimer<Sock>(
@@ -184,10 +184,12 @@ function tcpCompressAck(sk: Sock): void {
   const timer = tp.compressedAckTimer;
   tp.compressedAck++;
   if (hrtimerActive(timer)) return;
-  // Both estimates are scaled by 8.
   let rtt = tp.rcvRttEstRttUs;
   if (tp.srttUs !== 0 && tp.srttUs < rtt) rtt = tp.srttUs;
-  const delay = Math.min(sk.net.ipv4.sysctlTcpCompSackDelayNs, Math.floor((rtt * 125) / 20));
+  // The estimates are in us scaled by 8: 1000 / 8 / 100 = 1.25 makes ns and per cent of them.
+  const { ipv4 } = sk.net;
+  const share = (rtt + Math.floor(rtt / 4)) * ipv4.sysctlTcpCompSackRttPercent;
+  const delay = Math.min(share, ipv4.sysctlTcpCompSackDelayNs);
   sockHold(sk);
   hrtimerStart(timer, sk.net.machine.nowNs + delay);
 }

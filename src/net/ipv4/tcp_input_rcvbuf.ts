@@ -263,7 +263,8 @@ export function tcpRcvRttMeasureTs(sk: Sock, skb: SkBuff): void {
 
 /**
  * The reader takes `newval` bytes a round trip: gives the window room for twice that, for the growth
- * of a sender in slow start, and for what waits out of order.
+ * of a sender in slow start, and for what waits out of order. Below tcp_rcvbuf_low_rtt the growth is
+ * by the RTT's share of that.
  * @kernel tcp_rcvbuf_grow net/ipv4/tcp_input.c
  */
 export function tcpRcvbufGrow(sk: Sock, newval: number): void {
@@ -275,7 +276,14 @@ export function tcpRcvbufGrow(sk: Sock, newval: number): void {
   if (oldval === 0) return;
 
   let rcvwin = newval * 2;
-  rcvwin += Math.floor((rcvwin * (newval - oldval)) / oldval) * 2;
+  const rttUs = Math.floor(tp.rcvRttEstRttUs / 8);
+  const lowRtt = ipv4.sysctlTcpRcvbufLowRtt;
+  if (rttUs < lowRtt) {
+    // Over a short path the final size is reached a few ms later, and is not overshot.
+    rcvwin += Math.floor((rcvwin * rttUs) / lowRtt);
+  } else {
+    rcvwin += Math.floor((rcvwin * 2 * (newval - oldval)) / oldval);
+  }
   if (!tp.outOfOrderQueueEmpty && tp.oooLastSkb !== null) {
     rcvwin += (tp.oooLastSkb.tcpCb.endSeq - tp.rcvNxt) >>> 0;
   }

@@ -175,6 +175,8 @@ export class NetnsIpv4 {
   sysctlTcpNometricsSave = 0;
   sysctlTcpNoSsthreshMetricsSave = 1;
   sysctlTcpModerateRcvbuf = 1;
+  /** us */
+  sysctlTcpRcvbufLowRtt = 1000;
   sysctlTcpTsoWinDivisor = 3;
   sysctlTcpWorkaroundSignedWindows = 0;
   sysctlTcpLimitOutputBytes: number = 4 * 1024 * 1024;
@@ -192,8 +194,9 @@ export class NetnsIpv4 {
   sysctlTcpRmem: [number, number, number] = [4096, 131072, 33554432];
   sysctlTcpChildEhashEntries = 0;
   /** ns */
+  sysctlTcpCompSackRttPercent = 33;
   sysctlTcpCompSackDelayNs = 1000000;
-  sysctlTcpCompSackSlackNs = 100000;
+  sysctlTcpCompSackSlackNs = 10000;
   sysctlTcpCompSackNr = 44;
   sysctlTcpBacklogAckDefer = 1;
   sysctlTcpPingpongThresh = 1;
