@@ -9,101 +9,88 @@
  * @deviation hsiphash is the 32-bit HalfSipHash of Linux on 32-bit machines: this is one, in effect
  */
 
-/** State, by halves: V + 0, 1 is v0, V + 2, 3 is v1, and so on. */
-type State = Int32Array;
-
-/** `rounds` times the permutation of four 64-bit words. */
-function sipRounds(s: State, rounds: number): void {
-  let [v0l, v0h, v1l, v1h] = [s[0] as number, s[1] as number, s[2] as number, s[3] as number];
-  let [v2l, v2h, v3l, v3h] = [s[4] as number, s[5] as number, s[6] as number, s[7] as number];
-  let low: number;
-  let t: number;
-  for (let i = 0; i < rounds; i++) {
+/**
+ * The hash of some 64-bit words, the whole state in registers. The first `words` words are a, b and c, d or, where
+ * `bytes` is given, its octets from `off`; then comes `tail`, low half and high half, whose top octet is the length
+ * in octets. The low half of the result, or with `high` the high one.
+ */
+function sip(
+  key: Int32Array,
+  words: number,
+  bytes: Uint8Array | null,
+  off: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  tailLow: number,
+  tailHigh: number,
+  high: boolean,
+): number {
+  // The constants spell "somepseudorandomlygeneratedbytes".
+  let v0l = 0x70736575 ^ (key[0] as number);
+  let v0h = 0x736f6d65 ^ (key[1] as number);
+  let v1l = 0x6e646f6d ^ (key[2] as number);
+  let v1h = 0x646f7261 ^ (key[3] as number);
+  let v2l = 0x6e657261 ^ (key[0] as number);
+  let v2h = 0x6c796765 ^ (key[1] as number);
+  let v3l = 0x79746573 ^ (key[2] as number);
+  let v3h = 0x74656462 ^ (key[3] as number);
+  // Two rounds for each word and the tail, four to end with.
+  const steps = 2 * words + 6;
+  let low = 0;
+  let t = 0;
+  let ml = 0;
+  let mh = 0;
+  for (let i = 0; i < steps; i++) {
+    if ((i & 1) === 0) {
+      // What went into v3 two rounds ago goes into v0.
+      v0l ^= ml;
+      v0h ^= mh;
+      if (i < 2 * words) {
+        ml = bytes !== null ? load(bytes, off + 4 * i, 4) : i === 0 ? a : c;
+        mh = bytes !== null ? load(bytes, off + 4 * i + 4, 4) : i === 0 ? b : d;
+      } else {
+        ml = i === 2 * words ? tailLow : 0;
+        mh = i === 2 * words ? tailHigh : 0;
+        if (i === 2 * words + 2) v2l ^= 0xff;
+      }
+      v3l ^= ml;
+      v3h ^= mh;
+    }
     // v0 += v1; v1 = rotl(v1, 13) ^ v0; v0 = rotl(v0, 32)
-    low = (v0l >>> 0) + (v1l >>> 0);
-    v0h = (v0h + v1h + (low > 0xffffffff ? 1 : 0)) | 0;
-    v0l = low | 0;
+    low = (v0l + v1l) | 0;
+    v0h = (v0h + v1h + (low >>> 0 < v0l >>> 0 ? 1 : 0)) | 0;
     t = (v1l << 13) | (v1h >>> 19);
     v1h = ((v1h << 13) | (v1l >>> 19)) ^ v0h;
-    v1l = t ^ v0l;
-    t = v0l;
+    v1l = t ^ low;
     v0l = v0h;
-    v0h = t;
+    v0h = low;
     // v2 += v3; v3 = rotl(v3, 16) ^ v2
-    low = (v2l >>> 0) + (v3l >>> 0);
-    v2h = (v2h + v3h + (low > 0xffffffff ? 1 : 0)) | 0;
-    v2l = low | 0;
+    low = (v2l + v3l) | 0;
+    v2h = (v2h + v3h + (low >>> 0 < v2l >>> 0 ? 1 : 0)) | 0;
+    v2l = low;
     t = (v3l << 16) | (v3h >>> 16);
     v3h = ((v3h << 16) | (v3l >>> 16)) ^ v2h;
     v3l = t ^ v2l;
     // v0 += v3; v3 = rotl(v3, 21) ^ v0
-    low = (v0l >>> 0) + (v3l >>> 0);
-    v0h = (v0h + v3h + (low > 0xffffffff ? 1 : 0)) | 0;
-    v0l = low | 0;
+    low = (v0l + v3l) | 0;
+    v0h = (v0h + v3h + (low >>> 0 < v0l >>> 0 ? 1 : 0)) | 0;
+    v0l = low;
     t = (v3l << 21) | (v3h >>> 11);
     v3h = ((v3h << 21) | (v3l >>> 11)) ^ v0h;
     v3l = t ^ v0l;
     // v2 += v1; v1 = rotl(v1, 17) ^ v2; v2 = rotl(v2, 32)
-    low = (v2l >>> 0) + (v1l >>> 0);
-    v2h = (v2h + v1h + (low > 0xffffffff ? 1 : 0)) | 0;
-    v2l = low | 0;
+    low = (v2l + v1l) | 0;
+    v2h = (v2h + v1h + (low >>> 0 < v2l >>> 0 ? 1 : 0)) | 0;
     t = (v1l << 17) | (v1h >>> 15);
     v1h = ((v1h << 17) | (v1l >>> 15)) ^ v2h;
-    v1l = t ^ v2l;
-    t = v2l;
+    v1l = t ^ low;
     v2l = v2h;
-    v2h = t;
+    v2h = low;
   }
-  s[0] = v0l;
-  s[1] = v0h;
-  s[2] = v1l;
-  s[3] = v1h;
-  s[4] = v2l;
-  s[5] = v2h;
-  s[6] = v3l;
-  s[7] = v3h;
+  return high ? v0h ^ v1h ^ v2h ^ v3h : v0l ^ v1l ^ v2l ^ v3l;
 }
-
-/** The constants spell "somepseudorandomlygeneratedbytes". */
-function sipInit(key: Int32Array): State {
-  const [k0l, k0h, k1l, k1h] = [
-    key[0] as number,
-    key[1] as number,
-    key[2] as number,
-    key[3] as number,
-  ];
-  const s = new Int32Array(8);
-  s[0] = 0x70736575 ^ k0l;
-  s[1] = 0x736f6d65 ^ k0h;
-  s[2] = 0x6e646f6d ^ k1l;
-  s[3] = 0x646f7261 ^ k1h;
-  s[4] = 0x6e657261 ^ k0l;
-  s[5] = 0x6c796765 ^ k0h;
-  s[6] = 0x79746573 ^ k1l;
-  s[7] = 0x74656462 ^ k1h;
-  return s;
-}
-
-/** Takes in one 64-bit word. */
-function sipWord(s: State, low: number, high: number): void {
-  s[6] = (s[6] as number) ^ low;
-  s[7] = (s[7] as number) ^ high;
-  sipRounds(s, 2);
-  s[0] = (s[0] as number) ^ low;
-  s[1] = (s[1] as number) ^ high;
-}
-
-/** The last word, which carries the length in its top octet, and the four final rounds. */
-function sipFinish(s: State, low: number, high: number, length: number): void {
-  sipWord(s, low, high | (length << 24));
-  s[4] = (s[4] as number) ^ 0xff;
-  sipRounds(s, 4);
-}
-
-const lowHalf = (s: State): number =>
-  (s[0] as number) ^ (s[2] as number) ^ (s[4] as number) ^ (s[6] as number);
-const highHalf = (s: State): number =>
-  (s[1] as number) ^ (s[3] as number) ^ (s[5] as number) ^ (s[7] as number);
 
 /** Up to four octets as a word, low octet first. */
 function load(u8: Uint8Array, at: number, n: number): number {
@@ -112,17 +99,19 @@ function load(u8: Uint8Array, at: number, n: number): number {
   return w;
 }
 
-function sipBytes(u8: Uint8Array, off: number, length: number, key: Int32Array): State {
-  const s = sipInit(key);
-  let i = off;
-  for (const end = off + (length & ~7); i < end; i += 8) {
-    sipWord(s, load(u8, i, 4), load(u8, i + 4, 4));
-  }
+function sipBytes(
+  u8: Uint8Array,
+  off: number,
+  length: number,
+  key: Int32Array,
+  high: boolean,
+): number {
+  const words = length >>> 3;
+  const at = off + 8 * words;
   const left = length & 7;
-  const low = load(u8, i, Math.min(left, 4));
-  const high = left > 4 ? load(u8, i + 4, left - 4) : 0;
-  sipFinish(s, low, high, length);
-  return s;
+  const tailLow = load(u8, at, Math.min(left, 4));
+  const tailHigh = (left > 4 ? load(u8, at + 4, left - 4) : 0) | (length << 24);
+  return sip(key, words, u8, off, 0, 0, 0, 0, tailLow, tailHigh, high);
 }
 
 /**
@@ -130,7 +119,7 @@ function sipBytes(u8: Uint8Array, off: number, length: number, key: Int32Array):
  * @kernel siphash include/linux/siphash.h
  */
 export function siphash(u8: Uint8Array, off: number, length: number, key: Int32Array): number {
-  return lowHalf(sipBytes(u8, off, length, key));
+  return sipBytes(u8, off, length, key, false);
 }
 
 /** Both halves of the same, unsigned. */
@@ -140,40 +129,30 @@ export function siphash64(
   length: number,
   key: Int32Array,
 ): { readonly lo: number; readonly hi: number } {
-  const s = sipBytes(u8, off, length, key);
-  return { lo: lowHalf(s) >>> 0, hi: highHalf(s) >>> 0 };
+  return {
+    lo: sipBytes(u8, off, length, key, false) >>> 0,
+    hi: sipBytes(u8, off, length, key, true) >>> 0,
+  };
 }
 
 /** @kernel siphash_1u32 lib/siphash.c */
 export function siphash1u32(a: number, key: Int32Array): number {
-  const s = sipInit(key);
-  sipFinish(s, a, 0, 4);
-  return lowHalf(s);
+  return sip(key, 0, null, 0, 0, 0, 0, 0, a, 4 << 24, false);
 }
 
 /** @kernel siphash_2u32 include/linux/siphash.h */
 export function siphash2u32(a: number, b: number, key: Int32Array): number {
-  const s = sipInit(key);
-  sipWord(s, a, b);
-  sipFinish(s, 0, 0, 8);
-  return lowHalf(s);
+  return sip(key, 1, null, 0, a, b, 0, 0, 0, 8 << 24, false);
 }
 
 /** @kernel siphash_3u32 lib/siphash.c */
 export function siphash3u32(a: number, b: number, c: number, key: Int32Array): number {
-  const s = sipInit(key);
-  sipWord(s, a, b);
-  sipFinish(s, c, 0, 12);
-  return lowHalf(s);
+  return sip(key, 1, null, 0, a, b, 0, 0, c, 12 << 24, false);
 }
 
 /** @kernel siphash_4u32 include/linux/siphash.h */
 export function siphash4u32(a: number, b: number, c: number, d: number, key: Int32Array): number {
-  const s = sipInit(key);
-  sipWord(s, a, b);
-  sipWord(s, c, d);
-  sipFinish(s, 0, 0, 16);
-  return lowHalf(s);
+  return sip(key, 2, null, 0, a, b, c, d, 0, 16 << 24, false);
 }
 
 /**

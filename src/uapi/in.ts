@@ -156,6 +156,36 @@ export const sockaddrIn = {
   setAddr: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x),
 } as const;
 
+// The same of an address that is an array of its own: a view, made for this alone, would cost more than the reading.
+
+/** @kernel sin_family include/uapi/linux/in.h */
+export function sinFamily(b: Uint8Array): number {
+  return (b[0] as number) | ((b[1] as number) << 8);
+}
+
+/** @kernel sin_port include/uapi/linux/in.h */
+export function sinPort(b: Uint8Array): number {
+  return ((b[2] as number) << 8) | (b[3] as number);
+}
+
+/** @kernel sin_addr include/uapi/linux/in.h */
+export function sinAddr(b: Uint8Array): number {
+  const high = ((b[4] as number) << 24) | ((b[5] as number) << 16);
+  return (high | ((b[6] as number) << 8) | (b[7] as number)) >>> 0;
+}
+
+/** Writes family, port and address; the octets behind them stay. */
+export function sinFill(b: Uint8Array, family: number, port: number, addr: number): void {
+  b[0] = family;
+  b[1] = family >>> 8;
+  b[2] = port >>> 8;
+  b[3] = port;
+  b[4] = addr >>> 24;
+  b[5] = addr >>> 16;
+  b[6] = addr >>> 8;
+  b[7] = addr;
+}
+
 /** struct ip_mreqn: group and interface of IP_ADD_MEMBERSHIP and IP_MULTICAST_IF. */
 export const ipMreqn = {
   LEN: 12,

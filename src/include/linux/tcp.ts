@@ -340,6 +340,14 @@ export class TcpSock extends TcpSockRare {
     return this.dsackOut;
   }
 
+  /** There is no DSACK block to be sent; asks for none to be made. */
+  resetDuplicateSack(): void {
+    const dsack = this.dsackOut?.[0];
+    if (dsack === undefined) return;
+    dsack.startSeq = 0;
+    dsack.endSeq = 0;
+  }
+
   /** The SACK blocks to be sent. */
   get selectiveAcks(): TcpSackBlock[] {
     this.sackOut ??= fourBlocks();

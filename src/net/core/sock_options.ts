@@ -205,7 +205,12 @@ function dataView(optval: Uint8Array): DataView {
 }
 
 function int32(optval: Uint8Array, at: number): number {
-  return dataView(optval).getInt32(at, true);
+  return (
+    (optval[at] as number) |
+    ((optval[at + 1] as number) << 8) |
+    ((optval[at + 2] as number) << 16) |
+    ((optval[at + 3] as number) << 24)
+  );
 }
 
 /** A 64-bit value as a double; exact to 2^53, and its sign is kept. */

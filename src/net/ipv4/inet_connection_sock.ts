@@ -243,7 +243,7 @@ export function inetCskReqskQueueHashAdd(sk: Sock, req: RequestSock): boolean {
   req.skcNum = req.irNum;
   req.skcDaddr = req.irRmtAddr;
   req.skcDport = req.irRmtPort;
-  const found = inetEhashInsert(req, null, true).foundDup;
+  const found = inetEhashInsert(req, null, true);
   if (found !== null) {
     found.refcnt--;
     return false;

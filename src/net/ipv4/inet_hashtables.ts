@@ -234,38 +234,32 @@ function ehashFindTwin(hinfo: InetHashinfo, sk: SockCommon): SockCommon | null {
   return null;
 }
 
-/** Result of inetEhashInsert(). */
-export interface EhashInsert {
-  readonly ok: boolean;
-  /** An equal entry that stood in the way. */
-  readonly foundDup: SockCommon | null;
-}
-
 /**
- * Adds `sk`. With `osk` it takes the place of that entry, and fails when that is gone; without, it
- * fails when an equal entry exists and `lookForDup`.
+ * Adds `sk`: null, or what stands in the way. With `osk` it takes the place of that entry; when that is gone, there is
+ * no place, and the answer is `sk` itself. Without, an equal entry is in the way if `lookForDup`: it comes with
+ * a reference.
  * @kernel inet_ehash_insert net/ipv4/inet_hashtables.c
  */
 export function inetEhashInsert(
   sk: SockCommon,
   osk: SockCommon | null,
   lookForDup: boolean,
-): EhashInsert {
+): SockCommon | null {
   const hinfo = tcpGetHashinfo(sk.net);
   sk.skcHash = skEhashfn(sk);
-  let ok = true;
-  let foundDup: SockCommon | null = null;
   if (osk !== null) {
-    ok = ehashDel(hinfo, osk);
+    if (!ehashDel(hinfo, osk)) return sk;
     // The table's reference; the caller has one of its own.
-    if (ok) osk.refcnt--;
+    osk.refcnt--;
   } else if (lookForDup) {
-    foundDup = ehashFindTwin(hinfo, sk);
-    ok = foundDup === null;
-    if (foundDup !== null) foundDup.refcnt++;
+    const twin = ehashFindTwin(hinfo, sk);
+    if (twin !== null) {
+      twin.refcnt++;
+      return twin;
+    }
   }
-  if (ok) ehashAdd(hinfo, sk);
-  return { ok, foundDup };
+  ehashAdd(hinfo, sk);
+  return null;
 }
 
 /**
@@ -276,9 +270,9 @@ export function inetEhashNolisten(
   sk: Sock,
   osk: SockCommon | null,
   lookForDup: boolean,
-): EhashInsert {
-  const result = inetEhashInsert(sk, osk, lookForDup);
-  if (result.ok) {
+): SockCommon | null {
+  const found = inetEhashInsert(sk, osk, lookForDup);
+  if (found === null) {
     sockProtInuseAdd(sk.net, sk.skProt, 1);
   } else {
     tcpOrphanCountAdd(sk, 1);
@@ -286,7 +280,7 @@ export function inetEhashNolisten(
     sockSetFlag(sk, SOCK_DEAD);
     inetCskDestroySock(sk);
   }
-  return result;
+  return found;
 }
 
 /** Listeners of one port and address with SO_REUSEPORT form a group. @kernel inet_reuseport_add_sock net/ipv4/inet_hashtables.c */

@@ -341,9 +341,7 @@ function resetCounters(tp: TcpSock): void {
   tp.bytesRetrans = 0;
   tp.dataSegsIn = 0;
   tp.dataSegsOut = 0;
-  const dsack = tp.duplicateSack[0]!;
-  dsack.startSeq = 0;
-  dsack.endSeq = 0;
+  tp.resetDuplicateSack();
   tp.dsackDups = 0;
   tp.reordSeen = 0;
   tp.retransOut = 0;

@@ -128,7 +128,8 @@ function cubictcpInit(sk: TcpSock): void {
 
 /** After an idle time the curve goes on where it stood. @kernel cubictcp_cwnd_event net/ipv4/tcp_cubic.c @rfc 9438#5.8 */
 function cubictcpCwndEvent(sk: TcpSock, event: number): void {
-  if (event !== CA_EVENT_TX_START) return;
+  // Without state there is no curve yet.
+  if (event !== CA_EVENT_TX_START || sk.icskCaPriv === null) return;
   const ca = bictcp(sk);
   const now = sk.net.machine.jiffies;
   const delta = (now - sk.lsndtime) | 0;

@@ -48,7 +48,7 @@ import { tcpMakeSynack, tcpRtxSynack } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpSyncMss } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpDone, tcpSetState } from '#net/ipv4/tcp_state.ts';
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from '#uapi/errno.ts';
-import { IPPROTO_TCP, sockaddrIn } from '#uapi/in.ts';
+import { IPPROTO_TCP, sinAddr, sinFamily, sinPort, sockaddrIn } from '#uapi/in.ts';
 import { RTCF_BROADCAST, RTCF_MULTICAST } from '#uapi/in_route.ts';
 import { INET_ECN_MASK, iphdr } from '#uapi/ip.ts';
 import {
@@ -242,17 +242,17 @@ export function tcpV4SynRecvSock(
   if (tcpV4ChildKeys(sk, newtp, req) !== 0) return tcpV4ChildFail(sk, newtp);
 
   if (__inetInheritPort(sk, newtp) < 0) return tcpV4ChildFail(sk, newtp);
-  const hashed = inetEhashNolisten(newtp, reqUnhash, reqUnhash === null);
-  if (hashed.ok) {
+  const found = inetEhashNolisten(newtp, reqUnhash, reqUnhash === null);
+  if (found === null) {
     newtp.savedSyn = req.savedSyn;
     req.savedSyn = null;
     req.iropt = null;
     return { sk: newtp, ownReq: true };
   }
   newtp.inetOpt = null;
-  if (reqUnhash === null && hashed.foundDup !== null) {
+  if (reqUnhash === null) {
     // Two ACKs of one cookie: the first has made the socket.
-    sockGenPut(hashed.foundDup);
+    sockGenPut(found);
     sockPut(newtp);
     return { sk: null, ownReq: false };
   }
@@ -329,10 +329,9 @@ function tcpV4ConnectIdentity(sk: Sock, fl4: Flowi4, daddr: number, dport: numbe
 export function tcpV4Connect(sk: Sock, uaddr: Uint8Array): number {
   const tp = tcpSk(sk);
   if (uaddr.length < sockaddrIn.LEN) return -EINVAL;
-  const sin = new DataView(uaddr.buffer, uaddr.byteOffset, uaddr.byteLength);
-  if (sockaddrIn.family(sin, 0) !== AF_INET) return -EAFNOSUPPORT;
-  let daddr = sockaddrIn.addr(sin, 0);
-  const dport = sockaddrIn.port(sin, 0);
+  if (sinFamily(uaddr) !== AF_INET) return -EAFNOSUPPORT;
+  let daddr = sinAddr(uaddr);
+  const dport = sinPort(uaddr);
   const opt = tp.inetOpt;
   let nexthop = daddr;
   if (opt !== null && opt.srr !== 0) {

@@ -3,7 +3,7 @@
  * Counterpart of struct sockaddr_in and its kin; see sockaddr of uapi.
  */
 import { inNtop4, inPton4 } from '#lib/parse_addr.ts';
-import { sockaddrIn } from '#uapi/in.ts';
+import { sinAddr, sinFamily, sinFill, sinPort, sockaddrIn } from '#uapi/in.ts';
 import { sockaddrNl } from '#uapi/netlink.ts';
 import { AF_INET, AF_NETLINK, AF_UNSPEC } from '#uapi/socket.ts';
 
@@ -22,19 +22,15 @@ const viewOf = (bytes: Uint8Array): DataView =>
 /** struct sockaddr_in of an address and a port, both in host order. */
 export function encodeSockaddr4(addr: number, port: number): Uint8Array {
   const out = new Uint8Array(sockaddrIn.LEN);
-  const v = viewOf(out);
-  sockaddrIn.setFamily(v, 0, AF_INET);
-  sockaddrIn.setPort(v, 0, port);
-  sockaddrIn.setAddr(v, 0, addr);
+  sinFill(out, AF_INET, port, addr);
   return out;
 }
 
 /** The address and port of a struct sockaddr_in; null when it is of another family or too short. */
 export function decodeSockaddr4(bytes: Uint8Array): SockAddr4 | null {
   if (bytes.length < 8) return null;
-  const v = viewOf(bytes);
-  if (sockaddrIn.family(v, 0) !== AF_INET) return null;
-  return { addr: sockaddrIn.addr(v, 0), port: sockaddrIn.port(v, 0) };
+  if (sinFamily(bytes) !== AF_INET) return null;
+  return { addr: sinAddr(bytes), port: sinPort(bytes) };
 }
 
 /** An address without family, with which connect(2) undoes a connection of a datagram socket. */
