@@ -57,6 +57,7 @@ import { schApiModule } from '#net/sched/sch_api_netlink.ts';
 import { codelModule } from '#net/sched/sch_codel.ts';
 import { fifoModule } from '#net/sched/sch_fifo.ts';
 import { fqModule } from '#net/sched/sch_fq.ts';
+import { fqCodelModule } from '#net/sched/sch_fq_codel.ts';
 import { tbfModule } from '#net/sched/sch_tbf.ts';
 import { unixModule } from '#net/unix/af_unix.ts';
 
@@ -88,6 +89,7 @@ export const defconfig: readonly KernelModule[] = [
   codelModule,
   tbfModule,
   fqModule,
+  fqCodelModule,
   fibRulesModule,
   devtmpfsModule,
   memModule,

@@ -422,3 +422,26 @@ export const tcFqQdStats = {
   BAND_DROPS: 112,
   BAND_PKT_COUNT: 136,
 } as const;
+
+/** struct tc_fq_codel_xstats: offsets of its fields, by the type that stands first. */
+export const tcFqCodelXstats = {
+  LEN: 40,
+  TYPE: 0,
+  // TCA_FQ_CODEL_XSTATS_QDISC
+  MAXPACKET: 4,
+  DROP_OVERLIMIT: 8,
+  ECN_MARK: 12,
+  NEW_FLOW_COUNT: 16,
+  NEW_FLOWS_LEN: 20,
+  OLD_FLOWS_LEN: 24,
+  CE_MARK: 28,
+  MEMORY_USAGE: 32,
+  DROP_OVERMEMORY: 36,
+  // TCA_FQ_CODEL_XSTATS_CLASS
+  DEFICIT: 4,
+  LDELAY: 8,
+  COUNT: 12,
+  LASTCOUNT: 16,
+  DROPPING: 20,
+  DROP_NEXT: 24,
+} as const;

@@ -21,8 +21,25 @@ export const __QDISC_STATE_DEACTIVATED = 1;
 export const __QDISC_STATE_MISSED = 2;
 export const __QDISC_STATE_DRAINING = 3;
 
+/** What a dump says of a class. */
+export interface QdiscClassDump {
+  /** Minor number of its handle. */
+  readonly minor: number;
+  /** Handle of the discipline below; 0: none. */
+  readonly info: number;
+}
+
+/** Figures of a class. */
+export interface QdiscClassStats {
+  readonly qlen: number;
+  readonly backlog: number;
+  readonly drops: number;
+  /** TCA_STATS_APP; null: none. */
+  readonly app: Uint8Array | null;
+}
+
 /**
- * The classes of a discipline that has other disciplines below it. A class is a number of the
+ * The classes of a discipline that has other disciplines below it, or flows to be looked at. A class is a number of the
  * discipline's own; 0: none.
  * @kernel Qdisc_class_ops include/net/sch_generic.h
  */
@@ -32,6 +49,8 @@ export interface QdiscClassOps {
   leaf: (sch: Qdisc, cl: number) => Qdisc | null;
   /** Puts a discipline below a class, null for none; returns the one that was there. */
   graft: (sch: Qdisc, cl: number, leaf: Qdisc | null) => Qdisc | null;
+  dump: (sch: Qdisc, cl: number) => QdiscClassDump;
+  dumpStats: ((sch: Qdisc, cl: number) => QdiscClassStats) | null;
   walk: (sch: Qdisc, visit: (cl: number) => void) => void;
   /** The discipline below the class has become empty by drops. */
   qlenNotify: ((sch: Qdisc, cl: number) => void) | null;

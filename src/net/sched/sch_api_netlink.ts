@@ -1,6 +1,7 @@
 /**
  * Queueing disciplines over netlink: RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC. Counterpart of those
- * parts of net/sched/sch_api.c. Disciplines may be at the root or below a class of another.
+ * parts of net/sched/sch_api.c; classes are in sch_api_class.ts. Disciplines may be at the root or below a class
+ * of another.
  */
 
 import { SUBSYS_INITCALL } from '#include/linux/init.ts';
@@ -42,7 +43,8 @@ import {
   qdiscGraftClass,
   qdiscReplaceRoot,
 } from '#net/sched/sch_api.ts';
-import { qdiscChildren, qdiscLookup } from '#net/sched/sch_api_tree.ts';
+import { tcDumpTclass } from '#net/sched/sch_api_class.ts';
+import { qdiscListed, qdiscLookup } from '#net/sched/sch_api_tree.ts';
 import { EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOENT } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
 import {
@@ -64,6 +66,7 @@ import {
 import {
   RTM_DELQDISC,
   RTM_GETQDISC,
+  RTM_GETTCLASS,
   RTM_NEWQDISC,
   RTNLGRP_TC,
   TCA_HW_OFFLOAD,
@@ -347,25 +350,6 @@ function answer({ net }: Request, msg: Uint8Array, req: SkBuff, q: Qdisc): numbe
   return skb === null ? -EMSGSIZE : rtnlUnicast(skb, net, portid);
 }
 
-/**
- * The disciplines of a device as a dump shows them: the root, and under mq those of the queues in use,
- * the last first, since each is put before the others into the device's table.
- */
-function listed(dev: NetDevice): Qdisc[] {
-  const { qdisc } = dev;
-  if (qdisc === null || qdisc === dev.net.machine.netGlobals.noopQdisc) return [];
-  const used = dev.tx.slice(0, dev.realNumTxQueues).reverse();
-  const below = used.map((txq) => txq.qdiscSleeping).filter((q) => q !== qdisc);
-  return (qdisc.ops.id === 'mq' ? [qdisc, ...below] : [qdisc]).flatMap(withChildren);
-}
-
-/** A discipline and all below it. */
-function withChildren(q: Qdisc): Qdisc[] {
-  // What a discipline has made for itself has no handle and is not shown.
-  const shown = qdiscChildren(q).filter((child) => child.handle !== 0);
-  return [q, ...shown.flatMap(withChildren)];
-}
-
 /** args[0]: index of the last device done. @kernel tc_dump_qdisc net/sched/sch_api.c */
 function tcDumpQdisc(skb: SkBuff, cb: NetlinkCallback): number {
   const v = new DataView(cb.msg.buffer, cb.msg.byteOffset, cb.msg.byteLength);
@@ -375,7 +359,7 @@ function tcDumpQdisc(skb: SkBuff, cb: NetlinkCallback): number {
   const devices = [...cb.net.devIndexHead.values()].sort((a, b) => a.ifindex - b.ifindex);
   for (const dev of devices) {
     if (dev.ifindex <= after || (only !== 0 && dev.ifindex !== only)) continue;
-    for (const q of listed(dev)) {
+    for (const q of qdiscListed(dev)) {
       if (tcFillQdisc(skb, q, cb.portid, cb.seq, NLM_F_MULTI, RTM_NEWQDISC) < 0) {
         return skb.len > 0 ? 1 : -EMSGSIZE;
       }
@@ -390,6 +374,7 @@ function pktschedInit(machine: Machine): number {
   rtnlRegister(machine, PF_UNSPEC, RTM_NEWQDISC, tcModifyQdisc, null);
   rtnlRegister(machine, PF_UNSPEC, RTM_DELQDISC, tcGetQdisc, null);
   rtnlRegister(machine, PF_UNSPEC, RTM_GETQDISC, tcGetQdisc, tcDumpQdisc);
+  rtnlRegister(machine, PF_UNSPEC, RTM_GETTCLASS, null, tcDumpTclass);
   return 0;
 }
 

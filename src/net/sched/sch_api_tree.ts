@@ -58,3 +58,22 @@ export function qdiscTreeReduceBacklog(from: Qdisc, packets: number, bytes: numb
     sch = above;
   }
 }
+
+/**
+ * The disciplines of a device as a dump shows them: the root, and under mq those of the queues in use,
+ * the last first, since each is put before the others into the device's table.
+ */
+export function qdiscListed(dev: NetDevice): Qdisc[] {
+  const { qdisc } = dev;
+  if (qdisc === null || qdisc === dev.net.machine.netGlobals.noopQdisc) return [];
+  const used = dev.tx.slice(0, dev.realNumTxQueues).reverse();
+  const below = used.map((txq) => txq.qdiscSleeping).filter((q) => q !== qdisc);
+  return (qdisc.ops.id === 'mq' ? [qdisc, ...below] : [qdisc]).flatMap(withChildren);
+}
+
+/** A discipline and all below it. */
+function withChildren(q: Qdisc): Qdisc[] {
+  // What a discipline has made for itself has no handle and is not shown.
+  const shown = qdiscChildren(q).filter((child) => child.handle !== 0);
+  return [q, ...shown.flatMap(withChildren)];
+}

@@ -340,6 +340,9 @@ const tbfClassOps: QdiscClassOps = {
     qdiscReset(old);
     return old;
   },
+  /** @kernel tbf_dump_class net/sched/sch_tbf.c */
+  dump: (sch) => ({ minor: 1, info: tbf(sch).qdisc.handle }),
+  dumpStats: null,
   walk: (_sch, visit) => visit(1),
   qlenNotify: null,
 };

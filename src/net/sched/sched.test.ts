@@ -167,6 +167,11 @@ describe('other disciplines', () => {
     expect(qdiscSetDefault(m.machine, 'nonsense')).toBe(-ENOENT);
     expect(qdiscSetDefault(m.machine, 'pfifo')).toBe(0);
     expect(queueOf(device()).ops.id).toBe('pfifo');
+    expect(qdiscSetDefault(m.machine, 'fq_codel')).toBe(0);
+    const t = device();
+    expect(queueOf(t).ops.id).toBe('fq_codel');
+    send(t, 7);
+    expect(tags(t)).toEqual([7]);
   });
 
   it('a device without a queue has none', () => {

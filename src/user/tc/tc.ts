@@ -1,5 +1,5 @@
 /*
- * `tc qdisc`. Counterparts: iproute2's tc/tc.c, tc/tc_qdisc.c.
+ * `tc qdisc` and `tc class show`. Counterparts: iproute2's tc/tc.c, tc/tc_qdisc.c, tc/tc_class.c.
  */
 import { EINVAL, strerror } from '#uapi/errno.ts';
 import { NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#uapi/netlink.ts';
@@ -15,6 +15,7 @@ import {
 import {
   RTM_DELQDISC,
   RTM_GETQDISC,
+  RTM_GETTCLASS,
   RTM_NEWQDISC,
   TCA_KIND,
   TCA_OPTIONS,
@@ -26,6 +27,7 @@ import { NetlinkClient, NetlinkError } from '#user/lib/netlink.ts';
 import { NlBuilder, type NlMessage } from '#user/lib/nlmsg.ts';
 import type { Main, Process } from '#user/lib/process.ts';
 import { codel } from '#user/tc/codel.ts';
+import { fqCodel } from '#user/tc/fq_codel.ts';
 import { type Kind, OptionError, PLAIN_KINDS, printSize } from '#user/tc/kinds.ts';
 import { tbf } from '#user/tc/tbf.ts';
 
@@ -33,9 +35,10 @@ const USAGE =
   'Usage: tc [ -s ] qdisc [ add | del | replace | change | show ] dev STRING\n' +
   '       [ root | parent CLASSID ] [ handle QHANDLE ]\n' +
   '       [ [ QDISC_KIND ] [ help | OPTIONS ] ]\n' +
-  'QDISC_KIND := { [p|b]fifo | pfifo_fast | tbf | codel | fq }\n';
+  '       tc [ -s ] class show dev STRING [ parent CLASSID ]\n' +
+  'QDISC_KIND := { [p|b]fifo | pfifo_fast | tbf | codel | fq | fq_codel }\n';
 
-const KINDS: Readonly<Record<string, Kind>> = { ...PLAIN_KINDS, codel, tbf };
+const KINDS: Readonly<Record<string, Kind>> = { ...PLAIN_KINDS, codel, fq_codel: fqCodel, tbf };
 
 /** Ends the command with a message and status 1, as iproute2 does. */
 class Failure extends Error {}
@@ -147,17 +150,21 @@ function formatStats(message: NlMessage): string {
   const { view } = stats;
   const basic = stats.at(TCA_STATS_BASIC, 12);
   const queue = stats.at(TCA_STATS_QUEUE, gnetStatsQueue.LEN);
-  if (basic < 0 || queue < 0) return '';
-  const bytes = view.getUint32(basic, true) + view.getUint32(basic + 4, true) * 2 ** 32;
-  const packets = view.getUint32(basic + 8, true);
-  const drops = gnetStatsQueue.drops(view, queue);
-  const overlimits = gnetStatsQueue.overlimits(view, queue);
-  const requeues = gnetStatsQueue.requeues(view, queue);
-  const backlog = gnetStatsQueue.backlog(view, queue);
-  return (
-    ` Sent ${bytes} bytes ${packets} pkt (dropped ${drops}, overlimits ${overlimits} requeues ${requeues}) \n` +
-    ` backlog ${printSize(backlog)} ${gnetStatsQueue.qlen(view, queue)}p requeues ${requeues}\n`
-  );
+  let text = '';
+  if (basic >= 0) {
+    const bytes = view.getUint32(basic, true) + view.getUint32(basic + 4, true) * 2 ** 32;
+    text += ` Sent ${bytes} bytes ${view.getUint32(basic + 8, true)} pkt`;
+  }
+  if (queue >= 0) {
+    const drops = gnetStatsQueue.drops(view, queue);
+    const overlimits = gnetStatsQueue.overlimits(view, queue);
+    const requeues = gnetStatsQueue.requeues(view, queue);
+    const backlog = gnetStatsQueue.backlog(view, queue);
+    text +=
+      ` (dropped ${drops}, overlimits ${overlimits} requeues ${requeues}) \n` +
+      ` backlog ${printSize(backlog)} ${gnetStatsQueue.qlen(view, queue)}p requeues ${requeues}`;
+  }
+  return `${text}\n`;
 }
 
 async function show(p: Process, words: readonly string[], stats: boolean): Promise<number> {
@@ -195,6 +202,44 @@ async function show(p: Process, words: readonly string[], stats: boolean): Promi
   return 0;
 }
 
+/** The classes of a device, of one discipline where `parent` names it. */
+async function showClasses(p: Process, words: readonly string[], stats: boolean): Promise<number> {
+  const { device, parent } = parseTarget(words);
+  const ifindex = device === '' ? 0 : await indexOf(p, device);
+  const client = new NetlinkClient(p.libc, NETLINK_ROUTE);
+  let text = '';
+  try {
+    const request = new NlBuilder(RTM_GETTCLASS, 0).header(tcmsg.LEN, (v, o) => {
+      tcmsg.setIfindex(v, o, ifindex);
+      tcmsg.setParent(v, o, parent);
+    });
+    await client.dump(request, (message) => {
+      const { view, payload } = message;
+      const kind = message.attrs(tcmsg.LEN).string(TCA_KIND) ?? '';
+      text +=
+        `class ${kind} ${formatClassid(tcmsg.handle(view, payload))}` +
+        ` parent ${formatClassid(tcmsg.parent(view, payload))} `;
+      const leaf = tcmsg.info(view, payload);
+      if (leaf !== 0) text += `leaf ${(leaf >>> 16).toString(16)}: `;
+      text += '\n';
+      if (stats) {
+        const own = formatXstats(message, kind);
+        text += formatStats(message) + own;
+      }
+    });
+  } finally {
+    client.close();
+  }
+  p.print(text);
+  return 0;
+}
+
+async function tclass(p: Process, words: readonly string[], stats: boolean): Promise<number> {
+  const [command = 'show', ...rest] = words;
+  if (['show', 'list'].some((name) => name.startsWith(command))) return showClasses(p, rest, stats);
+  throw new Failure(`Command "${command}" is unknown, try "tc class help".\n`);
+}
+
 async function qdisc(p: Process, words: readonly string[], stats: boolean): Promise<number> {
   const [command = 'show', ...rest] = words;
   const begins = (...names: string[]): boolean => names.some((name) => name.startsWith(command));
@@ -224,6 +269,8 @@ export const main: Main = async (p) => {
   try {
     if (word !== undefined && word !== '' && 'qdisc'.startsWith(word))
       return await qdisc(p, rest, stats);
+    if (word !== undefined && word !== '' && 'class'.startsWith(word))
+      return await tclass(p, rest, stats);
     if (word === undefined || word === 'help') {
       p.warn(USAGE);
       return 0;

@@ -32,6 +32,7 @@ import { allocEtherdev, ethHwAddrRandom } from '#net/ethernet/eth.ts';
 import { codelModule } from '#net/sched/sch_codel.ts';
 import { fifoModule } from '#net/sched/sch_fifo.ts';
 import { fqModule } from '#net/sched/sch_fq.ts';
+import { fqCodelModule } from '#net/sched/sch_fq_codel.ts';
 import { schGenericInit } from '#net/sched/sch_generic.ts';
 import { tbfModule } from '#net/sched/sch_tbf.ts';
 import { IFF_UP } from '#uapi/if.ts';
@@ -82,7 +83,7 @@ export class NetdevMachine {
     for (const init of [schGenericInit, netDevInit, loopbackInit, dummyInit, vethInit, tunInit]) {
       expect(init(machine)).toBe(0);
     }
-    doInitcalls(machine, [fifoModule, codelModule, tbfModule, fqModule]);
+    doInitcalls(machine, [fifoModule, codelModule, tbfModule, fqModule, fqCodelModule]);
   }
 
   /** Runs `fn` under rtnl. */
