@@ -4,7 +4,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { rolldown } from 'rolldown';
+import { type Plugin, rolldown } from 'rolldown';
 
 /** Folders of src/ that are linked: everything that packets and the calls of programs pass through. */
 const FOLDERS: readonly string[] = [
@@ -42,12 +42,13 @@ export function modulesOf(root: string): Record<string, string> {
 
 /**
  * Writes a file for each of `entries` into `folder`, which exports what the module exported, and
- * `softnet-linked.js`, where the code of all that they import lies.
+ * `softnet-linked.js`, where the code of all that they import lies. `plugins` may change the code on its way.
  */
 export async function link(
   root: string,
   entries: Readonly<Record<string, string>>,
   folder: string,
+  plugins: readonly Plugin[] = [],
 ): Promise<void> {
   const bundle = await rolldown({
     cwd: root,
@@ -59,6 +60,7 @@ export async function link(
     // Each file must export all that it exported, so there is nothing to leave out.
     treeshake: false,
     optimization: { inlineConst: { mode: 'all', pass: 2 } },
+    plugins: [...plugins],
     logLevel: 'warn',
   });
   await bundle.write({

@@ -135,6 +135,8 @@ function stateOfValue(
     // Tables of numbers are the one kind of array that cannot be declared read-only.
     if (TYPED_ARRAY.test(name) && (value[3]?.text === '[' || /^src\/(?:lib|uapi)\//.test(path)))
       return null;
+    // The code belongs to all machines, and so does what patches it (docs/decisions/0023).
+    if (name === 'StaticKey' && typeName === name) return null;
     if (!CONSTANT_CLASSES.has(name)) return `an instance of ${name} at the top of a module`;
   }
   if (value[0]?.text === '[') {

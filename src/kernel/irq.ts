@@ -9,6 +9,7 @@ import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { chargeIrq } from '#kernel/sched/cpu_cost.ts';
 import { irqEnter, irqExit } from '#kernel/softirq.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { EBUSY, EINVAL, ENOSPC } from '#uapi/errno.ts';
 
 export const IRQ_NONE = 0;
@@ -277,12 +278,10 @@ function handleIrqEvent(machine: Machine, cpu: Cpu, irq: number): void {
   desc.counts[cpu.id] = (desc.counts[cpu.id] as number) + 1;
   let handled = IRQ_NONE;
   for (const action of desc.actions) {
-    const entry = machine.trace.irq.irqHandlerEntry;
-    if (entry.probe !== null) entry.probe(irq, action.name);
+    if (tracepointKey.enabled) machine.trace.irq.irqHandlerEntry.probe?.(irq, action.name);
     const ret = action.handler(irq, action.devId);
     if (machine.costs !== null) chargeIrq(machine, machine.costs.hardirqNs);
-    const exit = machine.trace.irq.irqHandlerExit;
-    if (exit.probe !== null) exit.probe(irq, action.name, ret);
+    if (tracepointKey.enabled) machine.trace.irq.irqHandlerExit.probe?.(irq, action.name, ret);
     handled |= ret;
   }
   if (handled !== IRQ_NONE) {

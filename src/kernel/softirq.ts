@@ -12,6 +12,7 @@ import type { Cpu } from '#kernel/cpu.ts';
 import { inInterrupt } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { chargeIrq, cpuClock, putOff, softirqsMayRun } from '#kernel/sched/cpu_cost.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 
 export const HI_SOFTIRQ = 0;
 export const TIMER_SOFTIRQ = 1;
@@ -65,15 +66,13 @@ export function raiseSoftirqIrqoff(machine: Machine, nr: number): void {
 
 /** Only marks it: the caller knows that an exit from an interrupt follows. @kernel __raise_softirq_irqoff kernel/softirq.c */
 export function __raiseSoftirqIrqoff(machine: Machine, nr: number): void {
-  const tp = machine.trace.irq.softirqRaise;
-  if (tp.probe !== null) tp.probe(nr);
+  if (tracepointKey.enabled) machine.trace.irq.softirqRaise.probe?.(nr);
   machine.cpu.softirqPending |= 1 << nr;
 }
 
 /** On another CPU this is what its inter-processor interrupt does. */
 export function raiseSoftirqOn(machine: Machine, cpu: Cpu, nr: number): void {
-  const tp = machine.trace.irq.softirqRaise;
-  if (tp.probe !== null) tp.probe(nr);
+  if (tracepointKey.enabled) machine.trace.irq.softirqRaise.probe?.(nr);
   cpu.softirqPending |= 1 << nr;
   if (cpu !== machine.cpu || !inInterrupt(cpu)) wakeupSoftirqd(machine, cpu);
 }
@@ -155,12 +154,10 @@ function runSoftirqs(machine: Machine, cpu: Cpu): void {
     const nr = 31 - Math.clz32(pending & -pending);
     pending &= pending - 1;
     cpu.softirqCounts[nr] = (cpu.softirqCounts[nr] as number) + 1;
-    const entry = trace.irq.softirqEntry;
-    if (entry.probe !== null) entry.probe(nr);
+    if (tracepointKey.enabled) trace.irq.softirqEntry.probe?.(nr);
     if (costs !== null) chargeIrq(machine, costs.softirqNs);
     (softirqVec[nr] as SoftirqAction)(machine);
-    const exit = trace.irq.softirqExit;
-    if (exit.probe !== null) exit.probe(nr);
+    if (tracepointKey.enabled) trace.irq.softirqExit.probe?.(nr);
   }
 }
 

@@ -11,6 +11,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations, type PollTable } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
 import { devIoctl } from '#net/core/dev_ioctl.ts';
 import { iovIterInit } from '#net/core/iov_iter.ts';
@@ -162,8 +163,7 @@ export function sockSendmsg(sock: Socket, msg: Msghdr): number {
   const ret = sock.ops.sendmsg(sock, msg, msg.msgIter.count);
   const { sk } = sock;
   if (sk !== null) {
-    const tp = sk.net.machine.trace.sock.sockSendLength;
-    if (tp.probe !== null) tp.probe(sk, ret, 0);
+    if (tracepointKey.enabled) sk.net.machine.trace.sock.sockSendLength.probe?.(sk, ret, 0);
   }
   return ret;
 }
@@ -173,8 +173,7 @@ export function sockRecvmsg(sock: Socket, msg: Msghdr, flags: number): number {
   const ret = sock.ops.recvmsg(sock, msg, msg.msgIter.count, flags);
   const { sk } = sock;
   if (sk !== null) {
-    const tp = sk.net.machine.trace.sock.sockRecvLength;
-    if (tp.probe !== null) tp.probe(sk, ret, flags);
+    if (tracepointKey.enabled) sk.net.machine.trace.sock.sockRecvLength.probe?.(sk, ret, flags);
   }
   return ret;
 }

@@ -15,6 +15,7 @@ import {
 } from '#hardware/wire.ts';
 import { WIRE_LOST, WIRE_OVERFLOW, WIRE_UNPLUGGED } from '#include/trace/events/packet.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import type { Prandom } from '#lib/prandom.ts';
 import { mem } from '#mm/memory.ts';
 import { markCe } from '#sim/ecn.ts';
@@ -165,8 +166,8 @@ class Line implements WireEnd {
   private travel(frame: WireFrame, arrivalNs: number): void {
     const { world, from } = this;
     const { cableSend } = world.trace;
-    if (cableSend.probe !== null) {
-      cableSend.probe(frame, this.cable.name, (1 - this.far) as 0 | 1, arrivalNs);
+    if (tracepointKey.enabled) {
+      cableSend.probe?.(frame, this.cable.name, (1 - this.far) as 0 | 1, arrivalNs);
     }
     if (this.elsewhere !== null) {
       this.elsewhere.frame(frame, this.keyAt(arrivalNs));
@@ -218,8 +219,8 @@ class Line implements WireEnd {
   /** The frame will not arrive; `why` is a WIRE_*. */
   private gone(frame: WireFrame, why: number): void {
     const { cableDrop } = this.world.trace;
-    if (cableDrop.probe !== null) {
-      cableDrop.probe(frame, this.cable.name, (1 - this.far) as 0 | 1, why);
+    if (tracepointKey.enabled) {
+      cableDrop.probe?.(frame, this.cable.name, (1 - this.far) as 0 | 1, why);
     }
     freeFrame(frame);
   }
@@ -299,8 +300,7 @@ class Line implements WireEnd {
     }
     this.counters.delivered++;
     const { cableArrive } = this.world.trace;
-    if (cableArrive.probe !== null)
-      cableArrive.probe(frame, this.cable.name, (1 - this.far) as 0 | 1);
+    if (tracepointKey.enabled) cableArrive.probe?.(frame, this.cable.name, (1 - this.far) as 0 | 1);
     this.peer.receive(frame);
   }
 }

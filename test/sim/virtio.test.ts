@@ -35,9 +35,9 @@ test('8 MiB each way between virtio devices over cables that lose and swap super
     types: ['virtio', 'virtio'],
     impairments: WHOLE,
     prepare: ({ world }) => {
-      world.trace.cableSend.probe = (frame, cable) => {
+      world.trace.cableSend.register((frame, cable) => {
         lengths.set(cable, Math.max(lengths.get(cable) ?? 0, frame.len));
-      };
+      });
     },
   });
   expect(lengths.size).toBe(2);
@@ -49,9 +49,9 @@ test('a cable that damages frames takes finished ones only, so that TCP finds th
   await run({
     types: ['virtio', 'virtio'],
     prepare: ({ world }) => {
-      world.trace.cableSend.probe = (frame) => {
+      world.trace.cableSend.register((frame) => {
         longest = Math.max(longest, frame.len);
-      };
+      });
     },
   });
   expect(longest).toBeLessThanOrEqual(1514);
@@ -65,9 +65,9 @@ test('towards another card the router cuts what came whole', async () => {
     types: ['virtio', 'e1000'],
     impairments: WHOLE,
     prepare: ({ world }) => {
-      world.trace.cableSend.probe = (frame, cable) => {
+      world.trace.cableSend.register((frame, cable) => {
         lengths.set(cable, Math.max(lengths.get(cable) ?? 0, frame.len));
-      };
+      });
     },
   });
   const [first, second] = [...lengths.values()];

@@ -219,9 +219,9 @@ test('a full ring stops the queue; packets wait in the qdisc, and none is refuse
   linked(
     ({ lan, a, b, nicA }) => {
       let busy = 0;
-      a.machine.trace.net.netDevXmit.probe = (_skb, rc) => {
+      a.machine.trace.net.netDevXmit.register((_skb, rc) => {
         if (rc === NETDEV_TX_BUSY) busy++;
-      };
+      });
       netdevGetTxQueue(nicA.dev, 0).dql.minLimit = 1 << 20;
       sendTest(nicA.dev, MAC_B, bytes(1000, 0));
       lan.pass(MS);
@@ -264,9 +264,9 @@ test('the device is given no more bytes than it needs to stay busy', () => {
     ({ lan, b, nicA }) => {
       const { dql } = netdevGetTxQueue(nicA.dev, 0);
       let most = 0;
-      nicA.dev.net.machine.trace.net.netDevXmit.probe = () => {
+      nicA.dev.net.machine.trace.net.netDevXmit.register(() => {
         most = Math.max(most, (dql.numQueued - dql.numCompleted) | 0);
-      };
+      });
       for (let round = 0; round < 60; round++) {
         for (let n = 0; n < 20; n++) sendTest(nicA.dev, MAC_B, bytes(1400, n));
         lan.pass(MS / 4);

@@ -45,6 +45,7 @@ import {
   virtqueueGetVringSize,
 } from '#include/linux/virtio.ts';
 import { virtioNetHdrToSkb } from '#include/linux/virtio_net.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { scheduleDelayedWork } from '#kernel/workqueue.ts';
 import { dmaView, memops } from '#mm/memory.ts';
 import { CHUNK_SIZE, virtToHeadPage } from '#mm/page_alloc.ts';
@@ -217,8 +218,7 @@ function receiveSmall(rq: ReceiveQueue, page: number, used: number): SkBuff | nu
 }
 
 function traceUnmap(skb: SkBuff, addr: number): void {
-  const tp = skb.machine.trace.packet.dmaUnmap;
-  if (tp.probe !== null) tp.probe(skb, addr);
+  if (tracepointKey.enabled) skb.machine.trace.packet.dmaUnmap.probe?.(skb, addr);
 }
 
 /** @kernel receive_big drivers/net/virtio_net.c */

@@ -40,6 +40,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { sgInitTable, sgSetBuf, type Virtqueue } from '#include/linux/virtio.ts';
 import { virtioNetHdrFromSkb } from '#include/linux/virtio_net.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView } from '#mm/memory.ts';
 import { __napiSchedule, napiCompleteDone, napiSchedulePrep } from '#net/core/dev_napi.ts';
 import {
@@ -79,8 +80,7 @@ function xmitSkb(sq: SendQueue, skb: SkBuff): number {
   for (let f = 0; f < shinfo.nrFrags; f++) {
     sgSetBuf(sg, skbFragAddress(shinfo, f), skbFragSize(shinfo, f));
   }
-  const tp = vq.machine.trace.packet.dmaMap;
-  if (tp.probe !== null) tp.probe(skb, skb.data);
+  if (tracepointKey.enabled) vq.machine.trace.packet.dmaMap.probe?.(skb, skb.data);
   return virtqueueAddOutbuf(vq, sg, skb);
 }
 

@@ -69,6 +69,7 @@ import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
 import { freeFrame, WIRE_MAX_FRAME, type WireFrame } from '#hardware/wire.ts';
 import { WIRE_BAD_CRC, WIRE_FILTERED, WIRE_NO_DESCRIPTOR } from '#include/trace/events/packet.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { etherFcs } from '#lib/crc32.ts';
 import { dmaView, mem, memops } from '#mm/memory.ts';
 
@@ -109,7 +110,7 @@ export function receive(chip: E1000Chip, frame: WireFrame): void {
   const kind = works ? accept(chip, frame) : NOT_FOR_US;
   const tp = chip.machine.trace.packet.wireDrop;
   if (kind === NOT_FOR_US) {
-    if (tp.probe !== null) tp.probe(frame, frame.badCrc ? WIRE_BAD_CRC : WIRE_FILTERED);
+    if (tracepointKey.enabled) tp.probe?.(frame, frame.badCrc ? WIRE_BAD_CRC : WIRE_FILTERED);
     freeFrame(frame);
     return;
   }
@@ -121,7 +122,7 @@ export function receive(chip: E1000Chip, frame: WireFrame): void {
   const capacity = (reg(chip, E1000_PBA) & 0xffff) * 1024;
   if (chip.rxFifoBytes + frame.len > capacity) {
     count(chip, E1000_MPC);
-    if (tp.probe !== null) tp.probe(frame, WIRE_NO_DESCRIPTOR);
+    if (tracepointKey.enabled) tp.probe?.(frame, WIRE_NO_DESCRIPTOR);
     freeFrame(frame);
     setCauses(chip, E1000_ICR_RXO);
     return;
@@ -201,7 +202,7 @@ function store(chip: E1000Chip, frame: WireFrame): void {
     const n = Math.min(total - done, bufferSize);
     chip.pci.iommu.check(at, E1000_DESC_SIZE, DMA_BIDIRECTIONAL);
     const buffer = dmaView.getUint32(at, true);
-    if (done === 0 && tp.probe !== null) tp.probe(frame, buffer);
+    if (done === 0 && tracepointKey.enabled) tp.probe?.(frame, buffer);
     chip.pci.iommu.check(buffer, n, DMA_FROM_DEVICE);
     memops.copy(buffer, frame.addr + done, Math.min(n, Math.max(frame.len - done, 0)));
     if (keepFcs) storeFcs(buffer, n, frame.len - done, fcs);

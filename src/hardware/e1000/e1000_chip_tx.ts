@@ -60,6 +60,7 @@ import {
 import { DMA_BIDIRECTIONAL } from '#hardware/pci/iommu.ts';
 import { freeFrame, WIRE_OVERHEAD, type WireFrame } from '#hardware/wire.ts';
 import { HRTIMER_NORESTART, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, mem } from '#mm/memory.ts';
 
 /** Bytes of the frame check sequence, which counters include. */
@@ -212,8 +213,8 @@ function finishFrame(chip: E1000Chip): void {
 }
 
 function send(chip: E1000Chip, frame: WireFrame): void {
-  const tp = chip.machine.trace.packet.wireTransmit;
-  if (tp.probe !== null) tp.probe(frame, chip.txPieceAddr[0] as number);
+  if (tracepointKey.enabled)
+    chip.machine.trace.packet.wireTransmit.probe?.(frame, chip.txPieceAddr[0] as number);
   if (isLoopback(chip)) chip.loopback(frame);
   else if (chip.end === null) freeFrame(frame);
   else chip.end.send(frame);

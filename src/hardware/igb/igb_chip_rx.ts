@@ -67,6 +67,7 @@ import {
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
 import { freeFrame, type WireFrame } from '#hardware/wire.ts';
 import { WIRE_BAD_CRC, WIRE_FILTERED, WIRE_NO_DESCRIPTOR } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, memops } from '#mm/memory.ts';
 
 const FCS = 4;
@@ -99,8 +100,7 @@ function bytesToStore(chip: IgbChip, frame: WireFrame): number {
 }
 
 function drop(chip: IgbChip, frame: WireFrame, reason: number): void {
-  const tp = chip.machine.trace.packet.wireDrop;
-  if (tp.probe !== null) tp.probe(frame, reason);
+  if (tracepointKey.enabled) chip.machine.trace.packet.wireDrop.probe?.(frame, reason);
   freeFrame(frame);
 }
 
@@ -215,7 +215,7 @@ function store(chip: IgbChip, queue: number, frame: WireFrame): void {
     const n = Math.min(total - done, size);
     chip.pci.iommu.check(at, IGB_DESC_SIZE, DMA_BIDIRECTIONAL);
     const buffer = dmaView.getUint32(at, true);
-    if (done === 0 && tp.probe !== null) tp.probe(frame, buffer);
+    if (done === 0 && tracepointKey.enabled) tp.probe?.(frame, buffer);
     chip.pci.iommu.check(buffer, n, DMA_FROM_DEVICE);
     memops.copy(buffer, frame.addr + done, Math.min(n, Math.max(frame.len - done, 0)));
     done += n;

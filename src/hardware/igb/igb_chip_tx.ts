@@ -65,6 +65,7 @@ import {
 import { DMA_BIDIRECTIONAL } from '#hardware/pci/iommu.ts';
 import { freeFrame, WIRE_OVERHEAD, type WireFrame } from '#hardware/wire.ts';
 import { HRTIMER_NORESTART, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, mem } from '#mm/memory.ts';
 
 /** Bytes of the frame check sequence, which counters include. */
@@ -234,8 +235,8 @@ function finishFrame(chip: IgbChip): void {
 }
 
 function send(chip: IgbChip, q: IgbTxQueue, frame: WireFrame): void {
-  const tp = chip.machine.trace.packet.wireTransmit;
-  if (tp.probe !== null) tp.probe(frame, q.pieceAddr[0] as number);
+  if (tracepointKey.enabled)
+    chip.machine.trace.packet.wireTransmit.probe?.(frame, q.pieceAddr[0] as number);
   if (isLoopback(chip)) chip.loopback(frame);
   else if (chip.end === null) freeFrame(frame);
   else chip.end.send(frame);

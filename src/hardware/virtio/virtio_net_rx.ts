@@ -29,6 +29,7 @@ import {
 } from '#hardware/virtio/virtio_queue.ts';
 import { freeFrame, WIRE_CSUM, type WireFrame } from '#hardware/wire.ts';
 import { WIRE_BAD_CRC, WIRE_FILTERED, WIRE_NO_DESCRIPTOR } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, memops } from '#mm/memory.ts';
 import {
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -40,8 +41,7 @@ const ETH_HEADER = 14;
 const ETHERTYPE_VLAN = 0x8100;
 
 function drop(dev: VirtioNetDevice, frame: WireFrame, why: number): void {
-  const tp = dev.machine.trace.packet.wireDrop;
-  if (tp.probe !== null) tp.probe(frame, why);
+  if (tracepointKey.enabled) dev.machine.trace.packet.wireDrop.probe?.(frame, why);
   freeFrame(frame);
 }
 
@@ -165,8 +165,7 @@ function store(dev: VirtioNetDevice, pair: number, frame: WireFrame): boolean {
   }
   disableNotify(q);
   const at = scatter(chains, frame);
-  const tp = dev.machine.trace.packet.wireReceive;
-  if (tp.probe !== null) tp.probe(frame, at);
+  if (tracepointKey.enabled) dev.machine.trace.packet.wireReceive.probe?.(frame, at);
   let left = need;
   for (let i = 0; i < chains.chains; i++) {
     const n = Math.min(left, chains.room[i] as number);

@@ -37,6 +37,7 @@ import {
   wireBytes,
 } from '#hardware/wire.ts';
 import { HRTIMER_NORESTART, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, mem, memops } from '#mm/memory.ts';
 import {
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -184,8 +185,8 @@ function makeFrames(dev: VirtioNetDevice, q: VirtioQueue): WireFrame | null {
     freeFrame(frame);
     return null;
   }
-  const tp = dev.machine.trace.packet.wireTransmit;
-  if (tp.probe !== null) tp.probe(frame, addressOf(chains, hdrSize));
+  if (tracepointKey.enabled)
+    dev.machine.trace.packet.wireTransmit.probe?.(frame, addressOf(chains, hdrSize));
   if (dev.pairs > 1) rememberFlow(dev, frame, (q.index - 1) >> 1);
   counters.txPackets++;
   return forPeer(dev, frame, end.peerOffloads ?? 0);

@@ -14,6 +14,7 @@ import { __skbUnlink } from '#include/linux/skbuff_queue.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { RCV_SHUTDOWN, SHUTDOWN_MASK, SOCK_SELECT_ERR_QUEUE } from '#include/net/sock.ts';
 import type { File, PollTable } from '#kernel/sched/file.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumBlockAdd, csumFold } from '#lib/checksum.ts';
 import { memops } from '#mm/memory.ts';
 import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
@@ -149,8 +150,7 @@ export function __skQueueDropSkb(
  * @kernel skb_copy_datagram_iter net/core/datagram.c
  */
 export function skbCopyDatagramIter(skb: SkBuff, offset: number, to: IovIter, len: number): number {
-  const tp = skb.machine.trace.skb.skbCopyDatagramIovec;
-  if (tp.probe !== null) tp.probe(skb, len);
+  if (tracepointKey.enabled) skb.machine.trace.skb.skbCopyDatagramIovec.probe?.(skb, len);
   return __skbDatagramIter(skb, offset, to, len);
 }
 

@@ -14,6 +14,7 @@ import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { inInterrupt } from '#kernel/cpu.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { enqueueToBacklog, getRpsCpu, netRpsActionAndIrqEnable } from '#net/core/dev_rps.ts';
 import { __netifReceiveSkb, netTimestampCheck } from '#net/core/dev_rx.ts';
 
@@ -25,8 +26,7 @@ function netifRxInternal(skb: SkBuff): number {
     if (skb.dev === null) throw new KernelBug('rx-no-dev', `skb ${skb.id} came from nowhere`);
   }
   netTimestampCheck(skb, 1);
-  const tp = machine.trace.net.netifRx;
-  if (tp.probe !== null) tp.probe(skb);
+  if (tracepointKey.enabled) machine.trace.net.netifRx.probe?.(skb);
   const globals = machine.netGlobals;
   if (globals.rpsNeeded === 0) return enqueueToBacklog(skb, machine.cpu.id, null, 0);
   const cpu = getRpsCpu(skb.dev as NetDevice, skb);
@@ -40,9 +40,9 @@ export function __netifRx(skb: SkBuff): number {
   if (DEBUG && !inInterrupt(skb.machine.cpu)) {
     throw new KernelBug('rx-context', '__netif_rx in a task with soft interrupts on');
   }
-  if (net.netifRxEntry.probe !== null) net.netifRxEntry.probe(skb);
+  if (tracepointKey.enabled) net.netifRxEntry.probe?.(skb);
   const ret = netifRxInternal(skb);
-  if (net.netifRxExit.probe !== null) net.netifRxExit.probe(ret);
+  if (tracepointKey.enabled) net.netifRxExit.probe?.(ret);
   return ret;
 }
 
@@ -52,9 +52,9 @@ export function netifRx(skb: SkBuff): number {
   const { net } = machine.trace;
   const needBhOff = !inInterrupt(machine.cpu);
   if (needBhOff) localBhDisable(machine);
-  if (net.netifRxEntry.probe !== null) net.netifRxEntry.probe(skb);
+  if (tracepointKey.enabled) net.netifRxEntry.probe?.(skb);
   const ret = netifRxInternal(skb);
-  if (net.netifRxExit.probe !== null) net.netifRxExit.probe(ret);
+  if (tracepointKey.enabled) net.netifRxExit.probe?.(ret);
   if (needBhOff) localBhEnable(machine);
   return ret;
 }

@@ -17,6 +17,7 @@ import { netAddStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { __napiSchedule, napiStartWatchdog } from '#net/core/dev_napi.ts';
 import { groFlushNormal, groNormalList } from '#net/core/gro.ts';
 import { LINUX_MIB_BUSYPOLLRXPACKETS } from '#uapi/snmp.ts';
@@ -32,8 +33,7 @@ const BUSY_POLL_BUDGET = 8;
 
 function pollOnce(n: NapiStruct, budget: number): number {
   const work = n.poll(n, budget);
-  const tp = n.dev.net.machine.trace.napi.napiPoll;
-  if (tp.probe !== null) tp.probe(n, work, budget);
+  if (tracepointKey.enabled) n.dev.net.machine.trace.napi.napiPoll.probe?.(n, work, budget);
   return work;
 }
 

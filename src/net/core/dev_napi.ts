@@ -37,6 +37,7 @@ import {
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
 import { HRTIMER_NORESTART, Hrtimer, hrtimerCancel, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import {
   ____napiSchedule,
   napiListAddTail,
@@ -234,8 +235,7 @@ function __napiPoll(n: NapiStruct): number {
     if (costs !== null) {
       chargeIrq(machine, Math.max(0, work - (netGlobals.rpsSteered - steered)) * costs.packetNs);
     }
-    const tp = machine.trace.napi.napiPoll;
-    if (tp.probe !== null) tp.probe(n, work, weight);
+    if (tracepointKey.enabled) machine.trace.napi.napiPoll.probe?.(n, work, weight);
   }
   if (DEBUG) checkPollResult(n, work, weight);
   if (work < weight) return work;

@@ -34,6 +34,7 @@ import { DEBUG } from '#kernel/config.ts';
 import { inSoftirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { rcuReadLock, rcuReadUnlock } from '#kernel/rcu.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { enqueueToBacklog, getRpsCpu } from '#net/core/dev_rps.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { skbVlanUntag } from '#net/core/skbuff_vlan.ts';
@@ -145,8 +146,7 @@ function __netifReceiveSkbCore(packet: SkBuff): number {
   const { machine } = skb;
   const globals = machine.netGlobals;
   netTimestampCheck(skb, 0);
-  const tp = machine.trace.net.netifReceiveSkb;
-  if (tp.probe !== null) tp.probe(skb);
+  if (tracepointKey.enabled) machine.trace.net.netifReceiveSkb.probe?.(skb);
   const origDev = skb.dev as NetDevice;
   skbResetNetworkHeader(skb);
   if (!skbTransportHeaderWasSet(skb)) skbResetTransportHeader(skb);
@@ -268,9 +268,9 @@ function netifReceiveSkbInternal(skb: SkBuff): number {
  */
 export function netifReceiveSkb(skb: SkBuff): number {
   const { net } = skb.machine.trace;
-  if (net.netifReceiveSkbEntry.probe !== null) net.netifReceiveSkbEntry.probe(skb);
+  if (tracepointKey.enabled) net.netifReceiveSkbEntry.probe?.(skb);
   const ret = netifReceiveSkbInternal(skb);
-  if (net.netifReceiveSkbExit.probe !== null) net.netifReceiveSkbExit.probe(ret);
+  if (tracepointKey.enabled) net.netifReceiveSkbExit.probe?.(ret);
   return ret;
 }
 
@@ -286,11 +286,11 @@ export function netifReceiveSkbList(list: SkBuffHead): void {
   const first = list.next;
   if (first === null) return;
   const { net } = first.machine.trace;
-  if (net.netifReceiveSkbListEntry.probe !== null) {
+  if (tracepointKey.enabled && net.netifReceiveSkbListEntry.probe !== null) {
     for (let skb: SkBuff | null = first; skb !== null; skb = skb.next) {
       net.netifReceiveSkbListEntry.probe(skb);
     }
   }
   netifReceiveSkbListInternal(list);
-  if (net.netifReceiveSkbListExit.probe !== null) net.netifReceiveSkbListExit.probe(0);
+  if (tracepointKey.enabled) net.netifReceiveSkbListExit.probe?.(0);
 }

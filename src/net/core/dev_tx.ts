@@ -65,6 +65,7 @@ import {
   NET_TX_SOFTIRQ,
   raiseSoftirqIrqoff,
 } from '#kernel/softirq.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dqlAvail, dqlCompleted, dqlQueued, dqlReset } from '#lib/dynamic_queue_limits.ts';
 import { view } from '#mm/memory.ts';
 import { netifRx } from '#net/core/dev_backlog.ts';
@@ -246,11 +247,11 @@ function xmitOne(skb: SkBuff, dev: NetDevice, txq: NetdevQueue, more: boolean): 
     devQueueXmitNit(skb, dev);
   }
   const { len } = skb;
-  if (net.netDevStartXmit.probe !== null) net.netDevStartXmit.probe(skb, dev);
+  if (tracepointKey.enabled) net.netDevStartXmit.probe?.(skb, dev);
   softnet(machine).xmitMore = more;
   const rc = dev.netdevOps.ndoStartXmit(skb, dev);
   if (rc === NETDEV_TX_OK) txq.transStart = machine.jiffies;
-  if (net.netDevXmit.probe !== null) net.netDevXmit.probe(skb, rc, dev, len);
+  if (tracepointKey.enabled) net.netDevXmit.probe?.(skb, rc, dev, len);
   if (DEBUG && rc === NETDEV_TX_BUSY && !netifXmitStopped(txq)) {
     throw new KernelBug(
       'queue-not-stopped',
@@ -354,8 +355,7 @@ function devQdiscEnqueue(
   const { machine } = skb;
   const rc = enqueue(skb, q, softnet(machine).toFree) & NET_XMIT_MASK;
   if (rc === NET_XMIT_SUCCESS) {
-    const tp = machine.trace.qdisc.qdiscEnqueue;
-    if (tp.probe !== null) tp.probe(q, txq, skb);
+    if (tracepointKey.enabled) machine.trace.qdisc.qdiscEnqueue.probe?.(q, txq, skb);
   }
   return rc;
 }
@@ -455,8 +455,7 @@ export function devQueueXmit(skb: SkBuff): number {
   else skbDstForce(skb);
   const txq = netdevCorePickTx(dev, skb);
   const q = txq.qdisc;
-  const tp = machine.trace.net.netDevQueue;
-  if (tp.probe !== null) tp.probe(skb);
+  if (tracepointKey.enabled) machine.trace.net.netDevQueue.probe?.(skb);
   const { enqueue } = q.ops;
   const rc =
     enqueue !== null ? __devXmitSkb(skb, q, enqueue, dev, txq) : xmitNoQueue(skb, dev, txq);
@@ -589,9 +588,9 @@ function freeCompleted(skb: SkBuff): void {
   const { trace } = skb.machine;
   const reason = skb.cb0;
   if (reason === SKB_CONSUMED) {
-    if (trace.skb.consumeSkb.probe !== null) trace.skb.consumeSkb.probe(skb, 'net_tx_action');
-  } else if (trace.skb.kfreeSkb.probe !== null) {
-    trace.skb.kfreeSkb.probe(skb, 'net_tx_action', reason, null);
+    if (tracepointKey.enabled) trace.skb.consumeSkb.probe?.(skb, 'net_tx_action');
+  } else if (tracepointKey.enabled) {
+    trace.skb.kfreeSkb.probe?.(skb, 'net_tx_action', reason, null);
   }
   __kfreeSkb(skb, reason);
 }

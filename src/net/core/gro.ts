@@ -42,6 +42,7 @@ import {
 } from '#include/net/gro.ts';
 import { MERGE_GRO } from '#include/trace/events/packet.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { view } from '#mm/memory.ts';
 import { virtToHeadPage } from '#mm/page_alloc.ts';
 import { netifReceiveSkbListInternal } from '#net/core/dev_rx.ts';
@@ -282,9 +283,9 @@ function napiSkbFinish(napi: NapiStruct, skb: SkBuff, ret: number): number {
 export function napiGroReceive(napi: NapiStruct, skb: SkBuff): number {
   const { net } = skb.machine.trace;
   skb.napiId = napi.napiId;
-  if (net.napiGroReceiveEntry.probe !== null) net.napiGroReceiveEntry.probe(skb);
+  if (tracepointKey.enabled) net.napiGroReceiveEntry.probe?.(skb);
   const ret = napiSkbFinish(napi, skb, devGroReceive(napi, skb));
-  if (net.napiGroReceiveExit.probe !== null) net.napiGroReceiveExit.probe(ret);
+  if (tracepointKey.enabled) net.napiGroReceiveExit.probe?.(ret);
   return ret;
 }
 
@@ -307,8 +308,7 @@ export function skbGroReceive(p: SkBuff, skb: SkBuff): number {
   p.truesize += delta;
   p.len += len;
   skb.groCb.sameFlow = true;
-  const tp = p.machine.trace.packet.packetMerge;
-  if (tp.probe !== null) tp.probe(p, skb, MERGE_GRO);
+  if (tracepointKey.enabled) p.machine.trace.packet.packetMerge.probe?.(p, skb, MERGE_GRO);
   return 0;
 }
 
@@ -391,7 +391,6 @@ export function skbGroReceiveList(p: SkBuff, skb: SkBuff): number {
   p.truesize += skb.truesize;
   p.len += skb.len;
   skb.groCb.sameFlow = true;
-  const tp = p.machine.trace.packet.packetMerge;
-  if (tp.probe !== null) tp.probe(p, skb, MERGE_GRO);
+  if (tracepointKey.enabled) p.machine.trace.packet.packetMerge.probe?.(p, skb, MERGE_GRO);
   return 0;
 }

@@ -25,6 +25,7 @@ import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/machine.ts';
 import { timeAfter, timeBefore, timeBeforeEq } from '#kernel/time/jiffies.ts';
 import { modTimer, TimerList, timerDelete, timerPending } from '#kernel/time/timer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import {
   neighCleanupAndRelease,
   neighDelTimer,
@@ -222,8 +223,8 @@ export function neighCreateFlags(
   wantRef: boolean,
 ): Neighbour | number {
   const n = neighAlloc(tbl, key, dev, flags, exemptFromGc);
-  const tp = tbl.machine.trace.neigh.neighCreate;
-  if (tp.probe !== null) tp.probe(tbl, dev, tbl.ops.keyBytes(key), n, exemptFromGc);
+  if (tracepointKey.enabled)
+    tbl.machine.trace.neigh.neighCreate.probe?.(tbl, dev, tbl.ops.keyBytes(key), n, exemptFromGc);
   if (n === null) return -ENOBUFS;
   const err = tbl.ops.constructor_(n);
   if (err < 0) {

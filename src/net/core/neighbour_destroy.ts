@@ -10,6 +10,7 @@ import type { Neighbour, NeighParms } from '#include/net/neighbour.ts';
 import { NETEVENT_NEIGH_UPDATE } from '#include/net/netevent.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { timerDelete } from '#kernel/time/timer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { NUD_IN_TIMER } from '#uapi/neighbour.ts';
 import { SKB_DROP_REASON_NEIGH_FAILED } from '#uapi/net_dropreason.ts';
@@ -97,8 +98,7 @@ export function neighMarkDead(neigh: Neighbour): void {
 /** Says that the entry is gone and gives the table's reference back. @kernel neigh_cleanup_and_release net/core/neighbour.c */
 export function neighCleanupAndRelease(neigh: Neighbour): void {
   const { machine } = neigh.tbl;
-  const tp = machine.trace.neigh.neighCleanupAndRelease;
-  if (tp.probe !== null) tp.probe(neigh, 0);
+  if (tracepointKey.enabled) machine.trace.neigh.neighCleanupAndRelease.probe?.(neigh, 0);
   neigh.tbl.machine.netGlobals.rtnetlink?.neighNotify(neigh, RTM_DELNEIGH, 0, 0);
   machine.netGlobals.neteventChain.call(NETEVENT_NEIGH_UPDATE, neigh);
   neighRelease(neigh);

@@ -36,6 +36,7 @@ import { HZ } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { timeAfter, timeBefore, timeBeforeEq } from '#kernel/time/jiffies.ts';
 import { modTimer } from '#kernel/time/timer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import {
   neighDelTimer,
   neighGcListAdd,
@@ -211,8 +212,7 @@ export function neighTimerHandler(neigh: Neighbour): void {
     notify = timerProbe(neigh, next, now) || notify;
   }
   if (notify) neighUpdateNotify(neigh, 0);
-  const tp = neigh.tbl.machine.trace.neigh.neighTimerHandler;
-  if (tp.probe !== null) tp.probe(neigh, 0);
+  if (tracepointKey.enabled) neigh.tbl.machine.trace.neigh.neighTimerHandler.probe?.(neigh, 0);
   neighRelease(neigh);
 }
 
@@ -259,8 +259,7 @@ function queueUnresolved(neigh: Neighbour, skb: SkBuff): void {
   skbDstForce(skb);
   __skbQueueTail(neigh.arpQueue, skb);
   neigh.arpQueueLenBytes += skb.truesize;
-  const tp = skb.machine.trace.packet.neighQueue;
-  if (tp.probe !== null) tp.probe(skb, neigh.arpQueue.qlen);
+  if (tracepointKey.enabled) skb.machine.trace.packet.neighQueue.probe?.(skb, neigh.arpQueue.qlen);
 }
 
 /**
@@ -284,8 +283,7 @@ export function __neighEventSend(
     if (neigh.dead && (state & NUD_STALE) === 0) {
       if (skb !== null) kfreeSkb(skb, SKB_DROP_REASON_NEIGH_DEAD, '__neigh_event_send');
       localBhEnable(machine);
-      const dead = machine.trace.neigh.neighEventSendDead;
-      if (dead.probe !== null) dead.probe(neigh, 1);
+      if (tracepointKey.enabled) machine.trace.neigh.neighEventSendDead.probe?.(neigh, 1);
       return 1;
     }
     if (!neigh.dead && (state & NUD_STALE) !== 0) {
@@ -307,8 +305,7 @@ export function __neighEventSend(
   }
   if (immediateProbe) neighProbe(neigh);
   localBhEnable(machine);
-  const tp = machine.trace.neigh.neighEventSendDone;
-  if (tp.probe !== null) tp.probe(neigh, rc);
+  if (tracepointKey.enabled) machine.trace.neigh.neighEventSendDone.probe?.(neigh, rc);
   return rc;
 }
 
@@ -505,9 +502,8 @@ export function __neighUpdate(
   extack: NetlinkExtAck | null,
 ): number {
   const { trace } = neigh.tbl.machine;
-  if (trace.neigh.neighUpdate.probe !== null) {
-    trace.neigh.neighUpdate.probe(neigh, lladdr, wanted, flags, nlmsgPid);
-  }
+  if (tracepointKey.enabled)
+    trace.neigh.neighUpdate.probe?.(neigh, lladdr, wanted, flags, nlmsgPid);
   const old = neigh.nudState;
   const result: UpdateResult = { err: -EPERM, state: old, notify: false, isRouter: false };
   let changed = 0;
@@ -526,9 +522,7 @@ export function __neighUpdate(
     }
   }
   finishUpdate(neigh, flags, nlmsgPid, old, changed, result);
-  if (trace.neigh.neighUpdateDone.probe !== null) {
-    trace.neigh.neighUpdateDone.probe(neigh, result.err);
-  }
+  if (tracepointKey.enabled) trace.neigh.neighUpdateDone.probe?.(neigh, result.err);
   return result.err;
 }
 

@@ -42,6 +42,7 @@ import { DEBUG } from '#kernel/config.ts';
 import { inHardirq } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { stackTracePrint, stackTraceSave } from '#kernel/stacktrace.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { mem } from '#mm/memory.ts';
 import {
   allocPages,
@@ -261,8 +262,7 @@ export function allocSkb(machine: Machine, size: number): SkBuff | null {
   if (data === 0) return null;
   const skb = allocSkbStruct(machine, allocShinfo(machine));
   finalizeSkbAround(skb, data, usable);
-  const tp = machine.trace.packet.packetBirth;
-  if (tp.probe !== null) tp.probe(skb);
+  if (tracepointKey.enabled) machine.trace.packet.packetBirth.probe?.(skb);
   return skb;
 }
 
@@ -282,8 +282,7 @@ export function buildSkb(machine: Machine, data: number, fragSize: number): SkBu
   const skb = allocSkbStruct(machine, allocShinfo(machine));
   finalizeSkbAround(skb, data, skbWithOverhead(fragSize));
   skb.headFrag = true;
-  const tp = machine.trace.packet.packetBirth;
-  if (tp.probe !== null) tp.probe(skb);
+  if (tracepointKey.enabled) machine.trace.packet.packetBirth.probe?.(skb);
   return skb;
 }
 
@@ -445,8 +444,7 @@ export function __kfreeSkb(skb: SkBuff, reason: number): void {
   if (DEBUG && skb.list !== null) {
     throw new KernelBug('skb-freed-while-queued', `skb ${skb.id} is still on a queue`);
   }
-  const tp = skb.machine.trace.packet.packetFree;
-  if (tp.probe !== null) tp.probe(skb, reason);
+  if (tracepointKey.enabled) skb.machine.trace.packet.packetFree.probe?.(skb, reason);
   skbReleaseHeadState(skb);
   skbReleaseData(skb, reason);
   kfreeSkbmem(skb);
@@ -458,8 +456,7 @@ export function kfreeSkbPartial(skb: SkBuff): void {
     __kfreeSkb(skb, SKB_CONSUMED);
     return;
   }
-  const tp = skb.machine.trace.packet.packetFree;
-  if (tp.probe !== null) tp.probe(skb, SKB_CONSUMED);
+  if (tracepointKey.enabled) skb.machine.trace.packet.packetFree.probe?.(skb, SKB_CONSUMED);
   skbReleaseHeadState(skb);
   freeShinfo(skb.machine, skb.shinfo);
   kfreeSkbmem(skb);
@@ -491,11 +488,9 @@ export function skSkbReasonDrop(
     throw new KernelBug('skb-drop-reason', `${reason} is no drop reason: ${skbGeometry(skb)}`);
   }
   if (reason === SKB_CONSUMED) {
-    const tp = skb.machine.trace.skb.consumeSkb;
-    if (tp.probe !== null) tp.probe(skb, location);
+    if (tracepointKey.enabled) skb.machine.trace.skb.consumeSkb.probe?.(skb, location);
   } else {
-    const tp = skb.machine.trace.skb.kfreeSkb;
-    if (tp.probe !== null) tp.probe(skb, location, reason, rxSk);
+    if (tracepointKey.enabled) skb.machine.trace.skb.kfreeSkb.probe?.(skb, location, reason, rxSk);
   }
   __kfreeSkb(skb, reason);
 }
@@ -513,17 +508,14 @@ export function kfreeSkbReason(skb: SkBuff | null, reason: number, location: str
 /** Frees a packet that has reached its goal. @kernel consume_skb net/core/skbuff.c */
 export function consumeSkb(skb: SkBuff | null, location = ''): void {
   if (skb === null || !skbUnref(skb)) return;
-  const tp = skb.machine.trace.skb.consumeSkb;
-  if (tp.probe !== null) tp.probe(skb, location);
+  if (tracepointKey.enabled) skb.machine.trace.skb.consumeSkb.probe?.(skb, location);
   __kfreeSkb(skb, SKB_CONSUMED);
 }
 
 /** The good end for the head of a datagram already charged elsewhere. @kernel __consume_stateless_skb net/core/skbuff.c */
 export function __consumeStatelessSkb(skb: SkBuff, location = ''): void {
-  const tp = skb.machine.trace.skb.consumeSkb;
-  if (tp.probe !== null) tp.probe(skb, location);
-  const end = skb.machine.trace.packet.packetFree;
-  if (end.probe !== null) end.probe(skb, SKB_CONSUMED);
+  if (tracepointKey.enabled) skb.machine.trace.skb.consumeSkb.probe?.(skb, location);
+  if (tracepointKey.enabled) skb.machine.trace.packet.packetFree.probe?.(skb, SKB_CONSUMED);
   skbReleaseData(skb, SKB_CONSUMED);
   kfreeSkbmem(skb);
 }
@@ -650,8 +642,7 @@ export function skbClone(skb: SkBuff): SkBuff {
     skb.fcloneBuddy = n;
   }
   __skbClone(n, skb);
-  const tp = skb.machine.trace.packet.packetDerive;
-  if (tp.probe !== null) tp.probe(n, skb, DERIVE_CLONE);
+  if (tracepointKey.enabled) skb.machine.trace.packet.packetDerive.probe?.(n, skb, DERIVE_CLONE);
   return n;
 }
 
@@ -696,8 +687,7 @@ export function skbSetMachine(skb: SkBuff, machine: Machine): void {
   skb.machine = machine;
   skb.id = machine.netGlobals.skbuffCache.nextId++;
   skb.origin = skb.id;
-  const tp = machine.trace.packet.packetCross;
-  if (tp.probe !== null) tp.probe(skb, from, oldId);
+  if (tracepointKey.enabled) machine.trace.packet.packetCross.probe?.(skb, from, oldId);
   for (let f = skb.shinfo.fragList; f !== null; f = f.next) skbSetMachine(f, machine);
 }
 

@@ -23,6 +23,7 @@ import {
 import { DERIVE_COPY } from '#include/trace/events/packet.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { mem, memops } from '#mm/memory.ts';
 import { getPage, kmallocData, pageRefcount } from '#mm/page_alloc.ts';
 import {
@@ -67,8 +68,7 @@ export function skbCopyHeader(n: SkBuff, old: SkBuff): void {
   n.shinfo.gsoSize = old.shinfo.gsoSize;
   n.shinfo.gsoSegs = old.shinfo.gsoSegs;
   n.shinfo.gsoType = old.shinfo.gsoType;
-  const tp = old.machine.trace.packet.packetDerive;
-  if (tp.probe !== null) tp.probe(n, old, DERIVE_COPY);
+  if (tracepointKey.enabled) old.machine.trace.packet.packetDerive.probe?.(n, old, DERIVE_COPY);
 }
 
 /** Replaces the packets of a frag_list by clones of them. @kernel skb_clone_fraglist net/core/skbuff.c */

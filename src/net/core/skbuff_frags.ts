@@ -22,6 +22,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { DERIVE_SPLIT, MERGE_COALESCE, MERGE_SHIFT } from '#include/trace/events/packet.ts';
 import { KernelBug } from '#kernel/bug.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { mem, memops } from '#mm/memory.ts';
 import { getPage, pagePool, putPage, virtToHeadPage } from '#mm/page_alloc.ts';
 import { pagePoolRefPage } from '#net/core/page_pool.ts';
@@ -137,8 +138,7 @@ function refFrags(skb: SkBuff): void {
 }
 
 function traceMerge(into: SkBuff, from: SkBuff, how: number): void {
-  const tp = into.machine.trace.packet.packetMerge;
-  if (tp.probe !== null) tp.probe(into, from, how);
+  if (tracepointKey.enabled) into.machine.trace.packet.packetMerge.probe?.(into, from, how);
 }
 
 /**
@@ -147,8 +147,7 @@ function traceMerge(into: SkBuff, from: SkBuff, how: number): void {
  */
 export function skbSplit(skb: SkBuff, skb1: SkBuff, len: number): void {
   const pos = skbHeadlen(skb);
-  const tp = skb.machine.trace.packet.packetDerive;
-  if (tp.probe !== null) tp.probe(skb1, skb, DERIVE_SPLIT);
+  if (tracepointKey.enabled) skb.machine.trace.packet.packetDerive.probe?.(skb1, skb, DERIVE_SPLIT);
   skb1.shinfo.flags |= skb.shinfo.flags & (SKBFL_SHARED_FRAG | SKBFL_PURE_ZEROCOPY);
   skbZerocopyClone(skb1, skb);
   if (len < pos) splitInsideHeader(skb, skb1, len, pos);

@@ -22,6 +22,7 @@ import {
   skbZerocopyClone,
 } from '#include/linux/skbuff.ts';
 import { DERIVE_SEGMENT } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumFold } from '#lib/checksum.ts';
 import { mem, memops } from '#mm/memory.ts';
 import { getPage } from '#mm/page_alloc.ts';
@@ -91,8 +92,8 @@ function newSegment(head: SkBuff, doffset: number, room: number, linear: number)
   __copySkbHeader(nskb, head);
   skbHeadersOffsetUpdate(nskb, nskb.data - head.data);
   memops.copy(nskb.data, head.data, doffset);
-  const tp = head.machine.trace.packet.packetDerive;
-  if (tp.probe !== null) tp.probe(nskb, head, DERIVE_SEGMENT);
+  if (tracepointKey.enabled)
+    head.machine.trace.packet.packetDerive.probe?.(nskb, head, DERIVE_SEGMENT);
   return nskb;
 }
 

@@ -33,6 +33,7 @@ import { lockAcquire, lockRelease, mightSleep } from '#kernel/lockdep.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import type { TimerList } from '#kernel/time/timer.ts';
 import { modTimer, timerDelete } from '#kernel/time/timer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { wakeUp, wqHasSleeper } from '#kernel/wait.ts';
 import { skFilterReason } from '#net/core/filter_sock.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
@@ -203,14 +204,12 @@ function sockDefErrorReport(sk: Sock): void {
 export function skErrorReport(sk: Sock): void {
   sk.skErrorReport(sk);
   if (sk.skcFamily !== AF_INET) return;
-  const tp = sk.net.machine.trace.sock.inetSkErrorReport;
-  if (tp.probe !== null) tp.probe(sk);
+  if (tracepointKey.enabled) sk.net.machine.trace.sock.inetSkErrorReport.probe?.(sk);
 }
 
 /** Tells readers that data has come. @kernel sock_def_readable net/core/sock.c */
 export function sockDefReadable(sk: Sock): void {
-  const tp = sk.net.machine.trace.sock.skDataReady;
-  if (tp.probe !== null) tp.probe(sk);
+  if (tracepointKey.enabled) sk.net.machine.trace.sock.skDataReady.probe?.(sk);
   const wq = sk.skWq;
   if (wq !== null && wqHasSleeper(wq)) {
     wakeUp(wq, POLLIN | POLLPRI | POLLRDNORM | POLLRDBAND);
@@ -368,8 +367,7 @@ export function __skAddBacklog(sk: Sock, skb: SkBuff): void {
   else sk.skBacklogTail.next = skb;
   sk.skBacklogTail = skb;
   skb.next = null;
-  const tp = skb.machine.trace.packet.socketQueue;
-  if (tp.probe !== null) tp.probe(skb, sk, true);
+  if (tracepointKey.enabled) skb.machine.trace.packet.socketQueue.probe?.(skb, sk, true);
 }
 
 /**
@@ -409,8 +407,7 @@ export function sockRfree(skb: SkBuff): void {
 export function __sockQueueRcvSkb(sk: Sock, skb: SkBuff): number {
   if (sk.skRmemAlloc >= sk.skRcvbuf) {
     sk.skDrops++;
-    const tp = sk.net.machine.trace.sock.sockRcvqueueFull;
-    if (tp.probe !== null) tp.probe(sk, skb);
+    if (tracepointKey.enabled) sk.net.machine.trace.sock.sockRcvqueueFull.probe?.(sk, skb);
     return SKB_DROP_REASON_SOCKET_RCVBUFF;
   }
   if (!skRmemSchedule(sk, skb, skb.truesize)) {
@@ -423,8 +420,7 @@ export function __sockQueueRcvSkb(sk: Sock, skb: SkBuff): number {
   skbDstForce(skb);
   skb.cb0 = sk.skDrops;
   __skbQueueTail(sk.skReceiveQueue, skb);
-  const queued = skb.machine.trace.packet.socketQueue;
-  if (queued.probe !== null) queued.probe(skb, sk, false);
+  if (tracepointKey.enabled) skb.machine.trace.packet.socketQueue.probe?.(skb, sk, false);
   if (!sockFlag(sk, SOCK_DEAD)) sk.skDataReady(sk);
   return SKB_NOT_DROPPED_YET;
 }

@@ -10,6 +10,7 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { ProtoMemory, Sock } from '#include/net/sock.ts';
 import { SOCK_SNDBUF_LOCK } from '#include/net/sock.ts';
 import { inTask } from '#kernel/cpu.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { allocPages, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import { SOCK_STREAM } from '#uapi/socket.ts';
 
@@ -76,8 +77,8 @@ function skMemRaiseAllocated(
     // A stream that is over its buffer already must be allowed to finish the packet at hand.
     if (sk.skWmemQueued + size >= sk.skSndbuf) return true;
   }
-  const tp = sk.net.machine.trace.sock.sockExceedBufLimit;
-  if (tp.probe !== null) tp.probe(sk, prot, allocated, kind);
+  if (tracepointKey.enabled)
+    sk.net.machine.trace.sock.sockExceedBufLimit.probe?.(sk, prot, allocated, kind);
   memory.memoryAllocated -= amt;
   return false;
 }

@@ -24,6 +24,7 @@ import {
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { __skbQueuePurge } from '#net/core/skbuff.ts';
 import {
   __skDstCheck,
@@ -48,8 +49,8 @@ export const INET_PROTOSW_ICSK = 0x04;
 
 /** Changes the state and tells tracers. @kernel inet_sk_set_state net/ipv4/af_inet.c */
 export function inetSkSetState(sk: Sock, state: number): void {
-  const tp = sk.net.machine.trace.sock.inetSockSetState;
-  if (tp.probe !== null) tp.probe(sk, sk.skcState, state);
+  if (tracepointKey.enabled)
+    sk.net.machine.trace.sock.inetSockSetState.probe?.(sk, sk.skcState, state);
   sk.skcState = state;
 }
 

@@ -22,6 +22,7 @@ import {
   FibTable,
 } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import {
   FA_S_ACCESSED,
   fibDscpMaskedMatch,
@@ -579,8 +580,7 @@ function checkLeaf(
 }
 
 function traced(net: Net, tb: FibTable, flp: Flowi4, nhc: FibNh | null, err: number): number {
-  const tp = net.machine.trace.fib.fibTableLookup;
-  if (tp.probe !== null) tp.probe(tb.tbId, flp, nhc, err);
+  if (tracepointKey.enabled) net.machine.trace.fib.fibTableLookup.probe?.(tb.tbId, flp, nhc, err);
   return err;
 }
 

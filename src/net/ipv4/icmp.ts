@@ -21,6 +21,7 @@ import type { Proto, Sock } from '#include/net/sock.ts';
 import { InetSock, SOCK_USE_WRITE_QUEUE } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumAdd, csumBlockAdd, csumFold } from '#lib/checksum.ts';
 import { mem, memops, view } from '#mm/memory.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
@@ -320,8 +321,7 @@ function icmpSendLocked(
   bxm.dataLen = Math.min(skb.len - bxm.offset, room);
   bxm.headLen = icmphdr.LEN;
   if (fl4.saddr === 0) fl4.saddr = INADDR_DUMMY;
-  const tp = net.machine.trace.icmp.icmpSend;
-  if (tp.probe !== null) tp.probe(skb, type, code);
+  if (tracepointKey.enabled) net.machine.trace.icmp.icmpSend.probe?.(skb, type, code);
   icmpPushReply(sk, bxm, fl4, ipc, rt);
 }
 

@@ -18,6 +18,7 @@ import {
 import type { Net } from '#include/net/net_namespace.ts';
 import { MERGE_REASSEMBLE } from '#include/trace/events/packet.ts';
 import { modTimer, TimerList, timerDelete } from '#kernel/time/timer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumAdd } from '#lib/checksum.ts';
 import { jhash3words } from '#lib/jhash.ts';
 import { rbErase, rbFirst, rbInsertColor, rbLinkNode, rbNext, rbReplaceNode } from '#lib/rbtree.ts';
@@ -267,7 +268,7 @@ export function inetFragReasmFinish(q: IpFragQueue, head: SkBuff): void {
     while (fp !== null) {
       const { next } = fp as SkBuff;
       const frag: SkBuff = fp;
-      if (tp.probe !== null) tp.probe(head, frag, MERGE_REASSEMBLE);
+      if (tracepointKey.enabled) tp.probe?.(head, frag, MERGE_REASSEMBLE);
       sumTruesize += frag.truesize;
       if (head.ipSummed !== frag.ipSummed) head.ipSummed = CHECKSUM_NONE;
       else if (head.ipSummed === CHECKSUM_COMPLETE) head.csum = csumAdd(head.csum, frag.csum);

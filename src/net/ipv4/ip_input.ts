@@ -32,6 +32,7 @@ import type { Rtable } from '#include/net/ip_fib.ts';
 import { ipOptionsCompile, ipOptionsRcvSrr } from '#include/net/ip_options_ops.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { ipFastCsum } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
 import { consumeSkb, kfreeSkb, skbClone, skbShareCheck } from '#net/core/skbuff.ts';
@@ -250,8 +251,7 @@ function ipRcvFinishCore(net: Net, skb: SkBuff, dev: NetDevice): number {
       iphdr.tos(view, iph),
       dev,
     );
-    const tp = net.machine.trace.packet.routeInput;
-    if (tp.probe !== null) tp.probe(skb, net, reason);
+    if (tracepointKey.enabled) net.machine.trace.packet.routeInput.probe?.(skb, net, reason);
     if (reason !== SKB_NOT_DROPPED_YET) {
       if (reason === SKB_DROP_REASON_IP_RPFILTER) netIncStats(net, LINUX_MIB_IPRPFILTER);
       return reason;

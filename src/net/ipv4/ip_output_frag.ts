@@ -34,6 +34,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { skbRtable } from '#include/net/route.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { DERIVE_FRAGMENT } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { mem, view } from '#mm/memory.ts';
 import { allocSkb, consumeSkb, kfreeSkb, kfreeSkbList, skbPut } from '#net/core/skbuff.ts';
 import { skbChecksumHelp } from '#net/core/skbuff_checksum.ts';
@@ -66,8 +67,8 @@ function ipCopyMetadata(to: SkBuff, from: SkBuff): void {
   to.swHash = from.swHash;
   to.l4Hash = from.l4Hash;
   to.nfTrace = from.nfTrace;
-  const tp = from.machine.trace.packet.packetDerive;
-  if (tp.probe !== null) tp.probe(to, from, DERIVE_FRAGMENT);
+  if (tracepointKey.enabled)
+    from.machine.trace.packet.packetDerive.probe?.(to, from, DERIVE_FRAGMENT);
 }
 
 /** Octets in the head and its page fragments, without the frag_list. @kernel skb_pagelen include/linux/skbuff.h */

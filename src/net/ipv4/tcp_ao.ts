@@ -21,6 +21,7 @@ import {
   tcpAoLenAligned,
 } from '#include/net/tcp_auth.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { mem, view } from '#mm/memory.ts';
 import { skGsoDisable } from '#net/core/sock_clone.ts';
@@ -145,16 +146,14 @@ export function tcpAoComputeSne(nextSne: number, nextSeq: number, seq: number): 
 export function aoSndSneUpdate(tp: TcpSock, ao: TcpAoInfo, ack: number): void {
   if (ack >>> 0 >= tp.sndUna >>> 0) return;
   ao.sndSne = (ao.sndSne + 1) >>> 0;
-  const trace = tp.net.machine.trace.tcp.tcpAoSndSneUpdate;
-  if (trace.probe !== null) trace.probe(tp, ao.sndSne);
+  if (tracepointKey.enabled) tp.net.machine.trace.tcp.tcpAoSndSneUpdate.probe?.(tp, ao.sndSne);
 }
 
 /** rcv_nxt moves to `seq`. @kernel tcp_rcv_sne_update net/ipv4/tcp_input.c */
 export function aoRcvSneUpdate(tp: TcpSock, ao: TcpAoInfo, seq: number): void {
   if (seq >>> 0 >= tp.rcvNxt >>> 0) return;
   ao.rcvSne = (ao.rcvSne + 1) >>> 0;
-  const trace = tp.net.machine.trace.tcp.tcpAoRcvSneUpdate;
-  if (trace.probe !== null) trace.probe(tp, ao.rcvSne);
+  if (tracepointKey.enabled) tp.net.machine.trace.tcp.tcpAoRcvSneUpdate.probe?.(tp, ao.rcvSne);
 }
 
 // ---- Traffic keys ------------------------------------------------------------------------------

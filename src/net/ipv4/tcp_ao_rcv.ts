@@ -18,6 +18,7 @@ import {
 import { tcpSk } from '#include/net/tcp.ts';
 import type { TcpAoInfo, TcpAoKey } from '#include/net/tcp_auth.ts';
 import type { AoEvent } from '#include/trace/events/tcp.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { view } from '#mm/memory.ts';
 import {
   scratchTrafficKey,
@@ -79,7 +80,7 @@ export const aoRnext = (ao: number): number => view.getUint8(ao + 3);
 const aoMaclen = (ao: number): number => view.getUint8(ao + 1) - TCP_AO_HDR_LEN;
 
 function traceAo(trace: AoEvent, sk: Sock, skb: SkBuff, ao: number): void {
-  if (trace.probe !== null) trace.probe(sk, skb, aoKeyid(ao), aoRnext(ao), aoMaclen(ao));
+  if (tracepointKey.enabled) trace.probe?.(sk, skb, aoKeyid(ao), aoRnext(ao), aoMaclen(ao));
 }
 
 /** @kernel tcp_ao_verify_hash net/ipv4/tcp_ao.c */
@@ -163,8 +164,14 @@ function inboundEstablished(sk: Sock, skb: SkBuff, info: TcpAoInfo, ao: number):
   const current = info.currentKey;
   const wanted = aoRnext(ao);
   if (current !== null && wanted !== current.sndid) {
-    const trace = sk.net.machine.trace.tcp.tcpAoRnextRequest;
-    if (trace.probe !== null) trace.probe(sk, skb, current.sndid, wanted, aoMaclen(ao));
+    if (tracepointKey.enabled)
+      sk.net.machine.trace.tcp.tcpAoRnextRequest.probe?.(
+        sk,
+        skb,
+        current.sndid,
+        wanted,
+        aoMaclen(ao),
+      );
     info.currentKey = tcpAoEstablishedKey(info, wanted, -1) ?? current;
   }
   return 0;

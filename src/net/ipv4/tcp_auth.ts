@@ -17,6 +17,7 @@ import {
   type TcpAuthOptions,
 } from '#include/net/tcp_auth.ts';
 import type { TcpOutOptions } from '#include/net/tcp_out_options.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { view } from '#mm/memory.ts';
 import { tcpAoRequired } from '#net/ipv4/tcp_ao.ts';
 import { tcpInboundAoHash } from '#net/ipv4/tcp_ao_rcv.ts';
@@ -106,12 +107,12 @@ function tcpInboundMd5Hash(
   const key = tcpMd5DoLookup(sk, saddr);
   if (key === null) {
     netIncStats(sk.net, LINUX_MIB_TCPMD5UNEXPECTED);
-    if (tcp.tcpHashMd5Unexpected.probe !== null) tcp.tcpHashMd5Unexpected.probe(sk, skb);
+    if (tracepointKey.enabled) tcp.tcpHashMd5Unexpected.probe?.(sk, skb);
     return SKB_DROP_REASON_TCP_MD5UNEXPECTED;
   }
   if (digestMatches(at, tcpV4Md5HashSkb(key, saddr, daddr, skb), MD5_DIGEST_LEN)) return 0;
   netIncStats(sk.net, LINUX_MIB_TCPMD5FAILURE);
-  if (tcp.tcpHashMd5Mismatch.probe !== null) tcp.tcpHashMd5Mismatch.probe(sk, skb);
+  if (tracepointKey.enabled) tcp.tcpHashMd5Mismatch.probe?.(sk, skb);
   return SKB_DROP_REASON_TCP_MD5FAILURE;
 }
 
@@ -119,12 +120,12 @@ function tcpInboundMd5Hash(
 function inboundUnsigned(sk: Sock, skb: SkBuff, saddr: number): number {
   const { tcp } = sk.net.machine.trace;
   if (tcpAoRequired(sk, saddr, true)) {
-    if (tcp.tcpHashAoRequired.probe !== null) tcp.tcpHashAoRequired.probe(sk, skb);
+    if (tracepointKey.enabled) tcp.tcpHashAoRequired.probe?.(sk, skb);
     return SKB_DROP_REASON_TCP_AONOTFOUND;
   }
   if (tcpMd5DoLookup(sk, saddr) === null) return 0;
   netIncStats(sk.net, LINUX_MIB_TCPMD5NOTFOUND);
-  if (tcp.tcpHashMd5Required.probe !== null) tcp.tcpHashMd5Required.probe(sk, skb);
+  if (tracepointKey.enabled) tcp.tcpHashMd5Required.probe?.(sk, skb);
   return SKB_DROP_REASON_TCP_MD5NOTFOUND;
 }
 
@@ -138,14 +139,14 @@ export function tcpV4InboundHash(sk: Sock, req: RequestSock | null, skb: SkBuff)
   const auth = machine.netGlobals.tcpAuthOptions;
   const { tcp } = machine.trace;
   if (tcpParseAuthOptions(skb.transportHeader, auth) !== 0) {
-    if (tcp.tcpHashBadHeader.probe !== null) tcp.tcpHashBadHeader.probe(sk, skb);
+    if (tracepointKey.enabled) tcp.tcpHashBadHeader.probe?.(sk, skb);
     return SKB_DROP_REASON_TCP_AUTH_HDR;
   }
   const { md5, ao } = auth;
   if (req !== null && req.usedTcpAo !== (ao !== 0)) {
     netIncStats(sk.net, LINUX_MIB_TCPAOBAD);
-    const trace = tcp.tcpAoHandshakeFailure;
-    if (trace.probe !== null) trace.probe(sk, skb, req.aoKeyid, req.aoRcvNext, req.aoMaclen);
+    if (tracepointKey.enabled)
+      tcp.tcpAoHandshakeFailure.probe?.(sk, skb, req.aoKeyid, req.aoRcvNext, req.aoMaclen);
     return SKB_DROP_REASON_TCP_AOFAILURE;
   }
   const tp = tcpSk(sk);

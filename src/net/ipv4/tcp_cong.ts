@@ -21,6 +21,7 @@ import {
   tcpSndCwndSet,
 } from '#include/net/tcp_inlines.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { EEXIST, EINVAL, ENOENT, EPERM } from '#uapi/errno.ts';
 import { RTAX_CC_ALGO } from '#uapi/rtnetlink.ts';
 import { TCPF_CLOSE, TCPF_LISTEN } from '#uapi/tcp.ts';
@@ -108,8 +109,7 @@ function defaultOps(net: Net): TcpCongestionOps {
 /** @kernel tcp_set_ca_state include/net/tcp.h */
 export function tcpSetCaState(sk: Sock, caState: number): void {
   const icsk = inetCsk(sk);
-  const trace = sk.net.machine.trace.tcp.tcpCongStateSet;
-  if (trace.probe !== null) trace.probe(sk, caState);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpCongStateSet.probe?.(sk, caState);
   if (icsk.icskCaOps?.setState != null) icsk.icskCaOps.setState(tcpSk(sk), caState);
   icsk.icskCaState = caState;
 }

@@ -51,6 +51,7 @@ import {
   tcpTimeStampTs,
   tcpUpdateWl,
 } from '#include/net/tcp_inlines.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after, before, between } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { __kfreeSkb, consumeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
@@ -249,8 +250,7 @@ function tcpRcvFast(sk: Sock, skb: SkBuff, th: number): number {
 export function tcpRcvEstablished(sk: Sock, skb: SkBuff): void {
   const tp = tcpSk(sk);
   const th = skb.transportHeader;
-  const trace = sk.net.machine.trace.tcp.tcpProbe;
-  if (trace.probe !== null) trace.probe(sk, skb);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpProbe.probe?.(sk, skb);
   tcpMstampRefresh(tp);
   if (sk.skRxDst === null && tp.icskAfOps !== null) tp.icskAfOps.skRxDstSet(sk, skb);
   tp.rxOpt.sawTstamp = false;
@@ -295,8 +295,7 @@ function tcpChecksumComplete(skb: SkBuff): boolean {
 
 /** @kernel tcp_rcv_established net/ipv4/tcp_input.c */
 function tcpRcvBadCsum(sk: Sock, skb: SkBuff): void {
-  const trace = sk.net.machine.trace.tcp.tcpBadCsum;
-  if (trace.probe !== null) trace.probe(skb);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpBadCsum.probe?.(skb);
   tcpIncStats(sk.net, TCP_MIB_CSUMERRORS);
   tcpIncStats(sk.net, TCP_MIB_INERRS);
   tcpDropReason(sk, skb, SKB_DROP_REASON_TCP_CSUM, 'tcp_rcv_established');

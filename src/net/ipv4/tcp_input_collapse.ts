@@ -24,6 +24,7 @@ import {
   tcpRbtreeInsert,
 } from '#include/net/tcp_queue.ts';
 import { MERGE_COLLAPSE } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after, before, seqMax, seqMin } from '#lib/tcp_seq.ts';
 import { mem } from '#mm/memory.ts';
 import { __kfreeSkb, allocSkb, skbPut, skbWithOverhead } from '#net/core/skbuff.ts';
@@ -127,8 +128,8 @@ function tcpCollapse(
         size = Math.min(copy, size);
         skbCopyBits(skb, offset, mem, skbPut(nskb, size), size);
         nskb.tcpCb.endSeq = (nskb.tcpCb.endSeq + size) | 0;
-        const tp = nskb.machine.trace.packet.packetMerge;
-        if (tp.probe !== null) tp.probe(nskb, skb, MERGE_COLLAPSE);
+        if (tracepointKey.enabled)
+          nskb.machine.trace.packet.packetMerge.probe?.(nskb, skb, MERGE_COLLAPSE);
         copy -= size;
         start = (start + size) | 0;
       }

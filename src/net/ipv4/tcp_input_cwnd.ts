@@ -46,6 +46,7 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
 import { FLAG_ECE, FLAG_SND_UNA_ADVANCED } from '#net/ipv4/tcp_input_flags.ts';
@@ -237,8 +238,8 @@ export function tcpCwndReduction(
   const tp = tcpSk(sk);
   const delta = tp.sndSsthresh - tcpPacketsInFlight(tp);
   if (newlyAckedSacked <= 0 || tp.priorCwnd === 0) return;
-  const trace = sk.net.machine.trace.tcp.tcpCwndReductionTp;
-  if (trace.probe !== null) trace.probe(sk, newlyAckedSacked, newlyLost, flag);
+  if (tracepointKey.enabled)
+    sk.net.machine.trace.tcp.tcpCwndReductionTp.probe?.(sk, newlyAckedSacked, newlyLost, flag);
 
   tp.prrDelivered += newlyAckedSacked;
   let sndcnt: number;

@@ -32,6 +32,7 @@ import {
   tcpReceiveWindow,
 } from '#include/net/tcp_inlines.ts';
 import { KernelBug } from '#kernel/bug.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after, before, seqMin } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { __kfreeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
@@ -111,8 +112,7 @@ export function tcpQueueRcv(sk: Sock, skb: SkBuff): boolean {
   if (!eaten) {
     __skbQueueTail(sk.skReceiveQueue, skb);
     skbSetOwnerR(skb, sk);
-    const trace = skb.machine.trace.packet.socketQueue;
-    if (trace.probe !== null) trace.probe(skb, sk, false);
+    if (tracepointKey.enabled) skb.machine.trace.packet.socketQueue.probe?.(skb, sk, false);
   }
   return eaten;
 }
@@ -329,8 +329,7 @@ export function tcpFin(sk: Sock): void {
  * @rfc 9293#3.10.7.4
  */
 export function tcpReset(sk: Sock): void {
-  const trace = sk.net.machine.trace.tcp.tcpReceiveReset;
-  if (trace.probe !== null) trace.probe(sk);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpReceiveReset.probe?.(sk);
   switch (sk.skcState) {
     case TCP_SYN_SENT:
       tcpDoneWithError(sk, ECONNREFUSED);

@@ -22,6 +22,7 @@ import {
   tcpUnderMemoryPressure,
   tcpWinFromSpace,
 } from '#include/net/tcp_inlines.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { skbTruesize } from '#net/core/skbuff.ts';
@@ -301,7 +302,7 @@ export function tcpRcvbufGrow(sk: Sock, newval: number): void {
 export function tcpRcvSpaceAdjust(sk: Sock): void {
   const tp = tcpSk(sk);
   const trace = sk.net.machine.trace.tcp;
-  if (trace.tcpRcvSpaceAdjust.probe !== null) trace.tcpRcvSpaceAdjust.probe(sk);
+  if (tracepointKey.enabled) trace.tcpRcvSpaceAdjust.probe?.(sk);
   if (tp.rcvRttEstRttUs === 0) return;
   tcpMstampRefresh(tp);
   const time = tcpStampUsDelta(tp.tcpMstamp, tp.rcvqSpaceTime);
@@ -310,7 +311,7 @@ export function tcpRcvSpaceAdjust(sk: Sock): void {
   const inq = (tp.rcvNxt - tp.copiedSeq) | 0;
   const copied = ((tp.copiedSeq - tp.rcvqSpaceSeq) | 0) - inq;
   if (copied > tp.rcvqSpaceSpace) {
-    if (trace.tcpRcvbufGrow.probe !== null) trace.tcpRcvbufGrow.probe(sk, time);
+    if (tracepointKey.enabled) trace.tcpRcvbufGrow.probe?.(sk, time);
     tcpRcvbufGrow(sk, copied);
   }
   tp.rcvqSpaceSeq = tp.copiedSeq;

@@ -46,6 +46,7 @@ import { bugOn, KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { before } from '#lib/tcp_seq.ts';
 import { mem, view } from '#mm/memory.ts';
@@ -186,8 +187,7 @@ function tcpChecksumComplete(skb: SkBuff): boolean {
 
 /** @kernel tcp_v4_rcv net/ipv4/tcp_ipv4.c */
 function tcpV4BadCsum(net: Net, skb: SkBuff): void {
-  const trace = net.machine.trace.tcp.tcpBadCsum;
-  if (trace.probe !== null) trace.probe(skb);
+  if (tracepointKey.enabled) net.machine.trace.tcp.tcpBadCsum.probe?.(skb);
   tcpIncStats(net, TCP_MIB_CSUMERRORS);
   tcpIncStats(net, TCP_MIB_INERRS);
 }
@@ -544,8 +544,8 @@ function socketFound(sk: SockCommon | null, early: boolean): number {
 function tcpV4RcvLookup(net: Net, skb: SkBuff): number {
   const early = skb.sk !== null;
   const sk = inetLookupSkb(net, skb);
-  const tp = skb.machine.trace.packet.socketLookup;
-  if (tp.probe !== null) tp.probe(skb, sk, socketFound(sk, early));
+  if (tracepointKey.enabled)
+    skb.machine.trace.packet.socketLookup.probe?.(skb, sk, socketFound(sk, early));
   if (sk === null) return tcpV4RcvNoSocket(net, skb);
   if (sk.kind === SOCK_KIND_TIMEWAIT) return tcpV4RcvTimeWait(net, skb, sk as InetTimewaitSock);
   if (sk.kind === SOCK_KIND_REQUEST) return tcpV4RcvRequest(net, skb, sk as RequestSock);
@@ -616,8 +616,7 @@ function tcpV4PreConnect(_sk: Sock, uaddr: Uint8Array): number {
 /** Everything that a socket holds. @kernel tcp_v4_destroy_sock net/ipv4/tcp_ipv4.c */
 function tcpV4DestroySock(sk: Sock): void {
   const tp = tcpSk(sk);
-  const trace = sk.net.machine.trace.tcp.tcpDestroySock;
-  if (trace.probe !== null) trace.probe(sk);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpDestroySock.probe?.(sk);
   tcpClearXmitTimers(sk);
   tcpCleanupCongestionControl(sk);
   tcpWriteQueuePurge(sk);

@@ -24,6 +24,7 @@ import {
 } from '#include/net/tcp_auth.ts';
 import type { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { Machine } from '#kernel/machine.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { MD5_DIGEST_SIZE } from '#lib/md5.ts';
 import { mem, view } from '#mm/memory.ts';
 import { __inetLookupListener } from '#net/ipv4/inet_hashtables.ts';
@@ -239,8 +240,8 @@ function synackKey(sk: Sock, req: RequestSock, opts: TcpOutOptions): boolean {
   }
   opts.aoKey = tcpAoDoLookup(sk, req.irRmtAddr, req.aoKeyid, -1);
   if (opts.aoKey === null) {
-    const trace = sk.net.machine.trace.tcp.tcpAoSynackNoKey;
-    if (trace.probe !== null) trace.probe(sk, req.aoKeyid, req.aoRcvNext);
+    if (tracepointKey.enabled)
+      sk.net.machine.trace.tcp.tcpAoSynackNoKey.probe?.(sk, req.aoKeyid, req.aoRcvNext);
     return false;
   }
   opts.keyType = TCP_KEY_AO;

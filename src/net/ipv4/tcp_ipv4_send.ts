@@ -22,6 +22,7 @@ import {
 import { tcpSk } from '#include/net/tcp.ts';
 import { tcpSignAck, tcpSignReset } from '#include/net/tcp_auth_ops.ts';
 import { tcpClockTs } from '#include/net/tcp_inlines.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumTcpudpMagic, csumTcpudpNofold } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
 import { inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
@@ -109,8 +110,7 @@ export function tcpV4SendReset(sk: SockCommon | null, skb: SkBuff, reason: numbe
   const signed = tcpSignReset(net, sk, skb, iov);
   if (signed === null) return;
   const full = sk !== null && sk.kind === SOCK_KIND_FULL ? (sk as Sock) : null;
-  const trace = net.machine.trace.tcp.tcpSendReset;
-  if (trace.probe !== null) trace.probe(full, skb, reason);
+  if (tracepointKey.enabled) net.machine.trace.tcp.tcpSendReset.probe?.(full, skb, reason);
 
   const arg = new IpReplyArg(signed);
   let mark = 0;

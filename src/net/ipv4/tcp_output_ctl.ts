@@ -70,6 +70,7 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { HZ } from '#kernel/param.ts';
 import { timeBefore, timeBeforeEq, usecsToJiffies } from '#kernel/time/jiffies.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { before, between } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { allocSkb, allocSkbFclone, skbPush } from '#net/core/skbuff.ts';
@@ -166,8 +167,7 @@ export function tcpSendActiveReset(sk: Sock, reason: number): void {
   tcpInitNondataSkb(skb, tcpAcceptableSeq(sk), TCPHDR_ACK | TCPHDR_RST);
   tcpMstampRefresh(tcpSk(sk));
   if (tcpTransmitSkb(sk, skb, false) !== 0) netIncStats(sk.net, LINUX_MIB_TCPABORTFAILED);
-  const trace = sk.net.machine.trace.tcp.tcpSendReset;
-  if (trace.probe !== null) trace.probe(sk, null, reason);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpSendReset.probe?.(sk, null, reason);
 }
 
 // ---- SYN-ACK -----------------------------------------------------------------------------------
@@ -265,8 +265,7 @@ export function tcpRtxSynack(sk: Sock, req: RequestSock): number {
   if (res !== 0) return res;
   tcpIncStats(sk.net, TCP_MIB_RETRANSSEGS);
   netIncStats(sk.net, LINUX_MIB_TCPSYNRETRANS);
-  const trace = sk.net.machine.trace.tcp.tcpRetransmitSynack;
-  if (trace.probe !== null) trace.probe(sk, req);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpRetransmitSynack.probe?.(sk, req);
   req.numRetrans++;
   if (tcpPassiveFastopen(sk)) tcpSk(sk).totalRetrans++;
   return 0;

@@ -41,6 +41,7 @@ import {
 } from '#include/net/tcp_queue.ts';
 import { KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after, before } from '#lib/tcp_seq.ts';
 import { skbUncloneKeeptruesize } from '#net/core/skbuff_copy.ts';
 import { skbShift } from '#net/core/skbuff_frags.ts';
@@ -195,8 +196,7 @@ export function __tcpRetransmitSkb(sk: Sock, skb: SkBuff, maxSegs: number): numb
   tp.totalRetrans += segs;
   tp.bytesRetrans += skb.len;
   err = tcpTransmitSkb(sk, skb, true);
-  const trace = net.machine.trace.tcp.tcpRetransmitSkb;
-  if (trace.probe !== null) trace.probe(sk, skb, err);
+  if (tracepointKey.enabled) net.machine.trace.tcp.tcpRetransmitSkb.probe?.(sk, skb, err);
   if (err !== 0 && err !== -EBUSY) netAddStats(net, LINUX_MIB_TCPRETRANSFAIL, segs);
   // Even a failed try spoils the packet for RTT samples.
   cb.sacked |= TCPCB_EVER_RETRANS;

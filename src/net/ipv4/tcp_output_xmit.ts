@@ -40,6 +40,7 @@ import {
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { Hrtimer, hrtimerActive, hrtimerStart } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { skbShift } from '#net/core/skbuff_frags.ts';
 import { sockHold } from '#net/core/sock.ts';
 import { tcpCheckProbeTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
@@ -168,8 +169,7 @@ const XMIT_STOP_RWND = 3;
 
 /** Tells what keeps the head of the write queue; gives back `stop`. */
 function stalled(sk: Sock, skb: SkBuff, why: number, stop: number): number {
-  const trace = sk.net.machine.trace.packet.tcpSendStall;
-  if (trace.probe !== null) trace.probe(sk, skb, why);
+  if (tracepointKey.enabled) sk.net.machine.trace.packet.tcpSendStall.probe?.(sk, skb, why);
   return stop;
 }
 

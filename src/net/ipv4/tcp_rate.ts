@@ -18,6 +18,7 @@ import {
   tcpStampUsDelta,
 } from '#include/net/tcp_inlines.ts';
 import { STALL_APPLICATION } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { skbTruesize } from '#net/core/skbuff.ts';
 import { skWmemAllocGet } from '#net/core/sock.ts';
@@ -129,7 +130,7 @@ export function tcpRateCheckAppLimited(sk: Sock): void {
   ) {
     const mark = tp.delivered + tcpPacketsInFlight(tp);
     tp.appLimited = mark !== 0 ? mark : 1;
-    const trace = sk.net.machine.trace.packet.tcpSendStall;
-    if (trace.probe !== null) trace.probe(sk, null, STALL_APPLICATION);
+    if (tracepointKey.enabled)
+      sk.net.machine.trace.packet.tcpSendStall.probe?.(sk, null, STALL_APPLICATION);
   }
 }

@@ -44,6 +44,7 @@ import {
   tcpWriteQueueTail,
 } from '#include/net/tcp_queue.ts';
 import { DEBUG } from '#kernel/config.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after } from '#lib/tcp_seq.ts';
 import { getPage } from '#mm/page_alloc.ts';
 import { copyFromIter } from '#net/core/iov_iter.ts';
@@ -381,7 +382,7 @@ function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number, zc: UbufInfoMsgzc 
   while (iter.count > 0) {
     let skb = tcpWriteQueueTail(sk);
     let copy = skb !== null ? sizeGoal - skb.len : 0;
-    if (trace.probe !== null) trace.probe(sk, iter.count, skb, sizeGoal);
+    if (tracepointKey.enabled) trace.probe?.(sk, iter.count, skb, sizeGoal);
     if (skb === null || copy <= 0 || full || !tcpSkbCanCollapseTo(skb)) {
       full = false;
       if (made >= BACKLOG_INTERVAL) {

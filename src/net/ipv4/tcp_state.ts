@@ -22,6 +22,7 @@ import { MAX_TCP_HEADER, tcpSk } from '#include/net/tcp.ts';
 import { skbRbFirst, tcpRtxQueueUnlink, tcpTsortedUnlink } from '#include/net/tcp_queue.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { reqskFastopenRemove } from '#net/core/request_sock.ts';
 import { __kfreeSkb, allocSkbFclone, skbTruesize } from '#net/core/skbuff.ts';
 import { __sockPut, skErrorReport, sockFlag, sockOwnedByMe } from '#net/core/sock.ts';
@@ -53,8 +54,8 @@ import {
 
 /** Stores the state and tells tracers. @kernel inet_sk_state_store include/net/inet_sock.h */
 export function inetSkStateStore(sk: Sock, newstate: number): void {
-  const tp = sk.net.machine.trace.sock.inetSockSetState;
-  if (tp.probe !== null) tp.probe(sk, sk.skcState, newstate);
+  if (tracepointKey.enabled)
+    sk.net.machine.trace.sock.inetSockSetState.probe?.(sk, sk.skcState, newstate);
   sk.skcState = newstate;
 }
 

@@ -37,6 +37,7 @@ import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
 import type { UdpSock } from '#include/net/udp.ts';
 import { SOCKET_BOUND, SOCKET_EARLY_DEMUX, SOCKET_NONE } from '#include/trace/events/packet.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { memops, view } from '#mm/memory.ts';
 import {
@@ -173,8 +174,7 @@ function udpEnqueueScheduleSkb(sk: UdpSock, skb: SkBuff): number {
   skb.dev = null;
   skb.cb0 = sk.skDrops;
   __skbQueueTail(sk.skReceiveQueue, skb);
-  const trace = skb.machine.trace.packet.socketQueue;
-  if (trace.probe !== null) trace.probe(skb, sk, false);
+  if (tracepointKey.enabled) skb.machine.trace.packet.socketQueue.probe?.(skb, sk, false);
   if (!sockFlag(sk, SOCK_DEAD)) sk.skDataReady(sk);
   return 0;
 }
@@ -201,8 +201,7 @@ export function __udpQueueRcvSkb(sock: Sock, skb: SkBuff): number {
   }
   udpIncStats(net, UDP_MIB_INERRORS);
   sk.skDrops++;
-  const tp = net.machine.trace.udp.udpFailQueueRcvSkb;
-  if (tp.probe !== null) tp.probe(rc, sk, skb);
+  if (tracepointKey.enabled) net.machine.trace.udp.udpFailQueueRcvSkb.probe?.(rc, sk, skb);
   skSkbReasonDrop(sk, skb, reason, '__udp_queue_rcv_skb');
   return -1;
 }
@@ -384,7 +383,7 @@ export function udpRcv(skb: SkBuff): number {
   const stolen = stealSock(skb);
   const trace = skb.machine.trace.packet.socketLookup;
   if (stolen !== null) {
-    if (trace.probe !== null) trace.probe(skb, stolen, SOCKET_EARLY_DEMUX);
+    if (tracepointKey.enabled) trace.probe?.(skb, stolen, SOCKET_EARLY_DEMUX);
     if (stolen.rxDst !== skb.dst) udpSkRxDstSet(stolen, skb);
     udpQueueRcvSkb(stolen, skb);
     return 0;
@@ -395,7 +394,7 @@ export function udpRcv(skb: SkBuff): number {
   const dif = (skb.dev as NetDevice).ifindex;
   const sport = udphdr.source(view, uh);
   const sk = __udp4LibLookup(net, saddr, sport, daddr, udphdr.dest(view, uh), dif, skb);
-  if (trace.probe !== null) trace.probe(skb, sk, sk === null ? SOCKET_NONE : SOCKET_BOUND);
+  if (tracepointKey.enabled) trace.probe?.(skb, sk, sk === null ? SOCKET_NONE : SOCKET_BOUND);
   if (sk === null) return udpNoSocket(net, skb);
   udpQueueRcvSkb(sk, skb);
   return 0;

@@ -11,6 +11,7 @@ import { NfHookState } from '#include/linux/netfilter.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { EEXIST, EINVAL, ENOENT, EPERM } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_NETFILTER_DROP } from '#uapi/net_dropreason.ts';
@@ -95,8 +96,8 @@ export function nfHookSlow(
     const verdict = entry.hook(entry.priv, skb, state);
     const { hookVerdict } = skb.machine.trace.packet;
     // A packet that was taken may be gone.
-    if (hookVerdict.probe !== null && (verdict & NF_VERDICT_MASK) !== NF_STOLEN) {
-      hookVerdict.probe(skb, state.pf, state.hook, s, verdict & NF_VERDICT_MASK);
+    if (tracepointKey.enabled && (verdict & NF_VERDICT_MASK) !== NF_STOLEN) {
+      hookVerdict.probe?.(skb, state.pf, state.hook, s, verdict & NF_VERDICT_MASK);
     }
     switch (verdict & NF_VERDICT_MASK) {
       case NF_ACCEPT:

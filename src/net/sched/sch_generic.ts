@@ -49,6 +49,7 @@ import { KernelBug } from '#kernel/bug.ts';
 import { HZ, type Machine } from '#kernel/machine.ts';
 import { timeAfterEq } from '#kernel/time/jiffies.ts';
 import { modTimer, TimerList, timerDelete, timerPending } from '#kernel/time/timer.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import {
   __netifSchedule,
   devHardStartXmit,
@@ -218,8 +219,7 @@ export function qdiscAlloc(devQueue: NetdevQueue, ops: QdiscOps, parentid: numbe
   const sch = new Qdisc(ops, devQueue, dev);
   sch.parent = parentid;
   if (ops === pfifoFastOps) sch.flags |= TCQ_F_NOLOCK | TCQ_F_CPUSTATS;
-  const tp = dev.net.machine.trace.qdisc.qdiscCreate;
-  if (tp.probe !== null) tp.probe(ops, dev, parentid);
+  if (tracepointKey.enabled) dev.net.machine.trace.qdisc.qdiscCreate.probe?.(ops, dev, parentid);
   netdevHold(dev, 'qdisc');
   return sch;
 }
@@ -241,8 +241,7 @@ export function qdiscCreateDflt(
 /** Drops everything that waits. @kernel qdisc_reset net/sched/sch_generic.c */
 export function qdiscReset(q: Qdisc): void {
   if (q.dev !== null) {
-    const tp = q.dev.net.machine.trace.qdisc.qdiscReset;
-    if (tp.probe !== null) tp.probe(q);
+    if (tracepointKey.enabled) q.dev.net.machine.trace.qdisc.qdiscReset.probe?.(q);
   }
   q.ops.reset?.(q);
   skbQueuePurgeReason(q.gsoSkb, SKB_DROP_REASON_QUEUE_PURGE);
@@ -259,8 +258,7 @@ export function qdiscPut(q: Qdisc): void {
   q.ops.destroy?.(q);
   const { dev } = q;
   if (dev === null) return;
-  const tp = dev.net.machine.trace.qdisc.qdiscDestroy;
-  if (tp.probe !== null) tp.probe(q);
+  if (tracepointKey.enabled) dev.net.machine.trace.qdisc.qdiscDestroy.probe?.(q);
   // Nothing may run a destroyed qdisc.
   q.state |= DEACTIVATED;
   netdevPut(dev, 'qdisc');
@@ -320,8 +318,8 @@ function qdiscRestart(q: Qdisc): boolean {
     skb = q.ops.dequeue(q);
     validate = true;
   }
-  const tp = dev.net.machine.trace.qdisc.qdiscDequeue;
-  if (tp.probe !== null) tp.probe(q, devQueue, skb === null ? 0 : 1, skb);
+  if (tracepointKey.enabled)
+    dev.net.machine.trace.qdisc.qdiscDequeue.probe?.(q, devQueue, skb === null ? 0 : 1, skb);
   if (skb === null) return false;
   return schDirectXmit(skb, q, dev, skbGetTxQueue(dev, skb), validate);
 }
@@ -395,8 +393,7 @@ function devWatchdog(dev: NetDevice): void {
     if (!netifXmitStopped(txq)) continue;
     if (timeAfterEq(machine.jiffies, (txq.transStart + dev.watchdogTimeo) | 0)) {
       txq.transTimeout++;
-      const tp = machine.trace.net.netDevXmitTimeout;
-      if (tp.probe !== null) tp.probe(dev, txq.index);
+      if (tracepointKey.enabled) machine.trace.net.netDevXmitTimeout.probe?.(dev, txq.index);
       for (const other of dev.tx) other.state |= 1 << __QUEUE_STATE_FROZEN;
       dev.netdevOps.ndoTxTimeout?.(dev, txq.index);
       for (const other of dev.tx) unfreeze(other);

@@ -135,9 +135,9 @@ test('a full ring stops the queue; packets wait in the qdisc, and none is refuse
   linked(
     ({ lan, a, b, nicA, adapterA }) => {
       let busy = 0;
-      a.machine.trace.net.netDevXmit.probe = (_skb, rc) => {
+      a.machine.trace.net.netDevXmit.register((_skb, rc) => {
         if (rc === NETDEV_TX_BUSY) busy++;
-      };
+      });
       // As by byte_queue_limits/limit_min, which counts from the next completion on: else few fit.
       netdevGetTxQueue(nicA.dev, 0).dql.minLimit = 1 << 20;
       sendTest(nicA.dev, MAC_B, bytes(1000, 0));
@@ -158,9 +158,9 @@ test('the card is given no more bytes than it needs to stay busy', () => {
   linked(({ lan, b, nicA }) => {
     const txq = netdevGetTxQueue(nicA.dev, 0);
     let most = 0;
-    nicA.dev.net.machine.trace.net.netDevXmit.probe = () => {
+    nicA.dev.net.machine.trace.net.netDevXmit.register(() => {
       most = Math.max(most, (txq.dql.numQueued - txq.dql.numCompleted) | 0);
-    };
+    });
     for (let round = 0; round < 60; round++) {
       for (let n = 0; n < 20; n++) sendTest(nicA.dev, MAC_B, bytes(1400, n));
       lan.pass(MS / 4);
@@ -262,7 +262,7 @@ test('a receiver whose kernel does not poll loses frames and counts them', () =>
 test('interrupts are moderated: many packets, few interrupts', () => {
   linked(({ lan, b, nicA, nicB }) => {
     let interrupts = 0;
-    b.machine.trace.irq.irqHandlerEntry.probe = () => interrupts++;
+    b.machine.trace.irq.irqHandlerEntry.register(() => interrupts++);
     for (let n = 0; n < 400; n++) sendTest(nicA.dev, MAC_B, bytes(1500, n));
     const startNs = lan.nowNs;
     while (b.received.length < 400) lan.pass(100_000);
@@ -276,7 +276,7 @@ test('without moderation every frame interrupts', () => {
   linked(
     ({ lan, b, nicA }) => {
       let interrupts = 0;
-      b.machine.trace.irq.irqHandlerEntry.probe = () => interrupts++;
+      b.machine.trace.irq.irqHandlerEntry.register(() => interrupts++);
       for (let n = 0; n < 50; n++) {
         sendTest(nicA.dev, MAC_B, bytes(100, n));
         lan.pass(20_000);

@@ -41,6 +41,7 @@ import {
   skbReserve,
   skbTailroom,
 } from '#include/linux/skbuff.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, memops, SLOT_SIZE } from '#mm/memory.ts';
 import { kmallocData, putPage } from '#mm/page_alloc.ts';
 import { netifRx } from '#net/core/dev_backlog.ts';
@@ -192,7 +193,7 @@ export function e1000CleanRxIrq(adapter: E1000Adapter, budget: number): number {
     if (!bad) {
       const { dma } = buffer;
       const skb = takePacket(adapter, buffer, length);
-      if (unmap.probe !== null) unmap.probe(skb, dma);
+      if (tracepointKey.enabled) unmap.probe?.(skb, dma);
       packets++;
       bytes += length;
       e1000RxChecksum(adapter, status, errors, skb);
@@ -305,7 +306,7 @@ function takeJumbo(
   length: number,
 ): void {
   const unmap = adapter.pdev.machine.trace.packet.dmaUnmap;
-  if (skb.len === 0 && unmap.probe !== null) unmap.probe(skb, buffer.dma);
+  if (skb.len === 0 && tracepointKey.enabled) unmap.probe?.(skb, buffer.dma);
   if (skb.len === 0 && length <= adapter.copybreak && skbTailroom(skb) >= length) {
     memops.copy(skbPut(skb, length), buffer.dma, length);
   } else {

@@ -72,6 +72,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { HZ } from '#kernel/param.ts';
 import { timeAfter } from '#kernel/time/jiffies.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumTcpudpMagic } from '#lib/checksum.ts';
 import { dmaView, view } from '#mm/memory.ts';
 import {
@@ -200,8 +201,7 @@ function e1000TxMap(adapter: E1000Adapter, ring: E1000TxRing, skb: SkBuff, first
   const { shinfo } = skb;
   const headLen = skbHeadlen(skb);
   const start = ring.nextToUse;
-  const tp = adapter.pdev.machine.trace.packet.dmaMap;
-  if (tp.probe !== null) tp.probe(skb, skb.data);
+  if (tracepointKey.enabled) adapter.pdev.machine.trace.packet.dmaMap.probe?.(skb, skb.data);
   let i = mapPieces(adapter, ring, skb.data, headLen, start);
   for (let f = 0; f < shinfo.nrFrags; f++) {
     i = mapPieces(adapter, ring, skbFragAddress(shinfo, f), skbFragSize(shinfo, f), i);

@@ -186,9 +186,9 @@ test('a full ring stops its queue; packets wait in the qdisc, and none is refuse
   linked(
     ({ lan, a, b, nicA, adapterA }) => {
       let busy = 0;
-      a.machine.trace.net.netDevXmit.probe = (_skb, rc) => {
+      a.machine.trace.net.netDevXmit.register((_skb, rc) => {
         if (rc === NETDEV_TX_BUSY) busy++;
-      };
+      });
       // As by byte_queue_limits/limit_min, which counts from the next completion on: else few fit.
       netdevGetTxQueue(nicA.dev, 0).dql.minLimit = 1 << 20;
       sendTest(nicA.dev, MAC_B, bytes(1000, 0));

@@ -57,6 +57,7 @@ import {
   skbSetHash,
 } from '#include/linux/skbuff.ts';
 import { skbRecordRxQueue } from '#include/linux/skbuff_rx_queue.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, memops, SLOT_SIZE } from '#mm/memory.ts';
 import { allocPages, getPage, pageRefcount, putPage } from '#mm/page_alloc.ts';
 import { devKfreeSkbAny } from '#net/core/dev_tx.ts';
@@ -239,8 +240,8 @@ function takeBuffer(
   }
   if (skb === null) return null;
   const unmap = pdev.machine.trace.packet.dmaUnmap;
-  if (before === 0 && ring.skb === null && unmap.probe !== null) {
-    unmap.probe(skb, buffer.page + igbRxOffset(ring));
+  if (before === 0 && ring.skb === null && tracepointKey.enabled) {
+    unmap.probe?.(skb, buffer.page + igbRxOffset(ring));
   }
   const given = ring.usesBuildSkb || skb.shinfo.nrFrags > before;
   igbPutRxBuffer(pdev, ring, buffer, given);

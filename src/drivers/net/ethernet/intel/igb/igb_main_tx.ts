@@ -88,6 +88,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { HZ } from '#kernel/param.ts';
 import { timeAfter } from '#kernel/time/jiffies.ts';
+import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumReplaceByDiff } from '#lib/checksum.ts';
 import { dmaView, view } from '#mm/memory.ts';
 import {
@@ -263,8 +264,7 @@ function igbTxMap(
   const { shinfo } = skb;
   const command = igbTxCmdType(first.txFlags);
   const olinfo = igbTxOlinfoStatus(first.txFlags, skb.len - hdrLen);
-  const tp = pdev.machine.trace.packet.dmaMap;
-  if (tp.probe !== null) tp.probe(skb, skb.data);
+  if (tracepointKey.enabled) pdev.machine.trace.packet.dmaMap.probe?.(skb, skb.data);
   let i = ring.nextToUse;
   i = putPieces(adapter, ring, skb.data, skbHeadlen(skb), i, command, olinfo);
   for (let f = 0; f < shinfo.nrFrags; f++) {
