@@ -7,7 +7,7 @@
 
 import type { Net } from '#include/net/net_namespace.ts';
 import { HZ, type Machine } from '#kernel/machine.ts';
-import { siphash2u32, siphash3u32, siphash4u32 } from '#lib/siphash.ts';
+import { siphash3u32, siphash4u32 } from '#lib/siphash.ts';
 
 const EPHEMERAL_PORT_SHUFFLE_PERIOD = 10 * HZ;
 
@@ -38,10 +38,22 @@ export function secureTcpSeq(
   return seqScale(machine, siphash3u32(saddr, daddr, (sport << 16) | dport, netSecret));
 }
 
-/** @kernel secure_tcp_ts_off net/core/secure_seq.c */
-export function secureTcpTsOff(net: Net, saddr: number, daddr: number): number {
+/**
+ * What a connection's timestamps are off from the machine's clock, int32: its own for each four-tuple, so
+ * that neither the uptime nor what else a host is connected to shows. 0 with tcp_timestamps 0 or 2.
+ * Linux takes this and the sequence number from the halves of one hash; here each has its own key.
+ * @kernel secure_tcp_seq_and_ts_off net/core/secure_seq.c
+ * @rfc 7323#5.4
+ */
+export function secureTcpTsOff(
+  net: Net,
+  saddr: number,
+  daddr: number,
+  sport: number,
+  dport: number,
+): number {
   if (net.ipv4.sysctlTcpTimestamps !== 1) return 0;
-  return siphash2u32(saddr, daddr, net.machine.netGlobals.tsSecret) | 0;
+  return siphash3u32(saddr, daddr, (sport << 16) | dport, net.machine.netGlobals.tsSecret) | 0;
 }
 
 /** Where the search for a local port begins, u32. @kernel secure_ipv4_port_ephemeral net/core/secure_seq.c */

@@ -129,7 +129,14 @@ export function cookieV4Check(sk: Sock, skb: SkBuff): Sock | null {
   tcpParseOptions(net, skb, opt, false);
   let tsoff = 0;
   if (opt.sawTstamp && opt.rcvTsecr !== 0) {
-    tsoff = secureTcpTsOff(net, iphdr.daddr(view, iph), iphdr.saddr(view, iph));
+    const th = skb.transportHeader;
+    tsoff = secureTcpTsOff(
+      net,
+      iphdr.daddr(view, iph),
+      iphdr.saddr(view, iph),
+      tcphdr.dest(view, th),
+      tcphdr.source(view, th),
+    );
     opt.rcvTsecr = (opt.rcvTsecr - tsoff) | 0;
   }
   if (!cookieTimestampDecode(net, opt)) return sk;

@@ -77,7 +77,14 @@ function tcpV4InitSeq(skb: SkBuff): number {
 /** @kernel tcp_v4_init_ts_off net/ipv4/tcp_ipv4.c */
 function tcpV4InitTsOff(net: Net, skb: SkBuff): number {
   const iph = skb.networkHeader;
-  return secureTcpTsOff(net, iphdr.daddr(view, iph), iphdr.saddr(view, iph));
+  const th = skb.transportHeader;
+  return secureTcpTsOff(
+    net,
+    iphdr.daddr(view, iph),
+    iphdr.saddr(view, iph),
+    tcphdr.dest(view, th),
+    tcphdr.source(view, th),
+  );
 }
 
 /** IP options of the SYN, turned round for the answer. @kernel tcp_v4_save_options include/net/tcp.h */
@@ -384,7 +391,7 @@ export function tcpV4Connect(sk: Sock, uaddr: Uint8Array): number {
         sk.skcDport,
       );
     }
-    tp.tsoffset = secureTcpTsOff(sk.net, tp.inetSaddr, sk.skcDaddr);
+    tp.tsoffset = secureTcpTsOff(sk.net, tp.inetSaddr, sk.skcDaddr, tp.inetSport, sk.skcDport);
   }
   tp.inetId = sk.net.machine.random.u32() & 0xffff;
   // TCP_FASTOPEN_CONNECT: the SYN waits for the first data.

@@ -198,6 +198,37 @@ describe('requests', () => {
     expect(r.accept(lfd)).toBeGreaterThan(0);
   });
 
+  it('have a clock of their own for each four-tuple, and the same one again, with cookies too', () => {
+    const clocks = (how: string, timestamps = '1'): number[] => {
+      const r = rig();
+      for (const [name, value] of Object.entries({ syncookies: how, timestamps })) {
+        expect(r.machine.initNet.sysctl.write(`net/ipv4/tcp_${name}`, value)).toBe(0);
+      }
+      const lfd = r.listen();
+      const { remotePort } = r;
+      return [0, 1, 0, 2].map((port) => {
+        r.remotePort = remotePort + port;
+        r.inject({ flags: 'S', options: TS });
+        const tsval = r.sent()[0]?.tsval ?? 0;
+        r.inject({ flags: '.', seq: 1, ack: 1, options: `nop,nop,TS 101:${tsval}` });
+        const fd = r.accept(lfd);
+        const off = r.sock(fd).tsoffset;
+        // A cookie has taken the low bits of the clock.
+        expect(Math.abs(((tsval - off) | 0) - r.nowMs)).toBeLessThan(64);
+        r.inject({ flags: 'R', seq: 1 });
+        r.sys.close(fd);
+        r.sent();
+        return off;
+      });
+    };
+    for (const how of ['1', '2']) {
+      const [first, second, again, third] = clocks(how);
+      expect(again).toBe(first);
+      expect(new Set([0, first, second, third]).size).toBe(4);
+      expect(clocks(how, '2')).toEqual([0, 0, 0, 0]);
+    }
+  });
+
   it('give up after five SYN-ACKs', () => {
     const r = rig();
     r.listen();

@@ -80,12 +80,13 @@ function chooseIsns(wire: TcpWire, options: LineOptions, turn: number, reach: nu
 /** Has both machines' timestamps stand `ms` to `ms` + 8000 below `turn`. */
 function chooseStamps(wire: TcpWire, turn: number, ms: number): void {
   const sides = [
-    [wire.a, LOCAL, REMOTE],
-    [wire.b, REMOTE, LOCAL],
+    [wire.a, LOCAL, REMOTE, wire.a.localPort, CLIENT_PORT],
+    [wire.b, REMOTE, LOCAL, CLIENT_PORT, wire.a.localPort],
   ] as const;
-  for (const [rig, saddr, daddr] of sides) {
+  for (const [rig, saddr, daddr, sport, dport] of sides) {
     search(rig.machine.netGlobals.tsSecret, () => {
-      const stamp = Math.floor(rig.nowMs) + secureTcpTsOff(rig.machine.initNet, saddr, daddr);
+      const offset = secureTcpTsOff(rig.machine.initNet, saddr, daddr, sport, dport);
+      const stamp = Math.floor(rig.nowMs) + offset;
       const left = below(turn, stamp | 0);
       return left >= ms && left < ms + 8000;
     });
