@@ -74,6 +74,12 @@ export function reqskQueueAdded(queue: RequestSockQueue): void {
   queue.qlen++;
 }
 
+/** A request of another listener's. @kernel reqsk_queue_migrated include/net/request_sock.h */
+export function reqskQueueMigrated(queue: RequestSockQueue, req: RequestSock): void {
+  if (req.numTimeout === 0) queue.young++;
+  queue.qlen++;
+}
+
 /** @kernel reqsk_queue_len include/net/request_sock.h */
 export function reqskQueueLen(queue: RequestSockQueue): number {
   return queue.qlen;

@@ -39,6 +39,7 @@ import { skFilterReason } from '#net/core/filter_sock.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import { __skbQueuePurge, kfreeSkb } from '#net/core/skbuff.ts';
 import { pageFragDrain, skMemCharge, skMemUncharge, skRmemSchedule } from '#net/core/sock_mem.ts';
+import { reuseportDetachSock } from '#net/core/sock_reuseport.ts';
 import { EAGAIN, ENOBUFS, ENOMEM, EPERM } from '#uapi/errno.ts';
 import { SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 } from '#uapi/errqueue.ts';
 import { PACKET_OUTGOING } from '#uapi/if_packet.ts';
@@ -124,6 +125,7 @@ export function skAlloc(net: Net, family: number, prot: Proto, kern = false): So
 function skDestruct(sk: Sock): void {
   if (sk.skNetRefcnt) sk.net.machine.netGlobals.sockDiagBroadcastDestroy?.(sk);
   sk.skDestruct(sk);
+  if (sk.skReuseportCb !== null) reuseportDetachSock(sk);
   const filter = sk.skFilter;
   if (filter !== null) {
     sk.skOmemAlloc -= filter.size;

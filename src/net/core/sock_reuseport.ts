@@ -5,17 +5,22 @@
  * with one socket while the group does not change, or a program of the group's does.
  */
 import { __skbPush, type SkBuff, skbShared } from '#include/linux/skbuff.ts';
+import { netIncStats } from '#include/net/ip.ts';
 import type { SkFilter, Sock } from '#include/net/sock.ts';
+import type { SockCommon } from '#include/net/sock_common.ts';
 import { reciprocalScale } from '#lib/jhash.ts';
 import { consumeSkb, skbClone } from '#net/core/skbuff.ts';
 import { pskbPull } from '#net/core/skbuff_copy.ts';
 import { EINVAL, ENOENT } from '#uapi/errno.ts';
+import { LINUX_MIB_TCPMIGRATEREQFAILURE } from '#uapi/snmp.ts';
 import { TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** @kernel sock_reuseport include/net/sock_reuseport.h */
 export class SockReuseport {
   /** Members in order of joining. */
   readonly socks: Sock[] = [];
+  /** Listeners that have closed while requests of theirs are under way, to be moved to members. */
+  readonly closed: Sock[] = [];
   /** Members that have set SO_INCOMING_CPU. */
   incomingCpu = 0;
   bindInany: boolean;
@@ -49,6 +54,10 @@ export function reuseportUpdateIncomingCpu(sk: Sock, val: number): void {
 export function reuseportAlloc(sk: Sock, bindInany: boolean): number {
   const group = sk.skReuseportCb;
   if (group instanceof SockReuseport) {
+    if (group.closed.includes(sk)) {
+      reuseportResurrect(sk, null, bindInany);
+      return 0;
+    }
     // listen() after shutdown(): the socket is in its group still.
     if (bindInany) group.bindInany = true;
     return 0;
@@ -58,27 +67,60 @@ export function reuseportAlloc(sk: Sock, bindInany: boolean): number {
   return 0;
 }
 
+/** A closed listener listens again: in the group that it joins now, or alone. @kernel reuseport_resurrect net/core/sock_reuseport.c */
+function reuseportResurrect(sk: Sock, group: SockReuseport | null, bindInany: boolean): void {
+  reuseportDetachSock(sk);
+  joinGroup(group ?? new SockReuseport(bindInany), sk);
+}
+
 /** Joins the group of `sk2`. 0 or a negative errno. @kernel reuseport_add_sock net/core/sock_reuseport.c */
 export function reuseportAddSock(sk: Sock, sk2: Sock, bindInany: boolean): number {
   if (!(sk2.skReuseportCb instanceof SockReuseport)) reuseportAlloc(sk2, bindInany);
   const group = sk2.skReuseportCb as SockReuseport;
   const old = sk.skReuseportCb;
-  if (old === group) return 0;
+  if (old === group && !group.closed.includes(sk)) return 0;
   if (old !== null) reuseportDetachSock(sk);
   joinGroup(group, sk);
   return 0;
+}
+
+/** The last member takes the place of the one that goes, as in Linux: the fewest flows change their socket. */
+function takeOut(socks: Sock[], sk: Sock): boolean {
+  const at = socks.indexOf(sk);
+  if (at < 0) return false;
+  const last = socks.pop() as Sock;
+  if (last !== sk) socks[at] = last;
+  return true;
+}
+
+/** @kernel __reuseport_detach_sock net/core/sock_reuseport.c */
+function __reuseportDetachSock(group: SockReuseport, sk: Sock): void {
+  if (takeOut(group.socks, sk) && sk.skIncomingCpu >= 0 && group.incomingCpu > 0) {
+    group.incomingCpu--;
+  }
 }
 
 /** @kernel reuseport_detach_sock net/core/sock_reuseport.c */
 export function reuseportDetachSock(sk: Sock): void {
   const group = sk.skReuseportCb;
   if (!(group instanceof SockReuseport)) return;
-  const at = group.socks.indexOf(sk);
-  // The last one takes its place, as in Linux: the fewest flows change their socket.
-  const last = group.socks.pop();
-  if (last !== undefined && last !== sk && at >= 0) group.socks[at] = last;
-  if (sk.skIncomingCpu >= 0 && group.incomingCpu > 0) group.incomingCpu--;
+  if (!takeOut(group.closed, sk)) __reuseportDetachSock(group, sk);
   sk.skReuseportCb = null;
+}
+
+/**
+ * A listener of TCP closes. Where requests may be moved it stays known to its group until the last of
+ * them is gone. @kernel reuseport_stop_listen_sock net/core/sock_reuseport.c
+ */
+export function reuseportStopListenSock(sk: Sock): void {
+  const group = sk.skReuseportCb;
+  if (!(group instanceof SockReuseport)) return;
+  if (sk.net.ipv4.sysctlTcpMigrateReq === 0) {
+    reuseportDetachSock(sk);
+    return;
+  }
+  __reuseportDetachSock(group, sk);
+  group.closed.push(sk);
 }
 
 /** What the program says of a packet, seen behind its header. @kernel run_bpf_filter net/core/sock_reuseport.c */
@@ -118,16 +160,40 @@ export function reuseportSelectSock(
     const chosen = runBpfFilter(group, prog, skb, hdrLen);
     if (chosen !== null) return chosen;
   }
+  return reuseportSelectSockByHash(group, hash);
+}
+
+/** @kernel reuseport_select_sock_by_hash net/core/sock_reuseport.c */
+function reuseportSelectSockByHash(group: SockReuseport, hash: number): Sock | null {
+  const { socks } = group;
+  const n = socks.length;
+  if (n === 0) return null;
   const start = reciprocalScale(hash, n);
-  const cpu = sk.net.machine.cpu.id;
   let first: Sock | null = null;
   for (let k = 0; k < n; k++) {
     const candidate = socks[(start + k) % n] as Sock;
     if (candidate.skcState === TCP_ESTABLISHED) continue;
-    if (group.incomingCpu === 0 || candidate.skIncomingCpu === cpu) return candidate;
+    const { machine } = candidate.net;
+    if (group.incomingCpu === 0 || candidate.skIncomingCpu === machine.cpu.id) return candidate;
     first ??= candidate;
   }
   return first;
+}
+
+/**
+ * Who takes over a request, or a child that was not accepted, of the listener `sk` that has closed; the
+ * caller gets a reference. Null: nobody, and then it ends with its listener. Only eBPF programs may choose
+ * where to; without them the hash does. `migrating` is the request or child.
+ * @kernel reuseport_migrate_sock net/core/sock_reuseport.c
+ */
+export function reuseportMigrateSock(sk: Sock, migrating: SockCommon): Sock | null {
+  const group = sk.skReuseportCb;
+  if (!(group instanceof SockReuseport)) return null;
+  const allowed = sk.net.ipv4.sysctlTcpMigrateReq !== 0;
+  const nsk = allowed ? reuseportSelectSockByHash(group, migrating.skcHash) : null;
+  if (nsk !== null) nsk.refcnt++;
+  else netIncStats(sk.net, LINUX_MIB_TCPMIGRATEREQFAILURE);
+  return nsk;
 }
 
 /** 0, or -EINVAL for a socket without SO_REUSEPORT. @kernel reuseport_attach_prog net/core/sock_reuseport.c */

@@ -6,7 +6,8 @@
  * own; the last ACK of the handshake makes a child, which waits in the accept queue of the listener.
  */
 
-import { inetCsk, inetSk, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import { inetCsk, inetSk, RequestSock } from '#include/net/inet_connection_sock.ts';
+import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
 import { tcpSk } from '#include/net/tcp.ts';
@@ -18,11 +19,14 @@ import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { modTimer, TimerList, timerDelete } from '#kernel/time/timer.ts';
 import {
   reqskFastopenPurge,
+  reqskFree,
+  reqskInit,
   reqskPut,
   reqskQueueAdded,
   reqskQueueEmpty,
   reqskQueueLen,
   reqskQueueLenYoung,
+  reqskQueueMigrated,
   reqskQueueRemove,
   reqskQueueRemoved,
 } from '#net/core/request_sock.ts';
@@ -38,6 +42,7 @@ import {
   sockSetFlag,
 } from '#net/core/sock.ts';
 import { skCloneLock } from '#net/core/sock_clone.ts';
+import { reuseportMigrateSock } from '#net/core/sock_reuseport.ts';
 import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection_sock_destroy.ts';
 import { inetCskDelackInit } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { inetEhashInsert } from '#net/ipv4/inet_hashtables.ts';
@@ -47,6 +52,7 @@ import { inetSkStateStore } from '#net/ipv4/tcp_state.ts';
 import { EADDRINUSE, EAGAIN, EINVAL } from '#uapi/errno.ts';
 import { O_NONBLOCK } from '#uapi/fcntl.ts';
 import { POLLIN, POLLRDNORM } from '#uapi/poll.ts';
+import { LINUX_MIB_TCPMIGRATEREQFAILURE, LINUX_MIB_TCPMIGRATEREQSUCCESS } from '#uapi/snmp.ts';
 import { TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV } from '#uapi/tcp.ts';
 
 // ---- Listening ---------------------------------------------------------------------------------
@@ -83,6 +89,51 @@ export function inetCskListenStart(sk: Sock): number {
   return err < 0 ? err : -EADDRINUSE;
 }
 
+/**
+ * The same request for another listener, of which it takes over the caller's reference.
+ * @kernel inet_reqsk_clone net/ipv4/inet_connection_sock.c
+ */
+function inetReqskClone(req: RequestSock, nsk: Sock): RequestSock {
+  const nreq = new RequestSock(req.net, req.skcFamily, req.rskOps, null);
+  reqskInit(nreq, nsk);
+  sockPut(nsk);
+  Object.assign(nreq, req, {
+    hashed: false,
+    skcNext: null,
+    skcPrev: null,
+    refcnt: 0,
+    rskTimer: null,
+    rskListener: nsk,
+    dlNext: null,
+  });
+  if (req.tfoListener && req.sk !== null) tcpSk(req.sk).fastopenRsk = nreq;
+  return nreq;
+}
+
+/** Both have the same; who is freed shall not free it. @kernel reqsk_migrate_reset net/ipv4/inet_connection_sock.c */
+function reqskMigrateReset(req: RequestSock): void {
+  req.savedSyn = null;
+  req.iropt = null;
+}
+
+/**
+ * Puts a child under another listener, to which `nsk` is a reference: into its accept queue. False: that
+ * has closed too, and the child is gone.
+ */
+function inetChildMigrate(req: RequestSock, nsk: Sock, child: Sock): boolean {
+  const nreq = inetReqskClone(req, nsk);
+  nreq.refcnt = 1;
+  if (inetCskReqskQueueAdd(nsk, nreq, child) !== null) {
+    netIncStats(nsk.net, LINUX_MIB_TCPMIGRATEREQSUCCESS);
+    reqskMigrateReset(req);
+    return true;
+  }
+  netIncStats(nsk.net, LINUX_MIB_TCPMIGRATEREQFAILURE);
+  reqskMigrateReset(nreq);
+  reqskFree(nreq);
+  return false;
+}
+
 /** A child that nobody accepted: resets it. @kernel inet_child_forget net/ipv4/inet_connection_sock.c */
 function inetChildForget(sk: Sock, req: RequestSock, child: Sock): void {
   sk.skProt.disconnect?.(child, O_NONBLOCK);
@@ -95,7 +146,7 @@ function inetChildForget(sk: Sock, req: RequestSock, child: Sock): void {
   inetCskDestroySock(child);
 }
 
-/** The listener closes: everything in its accept queue goes. @kernel inet_csk_listen_stop net/ipv4/inet_connection_sock.c */
+/** The listener closes: what is in its accept queue moves to another of its group, or goes. @kernel inet_csk_listen_stop net/ipv4/inet_connection_sock.c */
 export function inetCskListenStop(sk: Sock): void {
   const queue = inetCsk(sk).icskAcceptQueue;
   const { machine } = sk.net;
@@ -104,7 +155,9 @@ export function inetCskListenStop(sk: Sock): void {
     localBhDisable(machine);
     sockHold(child);
     if (DEBUG) bugOn(child.skLockOwned, 'listen-stop', 'an unaccepted child has an owner');
-    inetChildForget(sk, req, child);
+    const nsk = reuseportMigrateSock(sk, child);
+    if (nsk === null) inetChildForget(sk, req, child);
+    else if (inetChildMigrate(req, nsk, child)) nsk.skDataReady(nsk);
     reqskPut(req);
     localBhEnable(machine);
     sockPut(child);
@@ -207,27 +260,65 @@ function maxSynackRetries(listener: Sock): number {
   return max;
 }
 
+/** Whether the request goes on, and if so repeats the SYN-ACK when that is due. */
+function reqskGoesOn(listener: Sock, req: RequestSock): boolean {
+  const queue = inetCsk(listener).icskAcceptQueue;
+  const max = maxSynackRetries(listener);
+  const defer = queue.rskqDeferAccept;
+  let expire = req.numTimeout >= max;
+  let resend = true;
+  if (defer !== 0) {
+    // The handshake is done but for the data we wait for: no SYN-ACK until near the end.
+    expire = expire && (!req.acked || req.numTimeout >= defer);
+    resend = !req.acked || req.numTimeout >= defer - 1;
+  }
+  req.rskOps.synAckTimeout(req);
+  if (expire || (resend && tcpRtxSynack(listener, req) !== 0 && !req.acked)) return false;
+  tcpAccecnAceFailSendSetRetrans(req);
+  if (req.numTimeout++ === 0) queue.young--;
+  return true;
+}
+
+function reqskArmTimer(req: RequestSock): void {
+  const { machine } = req.net;
+  req.rskTimer ??= new TimerList<RequestSock>(machine, req, reqskTimerHandler);
+  modTimer(req.rskTimer, (machine.jiffies + tcpReqskTimeout(req)) | 0);
+}
+
+/** The request's listener has closed: another of its group goes on with it. False: it ends. @kernel reqsk_timer_handler net/ipv4/inet_connection_sock.c */
+function reqskMigrate(oreq: RequestSock): boolean {
+  const listener = oreq.rskListener as Sock;
+  const nsk = reuseportMigrateSock(listener, oreq);
+  if (nsk === null) return false;
+  const nreq = inetReqskClone(oreq, nsk);
+  const queue = inetCsk(nsk).icskAcceptQueue;
+  // Table and timer.
+  nreq.refcnt = 2;
+  reqskQueueMigrated(queue, oreq);
+  if (reqskGoesOn(nsk, nreq) && inetEhashInsert(nreq, oreq, false) === null) {
+    reqskArmTimer(nreq);
+    netIncStats(nsk.net, LINUX_MIB_TCPMIGRATEREQSUCCESS);
+    reqskMigrateReset(oreq);
+    reqskQueueRemoved(inetCsk(listener).icskAcceptQueue, oreq);
+    // The timer's; the table's went with its place.
+    reqskPut(oreq);
+    return true;
+  }
+  netIncStats(nsk.net, LINUX_MIB_TCPMIGRATEREQFAILURE);
+  reqskMigrateReset(nreq);
+  reqskQueueRemoved(queue, nreq);
+  reqskFree(nreq);
+  return false;
+}
+
 /** The SYN-ACK's timer. @kernel reqsk_timer_handler net/ipv4/inet_connection_sock.c */
 export function reqskTimerHandler(req: RequestSock): void {
   const listener = req.rskListener as Sock;
-  if (listener.skcState === TCP_LISTEN) {
-    const queue = inetCsk(listener).icskAcceptQueue;
-    const max = maxSynackRetries(listener);
-    const defer = queue.rskqDeferAccept;
-    let expire = req.numTimeout >= max;
-    let resend = true;
-    if (defer !== 0) {
-      // The handshake is done but for the data we wait for: no SYN-ACK until near the end.
-      expire = expire && (!req.acked || req.numTimeout >= defer);
-      resend = !req.acked || req.numTimeout >= defer - 1;
-    }
-    req.rskOps.synAckTimeout(req);
-    if (!expire && (!resend || tcpRtxSynack(listener, req) === 0 || req.acked)) {
-      tcpAccecnAceFailSendSetRetrans(req);
-      if (req.numTimeout++ === 0) queue.young--;
-      modTimer(req.rskTimer!, (req.net.machine.jiffies + tcpReqskTimeout(req)) | 0);
-      return;
-    }
+  if (listener.skcState !== TCP_LISTEN) {
+    if (reqskMigrate(req)) return;
+  } else if (reqskGoesOn(listener, req)) {
+    reqskArmTimer(req);
+    return;
   }
   __inetCskReqskQueueDrop(listener, req, true);
   reqskPut(req);
@@ -285,7 +376,16 @@ export function inetCskCompleteHashdance(
     const listener = req.rskListener as Sock;
     inetCskReqskQueueDrop(listener, req);
     reqskQueueRemoved(inetCsk(listener).icskAcceptQueue, req);
-    if (inetCskReqskQueueAdd(sk, req, child) !== null) return child;
+    if (sk === listener) {
+      if (inetCskReqskQueueAdd(sk, req, child) !== null) return child;
+    } else {
+      // Its listener has closed, and the caller has chosen another.
+      sockHold(sk);
+      if (inetChildMigrate(req, sk, child)) {
+        reqskPut(req);
+        return child;
+      }
+    }
   }
   sockPut(child);
   return null;

@@ -27,8 +27,8 @@ import { sockHold, sockProtInuseAdd, sockPut, sockSetFlag } from '#net/core/sock
 import {
   reuseportAddSock,
   reuseportAlloc,
-  reuseportDetachSock,
   reuseportSelectSock,
+  reuseportStopListenSock,
 } from '#net/core/sock_reuseport.ts';
 import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection_sock_destroy.ts';
 import {
@@ -330,7 +330,7 @@ export function inetUnhash(sk: Sock): void {
   if (!sk.hashed) return;
   const hinfo = tcpGetHashinfo(sk.net);
   if (sk.skcState === TCP_LISTEN) {
-    if (sk.skReuseportCb !== null) reuseportDetachSock(sk);
+    if (sk.skReuseportCb !== null) reuseportStopListenSock(sk);
     lhash2Del(hinfo, sk);
   } else {
     ehashDel(hinfo, sk);

@@ -70,6 +70,7 @@ import {
   sockPut,
 } from '#net/core/sock.ts';
 import { SK_MEM_SEND } from '#net/core/sock_mem.ts';
+import { reuseportMigrateSock } from '#net/core/sock_reuseport.ts';
 import { inetCtlSockCreate, inetCtlSockDestroy, inetSkRebuildHeader } from '#net/ipv4/af_inet.ts';
 import { inetCskAccept, inetCskReqskQueueDropAndPut } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskGetPort } from '#net/ipv4/inet_connection_sock_port.ts';
@@ -406,23 +407,29 @@ function tcpV4DropCsum(net: Net, skb: SkBuff): number {
  * @kernel tcp_v4_rcv net/ipv4/tcp_ipv4.c
  */
 function tcpV4RcvRequest(net: Net, skb: SkBuff, req: RequestSock): number {
-  const sk = req.rskListener;
+  const listener = req.rskListener;
   if (tcpChecksumComplete(skb)) {
     reqskPut(req);
     return tcpV4DropCsum(net, skb);
   }
-  if (sk === null) throw new KernelBug('tcp-request', 'a request in the table has no listener');
-  if (sk.skcState !== TCP_LISTEN) {
-    // The listener has closed since.
-    inetCskReqskQueueDropAndPut(sk, req);
-    return tcpV4RcvLookup(net, skb);
-  }
-  const unsigned = tcpInboundHash(sk, req, skb);
+  if (listener === null)
+    throw new KernelBug('tcp-request', 'a request in the table has no listener');
+  const unsigned = tcpInboundHash(listener, req, skb);
   if (unsigned !== 0) {
     reqskPut(req);
-    return tcpV4Discard(sk, skb, unsigned);
+    return tcpV4Discard(listener, skb, unsigned);
   }
-  sockHold(sk);
+  let sk: Sock | null = listener;
+  if (listener.skcState === TCP_LISTEN) {
+    sockHold(listener);
+  } else {
+    // The listener has closed since; another of its group may take over.
+    sk = reuseportMigrateSock(listener, req);
+    if (sk === null) {
+      inetCskReqskQueueDropAndPut(listener, req);
+      return tcpV4RcvLookup(net, skb);
+    }
+  }
   const out = new TcpMinisockOut();
   let nsk: Sock | null = null;
   out.dropReason = tcpFilter(sk, skb);
