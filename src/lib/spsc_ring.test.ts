@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { SpscConsumer, SpscProducer, spscRingMemory } from '#lib/spsc_ring.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { type RingSignal, SpscConsumer, SpscProducer, spscRingMemory } from '#lib/spsc_ring.ts';
 
 function pair(capacity: number): { producer: SpscProducer; consumer: SpscConsumer } {
   const memory = spscRingMemory(capacity);
@@ -20,6 +20,27 @@ function take(consumer: SpscConsumer): { bytes: Uint8Array; kind: number } | nul
   consumer.next();
   return record;
 }
+
+/** Lets `meanwhile` happen right after the next store of a word, as the other thread may. */
+function afterStoreOf(index: number, meanwhile: () => void): void {
+  const store = Atomics.store.bind(Atomics) as typeof Atomics.store;
+  const spy = vi.spyOn(Atomics, 'store');
+  spy.mockImplementation(((words: Int32Array, at: number, value: number) => {
+    store(words, at, value);
+    if (at !== index) return value;
+    spy.mockRestore();
+    meanwhile();
+    return value;
+  }) as typeof Atomics.store);
+}
+
+/** Whether somebody who goes to sleep now would, and would not find that it is woken already. */
+function wouldSleep({ words, index, value }: RingSignal): boolean {
+  return Atomics.wait(words, index, value, 0) === 'timed-out';
+}
+
+const HEAD = 0;
+const TAIL = 32;
 
 describe('a ring between two threads', () => {
   it('shows records only when they are published, whole and in order', () => {
@@ -64,6 +85,35 @@ describe('a ring between two threads', () => {
     take(consumer);
     expect(consumer.release()).toBe(true);
     expect(producer.armRoom(8), 'there is room already').toBe(false);
+  });
+
+  it('wakes who has said that it waits and does not sleep yet', () => {
+    const { producer, consumer } = pair(256);
+    // The consumer takes the record before the producer looks whether it waits, and waits then.
+    producer.push(pattern(8, 1), 1);
+    afterStoreOf(HEAD, () => {
+      expect(take(consumer)).not.toBeNull();
+      expect(consumer.arm()).toBe(true);
+    });
+    expect(producer.publish()).toBe(true);
+    expect(wouldSleep(consumer.recordSignal)).toBe(false);
+    expect(consumer.arm()).toBe(true);
+    expect(wouldSleep(consumer.recordSignal)).toBe(true);
+    producer.setState(1);
+    expect(wouldSleep(consumer.recordSignal), 'there is a new state').toBe(false);
+
+    consumer.release();
+    producer.push(pattern(producer.maxPayload, 1), 1);
+    producer.publish();
+    take(consumer);
+    afterStoreOf(TAIL, () => {
+      expect(producer.push(pattern(producer.maxPayload, 2), 2)).toBe(true);
+      expect(producer.armRoom(producer.maxPayload)).toBe(true);
+    });
+    expect(consumer.release()).toBe(true);
+    expect(wouldSleep(producer.roomSignal)).toBe(false);
+    expect(producer.armRoom(producer.maxPayload)).toBe(true);
+    expect(wouldSleep(producer.roomSignal)).toBe(true);
   });
 
   it('always takes the longest payload once it is empty, wherever the end of the memory is', () => {

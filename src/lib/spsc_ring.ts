@@ -8,6 +8,10 @@
  * record fills the rest. What a producer has written is not seen before {@link publish}, so no record
  * is ever seen half written: the atomic store of the position comes after all writes of the bytes.
  *
+ * A side that has nothing to do sets its word that it waits, looks once more, and sleeps on that very word
+ * while it is set; who has news clears it before it wakes. So a wake-up that comes before the sleep is
+ * found in the word, whatever became of the news meanwhile.
+ *
  *     | header words, each side's on cache lines of its own | data: capacity bytes, a power of two     |
  *       record: [length: int32][kind: int32][payload, padded to 8 bytes]
  */
@@ -38,6 +42,9 @@ export function spscRingMemory(capacity: number): SharedArrayBuffer {
   while (size < capacity) size *= 2;
   return new SharedArrayBuffer(HEADER_BYTES + size);
 }
+
+/** The value of a word that says that a side waits. */
+const WAITING = 1;
 
 /** What to give to Atomics.waitAsync(), for threads that may not block. */
 export interface RingSignal {
@@ -92,9 +99,12 @@ export class SpscProducer extends RingMemory {
   /** The consumer's position as last read. */
   private tail: number;
   private reserved: number;
+  /** What to sleep on after {@link armRoom}. */
+  readonly roomSignal: RingSignal;
 
   constructor(memory: SharedArrayBuffer) {
     super(memory);
+    this.roomSignal = { words: this.words, index: PRODUCER_WAITS, value: WAITING };
     this.head = Atomics.load(this.words, HEAD);
     this.published = this.head;
     this.tail = Atomics.load(this.words, TAIL);
@@ -123,7 +133,7 @@ export class SpscProducer extends RingMemory {
     const at = this.place(needed);
     if (at < 0) return -1;
     const offset = at & this.mask;
-    if (at !== this.head) {
+    if ((at | 0) !== this.head) {
       this.words[(HEADER_BYTES + (this.head & this.mask)) >> 2] = PAD;
       this.head = at | 0;
     }
@@ -156,7 +166,7 @@ export class SpscProducer extends RingMemory {
     Atomics.store(this.words, HEAD, this.head);
     if (Atomics.load(this.words, CONSUMER_WAITS) === 0) return false;
     Atomics.store(this.words, CONSUMER_WAITS, 0);
-    Atomics.notify(this.words, HEAD);
+    Atomics.notify(this.words, CONSUMER_WAITS);
     return true;
   }
 
@@ -169,17 +179,12 @@ export class SpscProducer extends RingMemory {
   setState(state: number): void {
     Atomics.store(this.words, STATE, state);
     Atomics.store(this.words, CONSUMER_WAITS, 0);
-    Atomics.notify(this.words, HEAD);
-  }
-
-  /** The word to sleep on after {@link armRoom}, and its value when nothing has happened since. */
-  get roomSignal(): RingSignal {
-    return { words: this.words, index: TAIL, value: this.tail };
+    Atomics.notify(this.words, CONSUMER_WAITS);
   }
 
   /** Asks to be told when there is room for `length` bytes. False: there is now, and nobody will tell. */
   armRoom(length: number): boolean {
-    Atomics.store(this.words, PRODUCER_WAITS, 1);
+    Atomics.store(this.words, PRODUCER_WAITS, WAITING);
     if (!this.fits(length)) return true;
     Atomics.store(this.words, PRODUCER_WAITS, 0);
     return false;
@@ -187,8 +192,7 @@ export class SpscProducer extends RingMemory {
 
   /** Sleeps until the consumer has moved on, at most `timeoutMs`. Not on a thread that may not block. */
   wait(length: number, timeoutMs: number): void {
-    const seen = Atomics.load(this.words, TAIL);
-    if (this.armRoom(length)) Atomics.wait(this.words, TAIL, seen, timeoutMs);
+    if (this.armRoom(length)) Atomics.wait(this.words, PRODUCER_WAITS, WAITING, timeoutMs);
   }
 
   /** Position for a record of `needed` bytes with its header, past a pad if need be; -1: no room. */
@@ -209,9 +213,12 @@ export class SpscConsumer extends RingMemory {
   /** Of the record that {@link peek} found. */
   length: number;
   kind: number;
+  /** What to sleep on after {@link arm}. */
+  readonly recordSignal: RingSignal;
 
   constructor(memory: SharedArrayBuffer) {
     super(memory);
+    this.recordSignal = { words: this.words, index: CONSUMER_WAITS, value: WAITING };
     this.tail = Atomics.load(this.words, TAIL);
     this.released = this.tail;
     this.head = Atomics.load(this.words, HEAD);
@@ -250,18 +257,13 @@ export class SpscConsumer extends RingMemory {
     Atomics.store(this.words, TAIL, this.tail);
     if (Atomics.load(this.words, PRODUCER_WAITS) === 0) return false;
     Atomics.store(this.words, PRODUCER_WAITS, 0);
-    Atomics.notify(this.words, TAIL);
+    Atomics.notify(this.words, PRODUCER_WAITS);
     return true;
-  }
-
-  /** The word to sleep on after {@link arm}, and its value when nothing has happened since. */
-  get recordSignal(): RingSignal {
-    return { words: this.words, index: HEAD, value: this.head };
   }
 
   /** Asks to be told of the next record. False: there is one already, and nobody will tell. */
   arm(): boolean {
-    Atomics.store(this.words, CONSUMER_WAITS, 1);
+    Atomics.store(this.words, CONSUMER_WAITS, WAITING);
     if (this.peek() < 0) return true;
     Atomics.store(this.words, CONSUMER_WAITS, 0);
     return false;
@@ -269,7 +271,6 @@ export class SpscConsumer extends RingMemory {
 
   /** Sleeps until there is a record, at most `timeoutMs`. Not on a thread that may not block. */
   wait(timeoutMs: number): void {
-    const seen = Atomics.load(this.words, HEAD);
-    if (this.arm()) Atomics.wait(this.words, HEAD, seen, timeoutMs);
+    if (this.arm()) Atomics.wait(this.words, CONSUMER_WAITS, WAITING, timeoutMs);
   }
 }
