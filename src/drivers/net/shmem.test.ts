@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   SHMEM_HEADER,
   SHMEM_MAX_RECORD,
@@ -185,6 +185,19 @@ describe('a device over rings in shared memory', () => {
     b.interrupt();
     expect(b.got).toHaveLength(sent + 1);
     expect(devGetStats(a.dev).txDropped).toBe(0);
+  });
+
+  it('goes on when room comes while it asks to be told of it', () => {
+    bothUp();
+    const payload = new Uint8Array(30_000).fill(5);
+    while (!netifQueueStopped(a.dev)) a.send(b, payload);
+    const armRoom = a.tx.armRoom.bind(a.tx);
+    vi.spyOn(a.tx, 'armRoom').mockImplementationOnce((length) => {
+      b.interrupt();
+      return armRoom(length);
+    });
+    a.interrupt();
+    expect(netifQueueStopped(a.dev)).toBe(false);
   });
 
   it('polls no more than its budget at a time, and asks for more', () => {

@@ -101,9 +101,9 @@ const SHMEM_HEADROOM = 64;
 
 /** Who sleeps for the device. Called inside the machine. */
 export interface ShmemDoor {
-  /** Nothing to receive: call shmemInterrupt() when `rx.recordSignal` changes. */
+  /** Nothing to receive: sleep on `rx.recordSignal`, then call shmemInterrupt(). */
   waitForRecords(): void;
-  /** No room to send: call shmemInterrupt() when `tx.roomSignal` changes. */
+  /** No room to send: sleep on `tx.roomSignal`, then call shmemInterrupt(). */
   waitForRoom(): void;
 }
 
@@ -247,8 +247,8 @@ function shmemIntr(_irq: number, devId: unknown): typeof IRQ_HANDLED {
   const dev = devId as NetDevice;
   const priv = privOf(dev);
   if (netifXmitStopped(netdevGetTxQueue(dev, 0))) {
-    if (priv.tx.fits(SHMEM_MAX_RECORD)) netifWakeQueue(dev);
-    else if (priv.tx.armRoom(SHMEM_MAX_RECORD)) priv.door.waitForRoom();
+    if (priv.tx.armRoom(SHMEM_MAX_RECORD)) priv.door.waitForRoom();
+    else netifWakeQueue(dev);
   }
   shmemCheckLink(dev, priv.rx);
   napiSchedule(priv.napi);
