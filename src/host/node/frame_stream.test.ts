@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -189,6 +189,41 @@ describe('a door', () => {
     await vi.waitFor(() => expect(closed).toBe(true));
     expect(near.peers).toEqual([true, false]);
     expect(near.frames).toEqual([]);
+  });
+
+  it('passes on nothing any more when what came has closed it', async () => {
+    const path = freshPath();
+    const door = new FrameStream({ address: { path }, listen: true });
+    doors.push(door);
+    await door.ready;
+    const calls: string[] = [];
+    door.start({
+      frame: () => {
+        calls.push('frame');
+        door.close();
+      },
+      idle: () => void calls.push('idle'),
+      drain: () => void calls.push('drain'),
+      gone: () => void calls.push('gone'),
+    });
+    const guest = connect(path);
+    guest.write(framed(frameOf(60, 1), frameOf(60, 2)));
+    await new Promise((resolve) => guest.once('close', resolve));
+    expect(calls).toEqual(['frame']);
+  });
+
+  it('leaves the file of somebody who lives and is too busy to answer', async () => {
+    const path = freshPath();
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen({ path, backlog: 1 }, resolve);
+    });
+    // Linux lets one more in than was said; all in one turn of the loop, so that none is accepted.
+    const callers = Array.from({ length: 4 }, () => connect(path).on('error', () => {}));
+    await expect(open(path, true)).rejects.toThrow(/EADDRINUSE/);
+    expect(existsSync(path)).toBe(true);
+    for (const caller of callers) caller.destroy();
+    server.close();
   });
 
   it('tells who connected that the other side has gone', async () => {

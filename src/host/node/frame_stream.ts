@@ -132,8 +132,12 @@ export class FrameStream implements Door {
       this.txErrors++;
       return;
     }
-    new DataView(this.slab.buffer).setUint32(this.used, length);
-    this.used += PREFIX + length;
+    const { slab, used } = this;
+    slab[used] = length >>> 24;
+    slab[used + 1] = length >>> 16;
+    slab[used + 2] = length >>> 8;
+    slab[used + 3] = length;
+    this.used = used + PREFIX + length;
   }
 
   flush(): void {
@@ -183,7 +187,9 @@ export class FrameStream implements Door {
           probe.destroy();
           refused(error);
         });
-        probe.once('error', () => {
+        probe.once('error', ({ code }: NodeJS.ErrnoException) => {
+          // Anything else is somebody who lives: too busy for us, or not for us.
+          if (code !== 'ECONNREFUSED') return refused(error);
           server.once('error', refused);
           removeLeftOver(to.path as string);
           begin();
@@ -220,8 +226,11 @@ export class FrameStream implements Door {
 
   private take(reader: FrameReader, socket: Socket, chunk: Buffer): void {
     try {
-      reader.push(chunk, (bytes) => this.handlers?.frame(bytes));
-      this.handlers?.idle();
+      reader.push(chunk, (bytes) => {
+        // The door may have been closed by what a frame before it did.
+        if (!this.closed) this.handlers?.frame(bytes);
+      });
+      if (!this.closed) this.handlers?.idle();
     } catch (error) {
       if (!(error instanceof DoorError)) throw error;
       socket.destroy(error);
