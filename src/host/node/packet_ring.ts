@@ -130,9 +130,10 @@ export class PacketRing implements Door {
       this.option(PACKET_RX_RING, words(BLOCK_SIZE, blocks, FRAME_SIZE, FRAMES));
       // The machine's own address is not the interface's.
       this.option(PACKET_ADD_MEMBERSHIP, words(index, PACKET_MR_PROMISC, 0, 0));
+      this.bind(index);
+      // Last, so that nothing can fail while it is mapped.
       this.ring = libc.mmap(0, RING_BYTES, PROT_READ_WRITE, MAP_SHARED, this.fd, 0);
       if (this.ring === -1) throw new DoorError(`mmap: ${strerror(libc.errno())}`);
-      this.bind(index);
     } catch (error) {
       closeSync(this.fd);
       throw error;
