@@ -19,8 +19,11 @@ export interface ManyStacksOptions {
   /** Shell lines for each machine, and programs that run there from then on. */
   readonly configure: readonly string[];
   readonly programs: readonly (readonly string[])[];
-  /** Called when a program complains or ends, or a thread does. */
-  readonly onProblem: (text: string) => void;
+  /**
+   * Called when a program complains. `fatal`: the program or its thread has ended, so that what the switch
+   * gives to this machine is not answered any more.
+   */
+  readonly onProblem: (text: string, fatal: boolean) => void;
   /** The module that threads run, where it is not beside this one: for those who bundle. */
   readonly worker?: URL;
 }
@@ -44,21 +47,23 @@ class StackThread {
         : new Worker(options.worker, { workerData: job });
     this.stopping = false;
     this.live = { 'the thread ended without a word': 1 };
-    const problem = (text: string): void => options.onProblem(`${name}: ${text}`);
+    const problem = (text: string, fatal: boolean): void => {
+      options.onProblem(`${name}: ${text}`, fatal);
+    };
     this.ready = new Promise((resolve, reject) => {
       this.worker.on('message', (message: StackMessage) => {
         if (message.type === 'ready') resolve();
         else if (message.type === 'left') this.live = message.live;
-        else problem(message.text);
+        else problem(message.text, message.fatal);
       });
       this.worker.on('error', (error) => {
         reject(error);
-        problem(error.message);
+        problem(error.message, true);
       });
       this.worker.on('exit', (status) => {
         const error = new Error(`the thread of ${name} ended with status ${status}`);
         reject(error);
-        if (!this.stopping) problem(error.message);
+        if (!this.stopping) problem(error.message, true);
       });
     });
     // Whoever waits hears of it; when nobody does any more, `problem` has been told.

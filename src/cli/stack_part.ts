@@ -25,7 +25,7 @@ export interface StackJob {
 /** What a thread says. */
 export type StackMessage =
   | { readonly type: 'ready' }
-  | { readonly type: 'problem'; readonly text: string }
+  | { readonly type: 'problem'; readonly text: string; readonly fatal: boolean }
   | { readonly type: 'left'; readonly live: Record<string, number> };
 
 function say(message: StackMessage): void {
@@ -35,7 +35,7 @@ function say(message: StackMessage): void {
 /** Passes on what servers complain of. */
 const complaints: Output = {
   write: (bytes) => {
-    say({ type: 'problem', text: new TextDecoder().decode(bytes).trimEnd() });
+    say({ type: 'problem', text: new TextDecoder().decode(bytes).trimEnd(), fatal: false });
     return true;
   },
   ready: () => null,
@@ -81,7 +81,7 @@ class Stack {
       if (main === null) throw new Error(`there is no program ${argv[0]}`);
       void this.run(main, argv, complaints).then((status) => {
         if (this.stopped) return;
-        say({ type: 'problem', text: `${argv[0]} ended with status ${status}` });
+        say({ type: 'problem', text: `${argv[0]} ended with status ${status}`, fatal: true });
       });
     }
     // Servers listen when their first system calls have been made.

@@ -15,15 +15,25 @@ export interface TapWorkersOptions {
   readonly servers: readonly string[];
 }
 
-/** Serves until a signal comes. Resolves when all machines do. */
+/** Serves until a signal comes, or one of the machines serves no more. Resolves when all machines do. */
 export async function serveFromWorkers(options: TapWorkersOptions): Promise<void> {
   const { workers, door, text, ifname, configure, servers } = options;
-  let stop = (): void => {};
+  let stacks: ManyStacks | null = null;
+  let over = false;
   const complain = (problem: string): void => {
     process.stderr.write(`softnet: ${problem}\n`);
     process.exitCode = 1;
   };
-  const stacks = await ManyStacks.start({
+  const stop = (): void => {
+    over = true;
+    const all = stacks;
+    stacks = null;
+    void all?.stop().then((left) => {
+      if (left.every((live) => Object.keys(live).length === 0)) return;
+      complain(`something was lost at the end: ${JSON.stringify(left)}`);
+    });
+  };
+  stacks = await ManyStacks.start({
     workers,
     uplink: new DoorUplink(door, (reason) => {
       complain(`${text} is gone (${reason})`);
@@ -34,15 +44,14 @@ export async function serveFromWorkers(options: TapWorkersOptions): Promise<void
     mac: Uint8Array.of(2, ...randomBytes(5)),
     configure,
     programs: servers.map((server) => [server]),
-    onProblem: complain,
+    onProblem: (problem, fatal) => {
+      complain(problem);
+      // Its share of the connections would come to nothing, while the others look well.
+      if (fatal) stop();
+    },
   });
-  stop = () => {
-    stop = () => {};
-    void stacks.stop().then((left) => {
-      if (left.every((live) => Object.keys(live).length === 0)) return;
-      complain(`something was lost at the end: ${JSON.stringify(left)}`);
-    });
-  };
-  process.once('SIGINT', () => stop());
-  process.once('SIGTERM', () => stop());
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  // It may have come to that before all were there.
+  if (over) stop();
 }

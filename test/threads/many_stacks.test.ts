@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ManyStacks, type ManyStacksOptions } from '#cli/many_stacks.ts';
+import { serveFromWorkers } from '#cli/tap_workers.ts';
+import type { Door } from '#host/node/door.ts';
 import { ShmemUplink } from '#host/node/flow_switch.ts';
 import { shmemCable } from '#host/node/shmem_link.ts';
 import { Netns, whyNoInterop } from '../support/netns.ts';
@@ -75,6 +77,61 @@ describe('one address, many machines', { timeout: 180_000 }, () => {
     });
     await expect(stacks).rejects.toThrow("'ip link set eth7 up' ended with status 1");
     expect(problems.length).toBeGreaterThan(0);
+    expect(client.end()).toEqual({});
+  });
+
+  it('ends all when one of them serves no more', { timeout: 60_000 }, async () => {
+    const { exitCode } = process;
+    const said: string[] = [];
+    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      said.push(String(text));
+      return true;
+    });
+    try {
+      const closed = new Promise<void>((resolve) => {
+        const door: Door = {
+          vnetHdrSize: 12,
+          offloads: 0,
+          mac: null,
+          txErrors: 0,
+          start: () => {},
+          room: () => null,
+          send: () => {},
+          flush: () => {},
+          close: resolve,
+        };
+        const options = { workers: 2, door, text: 'a door', ifname: 'eth0' };
+        void serveFromWorkers({ ...options, configure: [], servers: ['false'] });
+      });
+      await closed;
+    } finally {
+      stderr.mockRestore();
+      process.exitCode = exitCode;
+    }
+    expect(said).toContain('softnet: softnet-0: false ended with status 1\n');
+  });
+
+  it('says that a thread has died', async () => {
+    const dies = `import { parentPort } from 'node:worker_threads';
+      parentPort.postMessage({ type: 'ready' });
+      parentPort.once('message', () => process.exit());
+      setTimeout(() => process.exit(3), 50);`;
+    const heard: unknown[] = [];
+    let tell = (): void => {};
+    const told = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const { client, stacks } = stacksBehind({
+      worker: new URL(`data:text/javascript,${encodeURIComponent(dies)}`),
+      workers: 1,
+      onProblem: (...problem) => {
+        heard.push(problem);
+        tell();
+      },
+    });
+    await told;
+    expect(heard).toEqual([['softnet-0: the thread of softnet-0 ended with status 3', true]]);
+    expect(await (await stacks).stop()).toEqual([{ 'the thread ended without a word': 1 }]);
     expect(client.end()).toEqual({});
   });
 
