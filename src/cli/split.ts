@@ -4,7 +4,15 @@
  * into one order, and all are ended when one of them fails.
  */
 import { Worker } from 'node:worker_threads';
-import { type CaptureRequest, cableFile, captureFolder, FileSink } from '#cli/capture.ts';
+import {
+  beginCaptures,
+  type Capture,
+  type CaptureRequest,
+  cableFile,
+  captureFolder,
+  closeCaptures,
+  FileSink,
+} from '#cli/capture.ts';
 import { UsageError, UserError } from '#cli/errors.ts';
 import { cableName, type LabEnd, type ProgramReport } from '#cli/lab.ts';
 import type { PartJob, PartMessage, PartRecord, PartResult } from '#cli/split_part.ts';
@@ -111,29 +119,45 @@ class Merger {
 
 /** Captures of the cables between threads: their two ends meet only here. */
 class CutCables {
-  private readonly files: Map<number, { sink: FileSink; writer: CableCaptureWriter }>;
+  private readonly writers: Map<number, CableCaptureWriter>;
+  private readonly captures: readonly Capture[];
 
+  /** Throws UsageError when a file cannot be written; none is left then. */
   constructor(spec: TopologySpec, plan: SplitPlan, folder: string | undefined) {
-    this.files = new Map();
+    this.writers = new Map();
+    this.captures = [];
     if (folder === undefined) return;
     captureFolder(folder);
     const homeOf = (node: string): number | undefined =>
       plan.partition.home[plan.names.indexOf(node)];
+    const begin: (() => Capture)[] = [];
     spec.links.forEach((link, index) => {
       const [a, b] = link.endpoints;
       if (homeOf(a.node) === homeOf(b.node)) return;
-      const sink = new FileSink(cableFile(folder, cableName(link)));
-      const writer = new CableCaptureWriter(cableName(link), DEFAULT_EPOCH_SEC, sink.write);
-      this.files.set(index, { sink, writer });
+      begin.push(() => this.begin(index, cableName(link), folder));
     });
+    this.captures = beginCaptures(begin);
   }
 
   frame(link: number, end: 0 | 1, timeNs: number, bytes: Uint8Array): void {
-    this.files.get(link)?.writer.frame(end, timeNs, bytes);
+    this.writers.get(link)?.frame(end, timeNs, bytes);
   }
 
   close(): void {
-    for (const { sink } of this.files.values()) sink.close();
+    closeCaptures(this.captures);
+  }
+
+  private begin(link: number, name: string, folder: string): Capture {
+    const file = new FileSink(cableFile(folder, name));
+    const writer = new CableCaptureWriter(name, DEFAULT_EPOCH_SEC, file.write);
+    this.writers.set(link, writer);
+    return {
+      get packets(): number {
+        return writer.packets;
+      },
+      close: () => file.close(),
+      discard: () => file.remove(),
+    };
   }
 }
 
@@ -169,7 +193,7 @@ export class SplitRun {
     }
     const cables = new CutCables(spec, plan, options.pcap);
     const streams = new Map(plan.names.map((name) => [name, options.streamsOf?.(name) ?? {}]));
-    const merger = new Merger(this.parts, ({ key, what }) => {
+    const pass = ({ key, what }: PartRecord): void => {
       if ('link' in what) {
         cables.frame(what.link, what.end, key.timeNs, what.bytes);
         return;
@@ -178,6 +202,17 @@ export class SplitRun {
       const output = what.fd === 1 ? stdout : stderr;
       if (what.bytes === null) output?.close();
       else output?.write(what.bytes);
+    };
+    // What could not be passed on: the run ends with the first.
+    const refused: unknown[] = [];
+    const merger = new Merger(this.parts, (record) => {
+      if (refused.length > 0) return;
+      try {
+        pass(record);
+      } catch (error) {
+        refused.push(error);
+        this.abort();
+      }
     });
     const threads = Array.from({ length: this.parts }, (_, index) => {
       const job: PartJob = {
@@ -193,7 +228,13 @@ export class SplitRun {
       return this.runThread(job, merger, options.worker);
     });
     this.result = Promise.allSettled(threads).then((settled) => {
-      cables.close();
+      try {
+        cables.close();
+      } catch (error) {
+        // What ended the run is the news, where something did.
+        if (settled.every(({ status }) => status === 'fulfilled')) refused.push(error);
+      }
+      if (refused.length > 0) throw refused[0];
       return this.merge(spec, options.seed, settled);
     });
   }

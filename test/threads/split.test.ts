@@ -1,12 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { beginCaptures, cableCaptures, closeCaptures } from '#cli/capture.ts';
-import { Lab } from '#cli/lab.ts';
+import { beginCaptures, cableCaptures, cableFile, closeCaptures } from '#cli/capture.ts';
+import { cableName, Lab } from '#cli/lab.ts';
 import { type SplitOptions, SplitRun } from '#cli/split.ts';
 import { turn } from '#cli/turn.ts';
-import type { TopologySpec } from '#sim/topology.ts';
+import { partition } from '#sim/partition.ts';
+import type { LinkSpec, TopologySpec } from '#sim/topology.ts';
 import { readTopologyYaml } from '#sim/topology_yaml.ts';
 import type { Streams } from '#user/lib/process.ts';
 import { ThreadModules } from '../support/thread_modules.ts';
@@ -108,6 +109,8 @@ function collector(): { readonly text: () => string; readonly streamsOf: (n: str
     streamsOf: (node) => ({ stdout: output(node), stderr: output(`${node}!`) }),
   };
 }
+
+const FOREVER = SITES.replace('iperf3 -s -1', 'ping -q -i 0.01 10.0.1.10');
 
 describe('a world in several threads', { timeout: 180_000 }, () => {
   let folder = '';
@@ -225,7 +228,33 @@ describe('a world in several threads', { timeout: 180_000 }, () => {
     ).toThrow("there is no machine 'h9'");
   });
 
-  const FOREVER = SITES.replace('iperf3 -s -1', 'ping -q -i 0.01 10.0.1.10');
+  it('rejects when what it prints cannot be taken, and ends the threads', async () => {
+    const spec = readTopologyYaml(FOREVER);
+    const stdout = {
+      write: () => {
+        throw new Error('the paper is out');
+      },
+      ready: () => null,
+      close: () => {},
+    };
+    const options = { worker, seed: 's', workers: 2, untilNs: 1e15 };
+    const run = new SplitRun(spec, { ...options, streamsOf: () => ({ stdout }) });
+    await expect(run.result).rejects.toThrow('the paper is out');
+  });
+
+  it('begins the captures of all cables between threads, or none', () => {
+    const spec = readTopologyYaml(SITES);
+    const { home } = partition(spec, 3);
+    const homeOf = (node: string) => home[spec.nodes.findIndex(({ name }) => name === node)];
+    const cut = spec.links.filter(({ endpoints: [a, b] }) => homeOf(a.node) !== homeOf(b.node));
+    expect(cut.length).toBeGreaterThan(1);
+    // Where the last one's file should be there is a folder.
+    const last = cableFile(folder, cableName(cut.at(-1) as LinkSpec));
+    mkdirSync(last);
+    const options = { worker, seed: 's', workers: 3, untilNs: 60e9, pcap: folder };
+    expect(() => new SplitRun(spec, options)).toThrow(/cannot write the capture/);
+    expect(readdirSync(folder)).toEqual([basename(last)]);
+  });
 
   it('ends at the same time everywhere: at the time that was given', async () => {
     const spec = readTopologyYaml(FOREVER);
