@@ -311,6 +311,7 @@ describe('the library of programs', () => {
           caught = error;
           // Nothing that blocks works any more.
           await expect(p.libc.sleep(1)).rejects.toBeInstanceOf(Killed);
+          await expect(p.libc.recvPages(fd, 1)).rejects.toBeInstanceOf(Killed);
           throw error;
         }
         return 0;

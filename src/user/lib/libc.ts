@@ -245,6 +245,7 @@ export class Libc {
    * stream. Only to be read, and each to be given back by munmap().
    */
   async recvPages(fd: number, max: number): Promise<Uint8Array[]> {
+    this.alive();
     const pages: Uint8Array[] = [];
     const attempt = (): number => this.sys.recvPages(fd, max, pages);
     const now = attempt();
