@@ -118,6 +118,8 @@ describe('spreading flows over stacks', () => {
     expect(answer(4000, TCP), 'nor does the answer to a SYN').toBe(byHash);
     begin(byHash + 1, 4000, TCP, 0x02);
     expect(answer(4000, TCP)).toBe(byHash + 1);
+    begin(byHash, 4000, TCP, 0x02);
+    expect(answer(4000, TCP), 'where the hash leads, too').toBe(byHash);
     begin(9, 4001, UDP, 0);
     expect(answer(4001, UDP)).toBe(9);
     begin(10, 4001, UDP, 0);

@@ -118,7 +118,8 @@ export class FlowSteering {
     const begins = protocol === IPPROTO_TCP && ((bytes[l4 + 13] as number) & 0x12) === 0x02;
     if (!begins && protocol !== IPPROTO_UDP) return;
     this.turn(bytes, ip, l4);
-    if (this.byHash(this.tuple, 0, 8) !== stack) this.setFilter(this.tuple, 0, 8, stack);
+    // A filter may be there from one that had the port before, also where the hash would lead here.
+    if (this.stackOf(this.tuple, 0, 8) !== stack) this.setFilter(this.tuple, 0, 8, stack);
   }
 
   /** Puts the tuple of the packets that answer the one at `ip` into `tuple`. */
