@@ -130,6 +130,24 @@ describe('spreading flows over stacks', () => {
     expect(kept).toBe(2000);
   });
 
+  it('forgets what was idle for longest, also where its clock passes 2^31', () => {
+    const steering = new FlowSteering(128);
+    const clock = steering as unknown as { clock: number };
+    const begin = (sport: number): void => {
+      const payload = ports(sport, 53);
+      const bytes = packet({ src: SERVER, dst: CLIENT, protocol: UDP, payload });
+      steering.sent(sport % 128, bytes, 0, bytes.length);
+    };
+    const kept = (sport: number): boolean =>
+      steer(steering, packet({ protocol: UDP, payload: ports(53, sport) })) === sport % 128;
+    clock.clock = 0x7fffffff - 20_000;
+    for (let port = 10_000; port < 30_000; port++) begin(port);
+    clock.clock = 0x7fffffff;
+    const fresh = Array.from({ length: 2000 }, (_, i) => 40_000 + i);
+    for (const port of fresh) begin(port);
+    expect(fresh.filter(kept).length).toBeGreaterThan(1980);
+  });
+
   it('sends ARP replies to all, and what is nobody else’s to the first', () => {
     const steering = new FlowSteering(8);
     const arp = (op: number): Uint8Array =>

@@ -68,6 +68,7 @@ export class FlowSteering {
   private readonly fragmented: Int32Array;
   /** Input of the hash when it does not lie in the frame in that order. */
   private readonly tuple: Uint8Array;
+  /** Counts uses of filters; wraps. */
   private clock: number;
 
   /** Throws RangeError for no stacks or more than 128, or a key that has not 40 octets. */
@@ -139,7 +140,7 @@ export class FlowSteering {
   private stackOf(bytes: Uint8Array, addrs: number, ports: number): number {
     const place = this.findFilter(bytes, addrs, ports);
     if (place < 0) return this.byHash(bytes, addrs, ports);
-    this.filters[place + 4] = ++this.clock;
+    this.filters[place + 4] = this.tick();
     return (this.filters[place + 3] as number) - 1;
   }
 
@@ -189,6 +190,11 @@ export class FlowSteering {
     return this.stackOf(this.tuple, 0, 8);
   }
 
+  private tick(): number {
+    this.clock = (this.clock + 1) | 0;
+    return this.clock;
+  }
+
   private firstPlace(src: number, dst: number, ports: number): number {
     const mixed = Math.imul(src ^ Math.imul(dst, 0x85ebca6b) ^ ports, 0x9e3779b1) >>> 8;
     return (mixed & (FILTERS - 1) & ~(WAYS - 1)) * WORDS;
@@ -225,13 +231,17 @@ export class FlowSteering {
       const first = this.firstPlace(src, dst, both);
       place = first;
       for (let at = first; at < first + WAYS * WORDS; at += WORDS) {
-        if ((filters[at + 4] as number) < (filters[place + 4] as number)) place = at;
+        if (filters[at + 3] === 0) {
+          place = at;
+          break;
+        }
+        if ((((filters[at + 4] as number) - (filters[place + 4] as number)) | 0) < 0) place = at;
       }
     }
     filters[place] = src;
     filters[place + 1] = dst;
     filters[place + 2] = both;
     filters[place + 3] = stack + 1;
-    filters[place + 4] = ++this.clock;
+    filters[place + 4] = this.tick();
   }
 }
