@@ -82,6 +82,16 @@ class StackThread {
   }
 }
 
+/** The switch takes over the uplink, also where it cannot begin. */
+function switchOf(uplink: Uplink, cables: readonly ShmemCable[]): FlowSwitch {
+  try {
+    return new FlowSwitch({ uplink, cables });
+  } catch (error) {
+    uplink.close();
+    throw error;
+  }
+}
+
 export class ManyStacks {
   readonly flowSwitch: FlowSwitch;
   private readonly threads: readonly StackThread[];
@@ -94,7 +104,7 @@ export class ManyStacks {
   /** Starts the machines; all serve when it resolves. Rejects when one cannot, with nothing left. */
   static async start(options: ManyStacksOptions): Promise<ManyStacks> {
     const cables = Array.from({ length: options.workers }, () => shmemCable());
-    const flowSwitch = new FlowSwitch({ uplink: options.uplink, cables });
+    const flowSwitch = switchOf(options.uplink, cables);
     const threads = cables.map((cable, index) => new StackThread(index, cable, options));
     const stacks = new ManyStacks(flowSwitch, threads);
     try {

@@ -80,6 +80,22 @@ describe('one address, many machines', { timeout: 180_000 }, () => {
     expect(client.end()).toEqual({});
   });
 
+  it('closes the way outside when it cannot begin at all', async () => {
+    let closed = 0;
+    const uplink = {
+      start: () => {},
+      poll: () => false,
+      send: () => true,
+      flush: () => {},
+      close: () => {
+        closed++;
+      },
+    };
+    const start = ManyStacks.start({ ...STACKS, workers: 0, uplink, onProblem: () => {} });
+    await expect(start).rejects.toThrow(RangeError);
+    expect(closed).toBe(1);
+  });
+
   it('ends all when one of them serves no more', { timeout: 60_000 }, async () => {
     const { exitCode } = process;
     const said: string[] = [];
