@@ -170,11 +170,6 @@ export class SpscProducer extends RingMemory {
     return true;
   }
 
-  /** Committed records that the consumer cannot see yet. */
-  get unpublished(): boolean {
-    return this.published !== this.head;
-  }
-
   /** Says something of itself, and wakes the consumer where it waits. */
   setState(state: number): void {
     Atomics.store(this.words, STATE, state);

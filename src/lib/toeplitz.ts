@@ -9,7 +9,7 @@
 
 /** Octets of a key, and the most octets of an input that it serves: two IPv6 addresses and two ports. */
 export const TOEPLITZ_KEY_LEN = 40;
-export const TOEPLITZ_INPUT_MAX: number = TOEPLITZ_KEY_LEN - 4;
+const TOEPLITZ_INPUT_MAX: number = TOEPLITZ_KEY_LEN - 4;
 
 /** The 32 bits of the key from bit `n` on. */
 function window(key: Uint8Array, n: number): number {

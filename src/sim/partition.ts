@@ -19,7 +19,7 @@ export interface Partition {
 type Link = TopologySpec['links'][number];
 
 /** Can the world be cut at a cable? */
-export function canCut({ impairments }: Link): boolean {
+function canCut({ impairments }: Link): boolean {
   return impairments.delayNs > 0 && impairments.reorder === 0;
 }
 
