@@ -1,7 +1,7 @@
 /**
  * Builds dist/ from src/: declarations, the modules linked into one for Node, and dist/modules, which plain tsc
- * makes, for bundlers; woven/, the modules with the function tracer; and dist/explorer with Vite. `--if-stale` does nothing when every output is newer than every input, so `npm start` pays for a
- * build once.
+ * makes, for bundlers; woven/, the modules with the function tracer; and dist/explorer with Vite. `--if-stale`
+ * does nothing when every output is newer than every input, so `npm start` pays for a build once.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';

@@ -3,7 +3,7 @@
  * scope. Decision 0018 says what that is worth.
  */
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { type Plugin, rolldown } from 'rolldown';
 
 /** Folders of src/ that are linked: everything that packets and the calls of programs pass through. */
@@ -22,11 +22,11 @@ const FOLDERS: readonly string[] = [
   'sim',
   'user',
 ];
-const LINKED = new RegExp(`(^|/)src/(${FOLDERS.join('|')})/`);
+const LINKED = new RegExp(`^src/(${FOLDERS.join('|')})/`);
 
-/** Whether the code of a file of src/ goes into the linked one. */
-export function isLinked(file: string): boolean {
-  return LINKED.test(file);
+/** Whether the code of a file goes into the linked one. `path` is relative to the repository. */
+export function isLinked(path: string): boolean {
+  return LINKED.test(path.replaceAll('\\', '/'));
 }
 
 /** The modules of src/ that are linked: their names without `.ts`, and their files. */
@@ -35,7 +35,7 @@ export function modulesOf(root: string): Record<string, string> {
   for (const name of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
     const file = join(root, 'src', name);
     const ours = name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('testing/');
-    if (ours && isLinked(file)) found[name.slice(0, -'.ts'.length)] = file;
+    if (ours && isLinked(`src/${name}`)) found[name.slice(0, -'.ts'.length)] = file;
   }
   return found;
 }
@@ -69,7 +69,9 @@ export async function link(
     entryFileNames: '[name].js',
     chunkFileNames: '[name].js',
     sourcemap: true,
-    codeSplitting: { groups: [{ name: 'softnet-linked', test: LINKED }] },
+    codeSplitting: {
+      groups: [{ name: 'softnet-linked', test: (id) => isLinked(relative(root, id)) }],
+    },
   });
   await bundle.close();
 }

@@ -1,6 +1,6 @@
 /** The linked package is the modules of src/ in another form: it exports the same, and does the same. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -67,6 +67,15 @@ describe('the linked package', () => {
     const code = readFileSync(join(FOLDER, 'softnet-linked.js'), 'utf8');
     expect(code).toContain('function tcpRcvEstablished(');
     expect(code).not.toMatch(/=== TCP_LISTEN\b/);
+  });
+
+  it('is of the same modules wherever the clone lies', () => {
+    const clone = join(FOLDER, 'src/net/clone');
+    for (const name of ['src/host/door.ts', 'src/net/socket.ts']) {
+      mkdirSync(join(clone, name, '..'), { recursive: true });
+      writeFileSync(join(clone, name), '');
+    }
+    expect(Object.keys(modulesOf(clone))).toEqual(['net/socket']);
   });
 
   it('leaves it to constructors to make the fields of objects', () => {
