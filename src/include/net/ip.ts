@@ -9,8 +9,7 @@ import { Flowi4 } from '#include/net/flow.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
-import { SOCK_LOCALROUTE } from '#include/net/sock.ts';
-import { SOCK_KIND_FULL } from '#include/net/sock_common.ts';
+import { SOCK_LOCALROUTE, skFullsock } from '#include/net/sock.ts';
 import { timeBefore } from '#kernel/time/jiffies.ts';
 import { ipFastCsum } from '#lib/checksum.ts';
 import { view } from '#mm/memory.ts';
@@ -413,8 +412,4 @@ export function ipOptionsCopy(to: IpOptions, from: IpOptions): void {
   to.tsNeedtime = from.tsNeedtime;
   to.tsNeedaddr = from.tsNeedaddr;
   to.data = from.data;
-}
-
-function skFullsock(sk: Sock): boolean {
-  return sk.kind === SOCK_KIND_FULL;
 }

@@ -679,6 +679,11 @@ export class InetSock extends Sock {
   }
 }
 
+/** Not the small socket of a request or of TIME_WAIT. @kernel sk_fullsock include/net/sock.h */
+export function skFullsock(sk: Sock): boolean {
+  return sk.kind === SOCK_KIND_FULL;
+}
+
 /** @kernel sk_is_inet include/net/sock.h */
 export function skIsInet(sk: Sock): boolean {
   return sk.skcFamily === AF_INET || sk.skcFamily === AF_INET6;

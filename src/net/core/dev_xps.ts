@@ -8,16 +8,10 @@ import { XPS_CPUS, XPS_RXQS, XpsDevMaps } from '#include/linux/netdevice_xps.ts'
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbGetRxQueue, skbRxQueueRecorded } from '#include/linux/skbuff_rx_queue.ts';
 import type { NetGlobals } from '#include/net/net_globals.ts';
-import type { Sock } from '#include/net/sock.ts';
-import { SOCK_KIND_FULL } from '#include/net/sock_common.ts';
+import { skFullsock } from '#include/net/sock.ts';
 import { reciprocalScale } from '#lib/jhash.ts';
 import { skbGetHash } from '#net/core/flow_dissector.ts';
 import { EINVAL } from '#uapi/errno.ts';
-
-/** Not the small socket of a request or of TIME_WAIT. @kernel sk_fullsock include/net/sock.h */
-function skFullsock(sk: Sock): boolean {
-  return sk.kind === SOCK_KIND_FULL;
-}
 
 // Maps.
 

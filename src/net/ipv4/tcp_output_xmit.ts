@@ -161,7 +161,7 @@ function tcpTsoShouldDefer(sk: Sock, skb: SkBuff, maxSegs: number): number {
   return DEFER;
 }
 
-// What xmitOne() did.
+// What xmitHead() did.
 const XMIT_SENT = 0;
 const XMIT_STOP = 1;
 const XMIT_STOP_CWND = 2;
@@ -174,7 +174,7 @@ function stalled(sk: Sock, skb: SkBuff, why: number, stop: number): number {
 }
 
 /** Sends the head of the write queue if it may go. One round of tcp_write_xmit()'s loop. */
-function xmitOne(
+function xmitHead(
   sk: Sock,
   skb: SkBuff,
   mssNow: number,
@@ -236,7 +236,7 @@ export function tcpWriteXmit(sk: Sock, mssNow: number, nonagle: number, pushOne:
   }
   const maxSegs = tcpTsoSegs(sk, mss);
   for (let skb = tcpSendHead(sk); skb !== null; skb = tcpSendHead(sk)) {
-    stop = xmitOne(sk, skb, mss, nonagle, pushOne, maxSegs);
+    stop = xmitHead(sk, skb, mss, nonagle, pushOne, maxSegs);
     if (stop !== XMIT_SENT) break;
     sentPkts += tcpSkbPcount(skb);
     if (pushOne !== 0) break;
