@@ -102,6 +102,9 @@ export const RENAMED: readonly Renamed[] = [
     today: 'pfifo_fast_ops',
     why: 'the qdisc of devices unless told otherwise',
   },
+  { name: 'tbf', today: 'tbf_qdisc_ops', why: 'the token bucket filter' },
+  { name: 'fq_codel', today: 'fq_codel_qdisc_ops', why: 'flows that take turns' },
+  { name: 'virtio_net', today: 'virtio_net_driver', why: 'the driver' },
   { name: 'skb_get_rxhash', today: 'skb_get_hash', why: 'renamed in 3.14' },
   {
     name: 'skb_copy_to_page',
@@ -197,13 +200,16 @@ export const NO_COUNTERPART: readonly { readonly names: string; readonly why: st
   {
     names:
       'spinlock_t spin_lock spin_unlock spin_lock_bh preempt_disable net_family_lock dev_base_lock',
-    why: 'one thread, so no lock; debug builds check the contexts that the locks stand for (kernel/lockdep.ts)',
+    why: 'a machine is in one thread, so no lock; debug builds check the contexts that the locks stand for (kernel/lockdep.ts)',
   },
   {
     names: 'rcu_dereference rcu_assign_pointer rcu_dereference_protected RCU_INIT_POINTER',
     why: 'a reference; callbacks still run after the present soft interrupt (kernel/rcu.ts)',
   },
-  { names: 'smp_rmb smp_wmb READ_ONCE WRITE_ONCE', why: 'one thread, so memory is in order' },
+  {
+    names: 'smp_rmb smp_wmb READ_ONCE WRITE_ONCE',
+    why: 'a machine is in one thread, so memory is in order',
+  },
   {
     names: '__get_cpu_var this_cpu_ptr per_cpu __this_cpu_inc alloc_percpu',
     why: 'what is per CPU is an array by number of the CPU (`softnetData[cpu.id]`)',
@@ -227,11 +233,10 @@ export const NO_COUNTERPART: readonly { readonly names: string; readonly why: st
 export const ABSENT: readonly { readonly names: string; readonly why: string }[] = [
   { names: 'inet6_dev', why: 'IPv6: only its seats are there' },
   { names: 'netpoll_rx', why: 'netpoll serves consoles over the network; there is none' },
-  { names: 'virtio_net', why: 'the cards that there are, e1000 and igb, are models of real ones' },
   { names: 'ndo_vlan_rx_add_vid ndo_vlan_rx_kill_vid', why: 'VLAN devices come later' },
   { names: 'xdp_md', why: 'XDP comes with BPF' },
   { names: 'iptable_filter nf_conntrack_core', why: 'the hooks are called; rules come later' },
-  { names: 'tbf htb fq_codel', why: 'qdiscs beyond pfifo_fast come later' },
+  { names: 'htb', why: 'comes later' },
 ];
 
 /** The members of ops tables and structures that drivers and protocols fill in. */

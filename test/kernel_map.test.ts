@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { defconfig } from '#init/defconfig.ts';
 import { generatedDocs, taggedSymbols } from '../scripts/kernel-map.ts';
 import {
   ABSENT,
@@ -35,6 +36,8 @@ describe('the kernel map', () => {
   it('does not say that something is missing which is there', () => {
     const absent = [...ABSENT, ...NO_COUNTERPART].flatMap(({ names }) => namesOf(names));
     expect(absent.filter((name) => symbols.has(name))).toEqual([]);
+    const modules = defconfig.map(({ name }) => name.replace(/^sch_/, ''));
+    expect(absent.filter((name) => modules.includes(name))).toEqual([]);
   });
 
   it.each(Object.entries(MEMBERS))('%s has its members', (_struct, { file, names }) => {
