@@ -6,7 +6,11 @@
  */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
-import { inetSk, type RequestSock } from '#include/net/inet_connection_sock.ts';
+import {
+  type InetBindBucket,
+  inetSk,
+  type RequestSock,
+} from '#include/net/inet_connection_sock.ts';
 import { INET_TABLE_PERTURB_SIZE, type InetHashinfo } from '#include/net/inet_hashtables.ts';
 import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
@@ -44,11 +48,7 @@ import {
   skEhashfn,
   tcpGetHashinfo,
 } from '#net/ipv4/inet_hashtables_bind.ts';
-import {
-  inetTwskBindUnhash,
-  inetTwskDeschedulePut,
-  inetTwskPut,
-} from '#net/ipv4/inet_timewait_sock.ts';
+import { inetTwskDeschedulePut, inetTwskPut } from '#net/ipv4/inet_timewait_sock.ts';
 import { inetSkStateStore } from '#net/ipv4/tcp_state.ts';
 import { EADDRNOTAVAIL } from '#uapi/errno.ts';
 import { LINUX_MIB_TIMEWAITRECYCLED } from '#uapi/snmp.ts';
@@ -361,7 +361,8 @@ export function inetIsLocalReservedPort(net: Net, port: number): boolean {
 
 /**
  * Enters (sk, lport) into the table unless a connection of these four numbers exists. A time-wait
- * entry that may be reused gives way. 0 or -EADDRNOTAVAIL.
+ * entry that may be reused gives way. `tb`: the port's bucket, which sk joins before the entry leaves
+ * it, perhaps as its last owner; null: sk is bound already. 0 or -EADDRNOTAVAIL.
  * @kernel __inet_check_established net/ipv4/inet_hashtables.c
  */
 function inetCheckEstablished(
@@ -369,7 +370,7 @@ function inetCheckEstablished(
   lport: number,
   hash: number,
   twskUnique: TwskUnique,
-  unbindTw: boolean,
+  tb: InetBindBucket | null,
 ): number {
   const { net } = sk;
   const inet = inetSk(sk);
@@ -382,7 +383,7 @@ function inetCheckEstablished(
     if (sk2.skcHash !== hash) continue;
     if (!inetMatch(net, sk2, sk.skcDaddr32, sk.skcRcvSaddr32, ports, dif)) continue;
     if (sk2.skcState !== TCP_TIME_WAIT) return -EADDRNOTAVAIL;
-    if (!twskUnique(sk, sk2 as InetTimewaitSock, unbindTw)) return -EADDRNOTAVAIL;
+    if (!twskUnique(sk, sk2 as InetTimewaitSock, tb !== null)) return -EADDRNOTAVAIL;
     tw = sk2 as InetTimewaitSock;
     break;
   }
@@ -397,10 +398,8 @@ function inetCheckEstablished(
   }
   ehashAdd(hinfo, sk);
   sockProtInuseAdd(net, sk.skProt, 1);
-  if (tw !== null) {
-    if (unbindTw) inetTwskBindUnhash(tw);
-    inetTwskDeschedulePut(tw);
-  }
+  if (tb !== null) inetBindHash(sk, tb, lport);
+  if (tw !== null) inetTwskDeschedulePut(tw);
   return 0;
 }
 
@@ -411,10 +410,7 @@ function tryPort(sk: Sock, port: number, hashPort0: number, twskUnique: TwskUniq
   if (tb !== null) {
     // Somebody bound it explicitly: connect() stays away. Else the four numbers decide.
     if (tb.fastreuse >= 0 || tb.fastreuseport >= 0) return false;
-    if (inetCheckEstablished(sk, port, (hashPort0 + port) | 0, twskUnique, true) !== 0)
-      return false;
-    inetBindHash(sk, tb, port);
-    return true;
+    return inetCheckEstablished(sk, port, (hashPort0 + port) | 0, twskUnique, tb) === 0;
   }
   const fresh = inetBindBucketCreate(net, port, 0);
   fresh.fastreuse = -1;
@@ -475,7 +471,7 @@ export function inetHashConnect(sk: Sock, twskUnique: TwskUnique): number {
   localBhDisable(machine);
   let err: number;
   if (inet.skcNum !== 0) {
-    err = inetCheckEstablished(sk, inet.skcNum, (hashPort0 + inet.skcNum) | 0, twskUnique, false);
+    err = inetCheckEstablished(sk, inet.skcNum, (hashPort0 + inet.skcNum) | 0, twskUnique, null);
   } else {
     const offset = secureIpv4PortEphemeral(machine, inet.skcRcvSaddr, inet.skcDaddr, inet.skcDport);
     err = hashConnectAnyPort(sk, offset, hashPort0, twskUnique);

@@ -34,7 +34,7 @@ export function inetTwskPut(tw: InetTimewaitSock): void {
 }
 
 /** Gives up its place in the bind bucket. @kernel inet_twsk_bind_unhash net/ipv4/inet_timewait_sock.c */
-export function inetTwskBindUnhash(tw: InetTimewaitSock): void {
+function inetTwskBindUnhash(tw: InetTimewaitSock): void {
   const tb = tw.twTb;
   if (tb === null) return;
   // Most often it is the oldest that goes.

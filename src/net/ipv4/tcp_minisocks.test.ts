@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { inetBindBucketFind, tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
 import { REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import {
   LINUX_MIB_LISTENDROPS,
@@ -106,6 +107,12 @@ describe('TIME_WAIT', () => {
     expect((r.isn - oldIsn) | 0).toBe(2 + 65535 + 2);
     expect(r.mib(LINUX_MIB_TIMEWAITRECYCLED)).toBe(1);
     expect(timewaits(r)).toBe(0);
+    // The new owner has the port as any other: nobody else gets it, and it is free when it ends.
+    const { machine } = r;
+    expect(inetBindBucketFind(machine.initNet, 50_000, 0)?.owners).toBe(r.sock(again));
+    expect(connect()).toBe(-99);
+    r.close(again);
+    expect(tcpGetHashinfo(machine.initNet).bhashCount).toBe(0);
   });
 
   it('is bounded in number', () => {
