@@ -405,6 +405,7 @@ export function inetCskCloneLock(sk: Sock, req: RequestSock): Sock | null {
   newicsk.skcNum = req.irNum;
   newicsk.inetSport = req.irNum;
   newsk.skMark = req.irMark;
+  newsk.skCookie = newsk.net.machine.netGlobals.sockCookies.get(req) ?? 0;
   newicsk.icskRetransmits = 0;
   newicsk.icskBackoff = 0;
   newicsk.icskProbesOut = 0;

@@ -15,6 +15,7 @@ import {
   INET_DIAG_BC_S_LE,
   INET_DIAG_CONG,
   INET_DIAG_INFO,
+  INET_DIAG_MD5SIG,
   INET_DIAG_MEMINFO,
   INET_DIAG_NOCOOKIE,
   INET_DIAG_PROTOCOL,
@@ -63,6 +64,7 @@ import {
   TCP_ESTABLISHED,
   TCP_FIN_WAIT2,
   TCP_LISTEN,
+  TCP_MD5SIG,
   TCP_SYN_RECV,
   TCP_TIME_WAIT,
 } from '#uapi/tcp.ts';
@@ -259,6 +261,24 @@ describe('a listing of TCP', () => {
     expect(words.getUint32(4 * SK_MEMINFO_RMEM_ALLOC, true)).toBe(rig.sock(fd).skRmemAlloc);
   });
 
+  it('tells keys only to those who ask for the inner state', () => {
+    const { fd } = rig.accepted();
+    const key = new Uint8Array(216);
+    key.set(rig.sockaddr(REMOTE, 0));
+    new DataView(key.buffer).setUint16(130, 3, true);
+    key.set(encodeText('abc'), 136);
+    expect(rig.sys.setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, key)).toBe(0);
+    const states = 1 << TCP_ESTABLISHED;
+    const [plain] = ask({ states }) as [NlMessage];
+    expect(attrsOf(plain).has(INET_DIAG_MD5SIG)).toBe(false);
+    const [full] = ask({ states, ext: bit(INET_DIAG_INFO) }) as [NlMessage];
+    // As Linux 6.18 tells of a key: family, prefix, length in the machine's order, address, key.
+    const told = attrsOf(full).bytes(INET_DIAG_MD5SIG) as Uint8Array;
+    const v = new DataView(told.buffer, told.byteOffset, told.length);
+    expect([...told.subarray(0, 4), v.getUint32(4)]).toEqual([AF_INET, 32, 3, 0, REMOTE]);
+    expect(told.subarray(20)).toEqual(Uint8Array.from({ length: 80 }, (_, i) => key[136 + i] ?? 0));
+  });
+
   it('goes on where the packet before it was full', () => {
     for (let i = 0; i < 300; i++) {
       const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
@@ -286,8 +306,19 @@ describe('one socket', () => {
     expect(ask({ ...EXACT, ...CONNECTION, cookie })[0]).toMatchObject({
       type: SOCK_DIAG_BY_FAMILY,
     });
-    expect(errnoOf(ask({ ...EXACT, ...CONNECTION, cookie: cookie + 1 }))).toBe(-ESTALE);
+    expect(errnoOf(ask({ ...EXACT, ...CONNECTION, cookie: cookie + 1 }))).toBe(-ENOENT);
     expect(errnoOf(ask({ ...EXACT, src: [LOCAL, 1], dst: [REMOTE, 2] }))).toBe(-ENOENT);
+  });
+
+  it('keeps the cookie that it had as a request', () => {
+    const lfd = rig.listen();
+    rig.inject({ flags: 'S', options: 'mss 1000' });
+    rig.sent();
+    const [request] = ask({ states: 1 << TCP_SYN_RECV }) as [NlMessage];
+    rig.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
+    rig.accept(lfd);
+    const [connection] = ask({ states: 1 << TCP_ESTABLISHED }) as [NlMessage];
+    expect(cookieOf(connection)).toBe(cookieOf(request));
   });
 
   it('of UDP is asked for with its ends the wrong way round', () => {
@@ -296,6 +327,8 @@ describe('one socket', () => {
     const [found] = ask({ ...EXACT, protocol, src: [REMOTE, 9], dst: [LOCAL, 53] }) as [NlMessage];
     expect(sportOf(found)).toBe(53);
     expect(errnoOf(ask({ ...EXACT, protocol, src: [LOCAL, 53] }))).toBe(-ENOENT);
+    const stale = { protocol, dst: [LOCAL, 53], cookie: cookieOf(found) + 1 } as const;
+    expect(errnoOf(ask({ ...EXACT, ...stale }))).toBe(-ESTALE);
   });
 
   it('must be asked for in whole', () => {
@@ -310,6 +343,15 @@ describe('one socket', () => {
 
 describe('ending a socket', () => {
   const destroy = { type: SOCK_DESTROY, ...EXACT };
+
+  it('leaves alone what has another cookie, as if it were not there', () => {
+    const { fd } = rig.accepted();
+    const bound = udp(53);
+    expect(errnoOf(ask({ ...destroy, ...CONNECTION, cookie: 999 }))).toBe(-ENOENT);
+    const datagrams = { protocol: IPPROTO_UDP, src: [LOCAL, 53] } as const;
+    expect(errnoOf(ask({ ...destroy, ...datagrams, cookie: 999 }))).toBe(-ENOENT);
+    expect([soError(fd), soError(bound)]).toEqual([0, 0]);
+  });
 
   it('resets the connection and tells its owner', () => {
     const { fd, lfd } = rig.accepted();
@@ -352,8 +394,8 @@ describe('ending a socket', () => {
       inetDiagReqV2.setFamily(v, o, AF_INET);
       inetDiagReqV2.setProtocol(v, o, IPPROTO_RAW);
       v.setUint8(o + 3, 89);
-      const none = INET_DIAG_NOCOOKIE;
-      inetDiagSockid.setCookie(v, o + inetDiagReqV2.ID, none, none);
+      // Of no raw socket, but that is not looked at.
+      inetDiagSockid.setCookie(v, o + inetDiagReqV2.ID, 999, 0);
     });
     expect(ask({ protocol: IPPROTO_RAW }).map((m) => attrsOf(m).u8(INET_DIAG_PROTOCOL))).toEqual([
       89,
@@ -390,6 +432,8 @@ describe('a filter', () => {
     op(code, 8, 8 + left + 4, ...op(0, 0, value));
   const host = (code: number, addr: number, bits: number, wanted: number): number[] =>
     op(code, 16, 20, ...[AF_INET, bits, 0, 0], ...le32(wanted), ...be32(addr));
+  const host6 = (code: number): number[] =>
+    op(code, 28, 32, ...[AF_INET6, 0, 0, 0], ...le32(-1), ...new Array<number>(16).fill(0));
   const le32 = (x: number): number[] => [x & 255, (x >> 8) & 255, (x >> 16) & 255, x >>> 24];
   const be32 = (x: number): number[] => le32(x).reverse();
   const chosen = (bytecode: readonly number[]): number[] =>
@@ -416,6 +460,7 @@ describe('a filter', () => {
     ],
     ['a network', host(INET_DIAG_BC_S_COND, 0xc0123456, 8, -1), [2000, 3000]],
     ['an address with a port', host(INET_DIAG_BC_S_COND, LOCAL, 32, 3000), [3000]],
+    ['no address of another family', host6(INET_DIAG_BC_S_COND), []],
     ['no other end', host(INET_DIAG_BC_D_COND, 0x01020304, 32, -1), []],
     ['a port that was chosen for it', op(INET_DIAG_BC_AUTO, 4, 8), []],
     [

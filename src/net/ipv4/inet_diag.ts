@@ -10,7 +10,6 @@ import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { inetSk } from '#include/net/inet_connection_sock.ts';
-import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
@@ -19,7 +18,6 @@ import { hostView, mem } from '#mm/memory.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { skRmemAllocGet, skWmemAllocGet, sockPut } from '#net/core/sock.ts';
 import {
-  sockDiagCheckCookie,
   sockDiagDestroy,
   sockDiagPutMeminfo,
   sockDiagRegister,
@@ -302,21 +300,6 @@ function readRequest(msg: Uint8Array): InetDiagRequest | number {
   };
 }
 
-/** The socket that a request names, with a reference; or a negative errno. */
-function findOne(
-  net: Net,
-  handler: InetDiagHandler,
-  req: InetDiagRequest,
-  cmd: number,
-): SockCommon | number {
-  const sk = handler.findOne(net, req, cmd);
-  if (typeof sk === 'number') return sk;
-  const err = sockDiagCheckCookie(sk, req.cookieLo, req.cookieHi);
-  if (err === 0) return sk;
-  handler.put(sk);
-  return err;
-}
-
 /** @kernel inet_diag_dump_one_icsk net/ipv4/inet_diag.c */
 function dumpOne(
   skb: SkBuff,
@@ -325,7 +308,7 @@ function dumpOne(
   msg: Uint8Array,
 ): number {
   const { net, portid } = netlinkRequester(skb);
-  const sk = findOne(net, handler, req, SOCK_DIAG_BY_FAMILY);
+  const sk = handler.findOne(net, req, SOCK_DIAG_BY_FAMILY);
   if (typeof sk === 'number') return sk;
   const answer = nlmsgNew(net.machine, NLMSG_GOODSIZE);
   const err =
@@ -359,7 +342,7 @@ function inetDiagHandlerDestroy(skb: SkBuff, msg: Uint8Array): number {
   const { net } = netlinkRequester(skb);
   const handler = net.machine.netGlobals.inetDiagTable.get(req.protocol);
   if (handler === undefined) return -ENOENT;
-  const sk = findOne(net, handler, req, SOCK_DESTROY);
+  const sk = handler.findOne(net, req, SOCK_DESTROY);
   if (typeof sk === 'number') return sk;
   const err = handler.destroy(sk);
   handler.put(sk);

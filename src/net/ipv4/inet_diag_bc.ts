@@ -152,9 +152,10 @@ function hostcondHolds(
 ): boolean {
   const wanted = inetDiagHostcond.port(v, cond);
   if (wanted !== -1 && wanted !== port) return false;
+  const wantedFamily = inetDiagHostcond.family(v, cond);
+  if (wantedFamily !== AF_UNSPEC && wantedFamily !== family) return false;
   const bits = inetDiagHostcond.prefixLen(v, cond);
   if (bits === 0) return true;
-  if (inetDiagHostcond.family(v, cond) !== family) return false;
   const mask = bits >= 32 ? -1 : ~(0xffffffff >>> bits);
   return ((v.getUint32(cond + inetDiagHostcond.ADDR) ^ addr) & mask) === 0;
 }

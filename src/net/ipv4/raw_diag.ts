@@ -22,7 +22,7 @@ function rawDiagDump(skb: SkBuff, cb: NetlinkCallback, req: InetDiagRequest): nu
   return inetDiagDumpSocks(rawDiagHandler, cb.net.ipv4.rawHash, ANY_STATE, skb, cb, req);
 }
 
-/** @kernel raw_sock_get net/ipv4/raw_diag.c */
+/** Nobody asks for a cookie. @kernel raw_sock_get net/ipv4/raw_diag.c */
 function rawDiagFindOne(net: Net, req: InetDiagRequest): SockCommon | number {
   const { rawProtocol, src, dst, ifindex } = req;
   const sk = net.ipv4.rawHash.find((raw) => rawV4Match(raw, rawProtocol, dst, src, ifindex));

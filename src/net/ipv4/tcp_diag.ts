@@ -23,6 +23,7 @@ import { tcpSk } from '#include/net/tcp.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { jiffiesToMsecs } from '#kernel/time/jiffies.ts';
 import { hostView, mem } from '#mm/memory.ts';
+import { sockDiagCheckCookie } from '#net/core/sock_diag.ts';
 import {
   inetDiagMatches,
   inetDiagMsgPut,
@@ -47,6 +48,7 @@ import { ECONNABORTED, ENOENT } from '#uapi/errno.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import {
   INET_DIAG_CONG,
+  INET_DIAG_INFO,
   INET_DIAG_MARK,
   INET_DIAG_MD5SIG,
   inetDiagMsg,
@@ -102,7 +104,7 @@ function putMd5sig(tp: TcpSock, skb: SkBuff): number {
   for (let key = tp.md5sigInfo?.head ?? null; key !== null; key = key.next) {
     mem[at] = tp.skcFamily;
     mem[at + 1] = key.prefixlen;
-    hostView.setUint16(at + 2, key.key.length);
+    hostView.setUint16(at + 2, key.key.length, true);
     hostView.setUint32(at + 4, key.addr);
     mem.set(key.key, at + 20);
     at += MD5SIG_LEN;
@@ -118,7 +120,7 @@ function tcpDiagGetAux(sk: Sock, skb: SkBuff, req: InetDiagRequest): number {
   if (ops !== null && inetDiagWants(req, INET_DIAG_CONG)) {
     err = nlaPutString(skb, INET_DIAG_CONG, ops.name);
   }
-  err ||= putMd5sig(tp, skb);
+  if (inetDiagWants(req, INET_DIAG_INFO)) err ||= putMd5sig(tp, skb);
   // What has not begun has no state of an algorithm.
   const cc = tp.icskCaInitialized ? (ops?.getInfo?.(tp, req.ext) ?? null) : null;
   return err || (cc === null ? 0 : nlaPut(skb, cc.attr, cc.info));
@@ -193,9 +195,13 @@ function tcpDiagDump(skb: SkBuff, cb: NetlinkCallback, req: InetDiagRequest): nu
   return 0;
 }
 
-/** @kernel inet_diag_find_one_icsk net/ipv4/inet_diag.c */
+/** One that has taken the place of what the cookie names is not it. @kernel inet_diag_find_one_icsk net/ipv4/inet_diag.c */
 function tcpDiagFindOne(net: Net, req: InetDiagRequest): SockCommon | number {
-  return inetLookup(net, req.dst, req.dport, req.src, req.sport, req.ifindex) ?? -ENOENT;
+  const sk = inetLookup(net, req.dst, req.dport, req.src, req.sport, req.ifindex);
+  if (sk === null) return -ENOENT;
+  if (sockDiagCheckCookie(sk, req.cookieLo, req.cookieHi) === 0) return sk;
+  sockGenPut(sk);
+  return -ENOENT;
 }
 
 /** Requests and time-wait sockets can be ended too. @kernel tcp_diag_destroy net/ipv4/tcp_diag.c */

@@ -9,6 +9,7 @@ import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { sockHold } from '#net/core/sock.ts';
+import { sockDiagCheckCookie } from '#net/core/sock_diag.ts';
 import { inetDiagDatagrams, inetDiagDumpSocks, inetDiagRegister } from '#net/ipv4/inet_diag.ts';
 import { udpSocks } from '#net/ipv4/udp_proc.ts';
 import { __udp4LibLookup } from '#net/ipv4/udp_table.ts';
@@ -27,11 +28,13 @@ function udpDiagDump(skb: SkBuff, cb: NetlinkCallback, req: InetDiagRequest): nu
  */
 function udpDiagFindOne(net: Net, req: InetDiagRequest, cmd: number): SockCommon | number {
   const { src, sport, dst, dport, ifindex } = req;
-  const sk =
-    cmd === SOCK_DESTROY
-      ? __udp4LibLookup(net, dst, dport, src, sport, ifindex, null)
-      : __udp4LibLookup(net, src, sport, dst, dport, ifindex, null);
+  const destroy = cmd === SOCK_DESTROY;
+  const sk = destroy
+    ? __udp4LibLookup(net, dst, dport, src, sport, ifindex, null)
+    : __udp4LibLookup(net, src, sport, dst, dport, ifindex, null);
   if (sk === null) return -ENOENT;
+  const err = sockDiagCheckCookie(sk, req.cookieLo, req.cookieHi);
+  if (err !== 0) return destroy ? -ENOENT : err;
   sockHold(sk);
   return sk;
 }
