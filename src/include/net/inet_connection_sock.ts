@@ -62,9 +62,8 @@ export class InetBindBucket {
   fastuid: number;
   /** Owners linked by InetConnectionSock.bindNext. */
   owners: InetConnectionSock | null;
-  /** What closed connections left, the oldest first, linked by InetTimewaitSock.twBindNext. */
+  /** What closed connections left, the newest first, linked by InetTimewaitSock.twBindNext. */
   twOwners: InetTimewaitSock | null;
-  twLastOwner: InetTimewaitSock | null;
   next: InetBindBucket | null;
 
   constructor(net: Net, port: number, l3mdev: number) {
@@ -76,7 +75,6 @@ export class InetBindBucket {
     this.fastuid = 0;
     this.owners = null;
     this.twOwners = null;
-    this.twLastOwner = null;
     this.next = null;
   }
 }

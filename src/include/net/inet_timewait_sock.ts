@@ -2,7 +2,6 @@
  * What is left of a closed connection for a minute: a busy server has tens of thousands of these.
  * Counterpart of include/net/inet_timewait_sock.h and of tcp_timewait_sock in include/linux/tcp.h.
  */
-import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { SOCK_KIND_TIMEWAIT, SockCommon } from '#include/net/sock_common.ts';
 import type { TcpAoInfo, TcpMd5sigKey } from '#include/net/tcp_auth.ts';
@@ -57,8 +56,9 @@ export class InetTimewaitSock extends SockCommon {
   private twBits: number;
   private twRare: TwRare | null;
   twTxhash: number;
-  twTb: InetBindBucket | null;
+  /** Neighbours among the owners of the port, whose bucket is found by skcNum. */
   twBindNext: InetTimewaitSock | null;
+  twBindPrev: InetTimewaitSock | null;
   /** The row that we wait in; null: the wait is over, or has not begun. */
   twRow: InetTwRow | null;
   twRowNext: InetTimewaitSock | null;
@@ -82,8 +82,8 @@ export class InetTimewaitSock extends SockCommon {
     this.twBits = 0;
     this.twRare = null;
     this.twTxhash = 0;
-    this.twTb = null;
     this.twBindNext = null;
+    this.twBindPrev = null;
     this.twRow = null;
     this.twRowNext = null;
     this.twRowPrev = null;

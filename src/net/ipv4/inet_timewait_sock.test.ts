@@ -1,11 +1,18 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
-import { inetCsk } from '#include/net/inet_connection_sock.ts';
+import { type InetBindBucket, inetCsk } from '#include/net/inet_connection_sock.ts';
 import { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { SOCK_KIND_TIMEWAIT } from '#include/net/sock_common.ts';
 import { skAlloc, sockInitData, sockPut } from '#net/core/sock.ts';
-import { inetHashinfoInit, tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
+import {
+  inetBindBucketCreate,
+  inetBindBucketFind,
+  inetBindHash,
+  inetHashinfoInit,
+  inetPutPort,
+  tcpGetHashinfo,
+} from '#net/ipv4/inet_hashtables_bind.ts';
 import {
   inetTwskAlloc,
   inetTwskDeschedulePut,
@@ -29,15 +36,17 @@ afterEach(() => {
   expect(m.end()).toEqual({});
 });
 
-/** An entry that waits `timeo` ms in place of a connection. */
-function wait(port: number, timeo: number): InetTimewaitSock {
+/** An entry that waits `timeo` ms in place of a connection to `port`, which was bound to that of `tb`. */
+function wait(port: number, timeo: number, tb: InetBindBucket | null = null): InetTimewaitSock {
   const sk = skAlloc(m.machine.initNet, AF_INET, tcpProt, true);
   sockInitData(null, sk);
   sk.skcDport = port;
+  if (tb !== null) inetBindHash(sk, tb, tb.port);
   sk.skcHash = Math.imul(port, 0x9e3779b1);
   const tw = inetTwskAlloc(inetCsk(sk), TCP_TIME_WAIT);
   if (tw === null) throw new Error('too many');
   inetTwskHashdanceSchedule(tw, inetCsk(sk), timeo);
+  inetPutPort(sk);
   sk.skDestruct = (): void => {};
   sockPut(sk);
   return tw;
@@ -125,6 +134,29 @@ describe('time-wait entries', () => {
         expect([waiting(), timers()]).toEqual([0, 0]);
       }),
       { numRuns: 100 },
+    );
+  });
+
+  it('leave the port they share in any order, and free it with the last', () => {
+    const net = m.machine.initNet;
+    fc.assert(
+      fc.property(fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 5 }), (order) => {
+        const tb = inetBindBucketCreate(net, 80, 0);
+        const entries = order.map((_, i) => wait(i + 1, 60, tb));
+        const left = new Set(entries);
+        for (const i of order) {
+          const tw = entries[i] as InetTimewaitSock;
+          tw.refcnt++;
+          inetTwskDeschedulePut(tw);
+          expect(tw.refcnt).toBe(0);
+          left.delete(tw);
+          const owners: InetTimewaitSock[] = [];
+          for (let at = tb.twOwners; at !== null; at = at.twBindNext) owners.push(at);
+          expect(new Set(owners)).toEqual(left);
+          expect(inetBindBucketFind(net, 80, 0)).toBe(left.size === 0 ? null : tb);
+        }
+      }),
+      { numRuns: 30 },
     );
   });
 

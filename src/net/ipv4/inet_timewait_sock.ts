@@ -18,6 +18,7 @@ import {
   ehashDel,
   ehashShrink,
   inetBindBucketDestroy,
+  inetBindBucketFind,
   tcpGetHashinfo,
 } from '#net/ipv4/inet_hashtables_bind.ts';
 import { LINUX_MIB_TIMEWAITED, LINUX_MIB_TIMEWAITKILLED } from '#uapi/snmp.ts';
@@ -33,24 +34,20 @@ export function inetTwskPut(tw: InetTimewaitSock): void {
   if (--tw.refcnt === 0) inetTwskFree(tw);
 }
 
-/** Gives up its place in the bind bucket. @kernel inet_twsk_bind_unhash net/ipv4/inet_timewait_sock.c */
+/**
+ * Gives up its place in the bucket of its port. Peers choose the order in which these end, so that no
+ * walk along the other owners may be needed.
+ * @kernel inet_twsk_bind_unhash net/ipv4/inet_timewait_sock.c
+ */
 function inetTwskBindUnhash(tw: InetTimewaitSock): void {
-  const tb = tw.twTb;
+  const tb = tw.skcNum === 0 ? null : inetBindBucketFind(tw.net, tw.skcNum, 0);
   if (tb === null) return;
-  // Most often it is the oldest that goes.
-  let prev: InetTimewaitSock | null = null;
-  let at = tb.twOwners;
-  while (at !== null && at !== tw) {
-    prev = at;
-    at = at.twBindNext;
-  }
-  if (at === tw) {
-    if (prev === null) tb.twOwners = tw.twBindNext;
-    else prev.twBindNext = tw.twBindNext;
-    if (tb.twLastOwner === tw) tb.twLastOwner = prev;
-  }
+  const { twBindNext: next, twBindPrev: prev } = tw;
+  if (prev === null) tb.twOwners = next;
+  else prev.twBindNext = next;
+  if (next !== null) next.twBindPrev = prev;
   tw.twBindNext = null;
-  tw.twTb = null;
+  tw.twBindPrev = null;
   inetBindBucketDestroy(tb);
   tw.refcnt--;
 }
@@ -98,12 +95,11 @@ export function inetTwskHashdanceSchedule(
   timeo: number,
 ): void {
   const tb = sk.icskBindHash;
-  tw.twTb = tb;
   tw.refcnt = 2;
   if (tb !== null) {
-    if (tb.twLastOwner === null) tb.twOwners = tw;
-    else tb.twLastOwner.twBindNext = tw;
-    tb.twLastOwner = tw;
+    tw.twBindNext = tb.twOwners;
+    if (tb.twOwners !== null) tb.twOwners.twBindPrev = tw;
+    tb.twOwners = tw;
     tw.refcnt++;
   }
   const hashinfo = tcpGetHashinfo(tw.net);
