@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type NetDevice, netDeviceOps } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { RPS_NO_CPU } from '#include/net/rps.ts';
 import { TFO_CLIENT_ENABLE, TFO_CLIENT_NO_COOKIE } from '#include/net/tcp_fastopen.ts';
 import { tcpRtxQueueHead } from '#include/net/tcp_queue.ts';
 import { makeSyscalls } from '#init/syscalls.ts';
@@ -428,6 +429,18 @@ describe('receiving pages', () => {
     expect((sk.rcvNxt - sk.copiedSeq) | 0).toBe(0);
     giveBack(pages);
     rig.sent();
+    reset(fd);
+  });
+
+  it('says on which CPU the flow is read, as reading does', () => {
+    const { initNet, netGlobals } = rig.machine;
+    expect(initNet.sysctl.write('net.core.rps_sock_flow_entries', '64')).toBe(0);
+    const fd = connected();
+    rig.sock(fd).skRxhash = 5;
+    expect(netGlobals.rpsSockFlowTable?.ents[5]).toBe(RPS_NO_CPU);
+    take(fd);
+    expect(netGlobals.rpsSockFlowTable?.ents[5]).not.toBe(RPS_NO_CPU);
+    expect(initNet.sysctl.write('net.core.rps_sock_flow_entries', '0')).toBe(0);
     reset(fd);
   });
 

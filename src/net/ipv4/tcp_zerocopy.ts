@@ -9,6 +9,7 @@ import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbHeadlen } from '#include/linux/skbuff.ts';
+import { sockRpsRecordFlow } from '#include/net/rps.ts';
 import type { Machine } from '#kernel/machine.ts';
 import type { Task } from '#kernel/sched/task.ts';
 import { doMmap, doMunmap, vmInsertPages } from '#mm/mmap.ts';
@@ -63,6 +64,7 @@ function doRecvPages(task: Task, fd: number, max: number, pages: Uint8Array[]): 
   if (typeof sock === 'number') return sock;
   const { sk } = sock;
   if (sk === null || sk.skProtocol !== IPPROTO_TCP) return -EOPNOTSUPP;
+  sockRpsRecordFlow(sk);
   let left = max;
   lockSock(sk);
   const ret = tcpReadSock(sk, (skb, offset, len) => {
