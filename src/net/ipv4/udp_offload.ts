@@ -83,25 +83,28 @@ function unlist(gso: SkBuff): number {
   return 0;
 }
 
+/** Four octets that translation may have replaced count in the datagram's sum. @kernel __udpv4_gso_segment_csum net/ipv4/udp_offload.c */
+function followWord(uh: number, to: number, from: number): void {
+  const old = view.getUint32(to);
+  const now = view.getUint32(from);
+  if (old === now) return;
+  view.setUint32(to, now);
+  if (udphdr.check(view, uh) === 0) return;
+  const check = csumReplace4(udphdr.check(view, uh), old, now);
+  udphdr.setCheck(view, uh, check === 0 ? CSUM_MANGLED_0 : check);
+}
+
 /** A header that has changed since the packets were merged changes in all of them. */
 function follow(seg: SkBuff, first: SkBuff): void {
-  const [iph, iph0] = [seg.networkHeader, first.networkHeader];
-  const [uh, uh0] = [seg.transportHeader, first.transportHeader];
+  const iph = seg.networkHeader;
+  const iph0 = first.networkHeader;
+  const uh = seg.transportHeader;
   iphdr.setTtl(view, iph, iphdr.ttl(view, iph0));
   iphdr.setTos(view, iph, iphdr.tos(view, iph0));
-  // Addresses, then ports: what translation may have replaced counts in the datagram's sum.
-  for (const [to, from] of [
-    [iph + 12, iph0 + 12],
-    [iph + 16, iph0 + 16],
-    [uh, uh0],
-  ] as const) {
-    const [old, now] = [view.getUint32(to), view.getUint32(from)];
-    if (old === now) continue;
-    view.setUint32(to, now);
-    if (udphdr.check(view, uh) === 0) continue;
-    const check = csumReplace4(udphdr.check(view, uh), old, now);
-    udphdr.setCheck(view, uh, check === 0 ? CSUM_MANGLED_0 : check);
-  }
+  // Addresses, then ports.
+  followWord(uh, iph + 12, iph0 + 12);
+  followWord(uh, iph + 16, iph0 + 16);
+  followWord(uh, uh, first.transportHeader);
 }
 
 /**

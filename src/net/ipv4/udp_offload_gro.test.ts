@@ -24,7 +24,8 @@ import {
   type WireDevice,
 } from '#net/ipv4/testing/ip_machine.ts';
 import { EAGAIN, EINVAL } from '#uapi/errno.ts';
-import { AF_INET, SOCK_DGRAM, SOL_UDP } from '#uapi/socket.ts';
+import { ETH_P_IP } from '#uapi/if_ether.ts';
+import { AF_INET, AF_PACKET, SOCK_DGRAM, SOL_UDP } from '#uapi/socket.ts';
 import { UDP_GRO, UDP_SEGMENT } from '#uapi/udp.ts';
 import type { UserMsghdr } from '#uapi/unistd.ts';
 
@@ -316,6 +317,22 @@ describe('forwarding', () => {
       ]);
     });
   }
+
+  it('leaves the whole list to who has tapped the device, though its packets go on by themselves', () => {
+    eth0.dev.features |= NETIF_F_GRO_FRAGLIST;
+    const tap = m.sys.socket(AF_PACKET, SOCK_DGRAM, ((ETH_P_IP & 0xff) << 8) | (ETH_P_IP >> 8));
+    poll(train([500, 500, 300], { dst: FAR }));
+    expect(forwarded().map(({ data }) => [data.length, data[0]])).toEqual([
+      [500, 1],
+      [500, 2],
+      [300, 3],
+    ]);
+    const frame = new Uint8Array(2000);
+    expect(m.sys.recvfrom(tap, frame, 0, null)).toBe(28 + 1300);
+    const data = [...frame.subarray(28, 28 + 1300)];
+    expect(data).toEqual([500, 500, 300].flatMap((n, i) => new Array<number>(n).fill(i + 1)));
+    expect(m.sys.recvfrom(tap, frame, 0, null)).toBe(-EAGAIN);
+  });
 
   it('without either merges nothing', () => {
     let routed = 0;
