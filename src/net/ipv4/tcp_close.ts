@@ -348,6 +348,7 @@ function resetCounters(tp: TcpSock): void {
   tp.sackedOut = 0;
   tp.tlpHighSeq = 0;
   tp.lastOowAckTime = 0;
+  tp.plbRehash = 0;
   tp.appLimited = ~0;
   tp.rateAppLimited = true;
   tp.rackMstamp = 0;

@@ -77,6 +77,14 @@ it('leaves it alone for one to two minutes after a timeout', () => {
   expect(rounds(1, 100)).toBe(1);
 });
 
+it('counts afresh on a socket that is disconnected', () => {
+  expect(rounds(12, 100)).toBe(1);
+  expect(rig.sys.connect(fds[0] as number, new Uint8Array(16))).toBe(0);
+  const info = newTcpInfo();
+  tcpGetInfo(sk, info);
+  expect(info.rehash).toBe(0);
+});
+
 it('does nothing unless it is wanted', () => {
   rig.machine.initNet.ipv4.sysctlTcpPlbEnabled = 0;
   expect(rounds(100, 100)).toBe(0);
