@@ -416,7 +416,6 @@ export function inetCskCloneLock(sk: Sock, req: RequestSock): Sock | null {
   newicsk.icskCaPriv = null;
   newicsk.mcIndex = 0;
   newicsk.mcList = null;
-  inetCskDelackInit(newsk);
   tcpSk(newsk).rxOpt.userMss = tcpSk(sk).rxOpt.userMss;
   newsk.skAckBacklog = 0;
   return newsk;

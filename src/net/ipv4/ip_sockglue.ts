@@ -61,7 +61,7 @@ import {
   MCAST_LEAVE_GROUP,
 } from '#uapi/in.ts';
 import { INET_ECN_MASK, MAX_IPOPTLEN } from '#uapi/ip.ts';
-import { SOCK_RAW, SOCK_STREAM, SOL_IP } from '#uapi/socket.ts';
+import { SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_IP } from '#uapi/socket.ts';
 
 /** The value of an option given as int or as one octet; 0 when there is nothing. */
 function valOf(optval: Uint8Array): number {
@@ -272,16 +272,22 @@ function setSwitch(inet: InetSock, optname: number, optval: Uint8Array, val: num
   }
 }
 
+/** A stream's bytes came in no packet of a size. */
+function seesPackets(sk: Sock): boolean {
+  return sk.skType === SOCK_RAW || sk.skType === SOCK_DGRAM;
+}
+
 /**
  * 0 or a negative errno.
  * @kernel do_ip_setsockopt net/ipv4/ip_sockglue.c
- * @deviation source filters (IP_BLOCK_SOURCE and its like) and IPsec policies are unknown options
+ * @deviation whole lists of sources (IP_MSFILTER), sources by MCAST_JOIN_SOURCE_GROUP and its like, and IPsec policies are unknown options
  */
 function doIpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
   const inet = inetSk(sk);
   const val = valOf(optval);
   const bit = cmsgBitOf(optname);
   if (bit !== 0) {
+    if (optname === IP_RECVFRAGSIZE && !seesPackets(sk)) return -EINVAL;
     inet.cmsgFlags = val !== 0 ? inet.cmsgFlags | bit : inet.cmsgFlags & ~bit;
     return 0;
   }

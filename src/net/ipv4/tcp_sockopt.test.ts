@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { retransToSecs, secsToRetrans } from '#net/ipv4/tcp_sockopt.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '#uapi/errno.ts';
-import { AF_INET, SOCK_STREAM, SOL_TCP } from '#uapi/socket.ts';
+import { IP_RECVFRAGSIZE } from '#uapi/in.ts';
+import { AF_INET, SOCK_DGRAM, SOCK_STREAM, SOL_IP, SOL_TCP } from '#uapi/socket.ts';
 import {
   TCP_CONGESTION,
   TCP_CORK,
@@ -91,6 +92,15 @@ const INT_OPTIONS: readonly [string, number, number, number, readonly number[]][
   ['TCP_DELACK_MAX_US', TCP_DELACK_MAX_US, 200_000, 50_000, [201_000, 1000]],
 ];
 
+it('IP_RECVFRAGSIZE is for sockets that see packets', () => {
+  const fd = socket();
+  const on = Uint8Array.of(1, 0, 0, 0);
+  expect(rig.sys.setsockopt(fd, SOL_IP, IP_RECVFRAGSIZE, on)).toBe(-EINVAL);
+  const datagrams = rig.sys.socket(AF_INET, SOCK_DGRAM, 0);
+  expect(rig.sys.setsockopt(datagrams, SOL_IP, IP_RECVFRAGSIZE, on)).toBe(0);
+  rig.close(fd);
+});
+
 describe('options that are ints', () => {
   for (const [name, opt, initial, good, bad] of INT_OPTIONS) {
     it(`${name} starts at ${initial}, takes ${good}${bad.length > 0 ? `, refuses ${bad}` : ''}`, () => {
@@ -172,6 +182,19 @@ describe('TCP_SAVED_SYN', () => {
 });
 
 describe('TCP_QUICKACK', () => {
+  it('of a listener is that of its connections', () => {
+    const lfd = rig.listen();
+    expect(set(lfd, TCP_QUICKACK, 0)).toBe(0);
+    rig.inject({ flags: 'S', options: 'mss 1000' });
+    rig.sent();
+    rig.inject({ flags: '.', seq: 1, ack: 1, win: 1000 });
+    const fd = rig.accept(lfd);
+    expect(get(fd, TCP_QUICKACK)).toBe(0);
+    rig.inject({ flags: 'R', seq: 1 });
+    rig.close(fd);
+    rig.close(lfd);
+  });
+
   it('makes ACKs leave at once', () => {
     const { fd, lfd } = rig.accepted();
     rig.close(lfd);
