@@ -178,11 +178,11 @@ export function skbSegment(head: SkBuff, features: number): SkBuff | number {
  * @kernel skb_segment_list net/core/skbuff.c
  */
 export function skbSegmentList(skb: SkBuff, features: number, offset: number): SkBuff | number {
-  const { shinfo } = skb;
-  let member = shinfo.fragList;
   __skbPush(skb, skb.data - skb.networkHeader + offset);
   const err = skbUnclone(skb);
   if (err !== 0) return err;
+  // Of its own: where there was a clone, that one keeps those it had.
+  let member = skb.shinfo.fragList;
   skb.shinfo.fragList = null;
   skbGsoReset(skb);
   let tail = skb;
@@ -195,6 +195,11 @@ export function skbSegmentList(skb: SkBuff, features: number, offset: number): S
     skb.truesize -= nskb.truesize;
     skb.dataLen -= nskb.len;
     skb.len -= nskb.len;
+    // Its headers are written to: here, and by whoever asked for the list.
+    if (skbUnclone(nskb) !== 0) {
+      failed = true;
+      continue;
+    }
     const ihl = nskb.transportHeader - nskb.networkHeader;
     __skbPush(nskb, nskb.data - nskb.networkHeader + offset);
     skbReleaseHeadState(nskb);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NETIF_F_GRO_FRAGLIST, NETIF_F_GRO_UDP_FWD } from '#include/linux/netdev_features.ts';
-import type { NapiStruct } from '#include/linux/netdevice.ts';
-import { CHECKSUM_UNNECESSARY } from '#include/linux/skbuff.ts';
+import { type NapiStruct, NET_RX_SUCCESS, PacketType } from '#include/linux/netdevice.ts';
+import { CHECKSUM_UNNECESSARY, type SkBuff } from '#include/linux/skbuff.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { mem } from '#mm/memory.ts';
 import {
@@ -12,8 +12,10 @@ import {
   netifNapiAdd,
   netifNapiDel,
 } from '#net/core/dev_napi.ts';
+import { devAddPack, devRemovePack } from '#net/core/dev_rx.ts';
 import { napiGroReceive } from '#net/core/gro.ts';
-import { allocSkb, skbPut } from '#net/core/skbuff.ts';
+import { allocSkb, consumeSkb, kfreeSkb, skbClone, skbPut } from '#net/core/skbuff.ts';
+import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { ethTypeTrans } from '#net/ethernet/eth.ts';
 import {
   IpMachine,
@@ -24,8 +26,9 @@ import {
   type WireDevice,
 } from '#net/ipv4/testing/ip_machine.ts';
 import { EAGAIN, EINVAL } from '#uapi/errno.ts';
-import { ETH_P_IP } from '#uapi/if_ether.ts';
-import { AF_INET, AF_PACKET, SOCK_DGRAM, SOL_UDP } from '#uapi/socket.ts';
+import { ETH_P_ALL } from '#uapi/if_ether.ts';
+import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
+import { AF_INET, SOCK_DGRAM, SOL_UDP } from '#uapi/socket.ts';
 import { UDP_GRO, UDP_SEGMENT } from '#uapi/udp.ts';
 import type { UserMsghdr } from '#uapi/unistd.ts';
 
@@ -316,23 +319,43 @@ describe('forwarding', () => {
         [300, 0],
       ]);
     });
-  }
 
-  it('leaves the whole list to who has tapped the device, though its packets go on by themselves', () => {
-    eth0.dev.features |= NETIF_F_GRO_FRAGLIST;
-    const tap = m.sys.socket(AF_PACKET, SOCK_DGRAM, ((ETH_P_IP & 0xff) << 8) | (ETH_P_IP >> 8));
-    poll(train([500, 500, 300], { dst: FAR }));
-    expect(forwarded().map(({ data }) => [data.length, data[0]])).toEqual([
-      [500, 1],
-      [500, 2],
-      [300, 3],
-    ]);
-    const frame = new Uint8Array(2000);
-    expect(m.sys.recvfrom(tap, frame, 0, null)).toBe(28 + 1300);
-    const data = [...frame.subarray(28, 28 + 1300)];
-    expect(data).toEqual([500, 500, 300].flatMap((n, i) => new Array<number>(n).fill(i + 1)));
-    expect(m.sys.recvfrom(tap, frame, 0, null)).toBe(-EAGAIN);
-  });
+    it(`with ${name} does both while somebody looks on, and does not touch what that one sees`, () => {
+      eth0.dev.features |= feature;
+      const fd = udp(9, false);
+      const seen: SkBuff[] = [];
+      const tap = new PacketType(ETH_P_ALL, (skb) => {
+        // As a packet socket does.
+        seen.push(skbClone(skb));
+        consumeSkb(skb);
+        return NET_RX_SUCCESS;
+      });
+      devAddPack(m.machine, tap);
+      poll(train([500, 500, 300], { dst: FAR }));
+      expect(forwarded().map(({ data }) => [data.length, data[0]])).toEqual([
+        [500, 1],
+        [500, 2],
+        [300, 3],
+      ]);
+      poll(train([500, 500, 300]));
+      expect(recvAll(fd).map(([n]) => n)).toEqual([500, 500, 300]);
+      devRemovePack(m.machine, tap);
+      const frame = new Uint8Array(20 + 8 + 1300);
+      const whole = seen.filter(({ len }) => len === frame.length);
+      expect(whole).toHaveLength(2);
+      for (const skb of whole) {
+        expect(skbCopyBits(skb, 0, frame, 0, frame.length)).toBe(0);
+        const bytes = [28, 527, 528, 1027, 1028, 1327].map((at) => frame[at]);
+        expect(bytes).toEqual([1, 1, 2, 2, 3, 3]);
+        // It was not forwarded yet, nor were those that hang on it.
+        expect(frame[8]).toBe(64);
+        for (let member = skb.shinfo.fragList; member !== null; member = member.next) {
+          expect(mem[member.networkHeader + 8]).toBe(64);
+        }
+      }
+      for (const skb of seen) kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'test');
+    });
+  }
 
   it('without either merges nothing', () => {
     let routed = 0;
