@@ -10,6 +10,7 @@
 import { FS_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import { Socket } from '#include/linux/net.ts';
+import { BUSY_POLL_BUDGET } from '#include/net/busy_poll.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { File, type FileOperations, type FileWatch, type PollTable } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
@@ -21,7 +22,7 @@ import {
   wakeUp,
   wqHasSleeper,
 } from '#kernel/wait.ts';
-import { skBusyLoop, skCanBusyLoop } from '#net/core/dev_busy_poll.ts';
+import { napiBusyLoop } from '#net/core/dev_busy_poll.ts';
 import {
   EBADF,
   EEXIST,
@@ -102,6 +103,8 @@ class EventPoll {
   rdlTail: EpItem | null;
   /** The epoll's own file; null once it is closed. */
   file: File | null;
+  /** The polling instance of the socket that was ready last; 0: none to be busy with. */
+  napiId: number;
 
   constructor() {
     this.pollWait = new WaitQueueHead();
@@ -109,6 +112,7 @@ class EventPoll {
     this.rdlHead = null;
     this.rdlTail = null;
     this.file = null;
+    this.napiId = 0;
   }
 }
 
@@ -139,9 +143,17 @@ function epPollSafewake(ep: EventPoll): void {
   if (wqHasSleeper(ep.pollWait)) wakeUp(ep.pollWait, POLLIN | POLLRDNORM);
 }
 
+/** Notes where the packets of a watched socket come from. @kernel ep_set_busy_poll_napi_id fs/eventpoll.c */
+function epSetBusyPollNapiId({ ep, file }: EpItem): void {
+  if (file.machine.netGlobals.sysctlNetBusyPoll === 0) return;
+  const napiId = file.privateData instanceof Socket ? (file.privateData.sk?.skNapiId ?? 0) : 0;
+  if (napiId !== 0) ep.napiId = napiId;
+}
+
 /** Something happened to a watched file. @kernel ep_poll_callback fs/eventpoll.c */
 function epPollCallback(entry: WaitQueueEntry, key: number): void {
   const epi = entry.private as EpItem;
+  epSetBusyPollNapiId(epi);
   // A one-shot item that has fired asks for nothing until it is armed again.
   if ((epi.events & ~EP_PRIVATE_BITS) === 0) return;
   if (key !== 0 && (key & epi.events) === 0) return;
@@ -240,6 +252,7 @@ function epInsert(ep: EventPoll, file: File, fd: number, event: EpollEvent): voi
   file.fEp ??= [];
   file.fEp.push(epi);
   // Registers on the wait queues and learns what is ready already.
+  epSetBusyPollNapiId(epi);
   if (epItemPoll(epi, new EpPollTable(epi)) !== 0 && !epi.ready) {
     readyAdd(epi);
     epPollSafewake(ep);
@@ -363,13 +376,22 @@ function epSendEvents(ep: EventPoll, events: EpollEvent[]): number {
   return n;
 }
 
-/** Nothing is ready: looks at the devices of the sockets watched. @kernel ep_busy_loop fs/eventpoll.c */
-function epBusyLoop(ep: EventPoll): void {
-  for (const { file } of ep.items) {
-    const sk = file.privateData instanceof Socket ? file.privateData.sk : null;
-    if (sk !== null && skCanBusyLoop(sk)) skBusyLoop(sk);
-    if (ep.rdlHead !== null) return;
-  }
+/** @kernel ep_events_available fs/eventpoll.c */
+function epEventsAvailable(ep: EventPoll): boolean {
+  return ep.rdlHead !== null;
+}
+
+/**
+ * Nothing is ready: looks at the device of the socket that was ready last; true: now something is. If
+ * nothing is there either, not again until a socket is ready.
+ * @kernel ep_busy_loop fs/eventpoll.c
+ */
+function epBusyLoop(machine: Machine, ep: EventPoll): boolean {
+  if (ep.napiId === 0 || machine.netGlobals.sysctlNetBusyPoll === 0) return false;
+  napiBusyLoop(machine, ep.napiId, epEventsAvailable, ep, false, BUSY_POLL_BUDGET);
+  if (epEventsAvailable(ep)) return true;
+  ep.napiId = 0;
+  return false;
 }
 
 /** What is ready now: the number of entries of `events` filled. @kernel do_epoll_wait fs/eventpoll.c */
@@ -379,8 +401,8 @@ export function doEpollWait(task: Task, epfd: number, events: EpollEvent[]): num
   if (file === null) return -EBADF;
   const ep = epollOf(file);
   if (ep === null) return -EINVAL;
-  if (ep.rdlHead === null && task.machine.netGlobals.sysctlNetBusyPoll !== 0) epBusyLoop(ep);
-  return epSendEvents(ep, events);
+  const n = epSendEvents(ep, events);
+  return n === 0 && epBusyLoop(task.machine, ep) ? epSendEvents(ep, events) : n;
 }
 
 /** @kernel eventpoll_init fs/eventpoll.c */

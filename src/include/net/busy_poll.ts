@@ -6,6 +6,9 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbGetRxQueue, skbRxQueueRecorded } from '#include/linux/skbuff_rx_queue.ts';
 import type { Sock } from '#include/net/sock.ts';
 
+/** Packets of one poll, where nothing else is said. @kernel BUSY_POLL_BUDGET include/net/busy_poll.h */
+export const BUSY_POLL_BUDGET = 8;
+
 /** @kernel sk_rx_queue_update include/net/sock.h */
 function skRxQueueUpdate(sk: Sock, skb: SkBuff): void {
   if (skbRxQueueRecorded(skb)) sk.skRxQueueMapping = skbGetRxQueue(skb);

@@ -308,16 +308,41 @@ describe('busy polling', () => {
     expect([revents[0], recv()]).toEqual([POLLIN, 2]);
   });
 
-  it('is done by epoll_wait for the sockets that it watches', () => {
+  it('is done by epoll_wait for the sockets that it watches, whether they ask for it or not', () => {
     quiet();
-    opt(SO_BUSY_POLL, 50);
+    expect(m.net.sysctl.write('net.core.busy_poll', '50')).toBe(0);
     const ep = m.sys.epollCreate1(0) as number;
     expect(m.sys.epollCtl(ep, EPOLL_CTL_ADD, fd, { events: EPOLLIN, data: 7 })).toBe(0);
     const events = [{ events: 0, data: 0 }];
     arrive(2);
+    m.net.sysctl.write('net.core.busy_poll', '0');
     expect(m.sys.epollWait(ep, events)).toBe(0);
     m.net.sysctl.write('net.core.busy_poll', '50');
     expect(m.sys.epollWait(ep, events)).toBe(1);
     expect([events[0]?.data, recv()]).toEqual([7, 2]);
+    // It has looked in vain: not again, until something has come in the ordinary way.
+    expect(m.sys.epollWait(ep, events)).toBe(0);
+    arrive(3);
+    expect(m.sys.epollWait(ep, events)).toBe(0);
+    m.advance(1000);
+    expect([m.sys.epollWait(ep, events), recv()]).toEqual([1, 3]);
+    arrive(4);
+    expect([m.sys.epollWait(ep, events), recv()]).toEqual([1, 4]);
+  });
+
+  it('is done once by epoll_wait, however many sockets it watches', () => {
+    quiet();
+    m.net.sysctl.write('net.core.busy_poll', '50');
+    const ep = m.sys.epollCreate1(0) as number;
+    m.sys.epollCtl(ep, EPOLL_CTL_ADD, fd, { events: EPOLLIN, data: 0 });
+    for (let data = 1; data < 4; data++) {
+      const copy = m.sys.dup(fd);
+      expect(m.sys.epollCtl(ep, EPOLL_CTL_ADD, copy, { events: EPOLLIN, data })).toBe(0);
+    }
+    let polls = 0;
+    m.machine.trace.napi.napiPoll.register(() => polls++);
+    expect(m.sys.epollWait(ep, [{ events: 0, data: 0 }])).toBe(0);
+    // One that finds nothing, and one that gives the instance back.
+    expect(polls).toBe(2);
   });
 });

@@ -13,6 +13,7 @@ import {
   NAPI_STATE_SCHED,
   type NapiStruct,
 } from '#include/linux/netdevice.ts';
+import { BUSY_POLL_BUDGET } from '#include/net/busy_poll.ts';
 import { netAddStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { Machine } from '#kernel/machine.ts';
@@ -27,9 +28,6 @@ const NAPIF_MISSED: number = 1 << NAPI_STATE_MISSED;
 const NAPIF_DISABLE: number = 1 << NAPI_STATE_DISABLE;
 const NAPIF_IN_BUSY_POLL: number = 1 << NAPI_STATE_IN_BUSY_POLL;
 const NAPIF_PREFER_BUSY_POLL: number = 1 << NAPI_STATE_PREFER_BUSY_POLL;
-
-/** Packets of one poll, where the socket says nothing. @kernel BUSY_POLL_BUDGET include/net/busy_poll.h */
-const BUSY_POLL_BUDGET = 8;
 
 function pollOnce(n: NapiStruct, budget: number): number {
   const work = n.poll(n, budget);
