@@ -2,13 +2,25 @@
  * /sys/class/net/DEV/queues: a directory for each receive and transmit queue. Counterpart of the queue
  * part of net/core/net-sysfs.c.
  */
-import { type DirectoryNode, directory, type FsNode, type RegularNode } from '#fs/namei.ts';
+import {
+  type DirectoryNode,
+  directory,
+  type FsNode,
+  type RegularNode,
+  readOnly,
+} from '#fs/namei.ts';
 import { NETIF_F_LLTX } from '#include/linux/netdev_features.ts';
-import { IFF_NO_QUEUE, type NetDevice, type NetdevQueue } from '#include/linux/netdevice.ts';
+import {
+  IFF_NO_QUEUE,
+  type NetDevice,
+  type NetdevQueue,
+  netifIsMultiqueue,
+} from '#include/linux/netdevice.ts';
 import { XPS_CPUS, XPS_RXQS } from '#include/linux/netdevice_xps.ts';
 import { jiffiesToMsecs, msecsToJiffies } from '#kernel/time/jiffies.ts';
 import { bitmapParse, bitmapString } from '#lib/bitmap_str.ts';
 import { DQL_MAX_LIMIT } from '#lib/dynamic_queue_limits.ts';
+import { kstrtouint, kstrtoul } from '#lib/kstrtox.ts';
 import { __netifSetXpsQueue, xpsQueuesOf } from '#net/core/dev_xps.ts';
 import {
   netdevRxQueueFlowCnt,
@@ -37,20 +49,20 @@ function maskFile(
   };
 }
 
-/** A file that holds a number of 0 or more. */
-export function countFile(show: () => number, store: (value: number) => number): RegularNode {
+/** A file that holds a number, read by `parse`. */
+function countFile(
+  parse: (text: string) => number,
+  show: () => number,
+  store: (value: number) => number,
+): RegularNode {
   return {
     kind: 'file',
     show: () => `${show()}\n`,
     store: (text) => {
-      const word = text.trim();
-      return /^(0[xX][0-9a-fA-F]{1,13}|\d{1,15})$/.test(word) ? store(Number(word)) : -EINVAL;
+      const value = parse(text);
+      return value < 0 ? value : store(value);
     },
   };
-}
-
-function readText(show: () => string | number): RegularNode {
-  return { kind: 'file', show, store: null };
 }
 
 /** @kernel rx_queue_default_attrs net/core/net-sysfs.c */
@@ -68,6 +80,7 @@ function rxQueue(dev: NetDevice, index: number): DirectoryNode | null {
       },
     ),
     rps_flow_cnt: countFile(
+      (text) => kstrtoul(text, 0),
       () => netdevRxQueueFlowCnt(queue),
       (count) => netdevRxQueueSetFlowCnt(queue, count),
     ),
@@ -85,9 +98,9 @@ function limitFile(show: () => number, store: (value: number) => void): RegularN
     kind: 'file',
     show: () => `${show()}\n`,
     store: (text) => {
-      const word = text.trim();
-      const value = word === 'max' ? DQL_MAX_LIMIT : /^\d{1,10}$/.test(word) ? Number(word) : -1;
-      if (value < 0 || value > DQL_MAX_LIMIT) return -EINVAL;
+      const value = /^max\n?$/.test(text) ? DQL_MAX_LIMIT : kstrtouint(text, 10);
+      if (value < 0) return value;
+      if (value > DQL_MAX_LIMIT) return -EINVAL;
       store(value);
       return 0;
     },
@@ -98,13 +111,14 @@ function limitFile(show: () => number, store: (value: number) => void): RegularN
 function byteQueueLimits({ dql }: NetdevQueue): DirectoryNode {
   return directory({
     hold_time: countFile(
+      (text) => kstrtouint(text, 10),
       () => jiffiesToMsecs(dql.slackHoldTime),
       (msecs) => {
         dql.slackHoldTime = msecsToJiffies(msecs);
         return 0;
       },
     ),
-    inflight: readText(() => `${(dql.numQueued - dql.numCompleted) | 0}\n`),
+    inflight: readOnly(() => `${(dql.numQueued - dql.numCompleted) | 0}\n`),
     limit: limitFile(
       () => dql.limit,
       (value) => {
@@ -126,11 +140,6 @@ function byteQueueLimits({ dql }: NetdevQueue): DirectoryNode {
   });
 }
 
-/** Only a device of several queues has a choice. @kernel netif_is_multiqueue include/linux/netdevice.h */
-function netifIsMultiqueue(dev: NetDevice): boolean {
-  return dev.numTxQueues > 1;
-}
-
 /** @kernel xps_queue_store net/core/net-sysfs.c */
 function xpsFile(dev: NetDevice, index: number, type: number): RegularNode {
   const size = (): number => (type === XPS_RXQS ? dev.numRxQueues : dev.net.machine.cpus.length);
@@ -150,8 +159,8 @@ function txQueue(dev: NetDevice, index: number): DirectoryNode | null {
   const queue = dev.tx[index];
   if (queue === undefined) return null;
   const entries: Record<string, FsNode> = {
-    traffic_class: readText(() => (netifIsMultiqueue(dev) ? '0\n' : -ENOENT)),
-    tx_timeout: readText(() => `${queue.transTimeout}\n`),
+    traffic_class: readOnly(() => (netifIsMultiqueue(dev) ? '0\n' : -ENOENT)),
+    tx_timeout: readOnly(() => `${queue.transTimeout}\n`),
     xps_cpus: xpsFile(dev, index, XPS_CPUS),
     xps_rxqs: xpsFile(dev, index, XPS_RXQS),
   };

@@ -24,6 +24,7 @@ import {
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
+import { kstrtoul } from '#lib/kstrtox.ts';
 import {
   __devGetByName,
   devChangeCarrier,
@@ -31,6 +32,7 @@ import {
   devChangeTxQueueLen,
   devGetStats,
   devSetMtu,
+  netdevStateChange,
 } from '#net/core/dev.ts';
 import { devSetThreaded } from '#net/core/dev_napi.ts';
 import { EINVAL, EOPNOTSUPP, ERANGE } from '#uapi/errno.ts';
@@ -57,7 +59,7 @@ function underRtnl(machine: Machine, fn: () => number): number {
   return err;
 }
 
-/** A number that may be written, under rtnl. */
+/** A number that may be written, under rtnl. @kernel netdev_store net/core/net-sysfs.c */
 function setting(
   machine: Machine,
   show: () => string,
@@ -67,9 +69,8 @@ function setting(
     kind: 'file',
     show: () => `${show()}\n`,
     store: (text) => {
-      const word = text.trim();
-      if (!/^(0[xX][0-9a-fA-F]{1,13}|\d{1,15})$/.test(word)) return -EINVAL;
-      return underRtnl(machine, () => set(Number(word)));
+      const value = kstrtoul(text, 0);
+      return value < 0 ? value : underRtnl(machine, () => set(value));
     },
   };
 }
@@ -117,8 +118,10 @@ function carrier(dev: NetDevice): RegularNode {
     kind: 'file',
     show: whenRunning(dev, () => netifCarrierOk(dev)),
     store: (text) => {
-      if (!netifRunning(dev) || !/^[01]$/.test(text.trim())) return -EINVAL;
-      return underRtnl(dev.net.machine, () => devChangeCarrier(dev, text.trim() === '1'));
+      const value = kstrtoul(text, 0);
+      if (value < 0) return value;
+      if (!netifRunning(dev)) return -EINVAL;
+      return underRtnl(dev.net.machine, () => devChangeCarrier(dev, value !== 0));
     },
   };
 }
@@ -131,8 +134,11 @@ function ifalias(dev: NetDevice): RegularNode {
     store: (text) => {
       const name = text.replace(/\n$/, '');
       if (name.length >= IFALIASZ) return -EINVAL;
-      dev.ifalias = name;
-      return 0;
+      return underRtnl(dev.net.machine, () => {
+        dev.ifalias = name;
+        netdevStateChange(dev);
+        return 0;
+      });
     },
   };
 }
