@@ -23,8 +23,7 @@ export class NetlinkExtAck {
 /** A kind of device that `ip link add type KIND` makes. @kernel rtnl_link_ops include/net/rtnetlink.h */
 export interface RtnlLinkOps {
   readonly kind: string;
-  /** Allocates the device, unregistered. */
-  /** With so many queues, where the type can have several. */
+  /** Allocates the device, unregistered; with so many queues, where the type can have several. */
   alloc(net: Net, name: string, txqs: number, rxqs: number): NetDevice;
   validate: ((tb: NlattrTable, data: NlattrTable, extack: NetlinkExtAck) => number) | null;
   /** Registers the device; null: register_netdevice alone. */

@@ -110,14 +110,13 @@ function getXpsQueue(dev: NetDevice, skb: SkBuff): number {
  * @kernel netdev_pick_tx net/core/dev.c
  */
 export function netdevPickTx(dev: NetDevice, skb: SkBuff): number {
-  const { sk } = skb;
+  // Requests and time-wait sockets send too little to have a queue.
+  const sk = skb.sk !== null && skFullsock(skb.sk) ? skb.sk : null;
   const old = sk === null ? -1 : sk.skcTxQueueMapping;
   if (old >= 0 && !skb.oooOkay && old < dev.realNumTxQueues) return old;
   let index = getXpsQueue(dev, skb);
   if (index < 0) index = skbTxHash(dev, skb);
   // Without a route of its own the socket may send by another device next time.
-  if (index !== old && sk !== null && skFullsock(sk) && sk.skDstCache !== null) {
-    sk.skcTxQueueMapping = index;
-  }
+  if (index !== old && sk !== null && sk.skDstCache !== null) sk.skcTxQueueMapping = index;
   return index;
 }

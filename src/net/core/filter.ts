@@ -419,7 +419,7 @@ export function bpfPrepareFilter(prog: Uint8Array): SkFilter | null {
   return bpfCheckClassic(insns) ? new ClassicFilter(insns) : null;
 }
 
-/** the instructions; their number is the result, also when there is no room. @kernel sk_get_filter net/core/filter.c */
+/** SO_GET_FILTER: the instructions; their number is the result, also when there is no room. @kernel sk_get_filter net/core/filter.c */
 function getInstructions(filter: SkFilter, optval: Uint8Array): number {
   if (!(filter instanceof ClassicFilter)) return -EINVAL;
   if (optval.length === 0) return filter.len;
@@ -435,7 +435,6 @@ function getInstructions(filter: SkFilter, optval: Uint8Array): number {
   return filter.len;
 }
 
-/** @kernel sock_init net/socket.c */
 function bpfInit(machine: Machine): number {
   machine.netGlobals.bpf = { prepare: bpfPrepareFilter, get: getInstructions };
   return 0;

@@ -48,7 +48,7 @@ export function skDetachFilter(sk: Sock): number {
   return 0;
 }
 
-/** SO_GET_FILTER: the instructions; their number is the result, also when there is no room. @kernel sk_get_filter net/core/filter.c */
+/** @kernel sk_get_filter net/core/filter.c */
 export function skGetFilter(sk: Sock, optval: Uint8Array): number {
   const filter = sk.skFilter;
   return filter === null ? 0 : (sk.net.machine.netGlobals.bpf?.get(filter, optval) ?? -EINVAL);

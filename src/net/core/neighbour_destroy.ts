@@ -99,7 +99,7 @@ export function neighMarkDead(neigh: Neighbour): void {
 export function neighCleanupAndRelease(neigh: Neighbour): void {
   const { machine } = neigh.tbl;
   if (tracepointKey.enabled) machine.trace.neigh.neighCleanupAndRelease.probe?.(neigh, 0);
-  neigh.tbl.machine.netGlobals.rtnetlink?.neighNotify(neigh, RTM_DELNEIGH, 0, 0);
+  machine.netGlobals.rtnetlink?.neighNotify(neigh, RTM_DELNEIGH, 0, 0);
   machine.netGlobals.neteventChain.call(NETEVENT_NEIGH_UPDATE, neigh);
   neighRelease(neigh);
 }

@@ -158,8 +158,9 @@ function msgZerocopyCallback(uarg: UbufInfoMsgzc): void {
 }
 
 /**
- * Fills descriptor `i` from the present buffer: bytes taken, -ENOMEM, or -EFAULT (it was given back). What the program has mapped is
- * referred to where it lies; what is its own is moved to a page that stands for it.
+ * Fills descriptor `i` from the present buffer: bytes taken, -ENOMEM, or -EFAULT (it was given back).
+ * What the program has mapped is referred to where it lies; what is its own is moved to a page that
+ * stands for it.
  */
 function addFrag(sk: Sock, skb: SkBuff, i: number, iter: IovIter, length: number): number {
   const left = Math.min(length, segmentLeft(iter));
