@@ -5,7 +5,6 @@
  */
 import type { PciDev } from '#include/linux/pci.ts';
 import type { Machine } from '#kernel/machine.ts';
-import { VIRTIO_F_VERSION_1 } from '#uapi/virtio_config.ts';
 
 /** Matches any device. @kernel VIRTIO_DEV_ANY_ID include/linux/mod_devicetable.h */
 export const VIRTIO_DEV_ANY_ID = 0xffffffff;
@@ -263,17 +262,7 @@ export function __virtioClearBit(vdev: VirtioDevice, fbit: number): void {
   vdev.features[fbit >> 5] = (vdev.features[fbit >> 5] as number) & ~(1 << (fbit & 31));
 }
 
-/** @kernel virtio_is_little_endian include/linux/virtio_config.h */
-export function virtioIsLittleEndian(vdev: VirtioDevice): boolean {
-  return virtioHasFeature(vdev, VIRTIO_F_VERSION_1);
-}
-
 /** @kernel virtqueue_get_vring_size drivers/virtio/virtio_ring.c */
 export function virtqueueGetVringSize(vq: Virtqueue): number {
   return vq.num;
-}
-
-/** @kernel virtqueue_is_broken drivers/virtio/virtio_ring.c */
-export function virtqueueIsBroken(vq: Virtqueue): boolean {
-  return vq.broken;
 }

@@ -71,7 +71,7 @@ export function netifResetXpsQueuesGt(dev: NetDevice, index: number): void {
 // The choice.
 
 /** A queue by the packet's flow, or by the queue that it was received on. @kernel skb_tx_hash net/core/dev.c */
-export function skbTxHash(dev: NetDevice, skb: SkBuff): number {
+function skbTxHash(dev: NetDevice, skb: SkBuff): number {
   const queues = dev.realNumTxQueues;
   if (skbRxQueueRecorded(skb)) return skbGetRxQueue(skb) % queues;
   return reciprocalScale(skbGetHash(skb), queues);

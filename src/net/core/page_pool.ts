@@ -235,12 +235,6 @@ export function pagePoolPutPage(machine: Machine, pool: PagePool, page: number):
   putUnrefed(pool, page, pagePoolNapiLocal(pool, machine));
 }
 
-/** One user of a page less, from the pool's own consumer. @kernel page_pool_recycle_direct include/net/page_pool/helpers.h */
-export function pagePoolRecycleDirect(pool: PagePool, page: number): void {
-  if (addPpRefCount(page, -1) > 0) return;
-  putUnrefed(pool, page, !pool.directDisabled);
-}
-
 /** One user of a page more. @kernel page_pool_ref_page include/net/page_pool/helpers.h */
 export function pagePoolRefPage(page: number): void {
   addPpRefCount(page, 1);
