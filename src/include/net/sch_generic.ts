@@ -147,6 +147,8 @@ export interface SchedOps {
   devDeactivate(dev: NetDevice): void;
   devShutdown(dev: NetDevice): void;
   devQdiscChangeTxQueueLen(dev: NetDevice): number;
+  /** Drops what waits before the queues from `index` on. */
+  qdiscResetAllTxGt(dev: NetDevice, index: number): void;
   netdevWatchdogUp(dev: NetDevice): void;
   /** Transmits directly or puts the packet back; true: the qdisc may go on. */
   schDirectXmit(

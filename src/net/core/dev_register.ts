@@ -492,8 +492,11 @@ export function defaultDeviceExit(net: Net): void {
 /** Sets how many queues are in use; rtnl is held. 0 or -EINVAL. @kernel netif_set_real_num_tx_queues net/core/dev.c */
 export function netifSetRealNumTxQueues(dev: NetDevice, txq: number): number {
   if (txq < 1 || txq > dev.numTxQueues) return -EINVAL;
-  if (txq < dev.realNumTxQueues) netifResetXpsQueuesGt(dev, txq);
+  const disabling = txq < dev.realNumTxQueues;
   dev.realNumTxQueues = txq;
+  if (!disabling) return 0;
+  dev.net.machine.netGlobals.schedOps?.qdiscResetAllTxGt(dev, txq);
+  netifResetXpsQueuesGt(dev, txq);
   return 0;
 }
 

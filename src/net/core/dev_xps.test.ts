@@ -1,6 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NetdevMachine } from '#drivers/net/testing/netdev_machine.ts';
-import { NETDEV_TX_OK, type NetDevice, netDeviceOps } from '#include/linux/netdevice.ts';
+import {
+  NETDEV_TX_OK,
+  type NetDevice,
+  type NetdevQueue,
+  netDeviceOps,
+  netifTxStopQueue,
+} from '#include/linux/netdevice.ts';
 import { XPS_CPUS, XPS_RXQS } from '#include/linux/netdevice_xps.ts';
 import { type SkBuff, skbSetHash } from '#include/linux/skbuff.ts';
 import { skbRecordRxQueue } from '#include/linux/skbuff_rx_queue.ts';
@@ -14,13 +20,14 @@ import {
   registerNetdev,
   unregisterNetdev,
 } from '#net/core/dev_register.ts';
-import { devQueueXmit } from '#net/core/dev_tx.ts';
+import { devQueueXmit, netifTxWakeQueue } from '#net/core/dev_tx.ts';
 import { __netifSetXpsQueue, netifSetXpsQueue, xpsQueuesOf } from '#net/core/dev_xps.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { sockDefCallbacks } from '#net/core/sock.ts';
 import { protoNothing } from '#net/core/sock_proto.ts';
 import { allocEtherdevMqs, ethHwAddrRandom } from '#net/ethernet/eth.ts';
 import { EINVAL } from '#uapi/errno.ts';
+import { SKB_DROP_REASON_QUEUE_PURGE } from '#uapi/net_dropreason.ts';
 import { AF_INET } from '#uapi/socket.ts';
 
 const QUEUES = 4;
@@ -115,6 +122,20 @@ describe('the transmit queue without maps', () => {
     send(HASH[3] as number, 0, owned(sk));
     m.rtnl(() => expect(netifSetRealNumTxQueues(dev, 2)).toBe(0));
     expect(send(HASH[0] as number, 0, owned(sk))).toBe(0);
+  });
+
+  it('does not keep what waits before it when it goes out of use', () => {
+    const last = dev.tx[3] as NetdevQueue;
+    netifTxStopQueue(last);
+    expect(send(HASH[3] as number)).toBeUndefined();
+    expect(last.qdisc.qlen).toBe(1);
+    const reasons: number[] = [];
+    m.machine.trace.skb.kfreeSkb.register((_skb, _location, reason) => reasons.push(reason));
+    m.rtnl(() => expect(netifSetRealNumTxQueues(dev, 2)).toBe(0));
+    expect([last.qdisc.qlen, reasons]).toEqual([0, [SKB_DROP_REASON_QUEUE_PURGE]]);
+    netifTxWakeQueue(last);
+    m.settle();
+    expect(used).toEqual([]);
   });
 
   it('is not remembered for a socket without a route', () => {

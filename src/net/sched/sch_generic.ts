@@ -520,6 +520,14 @@ function devQdiscChangeTxQueueLen(dev: NetDevice): number {
   return ret;
 }
 
+/** Drops what waits before the queues from `index` on. @kernel qdisc_reset_all_tx_gt include/net/sch_generic.h */
+function qdiscResetAllTxGt(dev: NetDevice, index: number): void {
+  for (let i = index; i < dev.numTxQueues; i++) {
+    const { qdisc } = netdevGetTxQueue(dev, i);
+    if ((qdisc.flags & TCQ_F_BUILTIN) === 0) qdiscReset(qdisc);
+  }
+}
+
 /** Makes the scheduler known to the device layer, with the qdiscs every kernel has. */
 export function schGenericInit(machine: Machine): number {
   const globals = machine.netGlobals;
@@ -532,6 +540,7 @@ export function schGenericInit(machine: Machine): number {
     devDeactivate,
     devShutdown,
     devQdiscChangeTxQueueLen,
+    qdiscResetAllTxGt,
     netdevWatchdogUp,
     schDirectXmit,
     __qdiscRun,
