@@ -1,13 +1,14 @@
 /** Page pools: where pages come from and go to, what is counted, and that none is lost. */
 import { expect, test } from 'vitest';
 import { Lan, type LanMachine } from '#drivers/net/testing/lan.ts';
+import { NETIF_F_HW_CSUM, NETIF_F_SG } from '#include/linux/netdev_features.ts';
 import { netDeviceOps } from '#include/linux/netdevice.ts';
 import { PtrRing, ptrRingConsume, ptrRingEmpty, ptrRingProduce } from '#include/linux/ptr_ring.ts';
-import { skbReserve } from '#include/linux/skbuff.ts';
+import { __skbPull, skbReserve } from '#include/linux/skbuff.ts';
 import type { PagePool } from '#include/net/page_pool/types.ts';
 import { liveReport } from '#kernel/live.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
-import { SLOT_SIZE } from '#mm/memory.ts';
+import { mem, SLOT_SIZE } from '#mm/memory.ts';
 import {
   CHUNK_SIZE,
   getPage,
@@ -29,11 +30,22 @@ import {
   pagePoolPutPage,
   skbMarkForRecycle,
 } from '#net/core/page_pool.ts';
-import { buildSkb, consumeSkb, napiAllocSkb, skbClone, skbPut } from '#net/core/skbuff.ts';
+import {
+  buildSkb,
+  consumeSkb,
+  kfreeSkbList,
+  napiAllocSkb,
+  skbClone,
+  skbPut,
+} from '#net/core/skbuff.ts';
 import { pskbExpandHead, pskbMayPull } from '#net/core/skbuff_copy.ts';
+import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skbAddRxFrag, skbTryCoalesce } from '#net/core/skbuff_frags.ts';
+import { skbSegment } from '#net/core/skbuff_segment.ts';
 import { allocEtherdev } from '#net/ethernet/eth.ts';
 import { E2BIG } from '#uapi/errno.ts';
+import { ETH_P_IP } from '#uapi/if_ether.ts';
+import { SKB_DROP_REASON_NOT_SPECIFIED } from '#uapi/net_dropreason.ts';
 
 interface Bench {
   readonly a: LanMachine;
@@ -218,6 +230,24 @@ test('packets give their pages back once, however they were shared, pulled or ex
       consumeSkb(from);
       consumeSkb(to);
       consumeSkb(clone);
+    },
+    (bench) => {
+      const before = packet(bench);
+      const skb = packet(bench);
+      consumeSkb(before);
+      skb.protocol = ETH_P_IP;
+      skb.macHeader = skb.data;
+      skb.shinfo.gsoSize = 300;
+      __skbPull(skb, 54);
+      mem.fill(7, skb.data, skb.tail);
+      const segs = skbSegment(skb, NETIF_F_SG | NETIF_F_HW_CSUM);
+      if (typeof segs === 'number') throw new Error(`errno ${segs}`);
+      // The segments alone hold the memory now.
+      consumeSkb(skb);
+      const first = new Uint8Array(146);
+      skbCopyBits(segs, 54, first, 0, first.length);
+      expect(first.every((byte) => byte === 7)).toBe(true);
+      kfreeSkbList(segs, SKB_DROP_REASON_NOT_SPECIFIED, 'test');
     },
   ];
   for (const way of ways) {

@@ -25,7 +25,7 @@ import { DERIVE_SEGMENT } from '#include/trace/events/packet.ts';
 import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumFold } from '#lib/checksum.ts';
 import { mem, memops } from '#mm/memory.ts';
-import { getPage } from '#mm/page_alloc.ts';
+import { getPage, virtToHeadPage } from '#mm/page_alloc.ts';
 import { canChecksumProtocol, skbNetworkProtocol } from '#net/core/gso.ts';
 import { __copySkbHeader, allocSkb, kfreeSkbList, skbReleaseHeadState } from '#net/core/skbuff.ts';
 import { skbHeadersOffsetUpdate, skbLinearize, skbUnclone } from '#net/core/skbuff_copy.ts';
@@ -42,7 +42,9 @@ function referTo(nskb: SkBuff, skb: SkBuff, from: number, len: number): boolean 
   const headlen = skbHeadlen(skb);
   if (pos < headlen) {
     const n = Math.min(headlen - pos, left);
-    if (!addRef(nskb, skb.head, skb.data + pos - skb.head, n)) return false;
+    // A pool's page may hold several heads: it is the page that has references.
+    const page = skb.ppRecycle ? virtToHeadPage(skb.head) : skb.head;
+    if (!addRef(nskb, page, skb.data + pos - page, n)) return false;
     pos += n;
     left -= n;
   }
