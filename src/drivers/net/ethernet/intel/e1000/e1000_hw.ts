@@ -93,12 +93,12 @@ export function e1000ReadMacAddr(hw: E1000Hw): number {
 
 /** A PHY register, 0 to 0xffff, or a negative number. @kernel e1000_read_phy_reg drivers/net/ethernet/intel/e1000/e1000_hw.c */
 export function e1000ReadPhyReg(hw: E1000Hw, register: number): number {
-  return readPhyReg(hw, register);
+  return readPhyReg(hw, er32, register);
 }
 
 /** @kernel e1000_write_phy_reg drivers/net/ethernet/intel/e1000/e1000_hw.c */
 export function e1000WritePhyReg(hw: E1000Hw, register: number, data: number): number {
-  return writePhyReg(hw, register, data);
+  return writePhyReg(hw, er32, register, data);
 }
 
 const PHY_OPS: PhyOps<E1000Hw> = { readReg: e1000ReadPhyReg, writeReg: e1000WritePhyReg };
@@ -147,7 +147,7 @@ function e1000ClearVfta(hw: E1000Hw): void {
 
 /** Reads all statistics, which clears them. @kernel e1000_clear_hw_cntrs drivers/net/ethernet/intel/e1000/e1000_hw.c */
 function e1000ClearHwCntrs(hw: E1000Hw): void {
-  clearHwCounters(hw);
+  clearHwCounters(hw, er32);
 }
 
 /** Makes the chip ready: filters, link, counters. @kernel e1000_init_hw drivers/net/ethernet/intel/e1000/e1000_hw.c */
@@ -162,7 +162,7 @@ export function e1000InitHw(hw: E1000Hw): number {
 
 /** @kernel e1000_setup_copper_link drivers/net/ethernet/intel/e1000/e1000_hw.c */
 function e1000SetupLink(hw: E1000Hw): number {
-  setLinkUp(hw);
+  setLinkUp(hw, er32);
   const err = e1000DetectGigPhy(hw);
   if (err < 0) return err;
   hw.getLinkStatus = true;
@@ -197,7 +197,7 @@ export function e1000ConfigCollisionDist(hw: E1000Hw): void {
 
 /** Speed in Mbit/s and duplex. @kernel e1000_get_speed_and_duplex drivers/net/ethernet/intel/e1000/e1000_hw.c */
 export function e1000GetSpeedAndDuplex(hw: E1000Hw): { speed: number; duplex: number } {
-  return readSpeedAndDuplex(hw);
+  return readSpeedAndDuplex(hw, er32);
 }
 
 /** Index of a multicast address in the hash table, by its last two octets. @kernel e1000_hash_mc_addr drivers/net/ethernet/intel/e1000/e1000_hw.c */

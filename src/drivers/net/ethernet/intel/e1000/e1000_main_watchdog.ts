@@ -35,7 +35,7 @@ export function e1000UpdateStats(adapter: E1000Adapter): void {
   const { hw, netdev, stats } = adapter;
   // While the link is down the chip may be in reset, and counts nothing; without a card there is none.
   if (adapter.linkSpeed === 0 || !pciDeviceIsPresent(adapter.pdev)) return;
-  readHwStats(hw.hwAddr, stats);
+  readHwStats(hw, er32, stats);
   reportHwStats(stats, netdev.stats);
 }
 

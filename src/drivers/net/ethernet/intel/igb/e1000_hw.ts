@@ -123,12 +123,12 @@ export function igbReadMacAddr(hw: E1000Hw): number {
 
 /** A PHY register, 0 to 0xffff, or a negative number. @kernel igb_read_phy_reg_mdic drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbReadPhyRegMdic(hw: E1000Hw, register: number): number {
-  return readPhyReg(hw, register);
+  return readPhyReg(hw, rd32, register);
 }
 
 /** @kernel igb_write_phy_reg_mdic drivers/net/ethernet/intel/igb/e1000_phy.c */
 export function igbWritePhyRegMdic(hw: E1000Hw, register: number, data: number): number {
-  return writePhyReg(hw, register, data);
+  return writePhyReg(hw, rd32, register, data);
 }
 
 const PHY_OPS: PhyOps<E1000Hw> = { readReg: igbReadPhyRegMdic, writeReg: igbWritePhyRegMdic };
@@ -176,7 +176,7 @@ function igbClearVfta(hw: E1000Hw): void {
 
 /** Reads all statistics, which clears them. @kernel igb_clear_hw_cntrs_base drivers/net/ethernet/intel/igb/e1000_mac.c */
 function igbClearHwCntrs(hw: E1000Hw): void {
-  clearHwCounters(hw);
+  clearHwCounters(hw, rd32);
 }
 
 /** Index of a multicast address in the hash table, by its last two octets. @kernel igb_hash_mc_addr drivers/net/ethernet/intel/igb/e1000_mac.c */
@@ -209,7 +209,7 @@ export function igbInitHw82575(hw: E1000Hw): number {
 
 /** @kernel igb_setup_copper_link_82575 drivers/net/ethernet/intel/igb/e1000_82575.c */
 function igbSetupCopperLink(hw: E1000Hw): number {
-  setLinkUp(hw);
+  setLinkUp(hw, rd32);
   const err = igbGetPhyId(hw);
   if (err < 0) return err;
   hw.getLinkStatus = true;
@@ -238,5 +238,5 @@ export function igbCheckForCopperLink(hw: E1000Hw): void {
 
 /** Speed in Mbit/s and duplex. @kernel igb_get_speed_and_duplex_copper drivers/net/ethernet/intel/igb/e1000_mac.c */
 export function igbGetSpeedAndDuplexCopper(hw: E1000Hw): { speed: number; duplex: number } {
-  return readSpeedAndDuplex(hw);
+  return readSpeedAndDuplex(hw, rd32);
 }

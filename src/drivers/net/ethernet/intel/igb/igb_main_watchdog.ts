@@ -53,7 +53,7 @@ export function igbUpdateStats(adapter: IgbAdapter): void {
   // While the link is down the chip may be in reset, and counts nothing; without a card there is none.
   if (adapter.linkSpeed === 0 || !pciDeviceIsPresent(adapter.pdev)) return;
   ringStats(adapter, out);
-  readHwStats(hw.hwAddr, stats);
+  readHwStats(hw, rd32, stats);
   reportHwStats(stats, out);
   out.txDropped = netdev.stats.txDropped;
 }

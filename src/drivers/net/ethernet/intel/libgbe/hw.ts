@@ -74,6 +74,9 @@ export interface GbeHw {
   getLinkStatus: boolean;
 }
 
+/** A driver's own reading of a register, so that a trace shows it by that driver's name. */
+export type ReadRegister<H extends GbeHw> = (hw: H, register: number) => number;
+
 /** A driver's own access to PHY registers, so that a trace shows it by that driver's names. */
 export interface PhyOps<H extends GbeHw> {
   /** A register, 0 to 0xffff, or a negative number. */
@@ -89,25 +92,33 @@ export function nvmSumIsRight(words: Uint16Array): boolean {
   return sum === EEPROM_SUM;
 }
 
-function mdic(hw: GbeHw, command: number): number {
-  const { hwAddr } = hw;
-  hwAddr.writel(command | (hw.phyAddr << E1000_MDIC_PHY_SHIFT), E1000_MDIC);
+function mdic<H extends GbeHw>(hw: H, rd32: ReadRegister<H>, command: number): number {
+  hw.hwAddr.writel(command | (hw.phyAddr << E1000_MDIC_PHY_SHIFT), E1000_MDIC);
   let value = 0;
   for (let n = 0; n < POLL_ATTEMPTS && (value & E1000_MDIC_READY) === 0; n++) {
-    value = hwAddr.readl(E1000_MDIC);
+    value = rd32(hw, E1000_MDIC);
   }
   if ((value & E1000_MDIC_READY) === 0 || (value & E1000_MDIC_ERROR) !== 0) return E1000_ERR_PHY;
   return value & E1000_MDIC_DATA_MASK;
 }
 
 /** A PHY register, 0 to 0xffff, or E1000_ERR_PHY. */
-export function readPhyReg(hw: GbeHw, register: number): number {
-  return mdic(hw, (register << E1000_MDIC_REG_SHIFT) | E1000_MDIC_OP_READ);
+export function readPhyReg<H extends GbeHw>(
+  hw: H,
+  rd32: ReadRegister<H>,
+  register: number,
+): number {
+  return mdic(hw, rd32, (register << E1000_MDIC_REG_SHIFT) | E1000_MDIC_OP_READ);
 }
 
 /** Writes a PHY register. 0, or E1000_ERR_PHY. */
-export function writePhyReg(hw: GbeHw, register: number, data: number): number {
-  const result = mdic(hw, (register << E1000_MDIC_REG_SHIFT) | E1000_MDIC_OP_WRITE | data);
+export function writePhyReg<H extends GbeHw>(
+  hw: H,
+  rd32: ReadRegister<H>,
+  register: number,
+  data: number,
+): number {
+  const result = mdic(hw, rd32, (register << E1000_MDIC_REG_SHIFT) | E1000_MDIC_OP_WRITE | data);
   return result < 0 ? result : E1000_SUCCESS;
 }
 
@@ -127,10 +138,9 @@ export function powerPhy<H extends GbeHw>(hw: H, ops: PhyOps<H>, on: boolean): v
 }
 
 /** Lets the MAC take speed and duplex from the PHY, and the link come up. */
-export function setLinkUp(hw: GbeHw): void {
-  const { hwAddr } = hw;
-  const ctrl = hwAddr.readl(E1000_CTRL) & ~(E1000_CTRL_FRCSPD | E1000_CTRL_FRCDPX);
-  hwAddr.writel(ctrl | E1000_CTRL_SLU, E1000_CTRL);
+export function setLinkUp<H extends GbeHw>(hw: H, rd32: ReadRegister<H>): void {
+  const ctrl = rd32(hw, E1000_CTRL) & ~(E1000_CTRL_FRCSPD | E1000_CTRL_FRCDPX);
+  hw.hwAddr.writel(ctrl | E1000_CTRL_SLU, E1000_CTRL);
 }
 
 /** Advertises `advertise` and gigabit, and negotiates when that is new. 0, or a negative number. */
@@ -159,8 +169,11 @@ export function findLink<H extends GbeHw>(hw: H, ops: PhyOps<H>): boolean {
 }
 
 /** Speed in Mbit/s and duplex, as the MAC has them. */
-export function readSpeedAndDuplex(hw: GbeHw): { speed: number; duplex: number } {
-  const status = hw.hwAddr.readl(E1000_STATUS);
+export function readSpeedAndDuplex<H extends GbeHw>(
+  hw: H,
+  rd32: ReadRegister<H>,
+): { speed: number; duplex: number } {
+  const status = rd32(hw, E1000_STATUS);
   const duplex = (status & E1000_STATUS_FD) !== 0 ? FULL_DUPLEX : HALF_DUPLEX;
   if ((status & E1000_STATUS_SPEED_1000) !== 0) return { speed: SPEED_1000, duplex };
   return { speed: (status & E1000_STATUS_SPEED_100) !== 0 ? SPEED_100 : SPEED_10, duplex };
@@ -172,8 +185,8 @@ export function clearVlanFilter(hw: GbeHw): void {
 }
 
 /** Reads all statistics, which clears them. */
-export function clearHwCounters(hw: GbeHw): void {
-  for (let offset = E1000_CRCERRS; offset <= E1000_TSCTFC; offset += 4) hw.hwAddr.readl(offset);
+export function clearHwCounters<H extends GbeHw>(hw: H, rd32: ReadRegister<H>): void {
+  for (let offset = E1000_CRCERRS; offset <= E1000_TSCTFC; offset += 4) rd32(hw, offset);
 }
 
 /** Index of a multicast address in the hash table of 4096 bits, by its last two octets. */

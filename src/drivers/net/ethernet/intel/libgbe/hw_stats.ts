@@ -3,6 +3,7 @@
  * device reports of them. Counterpart of those parts of drivers/net/ethernet/intel/e1000/e1000_main.c and
  * drivers/net/ethernet/intel/igb/igb_main.c, which are alike.
  */
+import type { GbeHw, ReadRegister } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import {
   E1000_ALGNERRC,
   E1000_BPRC,
@@ -59,7 +60,6 @@ import {
   E1000_XONRXC,
   E1000_XONTXC,
 } from '#hardware/e1000/e1000_regs.ts';
-import type { PciIomem } from '#hardware/pci/pci_bus.ts';
 import type { RtnlLinkStats64 } from '#include/linux/netdevice.ts';
 
 /** Sums of the chip's statistics registers. @kernel e1000_hw_stats drivers/net/ethernet/intel/e1000/e1000_hw.h */
@@ -170,18 +170,23 @@ const COUNTERS: readonly (readonly [keyof HwStats, number])[] = [
 ];
 
 /** A counter of 64 bits; the low half must be read first. */
-function readPair(regs: PciIomem, low: number, high: number): number {
-  const octets = regs.readl(low) >>> 0;
-  return octets + (regs.readl(high) >>> 0) * TWO_TO_32;
+function readPair<H extends GbeHw>(
+  hw: H,
+  rd32: ReadRegister<H>,
+  low: number,
+  high: number,
+): number {
+  const octets = rd32(hw, low) >>> 0;
+  return octets + (rd32(hw, high) >>> 0) * TWO_TO_32;
 }
 
 /** Adds what the chip has counted since it was read last; reading clears its counters. */
-export function readHwStats(regs: PciIomem, stats: HwStats): void {
-  for (const [name, register] of COUNTERS) stats[name] += regs.readl(register) >>> 0;
-  stats.gorc += readPair(regs, E1000_GORCL, E1000_GORCH);
-  stats.gotc += readPair(regs, E1000_GOTCL, E1000_GOTCH);
-  stats.tor += readPair(regs, E1000_TORL, E1000_TORH);
-  stats.tot += readPair(regs, E1000_TOTL, E1000_TOTH);
+export function readHwStats<H extends GbeHw>(hw: H, rd32: ReadRegister<H>, stats: HwStats): void {
+  for (const [name, register] of COUNTERS) stats[name] += rd32(hw, register) >>> 0;
+  stats.gorc += readPair(hw, rd32, E1000_GORCL, E1000_GORCH);
+  stats.gotc += readPair(hw, rd32, E1000_GOTCL, E1000_GOTCH);
+  stats.tor += readPair(hw, rd32, E1000_TORL, E1000_TORH);
+  stats.tot += readPair(hw, rd32, E1000_TOTL, E1000_TOTH);
 }
 
 /** Fills in what the chip alone knows of a network device: multicast, collisions, errors. */
