@@ -15,6 +15,8 @@ import {
   IGB_MIN_TXD,
   IGB_START_ITR,
   type IgbAdapter,
+  IgbRxRing,
+  IgbTxRing,
   igbAdapter,
   igbClampRing,
 } from '#drivers/net/ethernet/intel/igb/igb.ts';
@@ -120,43 +122,66 @@ function igbGetEthtoolStats(dev: NetDevice): number[] {
   return values;
 }
 
-/** Gives the rings memory for their new sizes. 0 or -ENOMEM, with what there was. */
+/** Gives rings memory for `count` descriptors each: 0, or -ENOMEM with what they had. */
+function resize<R extends IgbTxRing | IgbRxRing>(
+  adapter: IgbAdapter,
+  rings: readonly R[],
+  fresh: readonly R[],
+  setup: (adapter: IgbAdapter, ring: R) => number,
+): number {
+  for (const ring of fresh) {
+    const err = setup(adapter, ring);
+    if (err === 0) continue;
+    for (const other of fresh) igbFreeRing(adapter, other);
+    return err;
+  }
+  for (const [i, { desc, size, count, bufferInfo }] of fresh.entries()) {
+    const ring = rings[i] as R;
+    igbFreeRing(adapter, ring);
+    Object.assign(ring, { desc, size, count, bufferInfo });
+  }
+  return 0;
+}
+
+/** The rings of a device that has been stopped. 0 or -ENOMEM. */
 function resizeRings(adapter: IgbAdapter, rx: number, tx: number): number {
-  let err = 0;
-  for (const ring of adapter.txRing) {
-    igbFreeRing(adapter, ring);
-    ring.count = tx;
-    if (err === 0) err = igbSetupTxResources(adapter, ring);
+  const { txRing, rxRing } = adapter;
+  if (tx !== adapter.txRingCount) {
+    const fresh = txRing.map(({ queueIndex }) => new IgbTxRing(queueIndex, tx));
+    const err = resize(adapter, txRing, fresh, igbSetupTxResources);
+    if (err !== 0) return err;
+    adapter.txRingCount = tx;
   }
-  for (const ring of adapter.rxRing) {
-    igbFreeRing(adapter, ring);
-    ring.count = rx;
-    if (err === 0) err = igbSetupRxResources(adapter, ring);
+  if (rx !== adapter.rxRingCount) {
+    const fresh = rxRing.map(({ queueIndex }) => new IgbRxRing(queueIndex, rx));
+    const err = resize(adapter, rxRing, fresh, igbSetupRxResources);
+    if (err !== 0) return err;
+    adapter.rxRingCount = rx;
   }
-  return err;
+  return 0;
 }
 
 /**
- * Changes the rings; a running device is stopped meanwhile. 0 or a negative errno.
+ * Changes the rings; a running device is stopped meanwhile, and goes on with those it had when memory
+ * is short. 0 or a negative errno.
  * @kernel igb_set_ringparam drivers/net/ethernet/intel/igb/igb_ethtool.c
- * @deviation the old rings are given back first, so that a device can be left without.
  */
 function igbSetRingparam(dev: NetDevice, rxPending: number, txPending: number): number {
   const adapter = igbAdapter(dev);
   const rx = igbClampRing(rxPending, IGB_MIN_RXD, IGB_MAX_RXD);
   const tx = igbClampRing(txPending, IGB_MIN_TXD, IGB_MAX_TXD);
   if (rx === adapter.rxRingCount && tx === adapter.txRingCount) return 0;
-  adapter.rxRingCount = rx;
-  adapter.txRingCount = tx;
   if (!netifRunning(dev)) {
     for (const ring of adapter.txRing) ring.count = tx;
     for (const ring of adapter.rxRing) ring.count = rx;
+    adapter.txRingCount = tx;
+    adapter.rxRingCount = rx;
     return 0;
   }
   adapter.state |= __IGB_RESETTING;
   igbDown(adapter);
   const err = resizeRings(adapter, rx, tx);
-  if (err === 0) igbUp(adapter);
+  igbUp(adapter);
   adapter.state &= ~__IGB_RESETTING;
   return err;
 }

@@ -23,6 +23,7 @@ import { allocPages, putPage } from '#mm/page_alloc.ts';
 import { devGetStats, devSetMacAddress, devSetMtu, devSetPromiscuity } from '#net/core/dev.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
+import { ENOMEM } from '#uapi/errno.ts';
 
 const MAC_A: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xa);
 const MAC_B: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xb);
@@ -522,6 +523,41 @@ test('rings and queues change while packets flow, and nothing is lost afterwards
       check();
     }
     expect(a.received).toEqual([]);
+  });
+});
+
+test('without memory for larger rings a device keeps those it has, and works on', () => {
+  linked(({ lan, b, nicA, nicB, adapterB }) => {
+    const ops = nicB.dev.ethtoolOps;
+    // A part of every page stays with the stack, so that no ring's pages make a larger block.
+    const held: SkBuff[] = [];
+    b.onPacket = (skb) => {
+      held.push(skbGet(skb));
+    };
+    for (let n = 0; n < 255; n++) {
+      sendTest(nicA.dev, MAC_B, bytes(60, n));
+      lan.pass(MS / 10);
+    }
+    b.onPacket = () => {};
+    for (const [rx, tx] of [
+      [4096, 256],
+      [256, 4096],
+    ] as const) {
+      const hoard: number[] = [];
+      for (const size of [131072, 32768, 2048]) {
+        for (let page = allocPages(size); page !== 0; page = allocPages(size)) hoard.push(page);
+      }
+      expect(b.locked(() => ops?.setRingparam?.(nicB.dev, rx, tx))).toBe(-ENOMEM);
+      for (const page of hoard) putPage(page);
+      expect(ops?.getRingparam?.(nicB.dev)).toMatchObject({ rxPending: 256, txPending: 256 });
+      expect([rxRing(adapterB).count, txRing(adapterB).count]).toEqual([256, 256]);
+      lan.pass(4_000 * MS);
+      const before = b.received.length;
+      sendTest(nicA.dev, MAC_B, bytes(100));
+      lan.pass(MS);
+      expect(b.received.length).toBe(before + 1);
+    }
+    for (const skb of held) consumeSkb(skb);
   });
 });
 
