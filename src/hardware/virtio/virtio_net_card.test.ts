@@ -9,14 +9,17 @@ import { livePages } from '#mm/page_alloc.ts';
 import {
   VIRTIO_CONFIG_S_ACKNOWLEDGE,
   VIRTIO_CONFIG_S_DRIVER,
+  VIRTIO_CONFIG_S_DRIVER_OK,
   VIRTIO_CONFIG_S_FEATURES_OK,
   VIRTIO_RING_F_EVENT_IDX,
 } from '#uapi/virtio_config.ts';
 import {
+  VIRTIO_NET_CONFIG_STATUS,
   VIRTIO_NET_F_CSUM,
   VIRTIO_NET_F_MRG_RXBUF,
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
   VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_S_LINK_UP,
   virtioNetHdr,
 } from '#uapi/virtio_net.ts';
 import {
@@ -258,6 +261,33 @@ test('rings that are not memory make the device ask for a reset', () => {
       expect(rig.needsReset).toBe(false);
     });
   }
+});
+
+test('a doorbell of a queue that is not in use rings for nobody', () => {
+  withRig((rig) => {
+    const [rx, tx, control] = rig.start() as [HandQueue, HandQueue, HandQueue];
+    rig.setStatus(0);
+    rig.setStatus(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK);
+    // Where a ring at address 0 would lie: nothing of it may be read or written.
+    const there = mem.slice(0, 8);
+    mem.fill(1, 0, 8);
+    for (const q of [rx, tx, control]) rig.kick(q);
+    const after = [...mem.subarray(0, 8)];
+    mem.set(there, 0);
+    expect(after).toEqual(new Array(8).fill(1));
+    expect([rig.card.device.counters.notifications, rig.needsReset]).toEqual([0, false]);
+  });
+});
+
+test('a card without power has no link, and says so when it is plugged in again', () => {
+  withRig((rig) => {
+    const { card, bus } = rig;
+    expect(card.config.getUint16(VIRTIO_NET_CONFIG_STATUS, true)).toBe(VIRTIO_NET_S_LINK_UP);
+    bus.unplug(card.pci);
+    expect(card.config.getUint16(VIRTIO_NET_CONFIG_STATUS, true)).toBe(0);
+    bus.plug(card.pci);
+    expect(card.config.getUint16(VIRTIO_NET_CONFIG_STATUS, true)).toBe(0);
+  });
 });
 
 const CHAINS: readonly (readonly [string, (rig: VirtioRig, q: HandQueue, at: number) => void])[] = [

@@ -252,7 +252,7 @@ export class VirtioNetCard implements WirePort, VirtioBackend {
     const { device } = this;
     device.end?.light(false);
     device.end = null;
-    device.linkUp = false;
+    this.setLink(false);
   }
 
   /** The control queue stands behind the queues of as many pairs as the driver knows of. */

@@ -104,7 +104,7 @@ export interface VirtioBackend {
   started(): void;
   /** All as after power-on. */
   reset(): void;
-  /** The driver has put something into queue `index`. */
+  /** The driver has put something into queue `index`, which is enabled. */
   notified(index: number): void;
   powerOff(): void;
 }
@@ -236,7 +236,10 @@ export class VirtioPciTransport implements PciRegion {
   write(offset: number, _size: 1 | 2, value: number): void {
     if (offset >= NOTIFY_AT) {
       const index = (offset - NOTIFY_AT) / NOTIFY_MULTIPLIER;
-      if (this.running && index < this.backend.queues.length) this.backend.notified(index);
+      // Rings of a queue that is not enabled lie nowhere.
+      if (this.running && this.backend.queues[index]?.enabled === true) {
+        this.backend.notified(index);
+      }
     } else if (offset < ISR_AT) {
       this.writeCommon(offset - COMMON_AT, value);
     }
