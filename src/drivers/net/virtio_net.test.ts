@@ -5,6 +5,7 @@ import { Lan, type LanMachine, sendTest, TestWire, testPacket } from '#drivers/n
 import { virtnetVlanRxAddVid, virtnetVlanRxKillVid } from '#drivers/net/virtio_net_ctrl.ts';
 import type { VirtioNetNic, VirtioNetPlugOptions } from '#drivers/net/virtio_net_plug.ts';
 import { getMergeableBufLen } from '#drivers/net/virtio_net_rx.ts';
+import { HEADER_STRIDE, startXmit } from '#drivers/net/virtio_net_tx.ts';
 import type { RegularNode } from '#fs/namei.ts';
 import { queuesDirectory } from '#fs/sysfs/net_queues.ts';
 import {
@@ -15,6 +16,7 @@ import {
 } from '#include/linux/netdev_features.ts';
 import {
   NETDEV_TX_BUSY,
+  NETDEV_TX_OK,
   netdevGetTxQueue,
   netifCarrierOk,
   netifQueueStopped,
@@ -30,7 +32,7 @@ import { devSetPromiscuity } from '#net/core/dev.ts';
 import { devMcAdd, devUcAdd } from '#net/core/dev_addr_lists.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
-import { consumeSkb } from '#net/core/skbuff.ts';
+import { consumeSkb, skbClone } from '#net/core/skbuff.ts';
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '#uapi/virtio_config.ts';
 import {
   VIRTIO_NET_F_CSUM,
@@ -542,6 +544,64 @@ test('open and close any number of times, with traffic under way', () => {
     lan.pass(MS);
     expect(b.received.length).toBeGreaterThan(before);
   });
+});
+
+test('what a slow line still holds when the interface is closed is completed when it is open again', () => {
+  linked(
+    ({ lan, a, b, nicA }) => {
+      const txq = netdevGetTxQueue(nicA.dev, 0);
+      for (let n = 0; n < 30; n++) sendTest(nicA.dev, MAC_B, bytes(1000, n));
+      lan.pass(MS / 2);
+      a.down(nicA.dev);
+      const held = txq.dql.numQueued - txq.dql.numCompleted;
+      expect(held).toBeGreaterThan(0);
+      a.up(nicA.dev);
+      lan.pass(100 * MS);
+      expect(txq.dql.numQueued).toBe(txq.dql.numCompleted);
+      const before = b.received.length;
+      for (let n = 0; n < 30; n++) sendTest(nicA.dev, MAC_B, bytes(1000, n));
+      lan.pass(100 * MS);
+      expect(b.received.length).toBe(before + 30);
+    },
+    { rateBps: 1e8 },
+  );
+});
+
+test('a full ring stays stopped when the interface is opened, and takes no packet with its header', () => {
+  linked(
+    ({ lan, a, nicA }) => {
+      const { dev, vi } = nicA;
+      const { machine } = a;
+      const [sq] = vi.sq;
+      if (sq === undefined) throw new Error('no queue');
+      netdevGetTxQueue(dev, 0).dql.minLimit = 1 << 20;
+      sendTest(dev, MAC_B, bytes(1000));
+      lan.pass(20 * MS);
+      for (let n = 0; n < 100; n++) sendTest(dev, MAC_B, bytes(1000, n));
+      expect(netifQueueStopped(dev)).toBe(true);
+      a.down(dev);
+      a.up(dev);
+      expect(netifQueueStopped(dev), 'there is no more room than before').toBe(true);
+      // The headers of packets that are shared stand apart from them.
+      const end = sq.headers + sq.vq.num * HEADER_STRIDE;
+      const behind = mem.slice(end, end + HEADER_STRIDE);
+      mem.fill(0x55, end, end + HEADER_STRIDE);
+      const dropped = dev.stats.txDropped;
+      localBhDisable(machine);
+      for (let room = sq.vq.numFree; room >= 0; room--) {
+        const skb = testPacket(dev, MAC_B, bytes(100));
+        expect(startXmit(skbClone(skb), dev)).toBe(NETDEV_TX_OK);
+        consumeSkb(skb);
+      }
+      localBhEnable(machine);
+      const found = [...mem.subarray(end, end + HEADER_STRIDE)];
+      mem.set(behind, end);
+      expect([sq.vq.numFree, dev.stats.txDropped - dropped]).toEqual([0, 1]);
+      expect(found).toEqual(new Array(HEADER_STRIDE).fill(0x55));
+      lan.pass(MS);
+    },
+    { rateBps: 1e6, queueSize: 32 },
+  );
 });
 
 test('ethtool sees the driver, the rings and the counters', () => {

@@ -258,9 +258,7 @@ function virtnetOpen(dev: NetDevice): number {
       scheduleDelayedWork(vi.refill, 0);
     }
     virtnetEnableQueuePair(vi, i);
-    netdevTxResetQueue(netdevGetTxQueue(dev, i));
   }
-  for (const txq of dev.tx) txq.state = 0;
   vi.rxModeWorkEnabled = true;
   if (virtioHasFeature(vi.vdev, VIRTIO_NET_F_STATUS)) {
     if ((vi.status & VIRTIO_NET_S_LINK_UP) !== 0) netifCarrierOn(dev);

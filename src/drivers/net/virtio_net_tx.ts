@@ -53,7 +53,7 @@ import {
   netifTxWakeQueue,
 } from '#net/core/dev_tx.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
-import { EPROTO } from '#uapi/errno.ts';
+import { ENOSPC, EPROTO } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_FULL_RING } from '#uapi/net_dropreason.ts';
 import { virtioNetHdr } from '#uapi/virtio_net.ts';
 
@@ -65,6 +65,8 @@ function xmitSkb(sq: SendQueue, skb: SkBuff): number {
   const { sg, vi, vq } = sq;
   const { hdrLen } = vi;
   const { shinfo } = skb;
+  // Without a free descriptor there is no place for a header either.
+  if (vq.numFree === 0) return -ENOSPC;
   const canPush = (skb.data & 1) === 0 && !skbHeaderCloned(skb) && skbHeadroom(skb) >= hdrLen;
   // The chain that is about to be made begins at the first free descriptor, and so does its header.
   const hdr = canPush ? skb.data - hdrLen : sq.headers + vq.freeHead * HEADER_STRIDE;
