@@ -33,6 +33,7 @@ import { devMcAdd, devUcAdd } from '#net/core/dev_addr_lists.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
 import { consumeSkb, skbClone } from '#net/core/skbuff.ts';
+import { SKB_DROP_REASON_DEV_HDR } from '#uapi/net_dropreason.ts';
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '#uapi/virtio_config.ts';
 import {
   VIRTIO_NET_F_CSUM,
@@ -684,6 +685,30 @@ test('a device that lies: packets and queues are lost, nothing else', () => {
       expect(lan.shutDown(), `seed ${seed}`).toEqual({});
     }
   }
+});
+
+test('a rest longer than its buffer: the packet is dropped for its header, not for want of memory', () => {
+  linked(({ b, nicB }) => {
+    const [vq] = nicB.vi.vdev.vqs;
+    if (vq === undefined) throw new Error('no queue');
+    const reasons: number[] = [];
+    b.machine.trace.skb.kfreeSkb.probe = (_skb, _location, reason) => reasons.push(reason);
+    const idx = vringUsed.idx(dmaView, vq.used);
+    dmaView.setUint16((vq.data[0] as number) + 10, 2, true);
+    for (const [id, len] of [
+      [0, 500],
+      [1, 1e6],
+    ] as const) {
+      vringUsed.setId(dmaView, vq.used, (idx + id) & (vq.num - 1), id);
+      vringUsed.setLen(dmaView, vq.used, (idx + id) & (vq.num - 1), len);
+    }
+    vringUsed.setIdx(dmaView, vq.used, (idx + 2) & 0xffff);
+    localBhDisable(b.machine);
+    vq.callback?.(vq);
+    localBhEnable(b.machine);
+    expect(reasons).toEqual([SKB_DROP_REASON_DEV_HDR]);
+    expect(nicB.dev.stats.rxLengthErrors).toBe(1);
+  });
 });
 
 test('when memory is short the ring is filled later, and reception goes on', () => {

@@ -352,6 +352,7 @@ function receiveMergeable(
     return null;
   }
   let curr: SkBuff | null = head;
+  let reason: number = SKB_DROP_REASON_DEV_HDR;
   for (; left > 0; left--) {
     const next = virtqueueGetBuf(rq.vq);
     if (next === null) {
@@ -364,6 +365,7 @@ function receiveMergeable(
     curr = len > size ? null : virtnetSkbAppendFrag(rq, head, curr, next as number, len, size);
     if (curr === null) {
       if (len > size) dev.stats.rxLengthErrors++;
+      else reason = SKB_DROP_REASON_NOMEM;
       virtnetRqFreeBuf(rq, next);
       left--;
       break;
@@ -372,7 +374,7 @@ function receiveMergeable(
   if (left > 0 || curr === null) {
     rq.stats.drops++;
     if (curr === null) mergeableBufFree(rq, left);
-    devKfreeSkbAny(head, curr === null ? SKB_DROP_REASON_NOMEM : SKB_DROP_REASON_DEV_HDR);
+    devKfreeSkbAny(head, reason);
     return null;
   }
   rq.mrgAvgPktLen = ewmaPktLenAdd(rq.mrgAvgPktLen, head.len);
