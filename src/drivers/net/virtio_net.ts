@@ -42,6 +42,7 @@ import {
 } from '#drivers/virtio/virtio.ts';
 import { virtqueueDetachUnusedBuf } from '#drivers/virtio/virtio_ring.ts';
 import { DMA_FROM_DEVICE } from '#hardware/pci/iommu.ts';
+import { VLAN_HLEN } from '#include/linux/if_vlan.ts';
 import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import {
@@ -76,6 +77,7 @@ import {
   virtioHasFeature,
   virtqueueGetVringSize,
 } from '#include/linux/virtio.ts';
+import { IP_MAX_MTU } from '#include/net/ip.ts';
 import { PP_FLAG_DMA_MAP } from '#include/net/page_pool/types.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { HZ } from '#kernel/param.ts';
@@ -148,10 +150,6 @@ import {
   VIRTIO_NET_F_STATUS,
   VIRTIO_NET_S_LINK_UP,
 } from '#uapi/virtio_net.ts';
-
-/** Longest packet of IPv4. @kernel IP_MAX_MTU include/net/ip.h */
-const IP_MAX_MTU = 0xffff;
-const VLAN_HLEN = 4;
 
 /** Features of the receiver that can be switched while it runs. @kernel guest_offloads drivers/net/virtio_net.c */
 const GUEST_OFFLOADS: readonly number[] = [

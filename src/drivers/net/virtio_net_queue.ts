@@ -2,6 +2,7 @@
  * The structures of the virtio-net driver: its queues, their statistics, the device. Counterpart of
  * those at the head of drivers/net/virtio_net.c.
  */
+import { VLAN_HLEN } from '#include/linux/if_vlan.ts';
 import type { NapiStruct, NetDevice } from '#include/linux/netdevice.ts';
 import { MAX_SKB_FRAGS } from '#include/linux/skbuff.ts';
 import { Scatterlist, type VirtioDevice, type Virtqueue } from '#include/linux/virtio.ts';
@@ -10,7 +11,6 @@ import { DelayedWork, WorkStruct } from '#kernel/workqueue.ts';
 import { ETH_DATA_LEN, ETH_HLEN } from '#uapi/if_ether.ts';
 import { virtioNetHdr } from '#uapi/virtio_net.ts';
 
-const VLAN_HLEN = 4;
 /** A frame of the usual size, with a tag. @kernel GOOD_PACKET_LEN drivers/net/virtio_net.c */
 export const GOOD_PACKET_LEN: number = ETH_HLEN + VLAN_HLEN + ETH_DATA_LEN;
 /** Frames up to this are copied into the packet's head. @kernel GOOD_COPY_LEN drivers/net/virtio_net.c */

@@ -3,7 +3,8 @@
  * Counterpart of drivers/virtio/virtio_ring.c. Virtio 1.2 section 2.7.
  *
  * What the device writes is not trusted: an id that is no buffer of ours breaks the queue, and what
- * is unmapped and freed comes from our own notes, never from the descriptors.
+ * is unmapped and freed comes from our own notes or from tables that it may only read, never from the
+ * ring's descriptors.
  */
 import {
   dmaAllocCoherent,

@@ -136,8 +136,6 @@ export class IgbRxBuffer {
 /** @kernel igb_ring drivers/net/ethernet/intel/igb/igb.h */
 export class IgbTxRing {
   readonly queueIndex: number;
-  /** The queue vector that cleans it. */
-  qVector: IgbQVector | null;
   /** Address of the descriptors, and their bytes. */
   desc: number;
   size: number;
@@ -153,7 +151,6 @@ export class IgbTxRing {
 
   constructor(queueIndex: number, count: number) {
     this.queueIndex = queueIndex;
-    this.qVector = null;
     this.desc = 0;
     this.size = 0;
     this.count = count;
@@ -170,6 +167,7 @@ export class IgbTxRing {
 /** @kernel igb_ring drivers/net/ethernet/intel/igb/igb.h */
 export class IgbRxRing {
   readonly queueIndex: number;
+  /** The queue vector that cleans it. */
   qVector: IgbQVector | null;
   desc: number;
   size: number;

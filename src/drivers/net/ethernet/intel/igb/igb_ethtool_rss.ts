@@ -50,7 +50,7 @@ export function igbGetChannels(dev: NetDevice): EthtoolChannels {
     maxRx: 0,
     maxTx: 0,
     maxOther: NON_Q_VECTORS,
-    maxCombined: igbGetMaxRssQueues(adapter),
+    maxCombined: igbGetMaxRssQueues(),
     rxCount: 0,
     txCount: 0,
     otherCount: NON_Q_VECTORS,
@@ -64,7 +64,7 @@ export function igbSetChannels(dev: NetDevice, channels: EthtoolChannels): numbe
   const { combinedCount: count } = channels;
   if (channels.rxCount !== 0 || channels.txCount !== 0) return -EINVAL;
   if (channels.otherCount !== NON_Q_VECTORS) return -EINVAL;
-  const most = igbGetMaxRssQueues(adapter);
+  const most = igbGetMaxRssQueues();
   if (count === 0 || count > most) return -EINVAL;
   if (count === adapter.rssQueues) return 0;
   adapter.rssQueues = count;

@@ -230,7 +230,7 @@ function igbSwInit(adapter: IgbAdapter, params: Partial<IgbParams>): number {
   adapter.txRingCount = igbClampRing(txDescriptors, IGB_MIN_TXD, IGB_MAX_TXD);
   adapter.rxRingCount = igbClampRing(rxDescriptors, IGB_MIN_RXD, IGB_MAX_RXD);
   // @kernel igb_init_queue_configuration
-  const most = igbGetMaxRssQueues(adapter);
+  const most = igbGetMaxRssQueues();
   const wanted = params.rssQueues ?? machine.cpus.length;
   adapter.rssQueues = Math.max(1, Math.min(most, wanted));
   igbSetFlagQueuePairs(adapter, most);

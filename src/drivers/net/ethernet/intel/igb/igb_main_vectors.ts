@@ -64,8 +64,8 @@ const MAX_WIRE_SIZE = 3000;
 /** The least interval: one unit. */
 const MIN_EITR = 0x4;
 
-/** The most queues that may be used. @kernel igb_max_channels drivers/net/ethernet/intel/igb/igb_ethtool.c */
-export function igbGetMaxRssQueues(_adapter: IgbAdapter): number {
+/** The most queues that may be used, of the 82576. @kernel igb_get_max_rss_queues drivers/net/ethernet/intel/igb/igb_main.c */
+export function igbGetMaxRssQueues(): number {
   return IGB_MAX_RX_QUEUES;
 }
 
@@ -97,7 +97,6 @@ function igbAllocQVector(adapter: IgbAdapter, tx: number, rx: number): void {
   vector.napi = netifNapiAdd(adapter.netdev, (napi, budget) => igbPoll(vector, napi, budget));
   if (tx >= 0) {
     const ring = new IgbTxRing(tx, adapter.txRingCount);
-    ring.qVector = vector;
     vector.tx.ring = ring;
     adapter.txRing[tx] = ring;
   }
