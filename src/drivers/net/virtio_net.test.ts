@@ -529,6 +529,26 @@ test('a card may be pulled out in the middle of traffic', () => {
   }
 });
 
+test('a device is numbered by the first number that is free, and its interrupts go by it', () => {
+  const lan = new Lan();
+  const a = lan.boot('a');
+  const nics = [1, 2].map((n) => a.plugVirtio({ mac: Uint8Array.of(2, 0, 0, 0, 0, n) }));
+  nics[0]?.unplug();
+  a.plugVirtio({ mac: Uint8Array.of(2, 0, 0, 0, 0, 3) });
+  const names = [...a.machine.irqs.descs.values()].flatMap(({ actions }) =>
+    actions.map(({ name }) => name),
+  );
+  expect(names.sort()).toEqual([
+    'virtio0-config',
+    'virtio0-input.0',
+    'virtio0-output.0',
+    'virtio1-config',
+    'virtio1-input.0',
+    'virtio1-output.0',
+  ]);
+  expect(lan.shutDown()).toEqual({});
+});
+
 test('open and close any number of times, with traffic under way', () => {
   linked(({ lan, a, b, nicA, nicB }) => {
     for (let round = 0; round < 10; round++) {

@@ -74,6 +74,7 @@ import {
   type VirtioDriver,
   type Virtqueue,
   type VirtqueueInfo,
+  virtioCreadBytes,
   virtioHasFeature,
   virtqueueGetVringSize,
 } from '#include/linux/virtio.ts';
@@ -386,9 +387,7 @@ function setAddress(vdev: VirtioDevice, dev: NetDevice): void {
     return;
   }
   const mac = new Uint8Array(ETH_ALEN);
-  for (let i = 0; i < ETH_ALEN; i++) {
-    mac[i] = vdev.config.get8(vdev, VIRTIO_NET_CONFIG_MAC + i);
-  }
+  virtioCreadBytes(vdev, VIRTIO_NET_CONFIG_MAC, mac);
   ethHwAddrSet(dev, mac);
   dev.permAddr.set(mac);
 }

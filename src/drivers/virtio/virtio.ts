@@ -114,6 +114,9 @@ function virtioDevRemove(vdev: VirtioDevice): void {
 /** Makes a device known, and finds its driver. 0 or a negative errno. @kernel register_virtio_device drivers/virtio/virtio.c */
 export function registerVirtioDevice(vdev: VirtioDevice): number {
   const { devices, drivers } = vdev.machine.virtio;
+  const taken = new Set(devices.map(({ index }) => index));
+  vdev.index = 0;
+  while (taken.has(vdev.index)) vdev.index++;
   devices.push(vdev);
   // Whatever a driver before has left behind.
   virtioResetDevice(vdev);

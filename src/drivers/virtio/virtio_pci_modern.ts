@@ -351,7 +351,7 @@ function requestVectors(vdev: VirtioDevice, count: number, perVq: boolean): numb
   const got = pciAllocIrqVectors(vp.pdev, count, count);
   if (got < 0) return got;
   vp.irqMode = perVq ? IRQ_PER_VQ : IRQ_SHARED_VECTOR;
-  const name = `virtio${vdev.machine.virtio.devices.indexOf(vdev)}`;
+  const name = `virtio${vdev.index}`;
   let err = addHandler(vp, pciIrqVector(vp.pdev, 0), vpConfigChanged, `${name}-config`, vp);
   if (err === 0) {
     cwritew(vp, VIRTIO_PCI_COMMON_MSIX, 0);
@@ -368,7 +368,7 @@ function findVqsMsix(vdev: VirtioDevice, infos: readonly VirtqueueInfo[], perVq:
   const vp = vpDev(vdev);
   const called = infos.filter(({ callback }) => callback !== null).length;
   let err = requestVectors(vdev, perVq ? 1 + called : 2, perVq);
-  const name = `virtio${vdev.machine.virtio.devices.indexOf(vdev)}`;
+  const name = `virtio${vdev.index}`;
   let next = 1;
   for (let i = 0; i < infos.length && err === 0; i++) {
     const info = infos[i] as VirtqueueInfo;
@@ -393,7 +393,7 @@ function findVqsMsix(vdev: VirtioDevice, infos: readonly VirtqueueInfo[], perVq:
 function findVqsIntx(vdev: VirtioDevice, infos: readonly VirtqueueInfo[]): number {
   const vp = vpDev(vdev);
   vp.irqMode = IRQ_INTX;
-  const name = `virtio${vdev.machine.virtio.devices.indexOf(vdev)}`;
+  const name = `virtio${vdev.index}`;
   let err = addHandler(vp, vp.pdev.irq, vpInterrupt, name, vp);
   for (let i = 0; i < infos.length && err === 0; i++) {
     const vq = setupVq(vdev, i, infos[i] as VirtqueueInfo, VIRTIO_MSI_NO_VECTOR);

@@ -184,6 +184,8 @@ export interface VirtioConfigOps {
 /** A device. @kernel virtio_device include/linux/virtio.h */
 export class VirtioDevice {
   readonly machine: Machine;
+  /** The n of `virtio<n>`; -1: not registered. */
+  index: number;
   readonly deviceId: number;
   readonly vendorId: number;
   readonly config: VirtioConfigOps;
@@ -197,7 +199,6 @@ export class VirtioDevice {
   priv: unknown;
   /** The transport's own. */
   transport: unknown;
-  failed: boolean;
   /** The core passes changes of the configuration on; `configChangePending`: one came while it did not. */
   configEnabled: boolean;
   /** The driver does not want to hear of them. */
@@ -212,6 +213,7 @@ export class VirtioDevice {
     config: VirtioConfigOps,
   ) {
     this.machine = machine;
+    this.index = -1;
     this.pdev = pdev;
     this.deviceId = deviceId;
     this.vendorId = vendorId;
@@ -221,7 +223,6 @@ export class VirtioDevice {
     this.driver = null;
     this.priv = null;
     this.transport = null;
-    this.failed = false;
     this.configEnabled = false;
     this.configDriverDisabled = false;
     this.configChangePending = false;
@@ -260,6 +261,18 @@ export function __virtioSetBit(vdev: VirtioDevice, fbit: number): void {
 /** @kernel __virtio_clear_bit include/linux/virtio_config.h */
 export function __virtioClearBit(vdev: VirtioDevice, fbit: number): void {
   vdev.features[fbit >> 5] = (vdev.features[fbit >> 5] as number) & ~(1 << (fbit & 31));
+}
+
+/** Reads bytes of the configuration that belong together. @kernel virtio_cread_bytes include/linux/virtio_config.h */
+export function virtioCreadBytes(vdev: VirtioDevice, offset: number, bytes: Uint8Array): void {
+  const { config } = vdev;
+  let generation = config.generation(vdev);
+  for (;;) {
+    for (let i = 0; i < bytes.length; i++) bytes[i] = config.get8(vdev, offset + i);
+    const now = config.generation(vdev);
+    if (now === generation) return;
+    generation = now;
+  }
 }
 
 /** @kernel virtqueue_get_vring_size drivers/virtio/virtio_ring.c */
