@@ -2,7 +2,8 @@
  * An 82540EM network card: its chip, its place on the PCI bus and its port for a cable. This file puts
  * the engines together and answers register accesses. SDM 13.3 (register map), 14 (reset).
  */
-import { E1000Chip, type E1000Hooks, reg, setReg } from '#hardware/e1000/e1000_chip.ts';
+import { checkCardAddress } from '#hardware/card_address.ts';
+import { E1000Chip, type E1000Hooks, setReg } from '#hardware/e1000/e1000_chip.ts';
 import { reportDelayed, writeDelay } from '#hardware/e1000/e1000_chip_delay.ts';
 import {
   maskCauses,
@@ -26,41 +27,30 @@ import { kickTx, resetTx, transmitted } from '#hardware/e1000/e1000_chip_tx.ts';
 import {
   E1000_BAR_SIZE,
   E1000_CTRL,
-  E1000_CTRL_FD,
-  E1000_CTRL_PHY_RST,
-  E1000_CTRL_RST,
-  E1000_CTRL_SLU,
   E1000_DEV_ID_82540EM,
-  E1000_EECD,
-  E1000_EECD_PRES,
   E1000_EERD,
   E1000_ICR,
   E1000_ICS,
   E1000_IMC,
   E1000_IMS,
   E1000_MDIC,
-  E1000_MDIC_READY,
   E1000_PBA,
-  E1000_RAH,
-  E1000_RAH_AV,
-  E1000_RAL,
   E1000_RDT,
   E1000_RDTR,
   E1000_STATUS,
-  E1000_STATUS_LU,
   E1000_TCTL,
   E1000_TDH,
   E1000_TDT,
   E1000_TIDV,
-  E1000_VET,
   PCI_VENDOR_ID_INTEL,
 } from '#hardware/e1000/e1000_regs.ts';
 import {
   type CardKind,
-  checkCardAddress,
   GBE_LINE_RATE_BPS,
   GbeCard,
   type GbeCardOptions,
+  resetGbeRegisters,
+  writeGbeCtrl,
 } from '#hardware/intel/gbe_card.ts';
 import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
 import { freeFrame, type WireFrame, type WirePort } from '#hardware/wire.ts';
@@ -71,7 +61,6 @@ import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
 const REVISION = 2;
 /** PBA after reset: 48 KiB of the 64 KiB packet buffer are the receiver's. */
 const DEFAULT_PBA = 0x0010_0030;
-const DEFAULT_VET = 0x8100;
 
 export type E1000CardOptions = GbeCardOptions;
 
@@ -89,29 +78,11 @@ function resetChip(chip: E1000Chip): void {
   resetInterrupts(chip);
   resetTx(chip);
   resetRx(chip);
-  const { linkUp, eeprom } = chip;
-  const status = reg(chip, E1000_STATUS);
-  chip.regs.fill(0);
-  setReg(chip, E1000_CTRL, E1000_CTRL_FD | E1000_CTRL_SLU);
-  setReg(chip, E1000_STATUS, linkUp ? status : status & ~E1000_STATUS_LU);
-  setReg(chip, E1000_EECD, E1000_EECD_PRES);
+  resetGbeRegisters(chip, chip.eeprom);
   setReg(chip, E1000_PBA, DEFAULT_PBA);
-  setReg(chip, E1000_VET, DEFAULT_VET);
-  setReg(chip, E1000_MDIC, E1000_MDIC_READY);
-  setReg(chip, E1000_RAL, (eeprom[0] as number) | ((eeprom[1] as number) << 16));
-  setReg(chip, E1000_RAH, (eeprom[2] as number) | E1000_RAH_AV);
 }
 
-function writeCtrl(chip: E1000Chip, value: number): void {
-  if ((value & E1000_CTRL_RST) !== 0) {
-    resetChip(chip);
-    updateLink(chip);
-    return;
-  }
-  setReg(chip, E1000_CTRL, value & ~E1000_CTRL_PHY_RST);
-  if ((value & E1000_CTRL_PHY_RST) !== 0) resetPhy(chip);
-  else updateLink(chip);
-}
+const KIND: CardKind<E1000Chip> = { updateLink, reset: resetChip, resetPhy };
 
 /** Registers of which reading does something. */
 function readRegister(chip: E1000Chip, offset: number): number {
@@ -142,7 +113,7 @@ function writeRegister(chip: E1000Chip, offset: number, value: number): void {
       setCauses(chip, value);
       return;
     case E1000_CTRL:
-      writeCtrl(chip, value);
+      writeGbeCtrl(chip, KIND, value);
       return;
     case E1000_TCTL:
       setReg(chip, E1000_TCTL, value);
@@ -171,8 +142,6 @@ function writeRegister(chip: E1000Chip, offset: number, value: number): void {
       if (!isStatistic(offset) && offset >> 2 < chip.regs.length) setReg(chip, offset, value);
   }
 }
-
-const KIND: CardKind<E1000Chip> = { updateLink, reset: resetChip };
 
 export class E1000Card extends GbeCard<E1000Chip> implements WirePort, PciRegion {
   readonly size: number = E1000_BAR_SIZE;

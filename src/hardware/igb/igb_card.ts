@@ -2,29 +2,18 @@
  * An 82576 network card: its chip, its place on the PCI bus and its port for a cable. This file puts
  * the engines together and answers register accesses. Datasheet 8 (registers), 4.2 (reset).
  */
-import { reg, setReg } from '#hardware/e1000/e1000_chip.ts';
+import { checkCardAddress } from '#hardware/card_address.ts';
+import { setReg } from '#hardware/e1000/e1000_chip.ts';
 import { isStatistic, readStatistic } from '#hardware/e1000/e1000_chip_stats.ts';
 import {
   E1000_CTRL,
-  E1000_CTRL_FD,
-  E1000_CTRL_PHY_RST,
-  E1000_CTRL_RST,
-  E1000_CTRL_SLU,
-  E1000_EECD,
-  E1000_EECD_PRES,
   E1000_EERD,
   E1000_MDIC,
-  E1000_MDIC_READY,
-  E1000_RAH,
-  E1000_RAH_AV,
-  E1000_RAL,
   E1000_RXCSUM,
   E1000_RXCSUM_IPOFL,
   E1000_RXCSUM_TUOFL,
   E1000_STATUS,
-  E1000_STATUS_LU,
   E1000_TCTL,
-  E1000_VET,
   PCI_VENDOR_ID_INTEL,
 } from '#hardware/e1000/e1000_regs.ts';
 import { IgbChip, type IgbHooks, type IgbTxQueue } from '#hardware/igb/igb_chip.ts';
@@ -78,10 +67,11 @@ import {
 } from '#hardware/igb/igb_regs.ts';
 import {
   type CardKind,
-  checkCardAddress,
   GBE_LINE_RATE_BPS,
   GbeCard,
   type GbeCardOptions,
+  resetGbeRegisters,
+  writeGbeCtrl,
 } from '#hardware/intel/gbe_card.ts';
 import { MsixTable } from '#hardware/pci/msix.ts';
 import { PciFunction, type PciRegion } from '#hardware/pci/pci_function.ts';
@@ -93,7 +83,6 @@ import { PCI_CLASS_NETWORK_ETHERNET } from '#uapi/pci_regs.ts';
 const REVISION = 1;
 /** RXPBS after reset: 64 KiB of packet buffer are the receiver's. */
 const DEFAULT_RXPBS = 0x40;
-const DEFAULT_VET = 0x8100;
 /** RLPML after reset: the longest frame with its check sequence. */
 const DEFAULT_RLPML = 0x2600;
 
@@ -107,32 +96,14 @@ function resetChip(chip: IgbChip): void {
   resetInterrupts(chip);
   resetTx(chip);
   resetRx(chip);
-  const { linkUp, nvm } = chip;
-  const status = reg(chip, E1000_STATUS);
-  chip.regs.fill(0);
+  resetGbeRegisters(chip, chip.nvm);
   chip.rssKey = null;
-  setReg(chip, E1000_CTRL, E1000_CTRL_FD | E1000_CTRL_SLU);
-  setReg(chip, E1000_STATUS, linkUp ? status : status & ~E1000_STATUS_LU);
-  setReg(chip, E1000_EECD, E1000_EECD_PRES);
   setReg(chip, E1000_RXPBS, DEFAULT_RXPBS);
   setReg(chip, E1000_RLPML, DEFAULT_RLPML);
   setReg(chip, E1000_RXCSUM, E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL);
-  setReg(chip, E1000_VET, DEFAULT_VET);
-  setReg(chip, E1000_MDIC, E1000_MDIC_READY);
-  setReg(chip, E1000_RAL, (nvm[0] as number) | ((nvm[1] as number) << 16));
-  setReg(chip, E1000_RAH, (nvm[2] as number) | E1000_RAH_AV);
 }
 
-function writeCtrl(chip: IgbChip, value: number): void {
-  if ((value & E1000_CTRL_RST) !== 0) {
-    resetChip(chip);
-    updateLink(chip);
-    return;
-  }
-  setReg(chip, E1000_CTRL, value & ~E1000_CTRL_PHY_RST);
-  if ((value & E1000_CTRL_PHY_RST) !== 0) resetPhy(chip);
-  else updateLink(chip);
-}
+const KIND: CardKind<IgbChip> = { updateLink, reset: resetChip, resetPhy };
 
 /** Registers of which reading does something. */
 function readRegister(chip: IgbChip, offset: number): number {
@@ -199,7 +170,7 @@ function writeRegister(chip: IgbChip, offset: number, value: number): void {
       setCauses(chip, value);
       return;
     case E1000_CTRL:
-      writeCtrl(chip, value);
+      writeGbeCtrl(chip, KIND, value);
       return;
     case E1000_TCTL:
       setReg(chip, E1000_TCTL, value);
@@ -221,8 +192,6 @@ function writeRegister(chip: IgbChip, offset: number, value: number): void {
   setReg(chip, offset, value);
   if (offset >= E1000_RSSRK(0) && offset < E1000_RSSRK(IGB_RSS_KEY_REGS)) chip.rssKey = null;
 }
-
-const KIND: CardKind<IgbChip> = { updateLink, reset: resetChip };
 
 export class IgbCard extends GbeCard<IgbChip> implements WirePort, PciRegion {
   readonly size: number = IGB_BAR_SIZE;

@@ -4,24 +4,7 @@
  *
  * The far end of our cables does not speak PAUSE, so it is not among the partner's abilities.
  */
-import {
-  E1000_ICR_LSC,
-  E1000_MDIC_DATA_MASK,
-  E1000_MDIC_ERROR,
-  E1000_MDIC_OP_READ,
-  E1000_MDIC_OP_WRITE,
-  E1000_MDIC_PHY_MASK,
-  E1000_MDIC_PHY_SHIFT,
-  E1000_MDIC_READY,
-  E1000_MDIC_REG_MASK,
-  E1000_MDIC_REG_SHIFT,
-  EEPROM_CHECKSUM_REG,
-  EEPROM_DEVICE_ID,
-  EEPROM_SUBSYS_VENDOR,
-  EEPROM_SUM,
-  EEPROM_VENDOR_ID,
-  PCI_VENDOR_ID_INTEL,
-} from '#hardware/e1000/e1000_regs.ts';
+import { E1000_ICR_LSC, EEPROM_DEVICE_ID } from '#hardware/e1000/e1000_regs.ts';
 import type { IgbChip } from '#hardware/igb/igb_chip.ts';
 import { setCauses } from '#hardware/igb/igb_chip_irq.ts';
 import { kickTx, pauseTx } from '#hardware/igb/igb_chip_tx.ts';
@@ -33,15 +16,14 @@ import {
   E1000_NVM_RW_REG_START,
   IGP03E1000_E_PHY_ID,
 } from '#hardware/igb/igb_regs.ts';
+import { programGbeNvm } from '#hardware/intel/gbe_nvm.ts';
 import {
+  accessGbePhy,
   GBE_ABILITIES,
   gbeNegotiated,
-  PHY_ADDRESS,
   type PhyKind,
-  readGbePhy,
   resetGbePhy,
   updateGbeLink,
-  writeGbePhy,
 } from '#hardware/intel/gbe_phy.ts';
 
 /** The IGP03, with a far end that does not speak PAUSE. */
@@ -55,15 +37,7 @@ const IGP03: PhyKind<IgbChip> = {
 
 /** Writes the NVM as the factory does: address, identity, checksum. */
 export function programNvm(chip: IgbChip, mac: Uint8Array): void {
-  const { nvm } = chip;
-  nvm.fill(0xffff);
-  for (let i = 0; i < 3; i++) nvm[i] = (mac[2 * i] as number) | ((mac[2 * i + 1] as number) << 8);
-  nvm[EEPROM_SUBSYS_VENDOR] = PCI_VENDOR_ID_INTEL;
-  nvm[EEPROM_DEVICE_ID] = E1000_DEV_ID_82576;
-  nvm[EEPROM_VENDOR_ID] = PCI_VENDOR_ID_INTEL;
-  let sum = 0;
-  for (let i = 0; i < EEPROM_CHECKSUM_REG; i++) sum += nvm[i] as number;
-  nvm[EEPROM_CHECKSUM_REG] = EEPROM_SUM - sum;
+  programGbeNvm(chip.nvm, mac, [[EEPROM_DEVICE_ID, E1000_DEV_ID_82576]]);
 }
 
 /** EERD is written: reads a word, at once. Returns what EERD then shows. */
@@ -80,14 +54,7 @@ export function resetPhy(chip: IgbChip): void {
 
 /** MDIC is written: an access to a PHY register. Returns what MDIC then shows. */
 export function accessPhy(chip: IgbChip, value: number): number {
-  const address = (value & E1000_MDIC_PHY_MASK) >>> E1000_MDIC_PHY_SHIFT;
-  const index = (value & E1000_MDIC_REG_MASK) >>> E1000_MDIC_REG_SHIFT;
-  const result = (value & ~E1000_MDIC_DATA_MASK) | E1000_MDIC_READY;
-  if (address !== PHY_ADDRESS) return result | E1000_MDIC_ERROR | E1000_MDIC_DATA_MASK;
-  if ((value & E1000_MDIC_OP_READ) !== 0) return result | readGbePhy(chip, index);
-  if ((value & E1000_MDIC_OP_WRITE) !== 0)
-    writeGbePhy(chip, IGP03, index, value & E1000_MDIC_DATA_MASK);
-  return result | (value & E1000_MDIC_DATA_MASK);
+  return accessGbePhy(chip, IGP03, value);
 }
 
 /** The cable, CTRL.SLU or the PHY's power has changed. */

@@ -9,6 +9,15 @@ import {
   CR_1000T_FD_CAPS,
   E1000_CTRL,
   E1000_CTRL_SLU,
+  E1000_MDIC_DATA_MASK,
+  E1000_MDIC_ERROR,
+  E1000_MDIC_OP_READ,
+  E1000_MDIC_OP_WRITE,
+  E1000_MDIC_PHY_MASK,
+  E1000_MDIC_PHY_SHIFT,
+  E1000_MDIC_READY,
+  E1000_MDIC_REG_MASK,
+  E1000_MDIC_REG_SHIFT,
   E1000_STATUS,
   E1000_STATUS_FD,
   E1000_STATUS_LU,
@@ -50,7 +59,7 @@ import {
 } from '#kernel/time/hrtimer.ts';
 
 /** Address of the PHY on its management bus. */
-export const PHY_ADDRESS = 1;
+const PHY_ADDRESS = 1;
 /** 802.3 selector field of an ability word. */
 const NWAY_SELECTOR = 0x0001;
 /** The card is able to do 10 and 100 Mbit/s, both duplexes, and gigabit by extended status. */
@@ -105,8 +114,24 @@ export function resetGbePhy<C extends PhyChip<C>>(chip: C, kind: PhyKind<C>): vo
   renegotiate(chip, kind);
 }
 
+/** MDIC is written: an access to a register. Returns what MDIC then shows. */
+export function accessGbePhy<C extends PhyChip<C>>(
+  chip: C,
+  kind: PhyKind<C>,
+  value: number,
+): number {
+  const address = (value & E1000_MDIC_PHY_MASK) >>> E1000_MDIC_PHY_SHIFT;
+  const index = (value & E1000_MDIC_REG_MASK) >>> E1000_MDIC_REG_SHIFT;
+  const result = (value & ~E1000_MDIC_DATA_MASK) | E1000_MDIC_READY;
+  if (address !== PHY_ADDRESS) return result | E1000_MDIC_ERROR | E1000_MDIC_DATA_MASK;
+  if ((value & E1000_MDIC_OP_READ) !== 0) return result | readGbePhy(chip, index);
+  if ((value & E1000_MDIC_OP_WRITE) === 0) return result;
+  writeGbePhy(chip, kind, index, value & E1000_MDIC_DATA_MASK);
+  return result | (value & E1000_MDIC_DATA_MASK);
+}
+
 /** A register as it is read through MDIC. */
-export function readGbePhy<C extends PhyChip<C>>(chip: C, index: number): number {
+function readGbePhy<C extends PhyChip<C>>(chip: C, index: number): number {
   const { phy } = chip;
   const value = phy[index] as number;
   // The link bit latches a loss until it has been read once.
@@ -115,7 +140,7 @@ export function readGbePhy<C extends PhyChip<C>>(chip: C, index: number): number
 }
 
 /** A register is written through MDIC. */
-export function writeGbePhy<C extends PhyChip<C>>(
+function writeGbePhy<C extends PhyChip<C>>(
   chip: C,
   kind: PhyKind<C>,
   index: number,

@@ -2,6 +2,7 @@
  * A virtio network device on the PCI bus with a port for a cable. This file puts the engines together:
  * features, configuration, start and reset. Virtio 1.2 section 5.1.
  */
+import { checkCardAddress } from '#hardware/card_address.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
 import { control, offloadsOf, setMac } from '#hardware/virtio/virtio_net_ctrl.ts';
 import { VirtioNetDevice } from '#hardware/virtio/virtio_net_device.ts';
@@ -126,9 +127,7 @@ export interface VirtioNetCardOptions {
 function checkOptions(options: VirtioNetCardOptions): Required<VirtioNetCardOptions> {
   const { mac, rateBps = 0, queuePairs = 1, mtu = 0, msix = true, without = [] } = options;
   const { queueSize = DEFAULT_QUEUE_SIZE } = options;
-  if (mac.length !== 6 || ((mac[0] as number) & 1) !== 0 || mac.every((octet) => octet === 0)) {
-    throw new RangeError(`not the address of a network card: ${[...mac].join(' ')}`);
-  }
+  checkCardAddress(mac);
   if (!Number.isInteger(queuePairs) || queuePairs < 1 || queuePairs > VIRTIO_NET_MAX_PAIRS) {
     throw new RangeError(
       `a card has 1 to ${VIRTIO_NET_MAX_PAIRS} pairs of queues, not ${queuePairs}`,
