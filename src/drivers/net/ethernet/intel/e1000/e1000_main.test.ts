@@ -2,7 +2,17 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type E1000Adapter, e1000Adapter } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import type { E1000Nic, E1000PlugOptions } from '#drivers/net/ethernet/intel/e1000/e1000_plug.ts';
-import { Lan, type LanMachine, sendTest, TestWire, testPacket } from '#drivers/net/testing/lan.ts';
+import { Lan, sendTest, testPacket } from '#drivers/net/testing/lan.ts';
+import {
+  bytes,
+  linkedPair,
+  MAC_A,
+  MAC_B,
+  MS,
+  type NicPair,
+  nicPair,
+  padded,
+} from '#drivers/net/testing/pair.ts';
 import {
   NETDEV_TX_BUSY,
   netdevGetTxQueue,
@@ -14,19 +24,10 @@ import { disableIrq, enableIrq } from '#kernel/irq.ts';
 import { devSetMacAddress, devSetMtu, devSetPromiscuity } from '#net/core/dev.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
 
-const MAC_A: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xa);
-const MAC_B: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xb);
-const MS = 1_000_000;
 /** By then the watchdog has seen that the link is gone: it looks every two seconds, as in Linux. */
 const WATCHDOG = 2_100 * MS;
 
-interface Pair {
-  readonly lan: Lan;
-  readonly wire: TestWire;
-  readonly a: LanMachine;
-  readonly b: LanMachine;
-  readonly nicA: E1000Nic;
-  readonly nicB: E1000Nic;
+interface Pair extends NicPair<E1000Nic> {
   readonly adapterA: E1000Adapter;
   readonly adapterB: E1000Adapter;
 }
@@ -34,35 +35,15 @@ interface Pair {
 type Options = Partial<E1000PlugOptions>;
 
 function pair(optionsA: Options = {}, optionsB: Options = {}): Pair {
-  const lan = new Lan();
-  const wire = new TestWire(lan);
-  const a = lan.boot('a');
-  const b = lan.boot('b');
-  const nicA = a.plug({ mac: MAC_A, end: (port) => wire.plug(0, port), ...optionsA });
-  const nicB = b.plug({ mac: MAC_B, end: (port) => wire.plug(1, port), ...optionsB });
-  const adapterA = e1000Adapter(nicA.dev);
-  const adapterB = e1000Adapter(nicB.dev);
-  return { lan, wire, a, b, nicA, nicB, adapterA, adapterB };
+  const all = nicPair(
+    (machine, at) => machine.plug({ ...at, ...optionsA }),
+    (machine, at) => machine.plug({ ...at, ...optionsB }),
+  );
+  return { ...all, adapterA: e1000Adapter(all.nicA.dev), adapterB: e1000Adapter(all.nicB.dev) };
 }
 
-/** Runs a test with both cards up and a link, and holds it to leaving nothing behind. */
 function linked(run: (pair: Pair) => void, optionsA: Options = {}, optionsB: Options = {}): void {
-  const all = pair(optionsA, optionsB);
-  all.a.up(all.nicA.dev);
-  all.b.up(all.nicB.dev);
-  all.lan.pass(10 * MS);
-  expect(netifCarrierOk(all.nicA.dev) && netifCarrierOk(all.nicB.dev)).toBe(true);
-  run(all);
-  expect(all.lan.shutDown()).toEqual({});
-}
-
-function bytes(length: number, seed = 0): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * 31 + seed) & 0xff);
-}
-
-/** What arrives of a payload: short frames are padded on the wire. */
-function padded(payload: Uint8Array): number[] {
-  return [...payload, ...new Array<number>(Math.max(0, 46 - payload.length)).fill(0)];
+  linkedPair(pair(optionsA, optionsB), run);
 }
 
 test('a card is probed and becomes an interface that is down', () => {

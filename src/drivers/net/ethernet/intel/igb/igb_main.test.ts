@@ -9,7 +9,17 @@ import {
   igbDescUnused,
 } from '#drivers/net/ethernet/intel/igb/igb.ts';
 import type { IgbNic, IgbPlugOptions } from '#drivers/net/ethernet/intel/igb/igb_plug.ts';
-import { Lan, type LanMachine, sendTest, TestWire } from '#drivers/net/testing/lan.ts';
+import { Lan, sendTest } from '#drivers/net/testing/lan.ts';
+import {
+  bytes,
+  linkedPair,
+  MAC_A,
+  MAC_B,
+  MS,
+  type NicPair,
+  nicPair,
+  padded,
+} from '#drivers/net/testing/pair.ts';
 import {
   NETDEV_TX_BUSY,
   netdevGetTxQueue,
@@ -25,19 +35,10 @@ import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
 import { ENOMEM } from '#uapi/errno.ts';
 
-const MAC_A: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xa);
-const MAC_B: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0xb);
-const MS = 1_000_000;
 /** By then the watchdog has seen that the link is gone: it looks every two seconds, as in Linux. */
 const WATCHDOG = 2_100 * MS;
 
-interface Pair {
-  readonly lan: Lan;
-  readonly wire: TestWire;
-  readonly a: LanMachine;
-  readonly b: LanMachine;
-  readonly nicA: IgbNic;
-  readonly nicB: IgbNic;
+interface Pair extends NicPair<IgbNic> {
   readonly adapterA: IgbAdapter;
   readonly adapterB: IgbAdapter;
 }
@@ -45,35 +46,15 @@ interface Pair {
 type Options = Partial<IgbPlugOptions>;
 
 function pair(optionsA: Options = {}, optionsB: Options = {}): Pair {
-  const lan = new Lan();
-  const wire = new TestWire(lan);
-  const a = lan.boot('a');
-  const b = lan.boot('b');
-  const nicA = a.plugIgb({ mac: MAC_A, end: (port) => wire.plug(0, port), ...optionsA });
-  const nicB = b.plugIgb({ mac: MAC_B, end: (port) => wire.plug(1, port), ...optionsB });
-  const adapterA = igbAdapter(nicA.dev);
-  const adapterB = igbAdapter(nicB.dev);
-  return { lan, wire, a, b, nicA, nicB, adapterA, adapterB };
+  const all = nicPair(
+    (machine, at) => machine.plugIgb({ ...at, ...optionsA }),
+    (machine, at) => machine.plugIgb({ ...at, ...optionsB }),
+  );
+  return { ...all, adapterA: igbAdapter(all.nicA.dev), adapterB: igbAdapter(all.nicB.dev) };
 }
 
-/** Runs a test with both cards up and a link, and holds it to leaving nothing behind. */
 function linked(run: (pair: Pair) => void, optionsA: Options = {}, optionsB: Options = {}): void {
-  const all = pair(optionsA, optionsB);
-  all.a.up(all.nicA.dev);
-  all.b.up(all.nicB.dev);
-  all.lan.pass(10 * MS);
-  expect(netifCarrierOk(all.nicA.dev) && netifCarrierOk(all.nicB.dev)).toBe(true);
-  run(all);
-  expect(all.lan.shutDown()).toEqual({});
-}
-
-function bytes(length: number, seed = 0): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * 31 + seed) & 0xff);
-}
-
-/** What arrives of a payload: short frames are padded on the wire. */
-function padded(payload: Uint8Array): number[] {
-  return [...payload, ...new Array<number>(Math.max(0, 46 - payload.length)).fill(0)];
+  linkedPair(pair(optionsA, optionsB), run);
 }
 
 function rxRing(adapter: IgbAdapter): IgbRxRing {
