@@ -16,8 +16,6 @@ export const E1000_MIN_TXD = 48;
 export const E1000_DEFAULT_RXD = 256;
 export const E1000_MAX_RXD = 4096;
 export const E1000_MIN_RXD = 48;
-/** Rings have a multiple of this many descriptors. */
-export const REQ_DESCRIPTOR_MULTIPLE = 8;
 
 /** Longest frame with its check sequence, as the chip is told. */
 export const MAX_JUMBO_FRAME_SIZE = 0x3f00;

@@ -17,8 +17,8 @@ import {
 } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import { e1000WriteItr } from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.ts';
 import { e1000UpdateStats } from '#drivers/net/ethernet/intel/e1000/e1000_main_watchdog.ts';
-import { e1000ClampRing } from '#drivers/net/ethernet/intel/e1000/e1000_param.ts';
 import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
+import { clampDescriptors } from '#drivers/net/ethernet/intel/libgbe/ring.ts';
 import { pciName } from '#drivers/pci/pci.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import { type NetDevice, netifCarrierOk, netifRunning } from '#include/linux/netdevice.ts';
@@ -82,8 +82,8 @@ const STATISTICS: readonly Statistic[] = [
 /** Changes the rings; a running device is stopped meanwhile. 0 or a negative errno. @kernel e1000_set_ringparam drivers/net/ethernet/intel/e1000/e1000_ethtool.c */
 function e1000SetRingparam(dev: NetDevice, rxPending: number, txPending: number): number {
   const adapter = e1000Adapter(dev);
-  const rx = e1000ClampRing(rxPending, E1000_MIN_RXD, E1000_MAX_RXD);
-  const tx = e1000ClampRing(txPending, E1000_MIN_TXD, E1000_MAX_TXD);
+  const rx = clampDescriptors(rxPending, E1000_MIN_RXD, E1000_MAX_RXD);
+  const tx = clampDescriptors(txPending, E1000_MIN_TXD, E1000_MAX_TXD);
   if (rx === adapter.rxRing.count && tx === adapter.txRing.count) return 0;
   const running = netifRunning(dev);
   if (running) devClose(dev);

@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import {
   E1000_DEFAULT_PARAMS,
   e1000CheckOptions,
-  e1000ClampRing,
 } from '#drivers/net/ethernet/intel/e1000/e1000_param.ts';
 
 test('nothing said gives the defaults', () => {
@@ -21,8 +20,4 @@ test.each([
   ['too slow a rate', { interruptThrottleRate: 50 }, { interruptThrottleRate: 3 }],
 ])('%s', (_, given, expected) => {
   expect(e1000CheckOptions(given)).toMatchObject(expected);
-});
-
-test('rings are held to their limits', () => {
-  expect([1, 80, 81, 9999].map((n) => e1000ClampRing(n, 48, 4096))).toEqual([48, 80, 88, 4096]);
 });

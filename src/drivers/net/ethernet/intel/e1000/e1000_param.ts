@@ -10,8 +10,8 @@ import {
   E1000_MIN_RXD,
   E1000_MIN_TXD,
   type E1000Params,
-  REQ_DESCRIPTOR_MULTIPLE,
 } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
+import { roundDescriptors } from '#drivers/net/ethernet/intel/libgbe/ring.ts';
 
 const MAX_DELAY = 0xffff;
 /** Fewest and most interrupts a second when the rate is fixed. */
@@ -36,15 +36,6 @@ function validate(value: number | undefined, min: number, max: number, def: numb
   return value !== undefined && value >= min && value <= max ? Math.floor(value) : def;
 }
 
-function roundUp(value: number): number {
-  return Math.ceil(value / REQ_DESCRIPTOR_MULTIPLE) * REQ_DESCRIPTOR_MULTIPLE;
-}
-
-/** Descriptors of a ring, within its limits. @kernel e1000_set_ringparam drivers/net/ethernet/intel/e1000/e1000_ethtool.c */
-export function e1000ClampRing(count: number, min: number, max: number): number {
-  return roundUp(Math.min(Math.max(count, min), max));
-}
-
 /** The throttle rate: one of the modes, or a number of interrupts a second. */
 function validateItr(value: number | undefined): number {
   const def = E1000_DEFAULT_PARAMS.interruptThrottleRate;
@@ -63,8 +54,8 @@ export function e1000CheckOptions(given: Partial<E1000Params>): E1000Params {
   const txd = validate(given.txDescriptors, E1000_MIN_TXD, E1000_MAX_TXD, def.txDescriptors);
   const rxd = validate(given.rxDescriptors, E1000_MIN_RXD, E1000_MAX_RXD, def.rxDescriptors);
   return {
-    txDescriptors: roundUp(txd),
-    rxDescriptors: roundUp(rxd),
+    txDescriptors: roundDescriptors(txd),
+    rxDescriptors: roundDescriptors(rxd),
     txIntDelay: validate(given.txIntDelay, 0, MAX_DELAY, def.txIntDelay),
     txAbsIntDelay: validate(given.txAbsIntDelay, 0, MAX_DELAY, def.txAbsIntDelay),
     rxIntDelay: validate(given.rxIntDelay, 0, MAX_DELAY, def.rxIntDelay),

@@ -28,8 +28,6 @@ export const IGB_MAX_TXD = 4096;
 export const IGB_DEFAULT_RXD = 256;
 export const IGB_MIN_RXD = 64;
 export const IGB_MAX_RXD = 4096;
-/** Rings have a multiple of this many descriptors. */
-export const REQ_DESCRIPTOR_MULTIPLE = 8;
 
 // Intervals of interrupts as EITR has them: us, from bit 2 on.
 export const IGB_DEFAULT_ITR = 3;
@@ -357,10 +355,4 @@ export class IgbAdapter {
 /** @kernel netdev_priv include/linux/netdevice.h */
 export function igbAdapter(netdev: NetDevice): IgbAdapter {
   return netdev.priv as IgbAdapter;
-}
-
-/** A number of descriptors that a ring may have. */
-export function igbClampRing(wanted: number, min: number, max: number): number {
-  const bounded = Math.min(Math.max(wanted, min), max);
-  return Math.ceil(bounded / REQ_DESCRIPTOR_MULTIPLE) * REQ_DESCRIPTOR_MULTIPLE;
 }

@@ -18,7 +18,6 @@ import {
   IgbRxRing,
   IgbTxRing,
   igbAdapter,
-  igbClampRing,
 } from '#drivers/net/ethernet/intel/igb/igb.ts';
 import {
   igbGetChannels,
@@ -36,6 +35,7 @@ import {
 import { igbDown, igbReinitLocked, igbUp } from '#drivers/net/ethernet/intel/igb/igb_main_open.ts';
 import { igbUpdateStats } from '#drivers/net/ethernet/intel/igb/igb_main_watchdog.ts';
 import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
+import { clampDescriptors } from '#drivers/net/ethernet/intel/libgbe/ring.ts';
 import { pciName } from '#drivers/pci/pci.ts';
 import { IGB_RETA_SIZE } from '#hardware/igb/igb_regs.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
@@ -168,8 +168,8 @@ function resizeRings(adapter: IgbAdapter, rx: number, tx: number): number {
  */
 function igbSetRingparam(dev: NetDevice, rxPending: number, txPending: number): number {
   const adapter = igbAdapter(dev);
-  const rx = igbClampRing(rxPending, IGB_MIN_RXD, IGB_MAX_RXD);
-  const tx = igbClampRing(txPending, IGB_MIN_TXD, IGB_MAX_TXD);
+  const rx = clampDescriptors(rxPending, IGB_MIN_RXD, IGB_MAX_RXD);
+  const tx = clampDescriptors(txPending, IGB_MIN_TXD, IGB_MAX_TXD);
   if (rx === adapter.rxRingCount && tx === adapter.txRingCount) return 0;
   if (!netifRunning(dev)) {
     for (const ring of adapter.txRing) ring.count = tx;

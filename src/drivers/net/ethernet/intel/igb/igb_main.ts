@@ -25,7 +25,6 @@ import {
   IgbAdapter,
   type IgbParams,
   igbAdapter,
-  igbClampRing,
   MAX_STD_JUMBO_FRAME_SIZE,
 } from '#drivers/net/ethernet/intel/igb/igb.ts';
 import { igbEthtoolOps } from '#drivers/net/ethernet/intel/igb/igb_ethtool.ts';
@@ -49,6 +48,7 @@ import {
   igbGetStats64,
   igbWatchdogTask,
 } from '#drivers/net/ethernet/intel/igb/igb_main_watchdog.ts';
+import { clampDescriptors } from '#drivers/net/ethernet/intel/libgbe/ring.ts';
 import {
   pciDisableDevice,
   pciEnableDeviceMem,
@@ -227,8 +227,8 @@ function setFeatures(netdev: NetDevice): void {
 function igbSwInit(adapter: IgbAdapter, params: Partial<IgbParams>): number {
   const { machine } = adapter.pdev;
   const { txDescriptors = IGB_DEFAULT_TXD, rxDescriptors = IGB_DEFAULT_RXD } = params;
-  adapter.txRingCount = igbClampRing(txDescriptors, IGB_MIN_TXD, IGB_MAX_TXD);
-  adapter.rxRingCount = igbClampRing(rxDescriptors, IGB_MIN_RXD, IGB_MAX_RXD);
+  adapter.txRingCount = clampDescriptors(txDescriptors, IGB_MIN_TXD, IGB_MAX_TXD);
+  adapter.rxRingCount = clampDescriptors(rxDescriptors, IGB_MIN_RXD, IGB_MAX_RXD);
   // @kernel igb_init_queue_configuration
   const most = igbGetMaxRssQueues();
   const wanted = params.rssQueues ?? machine.cpus.length;
