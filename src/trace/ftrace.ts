@@ -92,7 +92,8 @@ class FunctionTracer {
   private readonly hook: FtraceHook;
   private readonly finders: Map<unknown, Finder>;
   private readonly nameNumbers: number[];
-  /** The functions that are running, outermost first. */
+  /** How many functions are running. Their machines and packets, outermost first; what follows has ended. */
+  private depth: number;
   private readonly tracks: (MachineTrack | null)[];
   private readonly packets: number[];
   private found: SkBuff | null;
@@ -107,6 +108,7 @@ class FunctionTracer {
     this.hook = hook;
     this.finders = new Map();
     this.nameNumbers = [];
+    this.depth = 0;
     this.tracks = [];
     this.packets = [];
     this.found = null;
@@ -114,9 +116,8 @@ class FunctionTracer {
   }
 
   enter(id: number, a: unknown, b: unknown, c: unknown, d: unknown): number {
-    const { recorder, tracks, packets } = this;
+    const { recorder, tracks, packets, depth } = this;
     const name = this.nameOf(id);
-    const depth = tracks.length;
     if (name < 0) return -1;
     this.found = null;
     // All four, since the packet may come after what tells the machine.
@@ -135,8 +136,9 @@ class FunctionTracer {
       recorder.write(track, KIND_FUNCTION_ENTRY, name, packet, seen, 0, 0, 0, w, x, y, z);
       track.depth = depth + 1;
     }
-    tracks.push(track ?? null);
-    packets.push(packet);
+    tracks[depth] = track ?? null;
+    packets[depth] = packet;
+    this.depth = depth + 1;
     return depth;
   }
 
@@ -145,8 +147,7 @@ class FunctionTracer {
     const track = tracks[token] ?? null;
     const packet = packets[token] ?? 0;
     // What an exception passed by has ended too.
-    tracks.length = token;
-    packets.length = token;
+    this.depth = token;
     if (track === null) return;
     track.depth = token;
     const name = this.nameOf(id);
