@@ -45,7 +45,7 @@ describe('the linked package', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
     if (status !== 0) throw new Error(stderr);
     answer = JSON.parse(stdout) as typeof answer;
-  });
+  }, 60_000);
 
   afterAll(() => {
     rmSync(FOLDER, { recursive: true, force: true });

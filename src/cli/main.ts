@@ -347,8 +347,16 @@ function addTrace(softnet: Command): void {
     .option('--functions', 'also entry and exit of every function (uses the woven build)')
     .option('--bytes', "also each packet's pointers and first bytes")
     .option('--all', 'also what concerns no packet: interrupts, timers, sockets')
-    .option('--limit <n>', 'most steps to tell', checked(parseNumber), Number.MAX_SAFE_INTEGER)
-    .option('--memory <size>', 'for the recording', checked(parseCount), 256 * 1024 * 1024)
+    .addOption(
+      new Option('--limit <n>', 'most steps to tell')
+        .argParser(checked(parseNumber))
+        .default(Number.MAX_SAFE_INTEGER, 'all'),
+    )
+    .addOption(
+      new Option('--memory <size>', 'for the recording')
+        .argParser(checked(parseCount))
+        .default(256 * 1024 * 1024, '256M'),
+    )
     .option('--until <time>', 'stop at this virtual time, e.g. 10s', checked(parseTimeNs))
     .option(...SEED)
     .action(runTrace);
