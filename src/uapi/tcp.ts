@@ -179,6 +179,30 @@ export const TCP_RECV_QUEUE = 1;
 export const TCP_SEND_QUEUE = 2;
 export const TCP_QUEUES_NR = 3;
 
+/** struct tcp_repair_opt, of which TCP_REPAIR_OPTIONS takes an array. */
+export const tcpRepairOpt = {
+  LEN: 8,
+  code: (v: DataView, o: number): number => v.getUint32(o, true),
+  val: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  setCode: (v: DataView, o: number, x: number): void => v.setUint32(o, x, true),
+  setVal: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+} as const;
+
+/** struct tcp_repair_window. Sequence numbers are int32. */
+export const tcpRepairWindow = {
+  LEN: 20,
+  sndWl1: (v: DataView, o: number): number => v.getInt32(o, true),
+  sndWnd: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  maxWindow: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  rcvWnd: (v: DataView, o: number): number => v.getUint32(o + 12, true),
+  rcvWup: (v: DataView, o: number): number => v.getInt32(o + 16, true),
+  setSndWl1: (v: DataView, o: number, x: number): void => v.setInt32(o, x, true),
+  setSndWnd: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+  setMaxWindow: (v: DataView, o: number, x: number): void => v.setUint32(o + 8, x, true),
+  setRcvWnd: (v: DataView, o: number, x: number): void => v.setUint32(o + 12, x, true),
+  setRcvWup: (v: DataView, o: number, x: number): void => v.setInt32(o + 16, x, true),
+} as const;
+
 // TCP_MD5SIG (RFC 2385).
 export const TCP_MD5SIG_MAXKEYLEN = 80;
 export const TCP_MD5SIG_FLAG_PREFIX = 1;

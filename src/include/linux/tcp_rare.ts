@@ -24,6 +24,8 @@ export class TcpRare {
   fastopenClientFail = 0;
   frto = false;
   repair = false;
+  /** TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE */
+  repairQueue = 0;
   synSmc = false;
   synFastopen = false;
   synFastopenExp = false;

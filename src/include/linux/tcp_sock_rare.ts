@@ -132,6 +132,13 @@ export abstract class TcpSockRare extends InetConnectionSock {
     if (this.tcpRare.repair !== value) ownTcpRare(this).repair = value;
   }
 
+  get repairQueue(): number {
+    return this.tcpRare.repairQueue;
+  }
+  set repairQueue(value: number) {
+    if (this.tcpRare.repairQueue !== value) ownTcpRare(this).repairQueue = value;
+  }
+
   get synSmc(): boolean {
     return this.tcpRare.synSmc;
   }

@@ -56,6 +56,8 @@ export const SOCK_RCVMARK = 26;
 export const SOCK_RCVPRIORITY = 27;
 
 export const SK_CAN_REUSE = 1;
+/** Of a socket in repair: whoever else has the port. */
+export const SK_FORCE_REUSE = 2;
 export const SK_NO_REUSE = 0;
 
 export const SOCK_SNDBUF_LOCK = 1;

@@ -9,7 +9,7 @@
 import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
 import { inetCsk } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { SK_CAN_REUSE } from '#include/net/sock.ts';
+import { SK_CAN_REUSE, SK_FORCE_REUSE } from '#include/net/sock.ts';
 import type { SockCommon } from '#include/net/sock_common.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
@@ -163,7 +163,8 @@ export function inetCskGetPort(sk: Sock, snum: number): number {
     const reuse = sk.skcReuse !== 0 && sk.skcState !== TCP_LISTEN;
     tb = inetBindBucketFind(net, port, 0);
     if (tb !== null) {
-      const free = (tb.fastreuse > 0 && reuse) || skReuseportMatch(tb, sk);
+      const free =
+        sk.skcReuse === SK_FORCE_REUSE || (tb.fastreuse > 0 && reuse) || skReuseportMatch(tb, sk);
       if (!free && inetCskBindConflict(sk, tb, true, true)) return 1;
     }
   }

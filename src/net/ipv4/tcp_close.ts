@@ -82,7 +82,7 @@ import {
   tcpWriteQueuePurge,
 } from '#net/ipv4/tcp_state.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
-import { ECONNRESET, ENOENT } from '#uapi/errno.ts';
+import { ECONNABORTED, ECONNRESET, ENOENT } from '#uapi/errno.ts';
 import { SKB_DROP_REASON_SOCKET_CLOSE } from '#uapi/net_dropreason.ts';
 import {
   LINUX_MIB_TCPABORTONCLOSE,
@@ -157,7 +157,9 @@ function dropUnread(sk: Sock): boolean {
 function closeConnection(sk: Sock): void {
   const unread = dropUnread(sk);
   if (sk.skcState === TCP_CLOSE) return;
-  if (unread) {
+  if (tcpSk(sk).repair) {
+    sk.skProt.disconnect?.(sk, 0);
+  } else if (unread) {
     // The peer must learn that its data was lost.
     netIncStats(sk.net, LINUX_MIB_TCPABORTONCLOSE);
     tcpSetState(sk, TCP_CLOSE);
@@ -251,6 +253,8 @@ function abortConnection(sk: Sock, oldState: number): void {
   const tp = tcpSk(sk);
   if (oldState === TCP_LISTEN) {
     inetCskListenStop(sk);
+  } else if (tp.repair) {
+    sk.skErr = ECONNABORTED;
   } else if (tcpNeedReset(oldState)) {
     tcpSendActiveReset(sk, SK_RST_REASON_TCP_STATE);
     sk.skErr = ECONNRESET;

@@ -6,6 +6,7 @@
  * RFC 6093 (urgent data).
  */
 
+import type { Msghdr } from '#include/linux/net.ts';
 import { __skbPull, type SkBuff } from '#include/linux/skbuff.ts';
 import {
   __skbQueueTail,
@@ -35,7 +36,14 @@ import { KernelBug } from '#kernel/bug.ts';
 import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after, before, seqMin } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
-import { __kfreeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
+import { skbCopyDatagramFromIter } from '#net/core/datagram.ts';
+import {
+  __kfreeSkb,
+  allocSkbWithFrags,
+  consumeSkb,
+  kfreeSkb,
+  kfreeSkbPartial,
+} from '#net/core/skbuff.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skbSetOwnerR, sockFlag, sockSetFlag } from '#net/core/sock.ts';
 import { skForcedMemSchedule } from '#net/core/sock_mem.ts';
@@ -58,7 +66,7 @@ import { tcpEnterQuickackMode, tcpEventDataRecv } from '#net/ipv4/tcp_input_quic
 import { tcpTimeWait } from '#net/ipv4/tcp_minisocks.ts';
 import { tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
 import { tcpDoneWithError, tcpSetState } from '#net/ipv4/tcp_state.ts';
-import { ECONNREFUSED, ECONNRESET, EPIPE } from '#uapi/errno.ts';
+import { ECONNREFUSED, ECONNRESET, ENOMEM, EPIPE } from '#uapi/errno.ts';
 import {
   SKB_CONSUMED,
   SKB_DROP_REASON_PROTO_MEM,
@@ -115,6 +123,39 @@ export function tcpQueueRcv(sk: Sock, skb: SkBuff): boolean {
     if (tracepointKey.enabled) skb.machine.trace.packet.socketQueue.probe?.(skb, sk, false);
   }
   return eaten;
+}
+
+/** Bytes that one packet of tcp_send_rcvq() takes. */
+const RCVQ_CHUNK: number = 1 << 18;
+
+/**
+ * Repair: what is written had come before. Bytes, or a negative errno.
+ * @kernel tcp_send_rcvq net/ipv4/tcp_input.c
+ */
+export function tcpSendRcvq(sk: Sock, msg: Msghdr, len: number): number {
+  if (len === 0) return 0;
+  const tp = tcpSk(sk);
+  const size = Math.min(len, RCVQ_CHUNK);
+  const skb = allocSkbWithFrags(sk.net.machine, 0, size);
+  if (skb === null) return -ENOMEM;
+  skb.len = size;
+  skb.dataLen = size;
+  if (tcpTryRmemSchedule(sk, skb, skb.truesize) !== 0) {
+    kfreeSkb(skb, SKB_DROP_REASON_PROTO_MEM, 'tcp_send_rcvq');
+    return -ENOMEM;
+  }
+  const err = skbCopyDatagramFromIter(skb, 0, msg.msgIter, size);
+  if (err !== 0) {
+    consumeSkb(skb, 'tcp_send_rcvq');
+    return err;
+  }
+  const cb = skb.tcpCb;
+  cb.tcpFlags = 0;
+  cb.seq = tp.rcvNxt;
+  cb.endSeq = (tp.rcvNxt + size) | 0;
+  cb.ackSeq = (tp.sndUna - 1) | 0;
+  if (tcpQueueRcv(sk, skb)) kfreeSkbPartial(skb);
+  return size;
 }
 
 /** The route of the packet must not outlive the receive path. @kernel tcp_cleanup_skb include/net/tcp.h */

@@ -17,6 +17,7 @@ import { tcpSendSynData } from '#include/net/tcp_fastopen_ops.ts';
 import {
   tcpFullSpace,
   tcpInitWl,
+  tcpJiffies32,
   tcpMssClamp,
   tcpTimeoutInit,
   tcpTimeStampTs,
@@ -26,6 +27,7 @@ import { sockResetFlag } from '#net/core/sock.ts';
 import { skMemCharge, skWmemQueuedAdd } from '#net/core/sock_mem.ts';
 import { tcpResetXmitTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpCaDstInit } from '#net/ipv4/tcp_cong.ts';
+import { tcpFinishConnect } from '#net/ipv4/tcp_input.ts';
 import { tcpClearRetrans } from '#net/ipv4/tcp_input_cwnd.ts';
 import { tcpInitializeRcvMss } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { tcpInitNondataSkb, tcpMstampRefresh, tcpTransmitSkb } from '#net/ipv4/tcp_output.ts';
@@ -89,9 +91,10 @@ function tcpConnectInit(sk: Sock): void {
   tp.sndSml = tp.writeSeq;
   tp.sndUp = tp.writeSeq;
   tp.sndNxt = tp.writeSeq;
-  tp.rcvNxt = 0;
-  tp.rcvWup = 0;
-  tp.copiedSeq = 0;
+  if (tp.repair) tp.rcvTstamp = tcpJiffies32(sk);
+  else tp.rcvNxt = 0;
+  tp.rcvWup = tp.rcvNxt;
+  tp.copiedSeq = tp.rcvNxt;
   tp.icskRto = tcpTimeoutInit(sk);
   tp.icskRetransmits = 0;
   tcpClearRetrans(tp);
@@ -119,6 +122,11 @@ export function tcpConnect(sk: Sock): number {
   if (keys !== 0) return keys;
   if (tp.icskAfOps!.rebuildHeader(sk) !== 0) return -EHOSTUNREACH;
   tcpConnectInit(sk);
+  if (tp.repair) {
+    // The handshake was long ago.
+    tcpFinishConnect(sk, null);
+    return 0;
+  }
   const buff = tcpStreamAllocSkb(sk, true);
   if (buff === null) return -ENOBUFS;
   tcpInitNondataSkb(buff, tp.writeSeq, TCPHDR_SYN);

@@ -25,6 +25,7 @@ import {
   tcpSkbCanCollapse,
   tcpSkbIsLast,
   tcpSkbPcount,
+  tcpTsortedMoveTail,
   tcpWriteQueueEmpty,
   tcpWriteQueueTail,
 } from '#include/net/tcp_queue.ts';
@@ -66,7 +67,7 @@ import { tcpCurrentMss, tcpSetSkbTsoSegs } from '#net/ipv4/tcp_output_mss.ts';
 import { tcpMtuProbe } from '#net/ipv4/tcp_output_mtup.ts';
 import { tcpScheduleLossProbe } from '#net/ipv4/tcp_output_tlp.ts';
 import { tcpEatOneSkb } from '#net/ipv4/tcp_output_tstamp.ts';
-import { TCP_CA_Recovery, TCP_CLOSE } from '#uapi/tcp.ts';
+import { TCP_CA_Recovery, TCP_CLOSE, TCP_SEND_QUEUE } from '#uapi/tcp.ts';
 
 const NSEC_PER_MSEC = 1e6;
 
@@ -183,6 +184,16 @@ function xmitHead(
   maxSegs: number,
 ): number {
   const tp = tcpSk(sk);
+  if (tp.repair && tp.repairQueue === TCP_SEND_QUEUE) {
+    // It counts as sent; the time is where the retransmission timer begins.
+    skb.skbMstampNs = tp.tcpClockCache;
+    tp.tcpWstampNs = tp.tcpClockCache;
+    tcpTsortedMoveTail(tp, skb);
+    tcpSetSkbTsoSegs(skb, mssNow);
+    tcpEventNewDataSent(sk, skb);
+    tcpMinshallUpdate(tp, mssNow, skb);
+    return XMIT_SENT;
+  }
   if (tcpPacingCheck(sk)) return stalled(sk, skb, STALL_PACING, XMIT_STOP);
   let quota = tcpCwndTest(tp);
   if (quota === 0) {

@@ -45,10 +45,18 @@ import { tcpRcvSpaceAdjust } from '#net/ipv4/tcp_input_rcvbuf.ts';
 import { tcpMstampRefresh } from '#net/ipv4/tcp_output.ts';
 import { tcpSendAck } from '#net/ipv4/tcp_output_ctl.ts';
 import { __tcpSelectWindow } from '#net/ipv4/tcp_output_window.ts';
-import { EAGAIN, EFAULT, EINVAL, ENOTCONN } from '#uapi/errno.ts';
+import { tcpPeekSndq } from '#net/ipv4/tcp_repair.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOTCONN, EPERM } from '#uapi/errno.ts';
 import { SKB_CONSUMED } from '#uapi/net_dropreason.ts';
 import { MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SOL_TCP } from '#uapi/socket.ts';
-import { TCP_CLOSE, TCP_CM_INQ, TCP_ESTABLISHED, TCP_LISTEN } from '#uapi/tcp.ts';
+import {
+  TCP_CLOSE,
+  TCP_CM_INQ,
+  TCP_ESTABLISHED,
+  TCP_LISTEN,
+  TCP_NO_QUEUE,
+  TCP_SEND_QUEUE,
+} from '#uapi/tcp.ts';
 
 /** Takes a packet that has been read off the queue. @kernel tcp_eat_recv_skb net/ipv4/tcp.c */
 export function tcpEatRecvSkb(sk: Sock, skb: SkBuff): void {
@@ -275,6 +283,11 @@ function tcpRecvmsgLocked(
   if (DEBUG) sockOwnedByMe(sk, 'tcp_recvmsg_locked');
   if (sk.skcState === TCP_LISTEN) return -ENOTCONN;
   if ((flags & MSG_OOB) !== 0) return tcpRecvUrg(sk, msg, len, flags);
+  if (tp.repair) {
+    if ((flags & MSG_PEEK) === 0) return -EPERM;
+    if (tp.repairQueue === TCP_SEND_QUEUE) return tcpPeekSndq(sk, msg, len);
+    if (tp.repairQueue === TCP_NO_QUEUE) return -EINVAL;
+  }
   st.seq = tp.copiedSeq;
   st.left = len;
   if ((flags & MSG_PEEK) !== 0) {

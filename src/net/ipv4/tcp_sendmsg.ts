@@ -29,7 +29,14 @@ import {
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SEND_SHUTDOWN, SOCK_ZEROCOPY } from '#include/net/sock.ts';
-import { TCP_NAGLE_CORK, TCP_NAGLE_PUSH, TCPHDR_ACK, TCPHDR_PSH, tcpSk } from '#include/net/tcp.ts';
+import {
+  TCP_NAGLE_CORK,
+  TCP_NAGLE_PUSH,
+  TCPCB_REPAIRED,
+  TCPHDR_ACK,
+  TCPHDR_PSH,
+  tcpSk,
+} from '#include/net/tcp.ts';
 import type { FastopenOut } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpSendmsgFastopen, tcpWantsFastopen } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpPassiveFastopen } from '#include/net/tcp_inlines.ts';
@@ -82,6 +89,7 @@ import {
   skStreamWaitConnect,
   skStreamWaitMemory,
 } from '#net/core/stream.ts';
+import { tcpSendRcvq } from '#net/ipv4/tcp_input_data.ts';
 import { tcpAddWriteQueueTail } from '#net/ipv4/tcp_output.ts';
 import { tcpChronoStop } from '#net/ipv4/tcp_output_chrono.ts';
 import { tcpUnlinkWriteQueue } from '#net/ipv4/tcp_output_frag.ts';
@@ -93,11 +101,20 @@ import {
 } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpRateCheckAppLimited } from '#net/ipv4/tcp_rate.ts';
 import { tcpStreamAllocSkb, tcpWmemFreeSkb, tcpWmemSchedule } from '#net/ipv4/tcp_state.ts';
-import { EAGAIN, EEXIST, EFAULT, EINPROGRESS, EMSGSIZE, ENOBUFS, EPIPE } from '#uapi/errno.ts';
+import {
+  EAGAIN,
+  EEXIST,
+  EFAULT,
+  EINPROGRESS,
+  EINVAL,
+  EMSGSIZE,
+  ENOBUFS,
+  EPIPE,
+} from '#uapi/errno.ts';
 import { SOF_TIMESTAMPING_TX_ACK } from '#uapi/net_tstamp.ts';
 import { LINUX_MIB_TCPAUTOCORKING } from '#uapi/snmp.ts';
 import { MSG_EOR, MSG_MORE, MSG_OOB, MSG_ZEROCOPY } from '#uapi/socket.ts';
-import { TCPF_CLOSE_WAIT, TCPF_ESTABLISHED } from '#uapi/tcp.ts';
+import { TCP_NO_QUEUE, TCP_RECV_QUEUE, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED } from '#uapi/tcp.ts';
 
 /** Packets made between two looks at the backlog. */
 const BACKLOG_INTERVAL = 16;
@@ -261,7 +278,10 @@ function newSegment(sk: Sock): SkBuff | null {
   if (!skStreamMemoryFree(sk)) return null;
   // The first packet is granted always, so that a connection can go on under pressure.
   const skb = tcpStreamAllocSkb(sk, tcpRtxAndWriteQueuesEmpty(sk));
-  if (skb !== null) tcpSkbEntail(sk, skb);
+  if (skb === null) return null;
+  tcpSkbEntail(sk, skb);
+  // What was sent once already tells nothing of the round trip.
+  if (tcpSk(sk).repair) skb.tcpCb.sacked |= TCPCB_REPAIRED;
   return skb;
 }
 
@@ -322,7 +342,7 @@ function waitForSpace(
  * Writes the message. Returns bytes taken, fewer than asked when the buffer is full; -EAGAIN when not
  * one could be.
  * @kernel tcp_sendmsg_locked net/ipv4/tcp.c
- * @deviation repair is refused; never sleeps.
+ * @deviation never sleeps.
  */
 export function tcpSendmsgLocked(sk: Sock, msg: Msghdr): number {
   if (DEBUG) sockOwnedByMe(sk, 'tcp_sendmsg_locked');
@@ -374,6 +394,10 @@ function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number, zc: UbufInfoMsgzc 
       : null;
   let err = prepare(sk, msg, sockc);
   if (err !== 0) return copiedSyn !== 0 ? 0 : sendError(sk, flags, err);
+  if (tp.repair) {
+    if (tp.repairQueue === TCP_RECV_QUEUE) return tcpSendRcvq(sk, msg, iter.count);
+    if (tp.repairQueue === TCP_NO_QUEUE) return sendError(sk, flags, -EINVAL);
+  }
   let copied = 0;
   let made = 0;
   let full = false;
@@ -426,7 +450,7 @@ function writeQueue(sk: Sock, msg: Msghdr, copiedSyn: number, zc: UbufInfoMsgzc 
       if ((flags & MSG_EOR) !== 0) skb.tcpCb.eor = true;
       break;
     }
-    if (skb.len < sizeGoal || (flags & MSG_OOB) !== 0) continue;
+    if (skb.len < sizeGoal || (flags & MSG_OOB) !== 0 || tp.repair) continue;
     if (forcedPush(tp)) {
       tcpMarkPush(tp, skb);
       __tcpPushPendingFrames(sk, mssNow, TCP_NAGLE_PUSH);

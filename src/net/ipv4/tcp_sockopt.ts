@@ -51,8 +51,15 @@ import {
 import { tcpSetCongestionControl } from '#net/ipv4/tcp_cong.ts';
 import { tcpPushPendingFrames } from '#net/ipv4/tcp_output_xmit.ts';
 import { tcpCleanupRbuf } from '#net/ipv4/tcp_recvmsg.ts';
+import {
+  tcpRepairGet,
+  tcpRepairGetWindow,
+  tcpRepairOptionsEst,
+  tcpRepairSet,
+  tcpRepairSetWindow,
+} from '#net/ipv4/tcp_repair.ts';
 import { tcpResetKeepaliveTimer } from '#net/ipv4/tcp_timer.ts';
-import { EINVAL, ENOENT, ENOPROTOOPT, EPERM } from '#uapi/errno.ts';
+import { EINVAL, ENOENT, ENOPROTOOPT } from '#uapi/errno.ts';
 import { SOL_TCP } from '#uapi/socket.ts';
 import {
   TCP_AO_ADD_KEY,
@@ -341,15 +348,8 @@ function setLocked(sk: Sock, optname: number, val: number): number {
       if (val < 0) return -EINVAL;
       tp.tcpTxDelay = val;
       return 0;
-    case TCP_REPAIR:
-    case TCP_REPAIR_QUEUE:
-    case TCP_QUEUE_SEQ:
-    case TCP_REPAIR_OPTIONS:
-    case TCP_REPAIR_WINDOW:
-    case TCP_TIMESTAMP:
-      return -EPERM;
     default:
-      return -ENOPROTOOPT;
+      return tcpRepairSet(sk, optname, val);
   }
 }
 
@@ -366,10 +366,18 @@ function setKeys(sk: Sock, optname: number, optval: Uint8Array): number {
   return err;
 }
 
-/**
- * @kernel do_tcp_setsockopt net/ipv4/tcp.c
- * @deviation repair needs a privilege that no task has.
- */
+/** Those that take structures; the int before them is not looked at. */
+function setRepairStruct(sk: Sock, optname: number, optval: Uint8Array): number {
+  lockSock(sk);
+  const err =
+    optname === TCP_REPAIR_WINDOW
+      ? tcpRepairSetWindow(sk, optval)
+      : tcpRepairOptionsEst(sk, optval);
+  releaseSock(sk);
+  return err;
+}
+
+/** @kernel do_tcp_setsockopt net/ipv4/tcp.c */
 function doTcpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number {
   if (optname === TCP_CONGESTION) return setCongestion(sk, optval);
   // No upper protocol can be stacked on TCP here.
@@ -377,6 +385,9 @@ function doTcpSetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
   if (isKeyOption(optname)) return setKeys(sk, optname, optval);
   if (optname === TCP_ULP) return optval.length < 1 ? -EINVAL : -ENOENT;
   if (optval.length < 4) return -EINVAL;
+  if (optname === TCP_REPAIR_WINDOW || optname === TCP_REPAIR_OPTIONS) {
+    return setRepairStruct(sk, optname, optval);
+  }
   const val = new DataView(optval.buffer, optval.byteOffset, 4).getInt32(0, true);
   const err = setUnlocked(sk, optname, val);
   if (err !== null) return err;
@@ -448,8 +459,12 @@ function getInt(sk: Sock, optname: number): number | null {
       return inetCskInPingpongMode(sk) ? 0 : 1;
     case TCP_THIN_LINEAR_TIMEOUTS:
       return tp.thinLto ? 1 : 0;
-    case TCP_THIN_DUPACK:
     case TCP_REPAIR:
+      return tp.repair ? 1 : 0;
+    case TCP_REPAIR_QUEUE:
+    case TCP_QUEUE_SEQ:
+      return tcpRepairGet(tp, optname);
+    case TCP_THIN_DUPACK:
     case TCP_IS_MPTCP:
       return 0;
     case TCP_USER_TIMEOUT:
@@ -547,7 +562,7 @@ function doTcpGetsockopt(sk: Sock, optname: number, optval: Uint8Array): number 
     case TCP_QUEUE_SEQ:
       return -EINVAL;
     case TCP_REPAIR_WINDOW:
-      return -EPERM;
+      return tcpRepairGetWindow(sk, optval);
     default:
       return -ENOPROTOOPT;
   }
