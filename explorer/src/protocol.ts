@@ -477,7 +477,6 @@ export interface Calls {
   run: { params: { untilNs: number }; result: Progress };
   /** Lets so many events happen, or goes on to the next packet. */
   step: { params: { unit: 'event' | 'packet'; count: number }; result: Progress };
-  stop: { params: Record<string, never>; result: null };
   act: { params: { body: ActionBody }; result: readonly Action[] };
   openTerminal: { params: { machine: string }; result: { terminal: number } };
   packets: { params: PacketQuery; result: readonly PacketInfo[] };

@@ -3,6 +3,7 @@
  * known of the oldest packets is overwritten.
  */
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { allButSpare } from '#trace/ring.ts';
 
 /** Numbers of packets by `skb.id` that are found at once; older ones that still live go to a map. */
 const ID_SLOTS = 1 << 14;
@@ -95,9 +96,9 @@ export class PacketTable {
     this.lastSnap = new Int32Array(capacity);
   }
 
-  /** True when the next packet takes the place of the oldest. */
+  /** True when little is left before the oldest packets are overwritten. */
   get full(): boolean {
-    return this.next >= this.most;
+    return this.next >= allButSpare(this.most);
   }
 
   private grow(): void {

@@ -287,7 +287,10 @@ export class Recorder {
     return seq;
   }
 
-  /** True when what is recorded next takes the place of what is oldest. */
+  /**
+   * True when what is recorded next may take the place of what is oldest. Whoever wants to keep all
+   * looks after each event, and stops.
+   */
   get full(): boolean {
     return this.ring.full || this.packets.full;
   }

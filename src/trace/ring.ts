@@ -48,6 +48,11 @@ function powerOfTwo(n: number): number {
   return n < 2 ? 1 : 2 ** (31 - Math.clz32(n));
 }
 
+/** What may be filled before a ring counts as full: one busy event may still write thousands of records. */
+export function allButSpare(size: number): number {
+  return size - (size >> 5);
+}
+
 /** Sizes of the three rings. */
 interface RingSizes {
   readonly records: number;
@@ -114,9 +119,14 @@ export class TraceRing {
     this.bytesWritten = 0;
   }
 
-  /** True when the next record takes the place of the oldest. */
+  /** True when little is left, of records, snapshots or bytes, before the oldest are overwritten. */
   get full(): boolean {
-    return this.next >= this.most.records;
+    const { records, snaps, bytes } = this.most;
+    return (
+      this.next >= allButSpare(records) ||
+      this.nextSnap >= allButSpare(snaps) ||
+      this.bytesWritten >= allButSpare(bytes)
+    );
   }
 
   private growRecords(): void {

@@ -301,29 +301,60 @@ describe('a recorded world', () => {
     const change = { kind: 'impair', cable: 0, change: { delayNs: 5e6 } } as const;
     const atNs = engine.startNs + 1.5 * S;
     const untilNs = engine.startNs + 4 * S;
-    const fork = await forkRun(engine.yaml, '1', turn, [], { atNs, body: change }, untilNs);
+    const { yaml, seed } = engine;
+    const basis = { yaml, seed, actions: [], turn, unwanted: () => false };
+    const fork = await forkRun(basis, { atNs, body: change }, untilNs);
     expect(fork.common).toBeGreaterThan(10);
     expect(fork.second?.timeNs).toBeGreaterThan(atNs);
     expect(fork.before.fingerprint).not.toBe(fork.after.fingerprint);
     const same = { kind: 'impair', cable: 0, change: { delayNs: 20e6 } } as const;
-    const none = await forkRun(engine.yaml, '1', turn, [], { atNs, body: same }, untilNs);
+    const none = await forkRun(basis, { atNs, body: same }, untilNs);
     expect([none.first, none.second]).toEqual([null, null]);
+    let asked = 0;
+    const left = { ...basis, unwanted: () => ++asked > 3 };
+    await expect(forkRun(left, { atNs, body: change }, untilNs)).rejects.toThrow(/was left/);
     engine.close();
   });
 
-  it('is stopped before it fills the memory', async () => {
+  it('is stopped before it fills the memory, and stays so', async () => {
     const problems: Problem[] = [];
-    const engine = new Engine({
-      yaml: worldById('ping')?.yaml ?? '',
-      seed: '1',
-      host: host(problems),
-    });
+    const yaml = worldById('router')?.yaml ?? '';
+    const engine = new Engine({ yaml, seed: '1', host: host(problems), memory: 1 << 20 });
     await engine.begin([]);
-    engine.recording.stop();
     await engine.run(engine.startNs + 60 * S, () => false);
+    const { nowNs } = engine.lab.world;
+    await engine.run(engine.startNs + 61 * S, () => false);
+    expect(engine.lab.world.nowNs).toBe(nowNs);
     expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
     engine.close();
   });
+});
+
+describe('a recording that is full', () => {
+  it.each(['router', 'loss'])(
+    'has all of %s that it has counted, from the first step on',
+    async (id) => {
+      const problems: Problem[] = [];
+      const yaml = worldById(id)?.yaml ?? '';
+      const engine = new Engine({ yaml, seed: '1', host: host(problems), memory: 4 << 20 });
+      await engine.begin([]);
+      await engine.run(engine.startNs + 300 * S, () => false);
+      expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
+      const { recording } = engine;
+      const { recorder } = recording;
+      const { ring } = recorder;
+      const gone: number[] = [];
+      for (let n = 0; n < recording.steps; n++) {
+        if (recorder.step(n) === null) gone.push(n);
+        else if (ring.snapNumber(n) !== 0 && recording.snapshotOf(n) === null) gone.push(n);
+      }
+      expect(gone).toEqual([]);
+      expect(recording.packets.map((p) => journeyOf(engine, p.id)?.steps.length)).toEqual(
+        recording.packets.map(({ steps }) => steps),
+      );
+      engine.close();
+    },
+  );
 });
 
 describe('a world in which nothing moves any more', () => {
@@ -352,13 +383,23 @@ describe('a world in which nothing moves any more', () => {
 describe('a link that asks for too much', () => {
   it('does not fill the memory while what people did is done again', async () => {
     const problems: Problem[] = [];
-    const yaml = worldById('ping')?.yaml ?? '';
-    const engine = new Engine({ yaml, seed: '1', host: host(problems) });
-    engine.recording.stop();
-    const body = { kind: 'command', machine: 'alice', text: 'true' } as const;
+    const yaml = worldById('router')?.yaml ?? '';
+    const engine = new Engine({ yaml, seed: '1', host: host(problems), memory: 1 << 20 });
+    const body = { kind: 'command', machine: 'client', text: 'true' } as const;
     await engine.begin([{ event: 0, atNs: 3600 * S, body }]);
     expect(problems.map(({ title }) => title)).toEqual(['The recording is full']);
     expect(engine.actions).toEqual([]);
+    engine.close();
+  });
+
+  it('can be left while what people did is done again', async () => {
+    const yaml = worldById('router')?.yaml ?? '';
+    const engine = new Engine({ yaml, seed: '1', host: host() });
+    const body = { kind: 'command', machine: 'client', text: 'true' } as const;
+    let asked = 0;
+    const again = engine.begin([{ event: 0, atNs: 3600 * S, body }], () => ++asked > 50);
+    await expect(again).rejects.toThrow(/This world was left/);
+    expect(engine.lab.world.nowNs).toBeLessThan(600 * S);
     engine.close();
   });
 });
@@ -412,6 +453,30 @@ describe('a world that makes no sense', () => {
     );
     expect(() => open('topology:\n  nodes:\n    a: {cpus: 0}\n')).toThrow(/Line 3: .*whole number/);
     expect(() => open('a: [')).toThrow(WorldProblem);
+  });
+
+  it('is refused when its commands never end', async () => {
+    const flood = (memory: number): Engine => {
+      const yaml = `
+topology:
+  nodes:
+    a: { exec: [ip link set eth1 up, ip addr add 10.0.0.1/24 dev eth1] }
+    b:
+      exec:
+        - ip link set eth1 up
+        - ip addr add 10.0.0.2/24 dev eth1
+        - hping3 -2 -p 9 --flood -c 3000 10.0.0.1
+  links: [{ endpoints: ['a:eth1', 'b:eth1'] }]
+`;
+      return new Engine({ yaml, seed: '1', host: host(), memory });
+    };
+    const full = flood(1 << 20);
+    await expect(full.begin([])).rejects.toThrow(/recording is full.*belongs into its programs/);
+    full.close();
+    let turns = 0;
+    const left = flood(64 << 20);
+    await expect(left.begin([], () => ++turns > 5)).rejects.toThrow(/This world was left/);
+    left.close();
   });
 
   it('is refused when a page cannot hold it', () => {

@@ -64,6 +64,8 @@ export interface EngineOptions {
   readonly host: EngineHost;
   /** Told of each event of a run that is only compared; its functions are not followed. */
   readonly journal?: (entry: JournalEntry) => void;
+  /** Bytes that the recorder may take; as much as a tab holds by default. */
+  readonly memory?: number;
 }
 
 export class Engine {
@@ -80,6 +82,8 @@ export class Engine {
   private nextTerminal: number;
   private cablesChanged: boolean;
   private dead: boolean;
+  /** Does nobody want the world any more that is being built? */
+  private unwanted: () => boolean;
 
   constructor(options: EngineOptions) {
     this.yaml = options.yaml;
@@ -91,14 +95,15 @@ export class Engine {
     this.nextTerminal = 1;
     this.cablesChanged = true;
     this.dead = false;
+    this.unwanted = () => false;
     const { journal } = options;
     const spec = readSpec(options.yaml);
     this.lab = new Lab(spec, {
       seed: options.seed,
-      turn: options.host.turn,
+      turn: () => this.turn(),
       ...(journal === undefined ? {} : { journal }),
     });
-    this.recording = new Recording(this.lab.world);
+    this.recording = new Recording(this.lab.world, options.memory);
     this.functions = new FunctionPath(journal === undefined ? this.recording.recorder : null);
     for (const name of this.functions.names()) this.recording.followed.add(name);
     this.observer = new Observer(this.lab.world, this.recording, this.functions);
@@ -117,17 +122,36 @@ export class Engine {
     );
   }
 
-  /** Sets the machines up and does again what people did. Throws WorldProblem. */
-  async begin(actions: readonly Action[]): Promise<void> {
+  /**
+   * Sets the machines up and does again what people did, unless nobody wants that any more. Throws
+   * WorldProblem.
+   */
+  async begin(actions: readonly Action[], unwanted: () => boolean = () => false): Promise<void> {
+    this.unwanted = unwanted;
     try {
       await this.lab.setUp((node) => this.consoleOf(node), { untilNs: 600e9 });
     } catch (error) {
-      if (error instanceof ExecError)
-        throw new WorldProblem('A command of this world failed', error.message);
-      throw error;
+      this.refuseUnwanted();
+      if (!(error instanceof ExecError)) throw error;
+      if (this.recording.full) throw new WorldProblem(FULL.title, FULL_AT_ONCE);
+      throw new WorldProblem('A command of this world failed', error.message);
     }
     this.startNs = this.lab.world.nowNs;
-    for (const action of actions) await this.again(action);
+    for (const action of actions) {
+      await this.again(action);
+      this.refuseUnwanted();
+    }
+    this.unwanted = () => false;
+  }
+
+  private refuseUnwanted(): void {
+    if (this.unwanted()) throw new WorldProblem('This world was left', 'Another one was chosen.');
+  }
+
+  /** Also while a command of the description runs, a world can be left, and is not recorded for ever. */
+  private async turn(): Promise<void> {
+    await this.host.turn();
+    if (this.recording.full || this.unwanted()) this.lab.world.stop();
   }
 
   private consoleOf(machine: string): { stdout: Output; stderr: Output } {
@@ -144,14 +168,14 @@ export class Engine {
 
   /** Goes on to the place of an action, and does it. */
   private async again(action: Action): Promise<void> {
+    const { unwanted } = this;
     const { world } = this.lab;
-    const never = (): boolean => false;
     if (action.event > world.eventCount) {
-      await this.go({ maxEvents: action.event - world.eventCount }, never);
+      await this.go({ maxEvents: action.event - world.eventCount }, unwanted);
     }
-    if (action.atNs > world.nowNs) await this.go({ untilNs: action.atNs }, never);
+    if (action.atNs > world.nowNs) await this.go({ untilNs: action.atNs }, unwanted);
     // A link may ask for more than a page can hold: what was to follow is left undone.
-    if (!this.dead) this.act(action.body);
+    if (!this.dead && !unwanted()) this.act(action.body);
   }
 
   /** Goes on until a time; with a rest for the page now and then. */
@@ -173,17 +197,20 @@ export class Engine {
   private async go(options: RunOptions, stopped: () => boolean): Promise<void> {
     if (this.dead) return;
     const { world } = this.lab;
+    const { recording } = this;
+    const until = (): boolean => recording.full || options.until?.() === true;
     let left = options.maxEvents ?? Number.POSITIVE_INFINITY;
     let instantNs = world.nowNs;
     let inInstant = 0;
     while (left > 0 && !stopped()) {
       const before = world.eventCount;
-      const end = await world.runPrograms({ ...options, maxEvents: Math.min(left, SLICE_EVENTS) });
+      const maxEvents = Math.min(left, SLICE_EVENTS);
+      const end = await world.runPrograms({ ...options, until, maxEvents });
       const done = world.eventCount - before;
       left -= done;
       inInstant = world.nowNs === instantNs ? inInstant + done : 0;
       instantNs = world.nowNs;
-      if (this.recording.full) return this.halt(FULL);
+      if (recording.full) return this.halt(FULL);
       if (inInstant > MAX_EVENTS_PER_INSTANT) return this.halt(SPINS);
       if (end !== 'events') return;
       await this.host.turn();
@@ -343,6 +370,9 @@ const FULL: Problem = {
   detail:
     'This run has made more packets than a page should keep, so the world was stopped before the tab ran out of memory. What was recorded can still be looked at. Load the world again, perhaps with slower cables.',
 };
+
+const FULL_AT_ONCE =
+  'The commands that set this world up made more packets than a page should keep. What goes on for long belongs into its programs, not into exec.';
 
 const SPINS: Problem = {
   title: 'The world does not move on',

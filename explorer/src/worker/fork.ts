@@ -4,15 +4,28 @@
  */
 import type { JournalEntry } from '#sim/world.ts';
 import type { Action, DivergentEvent, ForkChange, ForkResult, RunSummary } from '../protocol.ts';
-import { Engine, type EngineHost } from './engine.ts';
+import { Engine, type EngineHost, WorldProblem } from './engine.ts';
+import type { PacketRecord } from './recording.ts';
 
 /** Events compared at most. */
 const MAX_EVENTS = 1_500_000;
 
 interface Run {
-  readonly engine: Engine;
   readonly digests: string[];
   readonly entries: (n: number) => DivergentEvent | null;
+  readonly summary: RunSummary;
+  readonly packets: readonly PacketRecord[];
+  readonly actions: readonly Action[];
+}
+
+/** What both runs are made of. */
+export interface ForkBasis {
+  readonly yaml: string;
+  readonly seed: string;
+  readonly actions: readonly Action[];
+  readonly turn: () => Promise<void>;
+  /** Does nobody wait for the answer any more? */
+  readonly unwanted: () => boolean;
 }
 
 const QUIET: Omit<EngineHost, 'turn'> = {
@@ -21,14 +34,11 @@ const QUIET: Omit<EngineHost, 'turn'> = {
   halted: () => {},
 };
 
-async function build(
-  yaml: string,
-  seed: string,
-  turn: () => Promise<void>,
-  actions: readonly Action[],
-  change: { readonly atNs: number; readonly body: ForkChange } | null,
-  untilNs: number,
-): Promise<Run> {
+type Change = { readonly atNs: number; readonly body: ForkChange };
+
+/** One run from the beginning to `untilNs`, as it was or with the change. Its world is closed then. */
+async function run(basis: ForkBasis, change: Change | null, untilNs: number): Promise<Run> {
+  const { yaml, seed, actions, turn, unwanted } = basis;
   const digests: string[] = [];
   const times: number[] = [];
   const kinds: string[] = [];
@@ -41,55 +51,59 @@ async function build(
     subjects.push(entry.subject);
   };
   const engine = new Engine({ yaml, seed, host: { turn, ...QUIET }, journal });
-  const before = change === null ? actions : actions.filter(({ atNs }) => atNs <= change.atNs);
-  const after = change === null ? [] : actions.filter(({ atNs }) => atNs > change.atNs);
-  await engine.begin(before);
-  if (change !== null) {
-    await engine.run(change.atNs, () => false);
-    engine.act(change.body);
-    // What was done later is done at its time; the events before it need not be the same.
-    for (const action of after) {
-      await engine.run(action.atNs, () => false);
-      engine.act(action.body);
+  try {
+    const before = change === null ? actions : actions.filter(({ atNs }) => atNs <= change.atNs);
+    const after = change === null ? [] : actions.filter(({ atNs }) => atNs > change.atNs);
+    await engine.begin(before, unwanted);
+    if (change !== null) {
+      await engine.run(change.atNs, unwanted);
+      engine.act(change.body);
+      // What was done later is done at its time; the events before it need not be the same.
+      for (const action of after) {
+        await engine.run(action.atNs, unwanted);
+        engine.act(action.body);
+      }
     }
+    await engine.run(untilNs, unwanted);
+    if (unwanted()) throw new WorldProblem('The comparison was left', 'Another world was chosen.');
+    return {
+      digests,
+      entries: (n) => {
+        if (digests[n] === undefined) return null;
+        return {
+          number: n + 1,
+          timeNs: times[n] ?? 0,
+          kind: kinds[n] ?? '',
+          subject: subjects[n] ?? '',
+        };
+      },
+      summary: summaryOf(engine),
+      packets: engine.recording.packets,
+      actions: [...engine.actions],
+    };
+  } finally {
+    engine.close();
   }
-  await engine.run(untilNs, () => false);
-  return {
-    engine,
-    digests,
-    entries: (n) => {
-      const digest = digests[n];
-      if (digest === undefined) return null;
-      return {
-        number: n + 1,
-        timeNs: times[n] ?? 0,
-        kind: kinds[n] ?? '',
-        subject: subjects[n] ?? '',
-      };
-    },
-  };
 }
 
-function summary({ engine }: Run): RunSummary {
-  const { packets, drops } = engine.recording;
+function summaryOf({ recording, lab }: Engine): RunSummary {
+  const { packets, drops } = recording;
   return {
-    events: engine.lab.world.eventCount,
-    fingerprint: engine.lab.world.fingerprint.digest(),
+    events: lab.world.eventCount,
+    fingerprint: lab.world.fingerprint.digest(),
     packets: packets.length,
     drops: drops.filter(({ fn }) => fn !== 'cable').length,
     lost: drops.filter(({ fn }) => fn === 'cable').length,
     delivered: packets.filter(({ fate }) => fate === 'delivered').length,
-    endNs: engine.lab.world.nowNs,
+    endNs: lab.world.nowNs,
   };
 }
 
 const SIGHTINGS = 6;
 
 /** The first packets in which the two differ. */
-function sightings(a: Run, b: Run): ForkResult['sightings'] {
-  const first = a.engine.recording.packets;
-  const second = b.engine.recording.packets;
-  const tell = (list: typeof first, i: number): string => {
+function sightings({ packets: first }: Run, { packets: second }: Run): ForkResult['sightings'] {
+  const tell = (list: readonly PacketRecord[], i: number): string => {
     const packet = list[i];
     if (packet === undefined) return '';
     const ms = (packet.bornNs / 1e6).toFixed(3);
@@ -106,29 +120,23 @@ function sightings(a: Run, b: Run): ForkResult['sightings'] {
 }
 
 export async function forkRun(
-  yaml: string,
-  seed: string,
-  turn: () => Promise<void>,
-  actions: readonly Action[],
-  change: { readonly atNs: number; readonly body: ForkChange },
+  basis: ForkBasis,
+  change: Change,
   untilNs: number,
 ): Promise<ForkResult> {
-  const original = await build(yaml, seed, turn, actions, null, untilNs);
-  const changed = await build(yaml, seed, turn, actions, change, untilNs);
+  const original = await run(basis, null, untilNs);
+  const changed = await run(basis, change, untilNs);
   let common = 0;
   const shortest = Math.min(original.digests.length, changed.digests.length);
   while (common < shortest && original.digests[common] === changed.digests[common]) common++;
   const same = common === original.digests.length && common === changed.digests.length;
-  const result: ForkResult = {
+  return {
     first: same ? null : original.entries(common),
     second: same ? null : changed.entries(common),
     common,
-    before: summary(original),
-    after: summary(changed),
-    actions: [...changed.engine.actions],
+    before: original.summary,
+    after: changed.summary,
+    actions: changed.actions,
     sightings: sightings(original, changed),
   };
-  original.engine.close();
-  changed.engine.close();
-  return result;
 }

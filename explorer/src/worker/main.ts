@@ -37,7 +37,9 @@ class Service {
   private engine: Engine | null;
   /** Calls happen one after the other. */
   private queue: Promise<unknown>;
-  private stopping: boolean;
+  /** Calls that came and have not begun. */
+  private waitingActs: number;
+  private waitingLoads: number;
   private toldAtMs: number;
 
   constructor(scope: WorkerScope) {
@@ -45,15 +47,18 @@ class Service {
     this.turn = makeTurn();
     this.engine = null;
     this.queue = Promise.resolve();
-    this.stopping = false;
+    this.waitingActs = 0;
+    this.waitingLoads = 0;
     this.toldAtMs = 0;
   }
 
   receive({ id, call, params }: CallMessage): void {
-    // What ends a long run, or makes it pointless, must not wait for it.
-    if (call === 'stop' || call === 'load' || call === 'act') this.stopping = true;
+    // What makes a long run pointless must not wait for it.
+    if (call === 'act') this.waitingActs++;
+    if (call === 'load') this.waitingLoads++;
     this.queue = this.queue.then(async () => {
-      if (call !== 'run') this.stopping = false;
+      if (call === 'act') this.waitingActs--;
+      if (call === 'load') this.waitingLoads--;
       try {
         const value = await this.answer(call, params);
         this.scope.postMessage({ type: 'result', id, value });
@@ -81,7 +86,6 @@ class Service {
   } = {
     load: ({ source, seed, actions }) => this.load(source, seed, actions),
     run: async ({ untilNs }) => {
-      this.stopping = false;
       await this.world.run(untilNs, () => this.rest());
       return this.world.progress();
     },
@@ -90,7 +94,6 @@ class Service {
       else for (let i = 0; i < count; i++) await this.world.stepPacket(() => this.rest());
       return this.world.progress();
     },
-    stop: () => null,
     act: ({ body }) => {
       this.world.act(body);
       return this.world.actions;
@@ -112,7 +115,8 @@ class Service {
       const { yaml, seed, actions, functions } = this.world;
       functions.setActive(false);
       try {
-        return await forkRun(yaml, seed, this.turn, actions, { atNs, body: change }, untilNs);
+        const basis = { yaml, seed, actions, turn: this.turn, unwanted: () => this.unwanted() };
+        return await forkRun(basis, { atNs, body: change }, untilNs);
       } finally {
         functions.setActive(true);
       }
@@ -126,7 +130,12 @@ class Service {
       this.toldAtMs = now;
       this.scope.postMessage({ type: 'progress', progress: this.engine.progress() });
     }
-    return this.stopping;
+    return this.waitingActs > 0 || this.unwanted();
+  }
+
+  /** Has another world been asked for? */
+  private unwanted(): boolean {
+    return this.waitingLoads > 0;
   }
 
   private async load(
@@ -143,7 +152,7 @@ class Service {
     }
     const engine = new Engine({ yaml, seed, host: this.host });
     try {
-      await engine.begin(actions);
+      await engine.begin(actions, () => this.unwanted());
     } catch (error) {
       engine.close();
       throw error;

@@ -132,8 +132,6 @@ export class Recording {
   readonly drops: DropRecord[] = [];
   /** Functions that tell of their entry: those of the woven build, and none elsewhere. */
   readonly followed: Set<string> = new Set();
-  /** True when it was stopped for its size, or for a test. */
-  private stopped = false;
 
   // By step: the packet that it is of (0: none), that packet's next step, and the functions that led there.
   private readonly packet = int32();
@@ -156,21 +154,17 @@ export class Recording {
   private toldDrops = 0;
 
   /** Follows a world from now on: the machines that it has, and its cables. */
-  constructor(world: World) {
+  constructor(world: World, bytes: number = MAX_BYTES) {
     this.recorder = recordWorld(world, {
-      bytes: MAX_BYTES,
-      firstBytes: FIRST_BYTES,
+      bytes,
+      firstBytes: Math.min(bytes, FIRST_BYTES),
       headerBytes: HEADER_BYTES,
     });
   }
 
   /** It is full, and the world must stop: nothing that was shown is ever overwritten. */
   get full(): boolean {
-    return this.stopped || this.recorder.full || this.packets.length >= MAX_PACKETS;
-  }
-
-  stop(): void {
-    this.stopped = true;
+    return this.recorder.full || this.packets.length >= MAX_PACKETS;
   }
 
   get steps(): number {
