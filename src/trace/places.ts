@@ -78,6 +78,13 @@ const PLACES: Readonly<Record<string, string>> = {
   'packet:neigh_queue': '__neigh_event_send',
 };
 
+/** Tracepoints that lie in several functions: which one, the record tells. */
+const SEVERAL: ReadonlySet<string> = new Set([
+  'packet:socket_lookup',
+  'packet:socket_queue',
+  'packet:tcp_send_stall',
+]);
+
 const DERIVERS: Readonly<Record<number, string>> = {
   [DERIVE_CLONE]: 'skb_clone',
   [DERIVE_COPY]: 'skb_copy',
@@ -154,9 +161,7 @@ export function functionKey({ ring, names }: Recorder, seq: number): number {
   if (kind === KIND_END) return 0x1000000 + ring.arg(seq, 1);
   if (kind >= KIND_BIRTH) return 0x2000000 + kind * 16 + (ring.arg(seq, 0) & 15);
   const name = ring.name(seq);
-  const asks =
-    name === names.find('packet:socket_lookup') || name === names.find('packet:socket_queue');
-  return asks ? -1 : name;
+  return SEVERAL.has(names.text(name)) ? -1 : name;
 }
 
 /** IPPROTO_* of a step: of its socket, else of its bytes. */

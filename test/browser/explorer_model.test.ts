@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Lab } from '#cli/lab.ts';
 import { turn } from '#cli/turn.ts';
 import { readTopologyYaml, TopologyTextError } from '#sim/topology_yaml.ts';
+import { functionKey, functionOf } from '#trace/places.ts';
 import { GALLERY, worldById } from '../../explorer/src/model/gallery.ts';
 import { formatRoute, parseRoute, type Route, RouteError } from '../../explorer/src/model/route.ts';
 import type { PacketInfo, Problem } from '../../explorer/src/protocol.ts';
@@ -213,6 +214,19 @@ describe('a recorded world', () => {
     expect(tcp).toContain('__inet_lookup_skb');
     expect(tcp).toContain('tcp_queue_rcv');
     expect(tcp).not.toContain('__udp4_lib_lookup');
+  });
+
+  it('counts steps by a number that stands for one function', async () => {
+    const { recorder, steps } = (await ran('loss', 0.3 * S)).recording;
+    const functions = new Map<number, Set<string>>();
+    for (let n = 0; n < steps; n++) {
+      const key = functionKey(recorder, n);
+      if (key < 0) continue;
+      const told = functions.get(key) ?? new Set();
+      functions.set(key, told.add(functionOf(recorder, n)));
+    }
+    expect([...functions.values()].filter(({ size }) => size > 1)).toEqual([]);
+    expect(functions.size).toBeGreaterThan(20);
   });
 
   it('tells the recorder’s decisions in a journey: which route, which socket, and why a segment waits', async () => {
