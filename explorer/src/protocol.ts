@@ -470,7 +470,8 @@ export interface PacketQuery {
 /** Every call: what it takes and what it gives. */
 export interface Calls {
   load: {
-    params: { source: WorldSource; seed: string; actions: readonly Action[] };
+    /** `world`: the page's number of it; news of it carry that. */
+    params: { world: number; source: WorldSource; seed: string; actions: readonly Action[] };
     result: WorldInfo;
   };
   /** Lets the world go on until `untilNs`; answers when it is there. */
@@ -523,11 +524,19 @@ export interface Problem {
   readonly detail: string;
 }
 
+/** Where something was printed. */
+export type PrintPlace =
+  | { readonly type: 'terminal'; readonly terminal: number }
+  | { readonly type: 'console'; readonly machine: string };
+
+/** What the worker tells of a world without being asked. */
+export type News =
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | (PrintPlace & { readonly text: string })
+  /** The world was stopped, e.g. since it would use too much memory. */
+  | { readonly type: 'halted'; readonly problem: Problem };
+
 export type WorkerMessage =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'problem'; readonly id: number; readonly problem: Problem }
-  | { readonly type: 'progress'; readonly progress: Progress }
-  | { readonly type: 'terminal'; readonly terminal: number; readonly text: string }
-  | { readonly type: 'console'; readonly machine: string; readonly text: string }
-  /** The world was stopped, e.g. since it would use too much memory. */
-  | { readonly type: 'halted'; readonly problem: Problem };
+  | { readonly type: 'news'; readonly world: number; readonly news: News };

@@ -1,5 +1,5 @@
 /** The page's end of the worker: calls that answer with promises, and news as they come. */
-import type { CallMessage, CallName, Calls, Problem, WorkerMessage } from '../protocol.ts';
+import type { CallMessage, CallName, Calls, News, Problem, WorkerMessage } from '../protocol.ts';
 
 /** A call that the worker refused, in words for people. */
 export class CallError extends Error {
@@ -12,8 +12,6 @@ export class CallError extends Error {
   }
 }
 
-export type News = Exclude<WorkerMessage, { type: 'result' | 'problem' }>;
-
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -23,7 +21,8 @@ export class Client {
   private readonly worker: Worker;
   private readonly waiting: Map<number, Waiting>;
   private nextId: number;
-  onNews: (news: News) => void;
+  /** Told of the world with the number that its load gave. */
+  onNews: (world: number, news: News) => void;
   onCrash: (problem: Problem) => void;
 
   constructor(worker: Worker) {
@@ -48,8 +47,8 @@ export class Client {
   }
 
   private receive(message: WorkerMessage): void {
-    if (message.type !== 'result' && message.type !== 'problem') {
-      this.onNews(message);
+    if (message.type === 'news') {
+      this.onNews(message.world, message.news);
       return;
     }
     const waiting = this.waiting.get(message.id);

@@ -5,14 +5,14 @@ const FIRST = 4096;
 
 export class FrameLog {
   length = 0;
-  cable = new Uint16Array(FIRST);
-  direction = new Uint8Array(FIRST);
-  depart = new Float64Array(FIRST);
-  arrive = new Float64Array(FIRST);
-  packet = new Int32Array(FIRST);
-  kind = new Uint8Array(FIRST);
-  fate = new Uint8Array(FIRST);
-  size = new Uint16Array(FIRST);
+  cable: Uint16Array = new Uint16Array(FIRST);
+  direction: Uint8Array = new Uint8Array(FIRST);
+  depart: Float64Array = new Float64Array(FIRST);
+  arrive: Float64Array = new Float64Array(FIRST);
+  packet: Int32Array = new Int32Array(FIRST);
+  kind: Uint8Array = new Uint8Array(FIRST);
+  fate: Uint8Array = new Uint8Array(FIRST);
+  size: Uint16Array = new Uint16Array(FIRST);
   readonly drops: DropMark[] = [];
   /** The longest that a frame was under way: how far back to look. */
   private longest = 0;

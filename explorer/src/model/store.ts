@@ -8,6 +8,8 @@ import type {
   Action,
   ActionBody,
   CableInfo,
+  CallName,
+  Calls,
   MachineInfo,
   PacketInfo,
   Problem,
@@ -93,7 +95,7 @@ export class Store {
   readonly frameVersion: () => number;
   private readonly setFrameVersion: (version: number) => void;
   private readonly terminalListeners: Map<number, (text: string) => void> = new Map();
-  private noticeTimer: number | undefined;
+  private noticeTimer: ReturnType<typeof setTimeout> | undefined;
   private loads = 0;
 
   constructor(client: Client) {
@@ -140,7 +142,9 @@ export class Store {
     this.frameVersion = version;
     this.setFrameVersion = setVersion;
     client.onCrash = (problem) => this.fail(problem);
-    client.onNews = (news) => {
+    client.onNews = (world, news) => {
+      // A world that was left may have had something to say yet.
+      if (world !== this.loads) return;
       if (news.type === 'progress') this.progress(news.progress);
       else if (news.type === 'terminal') this.terminalListeners.get(news.terminal)?.(news.text);
       else if (news.type === 'console') this.say(news.machine, news.text);
@@ -257,7 +261,7 @@ export class Store {
       this.setMomentSignal(0);
     });
     try {
-      const world = await this.client.call('load', { source, seed, actions });
+      const world = await this.client.call('load', { world: turn, source, seed, actions });
       if (turn !== this.loads) return;
       const progress = await this.client.call('run', { untilNs: world.startNs });
       if (turn !== this.loads) return;
@@ -302,22 +306,34 @@ export class Store {
     });
   }
 
-  /** Lets the world go on at least until a time. */
-  async runTo(untilNs: number): Promise<void> {
-    if (untilNs <= this.state.headNs) return;
+  /** Asks about the present world; undefined when there is none, or another was chosen meanwhile. */
+  private async ask<K extends CallName>(
+    call: K,
+    params: Calls[K]['params'],
+  ): Promise<Calls[K]['result'] | undefined> {
+    if (this.state.phase !== 'ready') return undefined;
     const turn = this.loads;
     try {
-      const progress = await this.client.call('run', { untilNs });
-      if (turn === this.loads) this.progress(progress);
+      const answer = await this.client.call(call, params);
+      return turn === this.loads ? answer : undefined;
     } catch (error) {
       if (turn === this.loads) this.fail(problemOf(error));
+      return undefined;
     }
   }
 
+  /** Lets the world go on at least until a time. */
+  async runTo(untilNs: number): Promise<void> {
+    if (untilNs <= this.state.headNs) return;
+    const progress = await this.ask('run', { untilNs });
+    if (progress !== undefined) this.progress(progress);
+  }
+
   async seek(timeNs: number): Promise<void> {
-    const start = this.state.world?.startNs ?? 0;
+    const turn = this.loads;
     if (timeNs > this.state.headNs) await this.runTo(timeNs);
-    this.setMomentSignal(Math.max(start, Math.min(timeNs, this.state.headNs)));
+    if (turn !== this.loads) return;
+    this.setMomentSignal(Math.max(this.originNs, Math.min(timeNs, this.state.headNs)));
   }
 
   /** Moves the moment within what has been run. */
@@ -336,26 +352,32 @@ export class Store {
       }
     } else {
       const { steps } = this.state;
-      const n = await this.client.call('stepAt', { timeNs: this.moment() });
+      const n = await this.ask('stepAt', { timeNs: this.moment() });
+      if (n === undefined) return;
       if (n + 1 < steps) {
-        const [next] = await this.client.call('steps', { from: n + 1, count: 1, machine: '' });
+        const list = await this.ask('steps', { from: n + 1, count: 1, machine: '' });
+        const next = list?.[0];
+        if (list === undefined) return;
         if (next !== undefined && next.timeNs > this.moment()) {
           this.setMomentSignal(next.timeNs);
           return;
         }
       }
     }
-    const progress = await this.client.call('step', { unit, count: 1 });
+    const progress = await this.ask('step', { unit, count: 1 });
+    if (progress === undefined) return;
     this.progress(progress);
     this.setMomentSignal(progress.headNs);
   }
 
   async stepBack(): Promise<void> {
     this.set('playing', false);
-    const n = await this.client.call('stepAt', { timeNs: this.moment() - 1 });
-    const [before] = await this.client.call('steps', { from: n, count: 1, machine: '' });
-    const start = this.state.world?.startNs ?? 0;
-    this.setMomentSignal(Math.max(start, before?.timeNs ?? start));
+    const n = await this.ask('stepAt', { timeNs: this.moment() - 1 });
+    if (n === undefined) return;
+    const before = await this.ask('steps', { from: n, count: 1, machine: '' });
+    if (before === undefined) return;
+    const start = this.originNs;
+    this.setMomentSignal(Math.max(start, before[0]?.timeNs ?? start));
   }
 
   setPlaying(playing: boolean): void {
@@ -403,24 +425,16 @@ export class Store {
       return;
     }
     this.set('selection', { kind: 'packet' });
-    this.client.call('packet', { id }).then(
-      (info) => {
-        if (this.state.packet === id) this.set('packetInfo', info);
-      },
-      () => {},
-    );
+    this.refreshPacket();
   }
 
   /** Asks again about the selected packet: it may have moved on. */
   refreshPacket(): void {
     const id = this.state.packet;
     if (id === 0) return;
-    this.client.call('packet', { id }).then(
-      (info) => {
-        if (this.state.packet === id) this.set('packetInfo', info);
-      },
-      () => {},
-    );
+    void this.ask('packet', { id }).then((info) => {
+      if (info !== undefined && this.state.packet === id) this.set('packetInfo', info);
+    });
   }
 
   setStep(n: number): void {
@@ -433,19 +447,23 @@ export class Store {
       this.setMomentSignal(this.state.headNs);
       this.notify('This happens at the newest moment of the world, so the view has moved there.');
     }
+    const turn = this.loads;
     try {
       const actions = await this.client.call('act', { body });
+      if (turn !== this.loads) return;
       this.set('actions', actions);
       const progress = await this.client.call('run', { untilNs: this.state.headNs });
+      if (turn !== this.loads) return;
       this.progress(progress);
       this.set('playing', true);
     } catch (error) {
-      this.notify(problemOf(error).detail);
+      if (turn === this.loads) this.notify(problemOf(error).detail);
     }
   }
 
   async refreshMachines(): Promise<void> {
-    this.set('machines', reconcile([...(await this.client.call('machines', {}))], { key: 'name' }));
+    const machines = await this.ask('machines', {});
+    if (machines !== undefined) this.set('machines', reconcile([...machines], { key: 'name' }));
   }
 
   onTerminal(terminal: number, listener: ((text: string) => void) | null): void {

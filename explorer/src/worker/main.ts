@@ -5,12 +5,14 @@ import type {
   CallMessage,
   CallName,
   Calls,
+  News,
+  PrintPlace,
   Problem,
   WorkerMessage,
-  WorldSource,
 } from '../protocol.ts';
 import { Engine, type EngineHost, WorldProblem } from './engine.ts';
 import { forkRun } from './fork.ts';
+import { Printed } from './printed.ts';
 import {
   cpuViewOf,
   dropsOf,
@@ -34,22 +36,30 @@ const TELL_MS = 50;
 class Service {
   private readonly scope: WorkerScope;
   private readonly turn: () => Promise<void>;
+  private readonly printed: Printed<PrintPlace>;
   private engine: Engine | null;
+  /** The page's number of the world. */
+  private number: number;
   /** Calls happen one after the other. */
   private queue: Promise<unknown>;
   /** Calls that came and have not begun. */
   private waitingActs: number;
   private waitingLoads: number;
   private toldAtMs: number;
+  /** Something was printed and will be told. */
+  private printing: boolean;
 
   constructor(scope: WorkerScope) {
     this.scope = scope;
     this.turn = makeTurn();
+    this.printed = new Printed();
     this.engine = null;
+    this.number = 0;
     this.queue = Promise.resolve();
     this.waitingActs = 0;
     this.waitingLoads = 0;
     this.toldAtMs = 0;
+    this.printing = false;
   }
 
   receive({ id, call, params }: CallMessage): void {
@@ -61,8 +71,10 @@ class Service {
       if (call === 'load') this.waitingLoads--;
       try {
         const value = await this.answer(call, params);
+        this.tellPrinted();
         this.scope.postMessage({ type: 'result', id, value });
       } catch (error) {
+        this.tellPrinted();
         this.scope.postMessage({ type: 'problem', id, problem: problemOf(error) });
       }
     });
@@ -84,7 +96,7 @@ class Service {
       params: Calls[K]['params'],
     ) => Calls[K]['result'] | Promise<Calls[K]['result']>;
   } = {
-    load: ({ source, seed, actions }) => this.load(source, seed, actions),
+    load: (params) => this.load(params),
     run: async ({ untilNs }) => {
       await this.world.run(untilNs, () => this.rest());
       return this.world.progress();
@@ -128,7 +140,7 @@ class Service {
     const now = performance.now();
     if (now - this.toldAtMs > TELL_MS && this.engine !== null) {
       this.toldAtMs = now;
-      this.scope.postMessage({ type: 'progress', progress: this.engine.progress() });
+      this.tell({ type: 'progress', progress: this.engine.progress() });
     }
     return this.waitingActs > 0 || this.unwanted();
   }
@@ -138,13 +150,31 @@ class Service {
     return this.waitingLoads > 0;
   }
 
-  private async load(
-    source: WorldSource,
-    seed: string,
-    actions: Calls['load']['params']['actions'],
-  ): Promise<Calls['load']['result']> {
+  private tell(news: News): void {
+    this.scope.postMessage({ type: 'news', world: this.number, news });
+  }
+
+  private tellPrinted(): void {
+    this.printing = false;
+    this.printed.take((place, text) => this.tell({ ...place, text }));
+  }
+
+  private print(key: string, place: PrintPlace, text: string): void {
+    this.printed.add(key, place, text);
+    if (this.printing) return;
+    this.printing = true;
+    setTimeout(() => this.tellPrinted(), TELL_MS);
+  }
+
+  private async load({
+    world,
+    source,
+    seed,
+    actions,
+  }: Calls['load']['params']): Promise<Calls['load']['result']> {
     this.engine?.close();
     this.engine = null;
+    this.number = world;
     const yaml = source.kind === 'yaml' ? source.text : worldYaml(source.id);
     if (yaml === null) {
       const id = source.kind === 'gallery' ? source.id : '';
@@ -162,12 +192,13 @@ class Service {
   }
 
   private get host(): EngineHost {
-    const post = (message: WorkerMessage): void => this.scope.postMessage(message);
     return {
       turn: this.turn,
-      terminal: (terminal, text) => post({ type: 'terminal', terminal, text }),
-      console: (machine, text) => post({ type: 'console', machine, text }),
-      halted: (problem) => post({ type: 'halted', problem }),
+      terminal: (terminal, text) =>
+        this.print(`terminal ${terminal}`, { type: 'terminal', terminal }, text),
+      console: (machine, text) =>
+        this.print(`console ${machine}`, { type: 'console', machine }, text),
+      halted: (problem) => this.tell({ type: 'halted', problem }),
     };
   }
 }
