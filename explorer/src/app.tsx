@@ -16,6 +16,7 @@ import { Icon } from './components/icon.tsx';
 import { Inspector } from './components/inspector.tsx';
 import { ProblemPage } from './components/problem_page.tsx';
 import { Transport } from './components/transport.tsx';
+import { isPageKey } from './model/keys.ts';
 import { Player } from './model/player.ts';
 import type { ViewName } from './model/route.ts';
 import type { Store } from './model/store.ts';
@@ -53,11 +54,6 @@ const TABS: readonly Tab[] = [
 
 /** How often the address bar follows the moment while the world plays. */
 const LINK_MS = 700;
-
-function isTyping(target: EventTarget | null): boolean {
-  if (!(target instanceof HTMLElement)) return false;
-  return target.closest('input, textarea, select, .xterm, [contenteditable]') !== null;
-}
 
 export function App(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
@@ -99,7 +95,7 @@ export function App(props: { readonly store: Store }): JSX.Element {
       store.setGallery(false);
       store.setHelp(false);
     }
-    if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!isPageKey(event)) return;
     const tab = TABS.find(({ key }) => key === event.key);
     if (tab !== undefined) store.setView(tab.name);
     else if (event.key === ' ' && !(event.target instanceof HTMLButtonElement)) {

@@ -1,6 +1,7 @@
 /** The steps of the selected packet, and the one that is looked at: shared by journey and microscope. */
 import { createMemo, createResource, onCleanup, onMount } from 'solid-js';
 import type { Journey, StepInfo } from '../protocol.ts';
+import { isCovered, isPageKey } from './keys.ts';
 import type { Store } from './store.ts';
 
 export interface PacketSteps {
@@ -41,8 +42,7 @@ export function usePacketSteps(store: Store): PacketSteps {
   };
   onMount(() => {
     const onKey = (event: KeyboardEvent): void => {
-      const { target } = event;
-      if (target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement) return;
+      if (!isPageKey(event) || isCovered()) return;
       if (event.key === 'ArrowRight' || event.key === 'ArrowDown') go(present() + 1);
       else if (event.key === 'ArrowLeft' || event.key === 'ArrowUp') go(present() - 1);
       else if (event.key === 'Home') go(0);
