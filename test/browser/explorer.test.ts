@@ -10,6 +10,7 @@ import { gzipSync } from 'node:zlib';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addressOf, serveExplorer } from '#cli/explore.ts';
+import { worldById } from '../../explorer/src/model/gallery.ts';
 import { buildExplorer } from '../../scripts/build-explorer.ts';
 import { findChromium } from '../support/engines.ts';
 
@@ -176,6 +177,37 @@ describe.skipIf(executablePath === null)(
       await page.waitForSelector('.journey-step[data-index="0"].present');
       await page.keyboard.press('ArrowRight');
       await page.waitForSelector('.journey-step[data-index="1"].present');
+      // The browser's own keys, and those of a sheet over the page, are not the journey's.
+      await page.keyboard.press('Alt+ArrowRight');
+      await page.keyboard.press('?');
+      await page.waitForSelector('dialog[open]');
+      await page.keyboard.press('ArrowRight');
+      await page.keyboard.press('Escape');
+      await page.waitForSelector('dialog[open]', { state: 'detached' });
+      await page.waitForSelector('.journey-step[data-index="1"].present');
+    });
+
+    it('asks the worker a few times a second while the world plays, not for each picture', async () => {
+      await page.addInitScript(() => {
+        const scope = globalThis as unknown as { asked: unknown[] };
+        scope.asked = [];
+        const { postMessage } = Worker.prototype;
+        Worker.prototype.postMessage = function (this: Worker, message: unknown): void {
+          scope.asked.push(message);
+          postMessage.call(this, message);
+        };
+      });
+      await open('#/tcp?world=loss');
+      await waitForText('.gauges', /congestion window|sending/);
+      const moments = await page.evaluate(() => {
+        type Message = { call: string; params: { untilNs: number } };
+        const { asked } = globalThis as unknown as { asked: Message[] };
+        return asked.filter(({ call }) => call === 'tcp').map(({ params }) => params.untilNs);
+      });
+      // The pace of this world is its gallery's; five times a second of watching.
+      const slots = moments.map((ns) => Math.floor((ns * 5) / (worldById('loss')?.pace ?? 1)));
+      expect(slots.length).toBeGreaterThan(2);
+      expect(slots.length - new Set(slots).size).toBeLessThan(3);
     });
 
     it('takes a packet apart: pointers, bytes and headers', async () => {

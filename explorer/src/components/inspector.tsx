@@ -19,6 +19,7 @@ import {
   shortTime,
 } from '../model/format.ts';
 import { KIND_LABELS } from '../model/kinds.ts';
+import { slowMoment } from '../model/slow_moment.ts';
 import { steady } from '../model/steady.ts';
 import type { Store } from '../model/store.ts';
 import { type LinkImpairments, PACKET_KINDS, type PacketInfo } from '../protocol.ts';
@@ -102,17 +103,11 @@ function PanelHead(props: {
 
 function WorldPanel(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
-  const key = (): number => Math.floor(store.frameVersion() / 1);
+  const asked = slowMoment(store);
   const [recent] = createResource(
-    () => ({
-      key: key(),
-      moment: Math.floor(store.moment() / 5e6),
-      ready: store.state.phase === 'ready',
-    }),
-    ({ ready }) =>
-      ready
-        ? store.client.call('packets', { toNs: store.moment(), latest: true, limit: 8 })
-        : Promise.resolve([]),
+    () => ({ toNs: asked(), world: store.state.world, ready: store.state.phase === 'ready' }),
+    ({ toNs, ready }) =>
+      ready ? store.client.call('packets', { toNs, latest: true, limit: 8 }) : Promise.resolve([]),
     { storage: steady() },
   );
   return (
@@ -201,7 +196,6 @@ export function PacketPanel(props: {
 }): JSX.Element {
   const { store } = props;
   const packet = (): PacketInfo => props.packet;
-  const start = (): number => store.state.world?.startNs ?? 0;
   const [line] = createResource(
     () => (packet().fate === 'dropped' || packet().fate === 'lost' ? packet().id : 0),
     async (id) => {
@@ -232,7 +226,7 @@ export function PacketPanel(props: {
         <div>
           <dt>born</dt>
           <dd>
-            {formatTime(packet().bornNs - start())} on {packet().machine}
+            {formatTime(packet().bornNs - store.originNs)} on {packet().machine}
           </dd>
         </div>
         <div>
@@ -241,7 +235,7 @@ export function PacketPanel(props: {
             <span class={`fate ${packet().fate}`}>{FATES[packet().fate]}</span>
             <Show when={packet().fate !== 'alive'}>
               {' '}
-              {formatTime(packet().endNs - start())}, {packet().endMachine}
+              {formatTime(packet().endNs - store.originNs)}, {packet().endMachine}
             </Show>
           </dd>
         </div>

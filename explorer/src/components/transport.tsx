@@ -10,9 +10,8 @@ const PACE_MAX = 9.5;
 export function Transport(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
-  const start = (): number => state.world?.startNs ?? 0;
-  const end = createMemo(() => Math.max(state.headNs, store.horizonNs, start() + 1));
-  const since = (): number => Math.max(0, store.moment() - start());
+  const end = createMemo(() => Math.max(state.headNs, store.horizonNs, store.originNs + 1));
+  const since = (): number => Math.max(0, store.moment() - store.originNs);
 
   return (
     <footer class="transport">
@@ -63,7 +62,7 @@ export function Transport(props: { readonly store: Store }): JSX.Element {
           {formatCount(state.events)} events, {formatCount(state.packets)} packets
         </span>
       </div>
-      <Scrubber store={store} start={start()} end={end()} />
+      <Scrubber store={store} start={store.originNs} end={end()} />
       <label class="pace" title="How much of the world's time passes in a second">
         <span class="muted">{shortTime(state.pace)} a second</span>
         <input

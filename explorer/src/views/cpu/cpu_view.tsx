@@ -2,13 +2,14 @@
 import { createMemo, createResource, createSignal, For, type JSX, Show } from 'solid-js';
 import { CanvasPlot, type Paint } from '../../components/canvas_plot.tsx';
 import { Chart } from '../../components/chart.tsx';
+import { Gauge } from '../../components/gauge.tsx';
 import { formatTime, shortTime } from '../../model/format.ts';
+import { slowMoment } from '../../model/slow_moment.ts';
 import type { Store } from '../../model/store.ts';
 import type { CpuSpan, CpuView as CpuViewData } from '../../protocol.ts';
 import { CpuSettings } from './cpu_settings.tsx';
 import { type Axis, drawTimeline, LANES, laneHeight, spanAt } from './timeline.ts';
 
-const REFRESHES_PER_SECOND = 5;
 const SPANS = 3000;
 /** Time shown before the moment, in seconds of watching. */
 const WINDOW_S = 4;
@@ -20,10 +21,9 @@ export function CpuView(props: { readonly store: Store }): JSX.Element {
   /** Where work takes time, that is what people want to see. */
   const axis = (): Axis => chosen() ?? (data.latest?.priced === true ? 'time' : 'order');
   const [picked, setPicked] = createSignal<CpuSpan | null>(null);
-  const slot = (): number => Math.floor((store.moment() * REFRESHES_PER_SECOND) / state.pace);
-  const start = (): number => state.world?.startNs ?? 0;
+  const asked = slowMoment(store);
   const [data] = createResource(
-    () => ({ machine: state.machine, slot: slot(), moment: store.moment(), pace: state.pace }),
+    () => ({ machine: state.machine, moment: asked(), pace: state.pace, world: state.world }),
     ({ machine, moment, pace }) =>
       store.client.call('cpu', {
         machine,
@@ -90,7 +90,7 @@ export function CpuView(props: { readonly store: Store }): JSX.Element {
                   {(span) => (
                     <>
                       <b>{span().name}</b> in {span().lane} on cpu{span().cpu},{' '}
-                      {formatTime(span().beginNs - start())}
+                      {formatTime(span().beginNs - store.originNs)}
                       <Show when={span().endNs > span().beginNs}>
                         {' '}
                         for {shortTime(span().endNs - span().beginNs)}
@@ -171,25 +171,6 @@ function sharesOf({ spans, cpus, priced }: CpuViewData): Record<CpuSpan['lane'],
   return shares;
 }
 
-function Gauge(props: {
-  readonly name: string;
-  readonly value: number | string;
-  readonly share?: string;
-  readonly alert?: boolean;
-}): JSX.Element {
-  return (
-    <div class="gauge" classList={{ alert: props.alert === true }}>
-      <span class="gauge-name">{props.name}</span>
-      <span class="gauge-value">
-        {props.value}
-        <Show when={(props.share ?? '') !== ''}>
-          <span class="gauge-share"> {props.share}</span>
-        </Show>
-      </span>
-    </div>
-  );
-}
-
 function Timeline(props: {
   readonly store: Store;
   readonly view: CpuViewData;
@@ -199,7 +180,7 @@ function Timeline(props: {
 }): JSX.Element {
   const height = (): number => laneHeight() * LANES.length * props.view.cpus + 26;
   const paint = (p: Paint): void => {
-    drawTimeline(p, props.view, props.axis, props.picked, props.store.state.world?.startNs ?? 0);
+    drawTimeline(p, props.view, props.axis, props.picked, props.store.originNs);
   };
   return (
     <CanvasPlot
@@ -249,7 +230,7 @@ function Queues(props: { readonly store: Store; readonly view: CpuViewData }): J
           <Chart
             times={props.view.levels.map(({ timeNs }) => timeNs)}
             curves={curves()}
-            originNs={store.state.world?.startNs ?? 0}
+            originNs={store.originNs}
             momentNs={store.moment()}
             height={210}
             unit="packets"

@@ -3,20 +3,16 @@ import { createResource, For, type JSX, Show } from 'solid-js';
 import { AdviceBox } from '../../components/advice_box.tsx';
 import { Icon } from '../../components/icon.tsx';
 import { callOf, formatTime } from '../../model/format.ts';
+import { slowMoment } from '../../model/slow_moment.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { DropLine } from '../../protocol.ts';
 
-const REFRESH_NS = 20e6;
-
 export function DropsView(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
+  const asked = slowMoment(store);
   const [lines] = createResource(
-    () => ({
-      untilNs: store.moment(),
-      slot: Math.floor(store.moment() / REFRESH_NS),
-      n: store.state.dropCount,
-    }),
+    () => ({ untilNs: asked(), world: store.state.world }),
     ({ untilNs }) => store.client.call('drops', { untilNs }),
     { storage: steady() },
   );
@@ -51,7 +47,6 @@ export function DropsView(props: { readonly store: Store }): JSX.Element {
 
 function Line(props: { readonly store: Store; readonly line: DropLine }): JSX.Element {
   const { store } = props;
-  const start = (): number => store.state.world?.startNs ?? 0;
   const example = (): number => props.line.examples.at(-1) ?? 0;
   const open = (id: number): void => {
     store.selectPacket(id);
@@ -79,8 +74,10 @@ function Line(props: { readonly store: Store; readonly line: DropLine }): JSX.El
           </Show>
         </span>
         <span class="muted">
-          {props.line.count > 1 ? `from ${formatTime(props.line.firstNs - start())} to ` : 'at '}
-          {formatTime(props.line.lastNs - start())}
+          {props.line.count > 1
+            ? `from ${formatTime(props.line.firstNs - store.originNs)} to `
+            : 'at '}
+          {formatTime(props.line.lastNs - store.originNs)}
         </span>
       </div>
       <AdviceBox store={store} line={props.line} />

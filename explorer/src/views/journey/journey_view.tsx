@@ -6,6 +6,7 @@ import { callOf, formatTime } from '../../model/format.ts';
 import { KIND_LABELS } from '../../model/kinds.ts';
 import { usePacketSteps } from '../../model/packet_steps.ts';
 import { changeWords, sightBefore } from '../../model/pointer_words.ts';
+import { slowMoment } from '../../model/slow_moment.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { Journey, StepInfo } from '../../protocol.ts';
@@ -50,7 +51,6 @@ const HOP_WORDS: Readonly<Record<string, string>> = {
 
 export function JourneyView(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
-  const { state } = store;
   const { journey, steps, present, go } = usePacketSteps(store);
   const rows = createMemo(() => {
     const value = journey();
@@ -62,7 +62,6 @@ export function JourneyView(props: { readonly store: Store }): JSX.Element {
       list?.querySelector(`[data-index="${index}"]`)?.scrollIntoView({ block: 'nearest' });
     }),
   );
-  const start = (): number => state.world?.startNs ?? 0;
 
   return (
     <section class="pane" aria-labelledby="journey-title">
@@ -115,7 +114,7 @@ export function JourneyView(props: { readonly store: Store }): JSX.Element {
                         aria-current={index === present() ? 'step' : undefined}
                         onClick={() => go(index)}
                       >
-                        <span class="step-time">{formatTime(step.timeNs - start())}</span>
+                        <span class="step-time">{formatTime(step.timeNs - store.originNs)}</span>
                         <span>
                           <span class={`ctx ${step.context}`}>{step.context}</span>{' '}
                           <span class="muted">cpu{step.cpu}</span>
@@ -184,9 +183,10 @@ function Relatives(props: {
 /** When no packet is selected: those of the run, to choose one. */
 export function ChoosePacket(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
+  const asked = slowMoment(store);
   const [packets] = createResource(
-    () => Math.floor(store.frameVersion() / 20) + Math.floor(store.moment() / 50e6),
-    () => store.client.call('packets', { limit: 60, latest: true, toNs: store.moment() }),
+    () => ({ toNs: asked(), world: store.state.world }),
+    ({ toNs }) => store.client.call('packets', { limit: 60, latest: true, toNs }),
     { storage: steady() },
   );
   return (

@@ -27,7 +27,6 @@ export function MicroscopeView(props: { readonly store: Store }): JSX.Element {
     at < 0 ? Promise.resolve(null) : store.client.call('stepDetail', { n: at }),
   );
   const [field, setField] = createSignal('');
-  const start = (): number => store.state.world?.startNs ?? 0;
   const change = createMemo(() => {
     const now = steps()[present()];
     const words = now === undefined ? '' : changeWords(sightBefore(steps(), present()), now);
@@ -70,7 +69,7 @@ export function MicroscopeView(props: { readonly store: Store }): JSX.Element {
                 <>
                   <p class="microscope-step">
                     <b class="mono">{callOf(d().step.fn)}</b> on <b>{d().step.machine}</b>,{' '}
-                    {formatTime(d().step.timeNs - start())},{' '}
+                    {formatTime(d().step.timeNs - store.originNs)},{' '}
                     <span class={`ctx ${d().step.context}`}>{d().step.context}</span>
                     <span class="muted"> {change()}</span>
                   </p>

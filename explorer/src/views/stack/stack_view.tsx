@@ -3,11 +3,11 @@ import { createMemo, createResource, createSignal, For, type JSX, Show } from 's
 import { Icon } from '../../components/icon.tsx';
 import { loadScript } from '../../model/client.ts';
 import { formatCount } from '../../model/format.ts';
+import { slowMoment } from '../../model/slow_moment.ts';
 import { DEPTHS, nodeOf, STACK_NODES, type StackNode } from '../../model/stack_nodes.ts';
 import type { Store } from '../../model/store.ts';
 import type { StackCounts } from '../../protocol.ts';
 
-const REFRESHES_PER_SECOND = 6;
 const ROWS = 7;
 
 const ROW_LABELS: readonly (readonly [string, string])[] = [
@@ -24,9 +24,9 @@ export function StackView(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
   const [open, setOpen] = createSignal('');
-  const slot = (): number => Math.floor((store.moment() * REFRESHES_PER_SECOND) / state.pace);
+  const asked = slowMoment(store);
   const [counts] = createResource(
-    () => ({ machine: state.machine, slot: slot(), at: store.moment(), packet: state.packet }),
+    () => ({ machine: state.machine, at: asked(), packet: state.packet, world: state.world }),
     ({ machine, at, packet }) => store.client.call('stack', { machine, atNs: at, packet }),
   );
   const shown = (): StackNode | null => STACK_NODES.find(({ id }) => id === open()) ?? null;

@@ -11,7 +11,9 @@ import {
 } from 'solid-js';
 import { TCP_CA_STATE_NAMES, TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import { Chart, type Curve } from '../../components/chart.tsx';
+import { Gauge } from '../../components/gauge.tsx';
 import { formatBytes, formatRate, formatTime } from '../../model/format.ts';
+import { slowMoment } from '../../model/slow_moment.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type {
@@ -26,21 +28,15 @@ import { SequenceGraph } from './sequence_graph.tsx';
 import { StateDiagram } from './state_diagram.tsx';
 import { Timers } from './timers.tsx';
 
-/** How often the view asks anew while the world plays, in ns of the world's time for each second of pace. */
-const REFRESHES_PER_SECOND = 5;
 const INFINITE_SSTHRESH = 0x7fffffff;
 
 export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
   const [chosen, setChosen] = createSignal(0);
-  const slot = (): number => Math.floor((store.moment() * REFRESHES_PER_SECOND) / state.pace);
+  const asked = slowMoment(store);
   const [connections] = createResource(
-    () => ({
-      slot: slot(),
-      head: Math.floor((state.headNs * REFRESHES_PER_SECOND) / state.pace),
-      world: state.world,
-    }),
+    () => ({ moment: asked(), world: state.world }),
     () => store.client.call('connections', {}),
     { storage: steady() },
   );
@@ -61,12 +57,12 @@ export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
   /** A hundred thousand points need not come again because the moment moved. */
   let kept: { world: unknown; id: number; points: TcpPoints } | null = null;
   const [view] = createResource(
-    () => ({ id: id(), untilNs: store.moment(), slot: slot() }),
+    () => ({ id: id(), untilNs: asked(), world: state.world }),
     async ({ id: wanted, untilNs }): Promise<TcpViewData | null> => {
       if (wanted === 0) return null;
       const have = kept?.world === state.world && kept.id === wanted ? kept.points : null;
-      const asked = { id: wanted, untilNs, have: have?.timeNs.length ?? -1 };
-      const answer = await store.client.call('tcp', asked);
+      const count = have?.timeNs.length ?? -1;
+      const answer = await store.client.call('tcp', { id: wanted, untilNs, have: count });
       const points = answer?.points ?? have;
       if (answer === null || points === null) return null;
       kept = { world: state.world, id: wanted, points };
@@ -160,7 +156,6 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): 
     store.setPlaying(false);
     void store.seek(ns);
   };
-  const start = (): number => store.state.world?.startNs ?? 0;
 
   return (
     <Show when={now()} fallback={<p class="empty">Not yet.</p>}>
@@ -206,7 +201,7 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): 
               store={store}
               view={props.view}
               range={range()}
-              originNs={start()}
+              originNs={store.originNs}
               onSeek={seek}
             />
           </div>
@@ -216,7 +211,7 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): 
               <Chart
                 times={times()}
                 curves={windowCurves()}
-                originNs={start()}
+                originNs={store.originNs}
                 momentNs={store.moment()}
                 height={210}
                 unit=""
@@ -229,7 +224,7 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): 
               <Chart
                 times={times()}
                 curves={timeCurves()}
-                originNs={start()}
+                originNs={store.originNs}
                 momentNs={store.moment()}
                 height={210}
                 unit="ms"
@@ -239,7 +234,7 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): 
             </div>
           </div>
           <div class="box">
-            <h3>Scoreboard: what is under way at {formatTime(store.moment() - start())}</h3>
+            <h3>Scoreboard: what is under way at {formatTime(store.moment() - store.originNs)}</h3>
             <Scoreboard blocks={props.view.scoreboard} una={s().sndUna} next={s().sndNxt} />
           </div>
           <div class="columns">
@@ -259,19 +254,5 @@ function Cockpit(props: { readonly store: Store; readonly view: TcpViewData }): 
         </>
       )}
     </Show>
-  );
-}
-
-function Gauge(props: {
-  readonly name: string;
-  readonly value: string;
-  readonly alert?: boolean;
-  readonly strong?: boolean;
-}): JSX.Element {
-  return (
-    <div class="gauge" classList={{ alert: props.alert === true, strong: props.strong === true }}>
-      <span class="gauge-name">{props.name}</span>
-      <span class="gauge-value">{props.value}</span>
-    </div>
   );
 }

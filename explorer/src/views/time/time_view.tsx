@@ -1,7 +1,17 @@
 /** The time machine: go to any moment, step, and ask what would have been: change one thing and compare. */
-import { createMemo, createResource, createSignal, For, type JSX, Show } from 'solid-js';
+import {
+  createEffect,
+  createMemo,
+  createResource,
+  createSignal,
+  For,
+  type JSX,
+  on,
+  Show,
+} from 'solid-js';
 import { Icon } from '../../components/icon.tsx';
 import { formatCount, formatTime } from '../../model/format.ts';
+import { slowMoment } from '../../model/slow_moment.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
 import type { ActionBody, DivergentEvent, ForkResult, RunSummary } from '../../protocol.ts';
@@ -29,9 +39,9 @@ export function TimeView(props: { readonly store: Store }): JSX.Element {
 function Steps(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
-  const start = (): number => state.world?.startNs ?? 0;
+  const asked = slowMoment(store);
   const [steps] = createResource(
-    () => ({ moment: store.moment(), steps: state.steps }),
+    () => ({ moment: asked(), world: state.world }),
     async ({ moment }) => {
       const at = await store.client.call('stepAt', { timeNs: moment });
       const from = Math.max(0, at - STEPS_BEFORE);
@@ -47,7 +57,7 @@ function Steps(props: { readonly store: Store }): JSX.Element {
       return;
     }
     store.setPlaying(false);
-    void store.seek(start() + value * 1e6);
+    void store.seek(store.originNs + value * 1e6);
   };
   return (
     <div class="box">
@@ -73,7 +83,7 @@ function Steps(props: { readonly store: Store }): JSX.Element {
           type="button"
           onClick={() => {
             store.setPlaying(false);
-            void store.seek(start());
+            void store.seek(store.originNs);
           }}
         >
           <Icon name="restart" />
@@ -113,7 +123,7 @@ function Steps(props: { readonly store: Store }): JSX.Element {
                   if (step.packet !== 0) store.selectPacket(step.packet);
                 }}
               >
-                <span class="step-time">{formatTime(step.timeNs - start())}</span>
+                <span class="step-time">{formatTime(step.timeNs - store.originNs)}</span>
                 <span>{step.machine}</span>
                 <span class={`ctx ${step.context}`}>{step.context}</span>
                 <span class="step-fn">{step.fn}</span>
@@ -155,6 +165,14 @@ function Fork(props: { readonly store: Store }): JSX.Element {
   const [value, setValue] = createSignal('');
   const [result, setResult] = createSignal<ForkResult | null>(null);
   const [busy, setBusy] = createSignal(false);
+  // What was compared of another world says nothing of this one.
+  createEffect(
+    on(
+      () => [state.source, state.seed],
+      () => setResult(null),
+      { defer: true },
+    ),
+  );
   const change = createMemo(
     (): Change => CHANGES.find(({ id }) => id === kind()) ?? (CHANGES[0] as Change),
   );
@@ -163,7 +181,6 @@ function Fork(props: { readonly store: Store }): JSX.Element {
       ? state.cables.map(({ ends }) => `${ends[0].node} — ${ends[1].node}`)
       : state.machines.map(({ name }) => name);
   const chosen = (): number => Math.max(0, targets().indexOf(target()));
-  const start = (): number => state.world?.startNs ?? 0;
   const run = async (): Promise<void> => {
     const body: ActionBody | null = changeBody(
       change(),
@@ -203,7 +220,7 @@ function Fork(props: { readonly store: Store }): JSX.Element {
   };
   return (
     <div class="box">
-      <h3>What would have been, if at {formatTime(store.moment() - start())} …</h3>
+      <h3>What would have been, if at {formatTime(store.moment() - store.originNs)} …</h3>
       <div class="fork-form">
         <label class="field">
           change
@@ -254,7 +271,7 @@ function Fork(props: { readonly store: Store }): JSX.Element {
           <Comparison
             store={store}
             fork={fork()}
-            startNs={start()}
+            startNs={store.originNs}
             onFollow={() => follow(fork())}
           />
         )}
