@@ -23,6 +23,7 @@ import {
   packetsOf,
   stepDetailOf,
 } from '../../explorer/src/worker/queries.ts';
+import { thin } from '../../explorer/src/worker/thin.ts';
 
 const S = 1e9;
 
@@ -418,6 +419,18 @@ describe('a link that asks for too much', () => {
   });
 });
 
+it('leaves the first and the last of what is too much to draw, and the present one', () => {
+  const list = Array.from({ length: 1002 }, (_, i) => i);
+  const drawn = thin(list, 100, 503);
+  expect(drawn.length).toBeLessThanOrEqual(102);
+  expect([drawn[0], drawn.at(-1), drawn.includes(503), drawn.includes(504)]).toEqual([
+    0,
+    1001,
+    true,
+    false,
+  ]);
+});
+
 describe('the levels of a card’s receive rings', () => {
   it.each([
     ['e1000', 1, 256],
@@ -449,6 +462,10 @@ topology:
     const rings = (view?.levels ?? []).map(({ ring }) => ring);
     expect(Math.max(...rings)).toBeGreaterThan(10);
     expect(Math.max(...rings)).toBeLessThanOrEqual(size);
+    // A level holds until the next: also in a time in which nothing changed.
+    const later = { machine: 'receiver', fromNs: toNs - 0.1 * S, toNs, limit: 100 };
+    const first = { timeNs: later.fromNs, ring: 0, ringSize: size };
+    expect(cpuViewOf(engine, later)?.levels[0]).toMatchObject(first);
     const { machine, index } = engine.machineOf('receiver') ?? {};
     expect(machine && engine.observer.cpus.measure(machine, index ?? 0)).toMatchObject({
       ring: 0,

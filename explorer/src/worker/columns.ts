@@ -7,9 +7,9 @@ export class Column<T extends NumberArray> {
   private readonly make: (length: number) => T;
   length: number;
 
-  constructor(make: (length: number) => T) {
+  constructor(make: (length: number) => T, first: number) {
     this.make = make;
-    this.array = make(1024);
+    this.array = make(first);
     this.length = 0;
   }
 
@@ -36,7 +36,14 @@ export class Column<T extends NumberArray> {
   }
 }
 
-export const float64 = (): Column<Float64Array> => new Column((n) => new Float64Array(n));
-export const int32 = (): Column<Int32Array> => new Column((n) => new Int32Array(n));
-export const uint16 = (): Column<Uint16Array> => new Column((n) => new Uint16Array(n));
-export const uint8 = (): Column<Uint8Array> => new Column((n) => new Uint8Array(n));
+/** Numbers that a column has room for at first, unless told otherwise. */
+const FIRST = 1024;
+
+export const float64 = (first: number = FIRST): Column<Float64Array> =>
+  new Column((n) => new Float64Array(n), first);
+export const int32 = (first: number = FIRST): Column<Int32Array> =>
+  new Column((n) => new Int32Array(n), first);
+export const uint16 = (first: number = FIRST): Column<Uint16Array> =>
+  new Column((n) => new Uint16Array(n), first);
+export const uint8 = (first: number = FIRST): Column<Uint8Array> =>
+  new Column((n) => new Uint8Array(n), first);

@@ -9,9 +9,12 @@ import { hostView as view } from '#mm/memory.ts';
 import { vringUsed } from '#uapi/virtio_ring.ts';
 import type { CpuSpan, CpuView, QueueLevels } from '../protocol.ts';
 import type { Recording } from './recording.ts';
+import { thin } from './thin.ts';
 
 /** Levels kept of one machine; older ones are thinned out. */
 const MAX_LEVELS = 60_000;
+/** Levels that a view gets: more than a chart has columns of pixels. */
+const DRAWN_LEVELS = 2000;
 /** Sockets remembered for their queues; those with empty ones are forgotten first. */
 const MAX_READERS = 256;
 const DESCRIPTOR_BYTES = 16;
@@ -150,6 +153,14 @@ export class CpuRecorder {
     };
   }
 
+  /** What the queues held in a time, from its beginning on: a level holds until the next. */
+  private levelsBetween(index: number, fromNs: number, toNs: number): readonly QueueLevels[] {
+    const all = this.byMachine[index] ?? [];
+    const within = all.filter(({ timeNs }) => timeNs >= fromNs && timeNs <= toNs);
+    const before = all.findLast(({ timeNs }) => timeNs < fromNs);
+    return before === undefined ? within : [{ ...before, timeNs: fromNs }, ...within];
+  }
+
   view(
     machine: Machine,
     index: number,
@@ -162,14 +173,11 @@ export class CpuRecorder {
     const last = recording.stepAt(toNs);
     const first = Math.max(recording.stepAt(fromNs - 1) + 1, 0);
     const spans = buildSpans(recording, index, first, last, limit);
-    const levels = (this.byMachine[index] ?? []).filter(
-      ({ timeNs }) => timeNs >= fromNs && timeNs <= toNs,
-    );
     return {
       cpus: machine.cpus.length,
       priced: machine.costs !== null,
       spans,
-      levels: thin(levels, 2000),
+      levels: thin(this.levelsBetween(index, fromNs, toNs), DRAWN_LEVELS),
       softnet: machine.netGlobals.softnetData.map((sd, cpu) => ({
         cpu,
         processed: sd.processed,
@@ -181,12 +189,6 @@ export class CpuRecorder {
       lastStep: last,
     };
   }
-}
-
-function thin<T>(list: readonly T[], limit: number): readonly T[] {
-  if (list.length <= limit) return list;
-  const every = Math.ceil(list.length / limit);
-  return list.filter((_, i) => i % every === 0);
 }
 
 /** One step of the machine whose spans are built. */

@@ -35,6 +35,7 @@ import type {
 } from '../protocol.ts';
 import { float64, int32, uint8 } from './columns.ts';
 import type { PacketRecord } from './recording.ts';
+import { thin } from './thin.ts';
 
 const SENT = 0;
 const SENT_AGAIN = 1;
@@ -42,11 +43,13 @@ const ACKED = 2;
 const WINDOW = 3;
 const SACKED = 4;
 
-/** Samples kept of one connection; older ones are thinned out when there are more. */
 /** Samples that a view gets: more than a chart has columns of pixels. */
 const DRAWN_SAMPLES = 2000;
+/** Samples kept of one connection; older ones are thinned out when there are more. */
 const MAX_SAMPLES = 40_000;
 const MAX_POINTS = 200_000;
+/** Points that a connection has room for at first: a server may see tens of thousands of short ones. */
+const FIRST_POINTS = 16;
 const TCPOPT_SACK = 5;
 
 /** The recorder's words for what a sender waits for, by STALL_*. */
@@ -67,11 +70,11 @@ class Connection {
   rcvBase: number;
   samples: TcpSample[];
   readonly states: { timeNs: number; from: number; to: number }[];
-  readonly time = float64();
-  readonly kind = uint8();
-  readonly begin = float64();
-  readonly end = float64();
-  readonly packet = int32();
+  readonly time = float64(FIRST_POINTS);
+  readonly kind = uint8(FIRST_POINTS);
+  readonly begin = float64(FIRST_POINTS);
+  readonly end = float64(FIRST_POINTS);
+  readonly packet = int32(FIRST_POINTS);
   highest: number;
   state: number;
   /** STALL_*: what the sender last said keeps it; 0 since it sent. */
@@ -257,9 +260,10 @@ export class TcpRecorder {
   view(id: number, untilNs: number, have = 0): Calls['tcp']['result'] {
     const c = this.connections[id - 1];
     if (c === undefined) return null;
+    const present = c.samples.findLastIndex(({ timeNs }) => timeNs <= untilNs);
     return {
       connection: info(c),
-      samples: thin(c.samples, DRAWN_SAMPLES, untilNs),
+      samples: thin(c.samples, DRAWN_SAMPLES, present),
       points: c.time.length === have ? null : pointsOf(c),
       states: c.states,
       scoreboard: scoreboardOf(c, untilNs),
@@ -286,20 +290,6 @@ function info(c: Connection): TcpConnectionInfo {
     samples: c.samples.length,
     state: c.state,
   };
-}
-
-/** As many as a chart can show, and the one that holds at a moment. */
-function thin(
-  samples: readonly TcpSample[],
-  limit: number,
-  momentNs: number,
-): readonly TcpSample[] {
-  if (samples.length <= limit) return samples;
-  const every = Math.ceil(samples.length / limit);
-  const last = samples.length - 1;
-  const next = samples.findIndex(({ timeNs }) => timeNs > momentNs);
-  const present = next < 0 ? last : next - 1;
-  return samples.filter((_, i) => i % every === 0 || i === last || i === present);
 }
 
 function pointsOf(c: Connection): TcpPoints {
