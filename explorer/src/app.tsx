@@ -18,7 +18,7 @@ import { ProblemPage } from './components/problem_page.tsx';
 import { Transport } from './components/transport.tsx';
 import { isPageKey } from './model/keys.ts';
 import { Player } from './model/player.ts';
-import type { ViewName } from './model/route.ts';
+import { fitsLink, type ViewName } from './model/route.ts';
 import type { Store } from './model/store.ts';
 import { applyTheme, nextTheme, type Theme, themeNow } from './model/theme.ts';
 import { CpuView } from './views/cpu/cpu_view.tsx';
@@ -111,6 +111,12 @@ export function App(props: { readonly store: Store }): JSX.Element {
 
   const share = async (): Promise<void> => {
     writeLink();
+    if (!fitsLink(store.route())) {
+      store.notify(
+        'Too much was done in this world for a link: it leads to the world as it began.',
+      );
+      return;
+    }
     try {
       await navigator.clipboard.writeText(location.href);
       store.notify('The link to this moment is in the clipboard.');

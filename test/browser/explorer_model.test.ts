@@ -6,7 +6,13 @@ import { turn } from '#cli/turn.ts';
 import { readTopologyYaml, TopologyTextError } from '#sim/topology_yaml.ts';
 import { functionKey, functionOf } from '#trace/places.ts';
 import { GALLERY, worldById } from '../../explorer/src/model/gallery.ts';
-import { formatRoute, parseRoute, type Route, RouteError } from '../../explorer/src/model/route.ts';
+import {
+  fitsLink,
+  formatRoute,
+  parseRoute,
+  type Route,
+  RouteError,
+} from '../../explorer/src/model/route.ts';
 import type { PacketInfo, Problem } from '../../explorer/src/protocol.ts';
 import { LESSONS } from '../../explorer/src/views/lessons/lessons.ts';
 import {
@@ -67,6 +73,13 @@ describe('links', () => {
     expect(parseRoute(formatRoute(route))).toEqual(route);
   });
 
+  it('say when what was done is too much for them', () => {
+    expect(fitsLink(route)).toBe(true);
+    const actions = Array.from({ length: 100 }, () => route.actions).flat();
+    expect(fitsLink({ ...route, actions })).toBe(false);
+    expect(parseRoute(formatRoute({ ...route, actions })).actions).toEqual([]);
+  });
+
   it.each([
     ['#/nowhere', /no view 'nowhere'/],
     ['#/map?t=1e9', /moment t must be a number/],
@@ -75,6 +88,20 @@ describe('links', () => {
     ['#/map?did=AAAA', /actions/],
     [`#/map?did=${btoa('[{"event":1,"atNs":1e999,"body":{"kind":"command"}}]')}`, /action/],
     ['#/map?yaml=*', /damaged/],
+    [`#/map?did=${btoa('[null]')}`, /action/],
+    [`#/map?did=${btoa('[{"event":-1,"atNs":1,"body":{"kind":"command"}}]')}`, /action/],
+    ...[
+      '{"kind":"constructor"}',
+      '{"kind":"command","machine":"a"}',
+      '{"kind":"input","terminal":"1","machine":"a","text":"x"}',
+      '{"kind":"impair","cable":0,"change":{"delayNs":"5"}}',
+      '{"kind":"impair","cable":0,"change":{"__proto__":5}}',
+      '{"kind":"impair","cable":0.5,"change":{}}',
+      '{"kind":"connect","cable":0,"connected":1}',
+    ].map((body): [string, RegExp] => [
+      `#/map?did=${btoa(`[{"event":1,"atNs":1,"body":${body}}]`)}`,
+      /an action of the link is damaged/,
+    ]),
   ])('refuse %s with words', (hash, message) => {
     expect(() => parseRoute(hash)).toThrow(RouteError);
     expect(() => parseRoute(hash)).toThrow(message);

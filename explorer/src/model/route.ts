@@ -1,5 +1,5 @@
 /** The address bar: world, seed, moment, view and what people did, so that a link brings it all back. */
-import type { Action, WorldSource } from '../protocol.ts';
+import type { Action, ActionBody, LinkImpairments, WorldSource } from '../protocol.ts';
 
 export const VIEWS = [
   'map',
@@ -55,6 +55,44 @@ function wholeNumber(text: string, what: string): number {
   return Number(text);
 }
 
+const isIndex = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+const isText = (value: unknown): boolean => typeof value === 'string';
+
+const IMPAIRMENTS: Readonly<Record<keyof LinkImpairments, true>> = {
+  rateBps: true,
+  delayNs: true,
+  jitterNs: true,
+  loss: true,
+  duplicate: true,
+  reorder: true,
+  corrupt: true,
+  queueBytes: true,
+};
+
+/** What each kind of action must have. What the numbers may be, the world says. */
+const BODIES: Readonly<
+  Record<ActionBody['kind'], (body: Readonly<Record<string, unknown>>) => boolean>
+> = {
+  input: ({ terminal, machine, text }) => isIndex(terminal) && isText(machine) && isText(text),
+  interrupt: ({ terminal, machine }) => isIndex(terminal) && isText(machine),
+  command: ({ machine, text }) => isText(machine) && isText(text),
+  impair: ({ cable, change }) =>
+    isIndex(cable) &&
+    typeof change === 'object' &&
+    change !== null &&
+    Object.entries(change).every(
+      ([name, value]) => Object.hasOwn(IMPAIRMENTS, name) && typeof value === 'number',
+    ),
+  connect: ({ cable, connected }) => isIndex(cable) && typeof connected === 'boolean',
+};
+
+function isBody(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const body = value as Readonly<Record<string, unknown>>;
+  const kind = String(body['kind']);
+  return Object.hasOwn(BODIES, kind) && BODIES[kind as ActionBody['kind']](body);
+}
+
 function actionsOf(text: string): Action[] {
   let list: unknown;
   try {
@@ -64,11 +102,12 @@ function actionsOf(text: string): Action[] {
   }
   if (!Array.isArray(list)) throw new RouteError('the list of actions is damaged');
   return list.map((item: unknown): Action => {
-    const action = item as Partial<Action>;
+    const action = (item ?? {}) as { readonly [K in keyof Action]?: unknown };
     if (
-      !Number.isSafeInteger(action.event) ||
+      !isIndex(action.event) ||
+      typeof action.atNs !== 'number' ||
       !Number.isFinite(action.atNs) ||
-      typeof action.body?.kind !== 'string'
+      !isBody(action.body)
     ) {
       throw new RouteError('an action of the link is damaged');
     }
@@ -119,6 +158,11 @@ export function parseRoute(hash: string): Route {
 /** Longest list of actions that goes into a link, in characters. */
 const MAX_ACTIONS = 6000;
 
+/** Does a link bring it all back? What was done may be too much for one. */
+export function fitsLink({ actions }: Route): boolean {
+  return actions.length === 0 || encode(JSON.stringify(actions)).length <= MAX_ACTIONS;
+}
+
 export function formatRoute(route: Route): string {
   const query = new URLSearchParams();
   if (route.source?.kind === 'gallery') query.set('world', route.source.id);
@@ -128,9 +172,8 @@ export function formatRoute(route: Route): string {
   if (route.packet !== 0) query.set('packet', String(route.packet));
   if (route.machine !== '') query.set('machine', route.machine);
   if (route.depth !== 1) query.set('depth', String(route.depth));
-  if (route.actions.length > 0) {
-    const text = encode(JSON.stringify(route.actions));
-    if (text.length <= MAX_ACTIONS) query.set('did', text);
+  if (route.actions.length > 0 && fitsLink(route)) {
+    query.set('did', encode(JSON.stringify(route.actions)));
   }
   const path =
     route.view === 'lessons' && route.lesson !== '' ? `lessons/${route.lesson}` : route.view;

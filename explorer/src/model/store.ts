@@ -180,12 +180,15 @@ export class Store {
       });
       return;
     }
+    const source = route.source ?? { kind: 'gallery', id: 'ping' };
+    const isLoaded = this.isLoaded(source, route);
     batch(() => {
       this.set({ view: route.view, depth: route.depth, lesson: route.lesson });
-      if (route.machine !== '') this.set('machine', route.machine);
+      // Of a world that is loaded first, load() sees whether there is one of that name.
+      const known = !isLoaded || this.state.machines.some(({ name }) => name === route.machine);
+      if (route.machine !== '' && known) this.set('machine', route.machine);
     });
-    const source = route.source ?? { kind: 'gallery', id: 'ping' };
-    if (this.isLoaded(source, route)) {
+    if (isLoaded) {
       if (route.momentNs !== null) {
         this.set('playing', false);
         await this.seek(this.originNs + route.momentNs);
