@@ -54,6 +54,8 @@ export interface RecorderOptions {
 
 const DEFAULT_BYTES = 64 * 1024 * 1024;
 const DEFAULT_HEADER_BYTES = 96;
+/** Sockets whose addresses are kept, the latest; a power of two. About 10 MB when all are in use. */
+export const MAX_SOCKS: number = 1 << 16;
 
 /** A machine that is being followed. */
 export class MachineTrack {
@@ -160,7 +162,9 @@ export class Recorder {
   private otherDevNumber: number;
   private readonly byMachine: Map<Machine, MachineTrack>;
   private readonly sockNumbers: WeakMap<SockCommon, number>;
+  /** By number, modulo MAX_SOCKS. */
   private readonly socks: SockInfo[];
+  private nextSock: number;
 
   constructor(options: RecorderOptions = {}) {
     const { bytes = DEFAULT_BYTES, headerBytes = DEFAULT_HEADER_BYTES, verbose = false } = options;
@@ -183,6 +187,7 @@ export class Recorder {
     this.byMachine = new Map();
     this.sockNumbers = new WeakMap();
     this.socks = [];
+    this.nextSock = 1;
   }
 
   // Machines.
@@ -391,13 +396,13 @@ export class Recorder {
     }
   }
 
-  /** The socket's number; 0 for null. */
+  /** The socket's number; 0 for null. As with packets, one so old that it is not known any more gets a new one. */
   sockOf(track: MachineTrack, sk: SockCommon | null): number {
     if (sk === null) return 0;
     const known = this.sockNumbers.get(sk);
-    if (known !== undefined) return known;
-    const number = this.socks.length + 1;
-    this.socks.push(sockInfo(track, sk, number));
+    if (known !== undefined && known > this.nextSock - 1 - MAX_SOCKS) return known;
+    const number = this.nextSock++;
+    this.socks[number & (MAX_SOCKS - 1)] = sockInfo(track, sk, number);
     this.sockNumbers.set(sk, number);
     return number;
   }
@@ -406,7 +411,8 @@ export class Recorder {
   sockChanged(track: MachineTrack, sk: SockCommon): void {
     const number = this.sockOf(track, sk);
     // A closed socket has lost its addresses; those that it had are of more interest.
-    if (sk.skcNum !== 0 && sk.skcDport !== 0) this.socks[number - 1] = sockInfo(track, sk, number);
+    if (sk.skcNum === 0 || sk.skcDport === 0) return;
+    this.socks[number & (MAX_SOCKS - 1)] = sockInfo(track, sk, number);
   }
 
   // Reading.
@@ -471,8 +477,10 @@ export class Recorder {
     };
   }
 
+  /** What is known of a socket, or null when that has been overwritten. */
   sock(sock: number): SockInfo | null {
-    return this.socks[sock - 1] ?? null;
+    const info = this.socks[sock & (MAX_SOCKS - 1)];
+    return info !== undefined && info.sock === sock ? info : null;
   }
 
   /** Packets of followed machines that have not ended, by number. */

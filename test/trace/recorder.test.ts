@@ -1,12 +1,14 @@
 import { expect, it } from 'vitest';
 import { turn } from '#cli/turn.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import { SOCK_KIND_FULL, type SockCommon } from '#include/net/sock_common.ts';
 import { allocSkb, consumeSkb } from '#net/core/skbuff.ts';
 import { recordWorld } from '#sim/record_world.ts';
 import { World } from '#sim/world.ts';
 import { journey, packetsOf, steps } from '#trace/query.ts';
 import { KIND_END, KIND_LOST, KIND_MERGE, KIND_RECEIVE } from '#trace/record.ts';
-import { Recorder, type RecorderOptions } from '#trace/recorder.ts';
+import { MAX_SOCKS, Recorder, type RecorderOptions } from '#trace/recorder.ts';
+import { IPPROTO_TCP } from '#uapi/in.ts';
 import { runScenario } from '../support/scenario.ts';
 
 /** The rough world of the determinism tests, recorded. */
@@ -142,4 +144,27 @@ it('keeps the sizes of fragments, and of what hangs on a frag_list', async () =>
     const sum = [...fragSizes, ...fragListSizes].reduce((a, b) => a + b, 0);
     expect(sum).toBe(dataLen);
   }
+});
+
+it('knows the latest sockets, and gives one that it has forgotten a new number', () => {
+  const recorder = new Recorder({ bytes: 64 << 10 });
+  const track = recorder.track(null, 'a');
+  const socks = Array.from({ length: MAX_SOCKS + 10 }, (_, i) => ({
+    kind: SOCK_KIND_FULL,
+    skcFamily: 2,
+    skProtocol: IPPROTO_TCP,
+    skcRcvSaddr: 0,
+    skcNum: i,
+    skcDaddr: 0,
+    skcDport: 0,
+  })) as unknown as SockCommon[];
+  const numbers = socks.map((sk) => recorder.sockOf(track, sk));
+  expect(new Set(numbers).size).toBe(socks.length);
+  expect(recorder.sock(1)).toBeNull();
+  expect(recorder.sock(11)).toMatchObject({ sock: 11, sport: 10 });
+  expect(recorder.sockOf(track, socks[10] as SockCommon)).toBe(11);
+  const again = recorder.sockOf(track, socks[0] as SockCommon);
+  expect(again).toBe(MAX_SOCKS + 11);
+  expect(recorder.sock(again)).toMatchObject({ sport: 0 });
+  expect(recorder.sock(0)).toBeNull();
 });
