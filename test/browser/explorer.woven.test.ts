@@ -1,6 +1,7 @@
 /** Worlds of the explorer as its worker runs them: with functions that tell of themselves. */
 import { expect, it } from 'vitest';
 import { turn } from '#cli/turn.ts';
+import { ftraceHook } from '#trace/ftrace.ts';
 import { worldById } from '../../explorer/src/model/gallery.ts';
 import { changeWords, sightBefore } from '../../explorer/src/model/pointer_words.ts';
 import type { PacketInfo, StepInfo } from '../../explorer/src/protocol.ts';
@@ -58,7 +59,10 @@ it('counts a packet once in each function that it passes', async () => {
   const counts = stackOf(engine, { machine: 'router', atNs: engine.lab.world.nowNs, packet: 0 });
   // One request and one reply; ARP asks for the route as well, before it answers.
   const { passed = {} } = counts ?? {};
+  expect(ftraceHook()?.on).toBe(true);
   const two = { ip_rcv: 2, ip_forward: 2, ip_finish_output2: 2 };
   expect(passed).toMatchObject({ ...two, ip_route_input_noref: 3 });
   engine.close();
+  // Nobody follows functions any more, so nobody holds on to the recording.
+  expect(ftraceHook()?.on).toBe(false);
 });

@@ -358,9 +358,10 @@ export class Engine {
     });
   }
 
-  /** Gives back what the world holds of packet memory. */
+  /** Gives back what the world holds of packet memory, and lets its recording go. */
   close(): void {
     this.dead = true;
+    this.functions.close();
     this.lab.world.halt();
   }
 }

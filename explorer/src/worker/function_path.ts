@@ -3,7 +3,7 @@
  * recording to the next, and where a packet arrives with its pointers moved, which becomes a step.
  */
 import { SkBuff } from '#include/linux/skbuff.ts';
-import { type FunctionInfo, ftraceHook } from '#trace/ftrace.ts';
+import { type FtraceHook, type FunctionInfo, ftraceHook } from '#trace/ftrace.ts';
 import type { Recorder } from '#trace/recorder.ts';
 
 /** Names of one path at most: a step is told, not a program listed. */
@@ -20,6 +20,8 @@ export class FunctionPath {
 
   /** Numbers of the functions' names in the recording. */
   private readonly numbers: number[];
+  /** What tells of functions; null: they are not followed. */
+  private hook: FtraceHook | null;
 
   /** @param recorder null for a run that is only compared: its functions are not followed */
   constructor(recorder: Recorder | null) {
@@ -30,7 +32,9 @@ export class FunctionPath {
     this.last = [];
     this.table = hook?.functions ?? [];
     this.numbers = [];
+    this.hook = null;
     if (hook === null || recorder === null) return;
+    this.hook = hook;
     hook.enter = (id, a, b, c) => {
       const { stack } = this;
       stack.push(id);
@@ -61,8 +65,17 @@ export class FunctionPath {
 
   /** Functions are not followed for a while, or again. */
   setActive(active: boolean): void {
-    const hook = ftraceHook();
-    if (hook !== null) hook.on = active;
+    if (this.hook !== null) this.hook.on = active;
+  }
+
+  /** The run is over: what calls us must not hold on to its recording. */
+  close(): void {
+    const { hook } = this;
+    this.hook = null;
+    if (hook === null) return;
+    hook.on = false;
+    hook.enter = () => 0;
+    hook.leave = () => {};
   }
 
   /** A step of a packet is recorded: the functions that led there since the step before it. */
