@@ -46,6 +46,7 @@ import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
 import type { TcpFastopenOps } from '#include/net/tcp_fastopen_ops.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
+import { HZ } from '#kernel/param.ts';
 import type { File } from '#kernel/sched/file.ts';
 import type { Tasklet } from '#kernel/softirq.ts';
 import type { DelayedWork } from '#kernel/workqueue.ts';
@@ -324,6 +325,11 @@ export class NetGlobals {
   netdevMaxBacklog = 1000;
   netdevTstampPrequeue = 1;
   defaultQdisc = 'pfifo_fast';
+  /** Entries above which age decides. @kernel inet_peer_threshold net/ipv4/inetpeer.c */
+  inetPeerThreshold: number = 65536 + 128;
+  /** Shortest and longest life of an entry nobody uses, in jiffies. */
+  inetPeerMinttl: number = 120 * HZ;
+  inetPeerMaxttl: number = 600 * HZ;
   groNormalBatch = 8;
   highOrderAllocDisable = 0;
   skbFragCount = 0;

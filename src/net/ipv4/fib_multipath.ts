@@ -18,10 +18,20 @@ import { view } from '#mm/memory.ts';
 import { ipIgnoreLinkdown } from '#net/ipv4/fib_lookup.ts';
 import { fibCountNexthops, fibGetNhs, fibMatchNexthops } from '#net/ipv4/fib_semantics_mp.ts';
 import { gatewayState } from '#net/ipv4/fib_semantics_select.ts';
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
+import { IPPROTO_ICMP, IPPROTO_IPIP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import { IP_OFFSET, iphdr } from '#uapi/ip.ts';
 import { NUD_VALID } from '#uapi/neighbour.ts';
 import { RT_SCOPE_LINK, RTNH_F_DEAD, RTNH_F_LINKDOWN } from '#uapi/rtnetlink.ts';
+
+// Bits of fib_multipath_hash_fields; bit 3 is IPv6's flow label, and from bit 6 on are those inside a tunnel.
+const FIB_MULTIPATH_HASH_FIELD_SRC_IP = 1;
+const FIB_MULTIPATH_HASH_FIELD_DST_IP = 2;
+const FIB_MULTIPATH_HASH_FIELD_IP_PROTO = 4;
+const FIB_MULTIPATH_HASH_FIELD_SRC_PORT = 0x10;
+const FIB_MULTIPATH_HASH_FIELD_DST_PORT = 0x20;
+const FIB_MULTIPATH_HASH_FIELD_OUTER_MASK = 0x3f;
+const FIB_MULTIPATH_HASH_FIELD_INNER_MASK = 0xfc0;
+const INNER_SHIFT = 6;
 
 /** Hash of the five parts of a flow, 31 bits. @kernel fib_multipath_hash_from_keys include/net/ip_fib.h */
 function hashFromKeys(
@@ -67,19 +77,89 @@ function l4Hash(net: Net, skb: SkBuff): number {
   return hashFromKeys(net, iphdr.saddr(view, iph), iphdr.daddr(view, iph), proto, ports);
 }
 
+/** The header inside IP in IP, or `iph` itself. */
+function innerHeader(skb: SkBuff, iph: number): number {
+  if (iphdr.protocol(view, iph) !== IPPROTO_IPIP) return iph;
+  if ((iphdr.fragOff(view, iph) & IP_OFFSET) !== 0) return iph;
+  const inner = iph + iphdr.hdrlen(view, iph);
+  return within(skb, inner, iphdr.LEN) && iphdr.version(view, inner) === 4 ? inner : iph;
+}
+
+/** Policy 2: the addresses inside a tunnel where there is one. @kernel fib_multipath_hash net/ipv4/route.c */
+function innerL3Hash(net: Net, skb: SkBuff): number {
+  const inner = innerHeader(skb, skb.networkHeader);
+  if (inner === skb.networkHeader) return l3Hash(net, skb);
+  return hashFromKeys(net, iphdr.saddr(view, inner), iphdr.daddr(view, inner), 0, 0);
+}
+
+/** The hash of the fields that were chosen; `fields` as for the outer header. */
+function fieldsHash(
+  net: Net,
+  fields: number,
+  saddr: number,
+  daddr: number,
+  proto: number,
+  ports: number,
+): number {
+  let chosen = 0;
+  if ((fields & FIB_MULTIPATH_HASH_FIELD_SRC_PORT) !== 0) chosen |= ports & 0xffff0000;
+  if ((fields & FIB_MULTIPATH_HASH_FIELD_DST_PORT) !== 0) chosen |= ports & 0xffff;
+  return hashFromKeys(
+    net,
+    (fields & FIB_MULTIPATH_HASH_FIELD_SRC_IP) !== 0 ? saddr : 0,
+    (fields & FIB_MULTIPATH_HASH_FIELD_DST_IP) !== 0 ? daddr : 0,
+    (fields & FIB_MULTIPATH_HASH_FIELD_IP_PROTO) !== 0 ? proto : 0,
+    chosen >>> 0,
+  );
+}
+
+function headerHash(net: Net, fields: number, skb: SkBuff, iph: number): number {
+  const proto = iphdr.protocol(view, iph);
+  const l4 = iph + iphdr.hdrlen(view, iph);
+  const isFragment = (iphdr.fragOff(view, iph) & IP_OFFSET) !== 0;
+  const hasPorts = (proto === IPPROTO_TCP || proto === IPPROTO_UDP) && !isFragment;
+  const ports = hasPorts && within(skb, l4, 4) ? view.getUint32(l4) : 0;
+  return fieldsHash(net, fields, iphdr.saddr(view, iph), iphdr.daddr(view, iph), proto, ports);
+}
+
+/** Policy 3: what fib_multipath_hash_fields names. @kernel fib_multipath_custom_hash_skb net/ipv4/route.c */
+function customHash(net: Net, skb: SkBuff): number {
+  const fields = net.ipv4.sysctlFibMultipathHashFields;
+  const outer = skb.networkHeader;
+  const outerFields = fields & FIB_MULTIPATH_HASH_FIELD_OUTER_MASK;
+  const outerHash = outerFields === 0 ? 0 : headerHash(net, outerFields, skb, outer);
+  const inner = innerHeader(skb, outer);
+  const innerFields = (fields & FIB_MULTIPATH_HASH_FIELD_INNER_MASK) >>> INNER_SHIFT;
+  if (inner === outer || innerFields === 0) return outerHash;
+  return hashFromKeys(net, outerHash, headerHash(net, innerFields, skb, inner), 0, 0);
+}
+
+/** Of a flow of our own. */
+function flowHash(net: Net, policy: number, fl4: Flowi4): number {
+  const { saddr, daddr, flowi4Proto: proto } = fl4;
+  const ports = ((fl4.fl4Sport << 16) | fl4.fl4Dport) >>> 0;
+  if (policy === 1) return hashFromKeys(net, saddr, daddr, proto, ports);
+  if (policy !== 3) return hashFromKeys(net, saddr, daddr, 0, 0);
+  const fields = net.ipv4.sysctlFibMultipathHashFields & FIB_MULTIPATH_HASH_FIELD_OUTER_MASK;
+  return fields === 0 ? 0 : fieldsHash(net, fields, saddr, daddr, proto, ports);
+}
+
 /**
  * A number below 2^31 that decides on the path: by net.ipv4.fib_multipath_hash_policy from the
- * addresses (0), or with protocol and ports (1).
+ * addresses (0), with protocol and ports (1), from those inside a tunnel (2), or from the fields that
+ * fib_multipath_hash_fields names (3).
  * @kernel fib_multipath_hash net/ipv4/route.c
+ * @deviation of tunnels only IP in IP is looked into.
  */
-function fibMultipathHash(net: Net, fl4: Flowi4 | null, skb: SkBuff | null): number {
+export function fibMultipathHash(net: Net, fl4: Flowi4 | null, skb: SkBuff | null): number {
   const policy = net.ipv4.sysctlFibMultipathHashPolicy;
   let hash = 0;
   if (skb !== null) {
-    hash = policy === 1 ? l4Hash(net, skb) : l3Hash(net, skb);
+    if (policy === 0) hash = l3Hash(net, skb);
+    else if (policy === 1) hash = l4Hash(net, skb);
+    else hash = policy === 2 ? innerL3Hash(net, skb) : customHash(net, skb);
   } else if (fl4 !== null) {
-    const ports = policy === 1 ? ((fl4.fl4Sport << 16) | fl4.fl4Dport) >>> 0 : 0;
-    hash = hashFromKeys(net, fl4.saddr, fl4.daddr, policy === 1 ? fl4.flowi4Proto : 0, ports);
+    hash = flowHash(net, policy, fl4);
   }
   const extra = fl4 === null ? 0 : fl4.flowi4MultipathHash;
   return extra === 0 ? hash : ((hash ^ extra) >>> 0) & 0x7fffffff;

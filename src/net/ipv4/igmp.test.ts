@@ -205,3 +205,25 @@ describe('older routers', () => {
     expect(sent()).toEqual([]);
   });
 });
+
+describe('igmp_link_local_mcast_reports', () => {
+  const path = 'net/ipv4/igmp_link_local_mcast_reports';
+
+  it('0 keeps quiet of groups that do not leave the link', () => {
+    expect(m.machine.initNet.sysctl.write(path, '0')).toBe(0);
+    expect(join('224.0.0.99')).toBe(0);
+    expect(join('224.1.2.3')).toBe(0);
+    m.run(20 * SEC);
+    const reports = sent();
+    expect(reports.length).toBeGreaterThan(0);
+    expect(reports.filter((text) => text.includes('224.0.0.99'))).toEqual([]);
+    expect(reports.every((text) => text.includes('224.1.2.3'))).toBe(true);
+    expect(leave('224.0.0.99')).toBe(0);
+    m.run(20 * SEC);
+    expect(sent()).toEqual([]);
+    expect(m.machine.initNet.sysctl.write(path, '1')).toBe(0);
+    expect(join('224.0.0.99')).toBe(0);
+    m.run(20 * SEC);
+    expect(sent().some((text) => text.includes('224.0.0.99'))).toBe(true);
+  });
+});

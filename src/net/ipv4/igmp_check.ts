@@ -4,8 +4,18 @@
  */
 import type { IpMcList } from '#include/linux/igmp.ts';
 import type { InDevice } from '#include/linux/inetdevice.ts';
+import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
-import { IPPROTO_IGMP, ipv4IsMulticast, MCAST_EXCLUDE, MCAST_INCLUDE } from '#uapi/in.ts';
+import {
+  INADDR_ALLHOSTS_GROUP,
+  IPPROTO_IGMP,
+  ipv4IsMulticast,
+  MCAST_EXCLUDE,
+  MCAST_INCLUDE,
+} from '#uapi/in.ts';
+
+/** 224.0.0.0/24. */
+const LOCAL_MULTICAST = 0xe0000000;
 
 /** The membership of a device in a group. */
 export function ipMcFind(inDev: InDevice, multiaddr: number): IpMcList | null {
@@ -40,4 +50,13 @@ export function inetMcAllow(sk: Sock, locAddr: number, rmtAddr: number, dif: num
   if (!ipv4IsMulticast(locAddr)) return true;
   const { ipMc } = sk.net.machine.netGlobals;
   return ipMc === null ? (sk as InetSock).mcAll : ipMc.sfAllow(sk, locAddr, rmtAddr, dif);
+}
+
+/**
+ * Are routers told of the group? Never of all hosts, and of those that do not leave the link (224.0.0.0/24)
+ * only while igmp_link_local_mcast_reports is not 0.
+ */
+export function igmpReported(net: Net, group: number): boolean {
+  if (group === INADDR_ALLHOSTS_GROUP) return false;
+  return group >>> 8 !== LOCAL_MULTICAST >>> 8 || net.ipv4.sysctlIgmpLlmReports !== 0;
 }

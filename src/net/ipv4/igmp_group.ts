@@ -9,7 +9,7 @@ import type { InDevice } from '#include/linux/inetdevice.ts';
 import type { IgmpOps } from '#include/net/net_globals.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
 import { arpMcMap } from '#net/ipv4/arp_neigh.ts';
-import { ipMcFind } from '#net/ipv4/igmp_check.ts';
+import { igmpReported, ipMcFind } from '#net/ipv4/igmp_check.ts';
 import { INADDR_ALLHOSTS_GROUP, MCAST_EXCLUDE } from '#uapi/in.ts';
 
 /** The protocol, if this kernel speaks it. */
@@ -27,7 +27,7 @@ function groupAdded(im: IpMcList): void {
     arpMcMap(im.multiaddr, haddr, dev);
     if (dev.addrLen > 0) devMcAdd(dev, haddr);
   }
-  if (im.multiaddr === INADDR_ALLHOSTS_GROUP || inDev.dead) return;
+  if (!igmpReported(dev.net, im.multiaddr) || inDev.dead) return;
   igmpOf(inDev)?.groupAdded(im);
 }
 
@@ -41,7 +41,7 @@ function groupDropped(im: IpMcList): void {
     arpMcMap(im.multiaddr, haddr, dev);
     if (dev.addrLen > 0) devMcDel(dev, haddr);
   }
-  if (im.multiaddr !== INADDR_ALLHOSTS_GROUP) igmpOf(inDev)?.groupDropped(im);
+  if (igmpReported(dev.net, im.multiaddr)) igmpOf(inDev)?.groupDropped(im);
 }
 
 /** The device joins a group, or counts one user more. @kernel ip_mc_inc_group net/ipv4/igmp.c */

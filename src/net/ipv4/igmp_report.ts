@@ -11,6 +11,7 @@ import { Flowi4 } from '#include/net/flow.ts';
 import { ipComputeCsum } from '#lib/checksum.ts';
 import { mem, view } from '#mm/memory.ts';
 import { allocSkb, consumeSkb, skbPut } from '#net/core/skbuff.ts';
+import { igmpReported } from '#net/ipv4/igmp_check.ts';
 import { ipRouteOutputPorts, ipRtPut } from '#net/ipv4/route.ts';
 import { __ipSelectIdent } from '#net/ipv4/route_ident.ts';
 import {
@@ -80,6 +81,7 @@ function send(inDev: InDevice, skb: SkBuff): void {
 
 /** A report or leave of versions 1 and 2. @kernel igmp_send_report net/ipv4/igmp.c */
 export function igmpSendReport(inDev: InDevice, group: number, type: number): void {
+  if (!igmpReported(inDev.dev.net, group)) return;
   const dst = type === IGMP_HOST_LEAVE_MESSAGE ? INADDR_ALLRTRS_GROUP : group;
   const skb = newPacket(inDev, dst, igmphdr.LEN);
   if (skb === null) return;
@@ -112,7 +114,8 @@ function sendRecords(inDev: InDevice, records: readonly GroupRecord[]): void {
 }
 
 /** Reports of version 3, as many packets as the MTU makes necessary. @kernel igmpv3_send_report net/ipv4/igmp.c */
-export function igmpv3SendRecords(inDev: InDevice, records: readonly GroupRecord[]): void {
+export function igmpv3SendRecords(inDev: InDevice, all: readonly GroupRecord[]): void {
+  const records = all.filter(({ group }) => igmpReported(inDev.dev.net, group));
   const room = inDev.dev.mtu - IP_HEADER - igmpv3Report.LEN;
   const most = Math.max(Math.floor(room / igmpv3Grec.LEN), 1);
   for (let i = 0; i < records.length; i += most) sendRecords(inDev, records.slice(i, i + most));

@@ -6,25 +6,27 @@
  */
 import { InetPeer, InetPeerBase } from '#include/net/inetpeer.ts';
 import type { Net } from '#include/net/net_namespace.ts';
-import { HZ } from '#kernel/machine.ts';
+import type { Machine } from '#kernel/machine.ts';
 
-/** Entries above which age decides. @kernel inet_peer_threshold net/ipv4/inetpeer.c */
-const PEER_THRESHOLD: number = 65536 + 128;
-/** Shortest and longest life of an entry nobody uses, in jiffies. */
-const PEER_MINTTL: number = 120 * HZ;
-const PEER_MAXTTL: number = 600 * HZ;
 /** Entries looked at for age with each new one. */
 const GC_MAX = 32;
 
 /** Life of an entry as the table fills. */
-function peerTtl(total: number): number {
-  if (total >= PEER_THRESHOLD) return 0;
-  return PEER_MAXTTL - Math.floor(((PEER_MAXTTL - PEER_MINTTL) * total) / PEER_THRESHOLD);
+function peerTtl({ netGlobals }: Machine, total: number): number {
+  const { inetPeerThreshold, inetPeerMinttl, inetPeerMaxttl } = netGlobals;
+  if (total >= inetPeerThreshold) return 0;
+  const shorter = Math.floor(((inetPeerMaxttl - inetPeerMinttl) * total) / inetPeerThreshold);
+  return inetPeerMaxttl - shorter;
 }
 
 /** @kernel inet_peer_gc net/ipv4/inetpeer.c */
-function inetPeerGc(base: InetPeerBase, peers: Map<number, InetPeer>, now: number): void {
-  const ttl = peerTtl(base.total);
+function inetPeerGc(
+  machine: Machine,
+  base: InetPeerBase,
+  peers: Map<number, InetPeer>,
+  now: number,
+): void {
+  const ttl = peerTtl(machine, base.total);
   let looked = 0;
   for (const [daddr, peer] of peers) {
     if (++looked > GC_MAX || (now - peer.dtime) >>> 0 < ttl) break;
@@ -45,7 +47,7 @@ export function inetGetpeerV4(net: Net, daddr: number, vif: number): InetPeer {
   }
   let peer = peers.get(daddr);
   if (peer === undefined) {
-    inetPeerGc(base, peers, now);
+    inetPeerGc(net.machine, base, peers, now);
     peer = new InetPeer(net.machine, daddr, vif);
     base.total++;
     peers.set(daddr, peer);

@@ -13,8 +13,10 @@ import type { CtlTable } from '#kernel/sysctl.ts';
 import { intEntry, intsEntry, secondsEntry, stringEntry } from '#kernel/sysctl.ts';
 import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { devinetSysctlInit } from '#net/ipv4/devinet_sysctl.ts';
+import { tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
 import { routeSysctls } from '#net/ipv4/route_sysctl.ts';
 import { tcpSysctls } from '#net/ipv4/sysctl_net_ipv4_tcp.ts';
+import { udpTableOf } from '#net/ipv4/udp_table.ts';
 import { registerNetSysctl } from '#net/sysctl_net.ts';
 import { EINVAL } from '#uapi/errno.ts';
 
@@ -186,12 +188,15 @@ function ipSysctls(ipv4: NetnsIpv4): CtlTable[] {
     field(ipv4, 'raw_l3mdev_accept', 'sysctlRawL3mdevAccept', 0, 1),
     field(ipv4, 'fib_multipath_use_neigh', 'sysctlFibMultipathUseNeigh', 0, 1),
     field(ipv4, 'fib_multipath_hash_policy', 'sysctlFibMultipathHashPolicy', 0, 3),
+    field(ipv4, 'fib_multipath_hash_fields', 'sysctlFibMultipathHashFields', 1, 0xfff),
+    field(ipv4, 'fib_notify_on_flag_change', 'sysctlFibNotifyOnFlagChange', 0, 2),
     field(ipv4, 'fib_sync_mem', 'sysctlFibSyncMem', 64 * 1024, 64 * 1024 * 1024),
     field(ipv4, 'udp_rmem_min', 'sysctlUdpRmemMin', 1),
     field(ipv4, 'udp_wmem_min', 'sysctlUdpWmemMin', 1),
     field(ipv4, 'igmp_max_memberships', 'sysctlIgmpMaxMemberships'),
     field(ipv4, 'igmp_max_msf', 'sysctlIgmpMaxMsf'),
     field(ipv4, 'igmp_qrv', 'sysctlIgmpQrv', 1),
+    field(ipv4, 'igmp_link_local_mcast_reports', 'sysctlIgmpLlmReports', 0, 255),
     localPortRange(ipv4),
     localReservedPorts(ipv4),
     unprivilegedPortStart(ipv4),
@@ -222,6 +227,37 @@ function fragSysctls(ipv4: NetnsIpv4): CtlTable[] {
   ];
 }
 
+/** How many buckets the sockets' tables have: TCP's is the machine's, UDP's each namespace's own. */
+function tableSizes(net: Net): CtlTable[] {
+  const { machine } = net;
+  const tcpBuckets = (): number => tcpGetHashinfo(net).ehashMask + 1;
+  return [
+    // Negative where it is the first namespace's.
+    intEntry('tcp_ehash_entries', () => tcpBuckets() * (net === machine.initNet ? 1 : -1), null),
+    intEntry('udp_hash_entries', () => udpTableOf(net).mask + 1, null),
+  ];
+}
+
+/** What is the machine's, and stands in its first namespace only. @kernel ipv4_table net/ipv4/sysctl_net_ipv4.c */
+function machineSysctls({ netGlobals }: Machine): CtlTable[] {
+  const ttl = (procname: string, key: 'inetPeerMinttl' | 'inetPeerMaxttl'): CtlTable => {
+    const set = (value: number): void => {
+      netGlobals[key] = value;
+    };
+    return secondsEntry(procname, () => netGlobals[key], set, HZ);
+  };
+  const setThreshold = (value: number): void => {
+    netGlobals.inetPeerThreshold = value;
+  };
+  return [
+    intEntry('inet_peer_threshold', () => netGlobals.inetPeerThreshold, setThreshold),
+    ttl('inet_peer_minttl', 'inetPeerMinttl'),
+    ttl('inet_peer_maxttl', 'inetPeerMaxttl'),
+    // No upper protocol can be stacked on TCP here.
+    stringEntry('tcp_available_ulp', () => '', null),
+  ];
+}
+
 /** The memory of all UDP sockets of the machine, in pages. */
 function udpMem(net: Net): CtlTable {
   const memory = (): number[] =>
@@ -244,6 +280,8 @@ function sysctlIpv4Init(machine: Machine): number {
         ...icmpSysctls(ipv4),
         ...fragSysctls(ipv4),
         udpMem(net),
+        ...tableSizes(net),
+        ...(net === machine.initNet ? machineSysctls(machine) : []),
         ...tcpSysctls(net),
       ]);
       routeSysctls(net);

@@ -127,10 +127,15 @@ export class NetnsIpv4 {
   sysctlIgmpMaxMemberships = 20;
   sysctlIgmpMaxMsf = 10;
   sysctlIgmpQrv = 2;
+  sysctlIgmpLlmReports = 1;
   sysctlUdpRmemMin = 4096;
   sysctlUdpWmemMin = 4096;
   sysctlFibMultipathUseNeigh = 0;
   sysctlFibMultipathHashPolicy = 0;
+  /** FIB_MULTIPATH_HASH_FIELD_* */
+  sysctlFibMultipathHashFields = 7;
+  /** No device here takes routes over, so that no flag ever changes. */
+  sysctlFibNotifyOnFlagChange = 0;
   sysctlFibSyncMem = 524288;
 
   sysctlTcpEcn = 2;
