@@ -24,7 +24,7 @@ const EHASH_SIZE = 256;
 const BHASH_SIZE = 1024;
 const LHASH2_SIZE = 64;
 /** Entries for each chain before the table doubles. */
-const EHASH_LOAD = 2;
+const EHASH_LOAD = 1;
 
 /** @kernel inet_hashinfo2_init net/ipv4/inet_hashtables.c */
 export function inetHashinfoInit(machine: Machine): InetHashinfo {
