@@ -1,7 +1,7 @@
 /**
- * Writes src/net/core/sock_copy_fields.ts: the plain fields of a TCP socket, one assignment each,
- * from the class declarations. Run it after adding a field: what is missing there is copied too, but
- * by name, which costs twenty times as much.
+ * Writes src/net/core/sock_copy_fields.ts and sock_reset_fields.ts from the class declarations: the fields of
+ * a TCP socket, one assignment each. Run it after adding a field: what the copy lacks is copied too, but by name, which
+ * costs twenty times as much; what the reset lacks is found by a test.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DONTCOPY } from '#net/core/sock_clone.ts';
@@ -15,6 +15,17 @@ const CLASSES: readonly (readonly [string, string])[] = [
   ['src/include/linux/tcp.ts', 'TcpSock'],
 ];
 const PER_FUNCTION = 80;
+
+const RESET_OUT = 'src/net/core/sock_reset_fields.ts';
+/** Not armed any more, these are the next connection's: all TCP sockets have the same. */
+const KEPT: ReadonlySet<string> = new Set(['icskRetransmitTimer', 'icskDelackTimer']);
+/** How to reset what is part of the socket. */
+const EMBEDDED: Readonly<Record<string, string>> = {
+  'new SkBuffHead()': 'resetQueue(sk.FIELD);',
+  'new SkbRbRoot()': 'sk.FIELD.node = null;',
+  'new Minmax()': 'sk.FIELD.clear();',
+  'new TcpOptionsReceived()': 'sk.FIELD.clear();',
+};
 
 /** Names of the fields that hold numbers, flags or functions. */
 function plainFields(file: string, name: string): string[] {
@@ -65,3 +76,108 @@ ${parts.map((_, i) => `  part${i}(to, from);\n`).join('')}}
 `,
 );
 process.stdout.write(`${OUT}: ${all.length} fields\n`);
+
+/** What the constructors assign, in their order. */
+function initialValues(file: string, name: string): [field: string, value: string][] {
+  const text = readFileSync(file, 'utf8');
+  const body = new RegExp(
+    `^export (?:abstract )?class ${name} [^\\n]*\\{\\n([\\s\\S]*?)^\\}`,
+    'm',
+  ).exec(text)?.[1];
+  if (body === undefined) throw new Error(`${file} has no class ${name}`);
+  const start = body.indexOf('  constructor(');
+  const assigned =
+    start < 0
+      ? body.matchAll(/^ {2}(?:private |readonly )*(\w+)(?:: [^=]+)? = ([^;]+);$/gm)
+      : body
+          .slice(start, body.indexOf('\n  }\n', start))
+          .matchAll(/^ {4}this\.(\w+) = ([^;]+);$/gm);
+  return [...assigned].map(([, field, value]) => [field as string, value as string]);
+}
+
+/** Names that only the class itself may write. */
+function sealedFields(file: string, name: string): Set<string> {
+  const text = readFileSync(file, 'utf8');
+  const from = text.search(new RegExp(`^export (?:abstract )?class ${name} `, 'm'));
+  const body = text.slice(from, text.indexOf('\n}\n', from));
+  const sealed = body.matchAll(
+    /^ {2}(?:private (\w+): \w+(?:\[\])? \| null|readonly (net): Net)/gm,
+  );
+  return new Set([...sealed].map(([, a, b]) => (a ?? b) as string));
+}
+
+const RESET: readonly (readonly [string, string])[] = [
+  ...CLASSES.slice(0, -1),
+  ['src/include/linux/tcp_sock_rare.ts', 'TcpSockRare'],
+  ...CLASSES.slice(-1),
+];
+const sealed = new Set(RESET.flatMap(([file, name]) => [...sealedFields(file, name)]));
+const resets = RESET.flatMap(([file, name]) =>
+  initialValues(file, name)
+    .filter(([field, value]) => !KEPT.has(field) && !(field === 'isIcsk' && value === 'false'))
+    .map(([field, value]) => {
+      const embedded = EMBEDDED[value];
+      if (embedded !== undefined) return `  ${embedded.replace('FIELD', field)}\n`;
+      const to = sealed.has(field) ? 'own' : 'sk';
+      return `  ${to}.${field} = ${value.replace(/^kind /, 'SOCK_KIND_FULL ')};\n`;
+    }),
+);
+const PARAMETERS = `(
+  sk: TcpSock,
+  net: Net,
+  family: number,
+  prot: Proto,
+  callbacks: SockCallbacks,
+): void`;
+const resetParts: string[][] = [];
+for (let i = 0; i < resets.length; i += PER_FUNCTION)
+  resetParts.push(resets.slice(i, i + PER_FUNCTION));
+const used = (lines: readonly string[], word: string): string =>
+  lines.some((line) => new RegExp(`\\b${word}\\b`).test(line)) ? word : `_${word}`;
+const resetFunctions = resetParts.map((lines, i) => {
+  const own = lines.some((line) => line.includes('own.'));
+  const parameters = PARAMETERS.replace(
+    /\b(net|family|prot|callbacks):/g,
+    (_, word: string) => `${used(lines, word)}:`,
+  );
+  return `function part${i}${parameters} {\n${own ? '  const own = sk as unknown as Sealed;\n' : ''}${lines.join('')}}\n`;
+});
+writeFileSync(
+  RESET_OUT,
+  `/**
+ * What the constructor of a TCP socket does, again, for one that was closed; written by scripts/sock-copy.ts.
+ * In Linux it is one memset.
+ */
+import type { SkBuffHead } from '#include/linux/skbuff.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
+import type { Net } from '#include/net/net_namespace.ts';
+import { type Proto, SK_DEFAULT_STAMP, type SockCallbacks } from '#include/net/sock.ts';
+import { FAMILY_SHIFT, SOCK_KIND_FULL } from '#include/net/sock_common.ts';
+import { TCP_CLOSE } from '#uapi/tcp.ts';
+
+/** What only the classes themselves write otherwise. */
+interface Sealed {
+${[...sealed].map((field) => `  ${field}: ${field === 'net' ? 'Net' : 'null'};\n`).join('')}}
+
+function resetQueue(queue: SkBuffHead): void {
+  queue.next = null;
+  queue.prev = null;
+  queue.qlen = 0;
+}
+
+${resetFunctions.join('\n')}
+/** As the constructor leaves it, but that nobody holds it. Its timers stay. @kernel sk_prot_clear_nulls include/net/sock.h */
+export function resetTcpSock${PARAMETERS} {
+${resetParts.map((_, i) => `  part${i}(sk, net, family, prot, callbacks);\n`).join('')}  sk.refcnt = 0;
+}
+
+/** Makes a socket that was reset one of a namespace, held by the caller. @kernel sk_prot_alloc net/core/sock.c */
+export function reviveTcpSock(sk: TcpSock, net: Net, family: number, prot: Proto): void {
+  (sk as unknown as Sealed).net = net;
+  sk.skcBits = SOCK_KIND_FULL | (family << FAMILY_SHIFT);
+  sk.skProt = prot;
+  sk.refcnt = 1;
+}
+`,
+);
+process.stdout.write(`${RESET_OUT}: ${resets.length} fields\n`);

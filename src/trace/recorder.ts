@@ -197,6 +197,8 @@ export class Recorder {
     if (this.byMachine.has(machine)) return;
     const track = this.track(machine, name);
     this.byMachine.set(machine, track);
+    // Sockets are numbered by identity: none may come back as another.
+    machine.netGlobals.tcpSlab.reuse = false;
     watchPackets(this, track);
     watchDevices(this, track);
     watchSockets(this, track);

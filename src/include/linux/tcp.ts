@@ -40,6 +40,17 @@ export class TcpOptionsReceived {
   /** Offset of the AccECN option in the header of the last segment; 0: none. */
   accecn = 0;
 
+  /** All zero, as when it was made. */
+  clear(): void {
+    this.tsRecentStamp = 0;
+    this.tsRecent = 0;
+    this.rcvTsval = 0;
+    this.rcvTsecr = 0;
+    this.bits = 0;
+    this.mss = 0;
+    this.accecn = 0;
+  }
+
   get sawTstamp(): boolean {
     return (this.bits & SAW_TSTAMP) !== 0;
   }
@@ -182,6 +193,16 @@ export class Minmax {
   v1 = 0;
   t2 = 0;
   v2 = 0;
+
+  /** All zero, as when it was made. */
+  clear(): void {
+    this.t0 = 0;
+    this.v0 = 0;
+    this.t1 = 0;
+    this.v1 = 0;
+    this.t2 = 0;
+    this.v2 = 0;
+  }
 }
 
 /** Order of segments in the retransmit and out-of-order queues: a tree by seq. */

@@ -50,6 +50,7 @@ import { HZ } from '#kernel/param.ts';
 import type { File } from '#kernel/sched/file.ts';
 import type { Tasklet } from '#kernel/softirq.ts';
 import type { DelayedWork } from '#kernel/workqueue.ts';
+import { KmemCache } from '#mm/slab.ts';
 
 /** A transport protocol above IPv4. @kernel net_protocol include/net/protocol.h */
 export interface NetProtocol {
@@ -287,6 +288,8 @@ export class NetGlobals {
   tcpCongAllowed: readonly string[] | null = null;
   readonly tcpCubicParams: TcpCubicParams = new TcpCubicParams();
   tcpHashinfo: InetHashinfo | null = null;
+  /** Closed TCP sockets, reset: the next ones. In Linux the slab of tcp_prot. */
+  readonly tcpSlab: KmemCache<TcpSock> = new KmemCache('TCP');
   /** Bound AF_UNIX sockets: paths of the machine, and abstract names of each namespace. */
   readonly unixNames: Map<string, Sock> = new Map();
   /** Records of ACKs in progress, one for each depth of nesting, and the present depth. */

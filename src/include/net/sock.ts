@@ -457,6 +457,8 @@ export interface Proto {
   readonly name: string;
   /** Makes the protocol's own kind of sock. */
   alloc(net: Net, family: number, prot: Proto): Sock;
+  /** Takes a socket back that nobody refers to any more; null: the collector does. @kernel sk_prot_free net/core/sock.c */
+  free: ((sk: Sock) => void) | null;
   close(sk: Sock, timeout: number): void;
   preConnect: ((sk: Sock, addr: Uint8Array) => number) | null;
   connect: ((sk: Sock, addr: Uint8Array) => number) | null;

@@ -15,7 +15,7 @@ const HASHED = 1 << 2;
 const REUSEPORT = 1 << 3;
 const IPV6ONLY = 1 << 4;
 const REUSE_SHIFT = 8;
-const FAMILY_SHIFT = 16;
+export const FAMILY_SHIFT = 16;
 
 /**
  * What every entry of the hash tables has. There are very many of these: ports and flags share words,

@@ -65,6 +65,7 @@ beforeEach(() => {
     ...protoNothing,
     name: 'TEST',
     alloc: (net, family, p) => new Sock(net, family, p, sockDefCallbacks),
+    free: null,
     backlogRcv: (_sk, skb) => {
       seen.push(skb);
       return 0;

@@ -140,6 +140,7 @@ function skDestruct(sk: Sock): void {
     sk.net.sockInuse--;
     putNet(sk.net);
   }
+  sk.skProt.free?.(sk);
 }
 
 /** From now on received packets are stamped. @kernel sock_enable_timestamp net/core/sock.c */

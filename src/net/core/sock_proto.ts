@@ -60,6 +60,7 @@ export function sockCommonRecvmsg(sock: Socket, msg: Msghdr, len: number, flags:
 
 /** Slots of a protocol that lives in its proto_ops alone (packet, unix): all empty. */
 export const protoNothing: Omit<Proto, 'name' | 'alloc'> = {
+  free: null,
   close: () => {},
   preConnect: null,
   connect: null,

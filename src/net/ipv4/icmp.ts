@@ -577,6 +577,7 @@ const ICMP_SNDBUF = 2 * (65536 + 576);
 const icmpProt: Proto = {
   name: 'RAW',
   alloc: (net, family, prot) => new InetSock(net, family, prot, sockDefCallbacks),
+  free: null,
   close: (sk) => skCommonRelease(sk),
   preConnect: null,
   connect: null,

@@ -439,6 +439,7 @@ export function pingRcv(skb: SkBuff): number {
 export const pingProt: Proto = {
   name: 'PING',
   alloc: (net, family, prot) => new InetSock(net, family, prot, sockDefCallbacks),
+  free: null,
   close: (sk) => skCommonRelease(sk),
   preConnect: pingPreConnect,
   connect: ip4DatagramConnect,

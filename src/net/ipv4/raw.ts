@@ -331,6 +331,7 @@ function rawIoctl(sk: Sock, cmd: number, arg: Uint8Array): number {
 export const rawProt: Proto = {
   name: 'RAW',
   alloc: (net, family, prot) => new RawSock(net, family, prot, sockDefCallbacks),
+  free: null,
   close: rawClose,
   preConnect: null,
   connect: ip4DatagramConnect,

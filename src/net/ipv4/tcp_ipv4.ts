@@ -46,6 +46,7 @@ import { bugOn, KernelBug } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
+import { timerPending } from '#kernel/time/timer.ts';
 import { tracepointKey } from '#kernel/tracepoint.ts';
 import { csumTcpudpNofold } from '#lib/checksum.ts';
 import { before } from '#lib/tcp_seq.ts';
@@ -71,6 +72,7 @@ import {
 } from '#net/core/sock.ts';
 import { SK_MEM_SEND } from '#net/core/sock_mem.ts';
 import { reuseportMigrateSock } from '#net/core/sock_reuseport.ts';
+import { resetTcpSock, reviveTcpSock } from '#net/core/sock_reset_fields.ts';
 import { inetCtlSockCreate, inetCtlSockDestroy, inetSkRebuildHeader } from '#net/ipv4/af_inet.ts';
 import { inetCskAccept, inetCskReqskQueueDropAndPut } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskGetPort } from '#net/ipv4/inet_connection_sock_port.ts';
@@ -146,7 +148,7 @@ import {
   TCP_MIB_INERRS,
   TCP_MIB_INSEGS,
 } from '#uapi/snmp.ts';
-import { SOCK_RAW } from '#uapi/socket.ts';
+import { AF_UNSPEC, SOCK_RAW } from '#uapi/socket.ts';
 import {
   TCP_ESTABLISHED,
   TCP_LISTEN,
@@ -620,6 +622,32 @@ function tcpV4PreConnect(_sk: Sock, uaddr: Uint8Array): number {
   return uaddr.length < sockaddrIn.LEN ? -EINVAL : 0;
 }
 
+/** A socket: one that was closed, or a new one. @kernel sk_prot_alloc net/core/sock.c */
+function tcpProtAlloc(net: Net, family: number, prot: Proto): TcpSock {
+  const sk = net.machine.netGlobals.tcpSlab.alloc();
+  if (sk === null) return new TcpSock(net, family, prot, sockDefCallbacks);
+  reviveTcpSock(sk, net, family, prot);
+  return sk;
+}
+
+/**
+ * Resets a socket at once, as it is in the caches now, and lest it keep anything alive.
+ * @kernel sk_prot_free net/core/sock.c
+ */
+function tcpProtFree(sk: Sock): void {
+  const { machine } = sk.net;
+  const tp = tcpSk(sk);
+  const { icskRetransmitTimer: rto, icskDelackTimer: delack } = tp;
+  if (DEBUG) {
+    const armed = (rto !== null && timerPending(rto)) || (delack !== null && timerPending(delack));
+    bugOn(armed || sk.hashed, 'sock-free', 'a timer is armed, or the table has it');
+  }
+  const { tcpSlab } = machine.netGlobals;
+  if (!tcpSlab.wanted) return;
+  resetTcpSock(tp, machine.initNet, AF_UNSPEC, sk.skProt, sockDefCallbacks);
+  tcpSlab.put(tp);
+}
+
 /** Everything that a socket holds. @kernel tcp_v4_destroy_sock net/ipv4/tcp_ipv4.c */
 function tcpV4DestroySock(sk: Sock): void {
   const tp = tcpSk(sk);
@@ -647,7 +675,8 @@ function tcpProtoMemory(net: Net): ProtoMemory | null {
 /** @kernel tcp_prot net/ipv4/tcp_ipv4.c */
 export const tcpProt: Proto = {
   name: 'TCP',
-  alloc: (net, family, prot) => new TcpSock(net, family, prot, sockDefCallbacks),
+  alloc: tcpProtAlloc,
+  free: tcpProtFree,
   close: tcpClose,
   preConnect: tcpV4PreConnect,
   connect: tcpV4Connect,

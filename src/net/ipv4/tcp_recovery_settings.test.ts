@@ -378,9 +378,10 @@ describe('the send buffer', () => {
       for (const s of r.sent()) acked = Math.max(acked, s.seq + s.len - 1);
       r.inject({ ...ack(0), ack: 1 + acked });
     }
+    const grew = sk.skSndbuf - before;
     r.inject({ flags: 'R', seq: 1 });
     r.close(fd);
-    return sk.skSndbuf - before;
+    return grew;
   }
 
   it('grows with the congestion window', () => {

@@ -232,6 +232,7 @@ function udpMemory(net: Net): ProtoMemory {
 export const udpProt: Proto = {
   name: UDP,
   alloc: (net, family, prot) => new UdpSock(net, family, prot, sockDefCallbacks),
+  free: null,
   close: (sk) => skCommonRelease(sk),
   preConnect: udpPreConnect,
   connect: ip4DatagramConnect,
