@@ -122,6 +122,19 @@ const resets = RESET.flatMap(([file, name]) =>
       return `  ${to}.${field} = ${value.replace(/^kind /, 'SOCK_KIND_FULL ')};\n`;
     }),
 );
+/** The same of requests. */
+const requestResets = [
+  CLASSES[0] as readonly [string, string],
+  ['src/include/net/inet_connection_sock.ts', 'RequestSock'] as const,
+].flatMap(([file, name]) =>
+  initialValues(file, name)
+    .filter(([field]) => field !== 'rskTimer')
+    .map(([field, value]) => {
+      const to = sealed.has(field) ? '(req as unknown as Sealed)' : 'req';
+      const from = value === 'listener' ? 'null' : value.replace(/^kind /, 'SOCK_KIND_REQUEST ');
+      return `  ${to}.${field} = ${from};\n`;
+    }),
+);
 const PARAMETERS = `(
   sk: TcpSock,
   net: Net,
@@ -145,14 +158,15 @@ const resetFunctions = resetParts.map((lines, i) => {
 writeFileSync(
   RESET_OUT,
   `/**
- * What the constructor of a TCP socket does, again, for one that was closed; written by scripts/sock-copy.ts.
- * In Linux it is one memset.
+ * What the constructors of TCP sockets and requests do, again, for those that are over; written by
+ * scripts/sock-copy.ts. In Linux it is one memset.
  */
 import type { SkBuffHead } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
+import type { RequestSock, RequestSockOps } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { type Proto, SK_DEFAULT_STAMP, type SockCallbacks } from '#include/net/sock.ts';
-import { FAMILY_SHIFT, SOCK_KIND_FULL } from '#include/net/sock_common.ts';
+import { FAMILY_SHIFT, SOCK_KIND_FULL, SOCK_KIND_REQUEST } from '#include/net/sock_common.ts';
 import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 /** What only the classes themselves write otherwise. */
@@ -177,6 +191,27 @@ export function reviveTcpSock(sk: TcpSock, net: Net, family: number, prot: Proto
   sk.skcBits = SOCK_KIND_FULL | (family << FAMILY_SHIFT);
   sk.skProt = prot;
   sk.refcnt = 1;
+}
+
+/** As the constructor leaves a request, but for its timer. @kernel reqsk_free include/net/request_sock.h */
+export function resetRequestSock(
+  req: RequestSock,
+  net: Net,
+  family: number,
+  ops: RequestSockOps,
+): void {
+${requestResets.join('')}}
+
+/** Makes a request that was reset one of a namespace. @kernel reqsk_alloc_noprof include/net/request_sock.h */
+export function reviveRequestSock(
+  req: RequestSock,
+  net: Net,
+  family: number,
+  ops: RequestSockOps,
+): void {
+  (req as unknown as Sealed).net = net;
+  req.skcBits = SOCK_KIND_REQUEST | (family << FAMILY_SHIFT);
+  req.rskOps = ops;
 }
 `,
 );

@@ -199,6 +199,7 @@ export class Recorder {
     this.byMachine.set(machine, track);
     // Sockets are numbered by identity: none may come back as another.
     machine.netGlobals.tcpSlab.reuse = false;
+    machine.netGlobals.reqskSlab.reuse = false;
     watchPackets(this, track);
     watchDevices(this, track);
     watchSockets(this, track);

@@ -11,10 +11,10 @@ import type { NapiStruct, NetDevice, PacketType, SoftnetData } from '#include/li
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { SockDiagHandler } from '#include/linux/sock_diag.ts';
-import type { TcpSacktagState, TcpSock } from '#include/linux/tcp.ts';
+import { TcpOptionsReceived, type TcpSacktagState, type TcpSock } from '#include/linux/tcp.ts';
 import { TcpRare } from '#include/linux/tcp_rare.ts';
 import type { DstEntry, DstOps } from '#include/net/dst.ts';
-import type { Flowi4 } from '#include/net/flow.ts';
+import { Flowi4 } from '#include/net/flow.ts';
 import { FlowKeys } from '#include/net/flow_dissector.ts';
 import type { GenlFamily } from '#include/net/genetlink.ts';
 import type { NetOffload, PacketOffload } from '#include/net/gro.ts';
@@ -43,6 +43,7 @@ import type { TcpCongestionOps } from '#include/net/tcp.ts';
 import { TcpAuthOptions, type TcpSigpool } from '#include/net/tcp_auth.ts';
 import type { TcpAuthOps } from '#include/net/tcp_auth_ops.ts';
 import { TcpCubicParams } from '#include/net/tcp_cubic.ts';
+import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import type { TcpFastopenOps } from '#include/net/tcp_fastopen_ops.ts';
 import { TcpOutOptions } from '#include/net/tcp_out_options.ts';
 import type { NotifierChain } from '#kernel/notifier.ts';
@@ -288,8 +289,14 @@ export class NetGlobals {
   tcpCongAllowed: readonly string[] | null = null;
   readonly tcpCubicParams: TcpCubicParams = new TcpCubicParams();
   tcpHashinfo: InetHashinfo | null = null;
+  /** What tcp_conn_request() reads from a SYN, its cookie, and the flow back: on the stack in Linux. */
+  readonly synOpt: TcpOptionsReceived = new TcpOptionsReceived();
+  readonly synFoc: TcpFastopenCookie = new TcpFastopenCookie(-1);
+  readonly synFlow: Flowi4 = new Flowi4();
   /** Closed TCP sockets, reset: the next ones. In Linux the slab of tcp_prot. */
   readonly tcpSlab: KmemCache<TcpSock> = new KmemCache('TCP');
+  /** The same of requests for connections. @kernel request_sock_ops include/net/request_sock.h */
+  readonly reqskSlab: KmemCache<RequestSock> = new KmemCache('request_sock_TCP');
   /** Bound AF_UNIX sockets: paths of the machine, and abstract names of each namespace. */
   readonly unixNames: Map<string, Sock> = new Map();
   /** Records of ACKs in progress, one for each depth of nesting, and the present depth. */

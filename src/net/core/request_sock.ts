@@ -14,6 +14,8 @@ import { DEBUG } from '#kernel/config.ts';
 import { HZ } from '#kernel/param.ts';
 import { timerPending } from '#kernel/time/timer.ts';
 import { skAcceptqRemoved, sockPut } from '#net/core/sock.ts';
+import { resetRequestSock } from '#net/core/sock_reset_fields.ts';
+import { AF_UNSPEC } from '#uapi/socket.ts';
 import { TCP_LISTEN } from '#uapi/tcp.ts';
 
 /** How long a Fast Open request that was reset counts against its listener's limit. */
@@ -37,8 +39,13 @@ export function reqskFree(req: RequestSock): void {
     sockPut(req.rskListener);
     req.rskListener = null;
   }
-  req.savedSyn = null;
-  req.net.machine.live.requests--;
+  const { machine } = req.net;
+  machine.live.requests--;
+  const { reqskSlab, sockCookies } = machine.netGlobals;
+  if (!reqskSlab.wanted) return;
+  sockCookies.delete(req);
+  resetRequestSock(req, machine.initNet, AF_UNSPEC, req.rskOps);
+  reqskSlab.put(req);
 }
 
 /** @kernel reqsk_put include/net/request_sock.h */

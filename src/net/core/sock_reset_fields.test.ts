@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { BareMachine } from '#fs/testing/bare_machine.ts';
 import { TcpSock } from '#include/linux/tcp.ts';
+import { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Proto } from '#include/net/sock.ts';
 import { sockDefCallbacks } from '#net/core/sock.ts';
 import { protoNothing } from '#net/core/sock_proto.ts';
-import { resetTcpSock, reviveTcpSock } from '#net/core/sock_reset_fields.ts';
+import {
+  resetRequestSock,
+  resetTcpSock,
+  reviveRequestSock,
+  reviveTcpSock,
+} from '#net/core/sock_reset_fields.ts';
+import { tcpRequestSockOps } from '#net/ipv4/tcp_ipv4_conn.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { AF_INET, SOCK_STREAM } from '#uapi/socket.ts';
 
@@ -46,6 +53,18 @@ describe('a TCP socket that is used again', () => {
     }
     expect([used.sockRare, used.tcpRare]).toEqual([fresh.sockRare, fresh.tcpRare]);
     expect(KEPT.map((key) => got[key])).toEqual(timers);
+    expect(m.end()).toEqual({});
+  });
+
+  it('leaves requests as new as sockets', () => {
+    const m = new BareMachine();
+    const { initNet } = m.machine;
+    const make = (): RequestSock => new RequestSock(initNet, AF_INET, tcpRequestSockOps, null);
+    const [fresh, used] = [make(), make()];
+    soil(used, ['net', 'rskOps', 'rskTimer']);
+    resetRequestSock(used, initNet, 0, tcpRequestSockOps);
+    reviveRequestSock(used, initNet, AF_INET, tcpRequestSockOps);
+    expect({ ...used }).toEqual({ ...fresh });
     expect(m.end()).toEqual({});
   });
 

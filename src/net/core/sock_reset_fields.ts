@@ -1,12 +1,13 @@
 /**
- * What the constructor of a TCP socket does, again, for one that was closed; written by scripts/sock-copy.ts.
- * In Linux it is one memset.
+ * What the constructors of TCP sockets and requests do, again, for those that are over; written by
+ * scripts/sock-copy.ts. In Linux it is one memset.
  */
 import type { SkBuffHead } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
+import type { RequestSock, RequestSockOps } from '#include/net/inet_connection_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { type Proto, SK_DEFAULT_STAMP, type SockCallbacks } from '#include/net/sock.ts';
-import { FAMILY_SHIFT, SOCK_KIND_FULL } from '#include/net/sock_common.ts';
+import { FAMILY_SHIFT, SOCK_KIND_FULL, SOCK_KIND_REQUEST } from '#include/net/sock_common.ts';
 import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 /** What only the classes themselves write otherwise. */
@@ -292,4 +293,89 @@ export function reviveTcpSock(sk: TcpSock, net: Net, family: number, prot: Proto
   sk.skcBits = SOCK_KIND_FULL | (family << FAMILY_SHIFT);
   sk.skProt = prot;
   sk.refcnt = 1;
+}
+
+/** As the constructor leaves a request, but for its timer. @kernel reqsk_free include/net/request_sock.h */
+export function resetRequestSock(
+  req: RequestSock,
+  net: Net,
+  family: number,
+  ops: RequestSockOps,
+): void {
+  (req as unknown as Sealed).net = net;
+  req.skcBits = SOCK_KIND_REQUEST | (family << FAMILY_SHIFT);
+  req.skcState = TCP_CLOSE;
+  req.skcBoundDevIf = 0;
+  req.skcDaddr32 = 0;
+  req.skcRcvSaddr32 = 0;
+  req.skcPortpair = 0;
+  req.skcHash = 0;
+  req.skcNext = null;
+  req.skcPrev = null;
+  req.refcnt = 1;
+  req.dlNext = null;
+  req.mss = 0;
+  req.numRetrans = 0;
+  req.numTimeout = 0;
+  req.syncookie = false;
+  req.cookieTs = false;
+  req.tsRecent = 0;
+  req.fastopenExpires = 0;
+  req.timeout = 0;
+  req.rskOps = ops;
+  req.sk = null;
+  req.rskListener = null;
+  req.savedSyn = null;
+  req.secid = 0;
+  req.irLocAddr = 0;
+  req.irRmtAddr = 0;
+  req.irNum = 0;
+  req.irRmtPort = 0;
+  req.irIif = 0;
+  req.irMark = 0;
+  req.sndWscale = 0;
+  req.rcvWscale = 0;
+  req.tstampOk = false;
+  req.sackOk = false;
+  req.wscaleOk = false;
+  req.ecnOk = false;
+  req.accecnOk = false;
+  req.synEctSnt = 0;
+  req.synEctRcv = 0;
+  req.accecnFailMode = 0;
+  req.sawAccecnOpt = 0;
+  req.acked = false;
+  req.noSrccheck = false;
+  req.iropt = null;
+  req.tfoListener = false;
+  req.isMptcp = false;
+  req.sntSynack = 0;
+  req.lastOowAckTime = 0;
+  req.rcvIsn = 0;
+  req.sntIsn = 0;
+  req.tsOff = 0;
+  req.sntTsvalFirst = 0;
+  req.sntTsvalLast = 0;
+  req.rcvNxt = 0;
+  req.txhash = 0;
+  req.synTos = 0;
+  req.rskWindowClamp = 0;
+  req.rskRcvWnd = 0;
+  req.reqUsecTs = false;
+  req.usedTcpAo = false;
+  req.aoKeyid = 0;
+  req.aoRcvNext = 0;
+  req.aoMaclen = 0;
+}
+
+/** Makes a request that was reset one of a namespace. @kernel reqsk_alloc_noprof include/net/request_sock.h */
+export function reviveRequestSock(
+  req: RequestSock,
+  net: Net,
+  family: number,
+  ops: RequestSockOps,
+): void {
+  (req as unknown as Sealed).net = net;
+  req.skcBits = SOCK_KIND_REQUEST | (family << FAMILY_SHIFT);
+  req.rskOps = ops;
 }

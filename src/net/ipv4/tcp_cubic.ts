@@ -326,7 +326,8 @@ function hystartUpdate(sk: TcpSock, delayUs: number): void {
 
 /** @kernel cubictcp_acked net/ipv4/tcp_cubic.c */
 function cubictcpAcked(sk: TcpSock, _pktsAcked: number, rttUs: number, _inFlight: number): void {
-  if (rttUs < 0) return;
+  // The ACK of a SYN comes before the start, which would forget what it left.
+  if (rttUs < 0 || !sk.icskCaInitialized) return;
   const ca = bictcp(sk);
   // Right after recovery samples still show the queue of before.
   if (ca.epochStart !== 0 && ((sk.net.machine.jiffies - ca.epochStart) | 0) < HZ) return;

@@ -388,7 +388,12 @@ function tcpSynsentAckCheck(sk: Sock, skb: SkBuff): number {
  * SYN-ACK for our SYN: the connection is established.
  * @kernel tcp_rcv_synsent_state_process net/ipv4/tcp_input.c
  */
-function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopenCookie): number {
+function tcpRcvSynsentSynack(
+  sk: Sock,
+  skb: SkBuff,
+  th: number,
+  foc: TcpFastopenCookie | null,
+): number {
   const tp = tcpSk(sk);
   const { seq } = skb.tcpCb;
   if (tcpEcnModeAny(tp)) tcpEcnRcvSynack(sk, skb, th);
@@ -417,7 +422,7 @@ function tcpRcvSynsentSynack(sk: Sock, skb: SkBuff, th: number, foc: TcpFastopen
   tcpInitializeRcvMss(sk);
   tp.copiedSeq = tp.rcvNxt;
   tcpFinishConnect(sk, skb);
-  const fastopenFail = (tp.synFastopen || tp.synData) && tcpRcvFastopenSynack(sk, skb, foc);
+  const fastopenFail = foc !== null && tcpRcvFastopenSynack(sk, skb, foc);
   if (!sockFlag(sk, SOCK_DEAD)) sk.skStateChange(sk);
   // The data of the SYN goes again, with the ACK.
   if (fastopenFail) return -1;
@@ -483,7 +488,7 @@ function tcpRcvSynsentStateProcess(sk: Sock, skb: SkBuff, th: number): number {
   const tp = tcpSk(sk);
   const savedClamp = tp.rxOpt.mssClamp;
   const flags = tcphdr.flags(view, th);
-  const foc = new TcpFastopenCookie(-1);
+  const foc = tp.synFastopen || tp.synData ? new TcpFastopenCookie(-1) : null;
   tcpParseOptions(sk.net, skb, tp.rxOpt, false, foc);
   if (tp.rxOpt.sawTstamp && tp.rxOpt.rcvTsecr !== 0) {
     tp.rxOpt.rcvTsecr = (tp.rxOpt.rcvTsecr - tp.tsoffset) | 0;

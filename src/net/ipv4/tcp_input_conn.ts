@@ -6,7 +6,7 @@
  */
 
 import { HEADER_UNSET, type SkBuff } from '#include/linux/skbuff.ts';
-import { TcpOptionsReceived } from '#include/linux/tcp.ts';
+import type { TcpOptionsReceived } from '#include/linux/tcp.ts';
 import {
   DST_FEATURE_ECN_CA,
   DST_FEATURE_ECN_MASK,
@@ -14,7 +14,7 @@ import {
   dstFeature,
   dstRelease,
 } from '#include/net/dst.ts';
-import { Flowi4 } from '#include/net/flow.ts';
+import type { Flowi4 } from '#include/net/flow.ts';
 import { RequestSock, type RequestSockOps } from '#include/net/inet_connection_sock.ts';
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
@@ -31,12 +31,13 @@ import {
   tcpAccecnSynRequested,
   tcpCaNeedsAccecn,
 } from '#include/net/tcp_ecn.ts';
-import { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
+import type { TcpFastopenCookie } from '#include/net/tcp_fastopen.ts';
 import { tcpTryFastopen } from '#include/net/tcp_fastopen_ops.ts';
 import { tcpCaNeedsEcn, tcpClearOptions, tcpTimeoutInit } from '#include/net/tcp_inlines.ts';
 import { mem, view } from '#mm/memory.ts';
 import { reqskFree, reqskInit, reqskPut } from '#net/core/request_sock.ts';
 import { skAcceptqIsFull, sockPut } from '#net/core/sock.ts';
+import { reviveRequestSock } from '#net/core/sock_reset_fields.ts';
 import {
   inetCskReqskQueueAdd,
   inetCskReqskQueueHashAdd,
@@ -150,7 +151,10 @@ export function inetReqskAlloc(
   listener: Sock,
   attachListener: boolean,
 ): RequestSock {
-  const req = new RequestSock(listener.net, listener.skcFamily, ops, null);
+  const { net, skcFamily } = listener;
+  let req = net.machine.netGlobals.reqskSlab.alloc();
+  if (req === null) req = new RequestSock(net, skcFamily, ops, null);
+  else reviveRequestSock(req, net, skcFamily, ops);
   reqskInit(req, attachListener ? listener : null);
   req.skcState = TCP_NEW_SYN_RECV;
   return req;
@@ -210,11 +214,13 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
     return tcpConnDrop(sk);
   }
   const req = inetReqskAlloc(rskOps, sk, !wantCookie);
-  const opt = new TcpOptionsReceived();
+  const { synOpt: opt, synFoc: foc, synFlow: fl } = net.machine.netGlobals;
+  opt.clear();
+  foc.len = -1;
+  foc.exp = false;
   req.syncookie = wantCookie;
   opt.mssClamp = TCP_MSS_DEFAULT;
   opt.userMss = tp.rxOpt.userMss;
-  const foc = new TcpFastopenCookie(-1);
   tcpParseOptions(net, skb, opt, false, wantCookie ? null : foc);
   // A cookie has room for options only inside a timestamp.
   if (wantCookie && !opt.sawTstamp) tcpClearOptions(opt);
@@ -224,7 +230,6 @@ export function tcpConnRequest(rskOps: RequestSockOps, sk: Sock, skb: SkBuff): n
   req.irIif = sk.skcBoundDevIf;
   req.skcBoundDevIf = req.irIif;
 
-  const fl = new Flowi4();
   const dst = rskOps.routeReq(sk, skb, fl, req);
   if (dst === null) {
     reqskFree(req);
