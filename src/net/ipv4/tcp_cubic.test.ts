@@ -27,6 +27,7 @@ beforeEach(() => {
   sk.sndSsthresh = TCP_INFINITE_SSTHRESH;
   sk.sndCwndClamp = 0xffffffff;
   sk.isCwndLimited = true;
+  sk.icskCaInitialized = true;
   sk.sndCwnd = 10;
 });
 
