@@ -52,7 +52,9 @@ import { tcpZerocopyModule } from '#net/ipv4/tcp_zerocopy.ts';
 import { udpDiagModule } from '#net/ipv4/udp_diag.ts';
 import { netlinkModule } from '#net/netlink/af_netlink.ts';
 import { genlModule } from '#net/netlink/genetlink.ts';
+import { netlinkDiagModule } from '#net/netlink/netlink_diag.ts';
 import { packetModule } from '#net/packet/af_packet.ts';
+import { packetDiagModule } from '#net/packet/packet_diag.ts';
 import { schApiModule } from '#net/sched/sch_api_netlink.ts';
 import { codelModule } from '#net/sched/sch_codel.ts';
 import { fifoModule } from '#net/sched/sch_fifo.ts';
@@ -60,6 +62,7 @@ import { fqModule } from '#net/sched/sch_fq.ts';
 import { fqCodelModule } from '#net/sched/sch_fq_codel.ts';
 import { tbfModule } from '#net/sched/sch_tbf.ts';
 import { unixModule } from '#net/unix/af_unix.ts';
+import { unixDiagModule } from '#net/unix/unix_diag.ts';
 
 /** In the order in which they come up within a level: a driver after its bus. */
 export const defconfig: readonly KernelModule[] = [
@@ -110,6 +113,9 @@ export const defconfig: readonly KernelModule[] = [
   tcpZerocopyModule,
   tcpDiagModule,
   udpDiagModule,
+  unixDiagModule,
+  packetDiagModule,
+  netlinkDiagModule,
   rawDiagModule,
   dummyModule,
   vethModule,

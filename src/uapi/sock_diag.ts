@@ -190,3 +190,28 @@ export const netlinkDiagReq = {
     v.setUint32(o + 16, hi, true);
   },
 } as const;
+
+/** struct netlink_diag_msg. */
+export const netlinkDiagMsg = {
+  LEN: 28,
+  family: (v: DataView, o: number): number => v.getUint8(o),
+  type: (v: DataView, o: number): number => v.getUint8(o + 1),
+  protocol: (v: DataView, o: number): number => v.getUint8(o + 2),
+  state: (v: DataView, o: number): number => v.getUint8(o + 3),
+  portid: (v: DataView, o: number): number => v.getUint32(o + 4, true),
+  dstPortid: (v: DataView, o: number): number => v.getUint32(o + 8, true),
+  dstGroup: (v: DataView, o: number): number => v.getUint32(o + 12, true),
+  ino: (v: DataView, o: number): number => v.getUint32(o + 16, true),
+  setFamily: (v: DataView, o: number, x: number): void => v.setUint8(o, x),
+  setType: (v: DataView, o: number, x: number): void => v.setUint8(o + 1, x),
+  setProtocol: (v: DataView, o: number, x: number): void => v.setUint8(o + 2, x),
+  setState: (v: DataView, o: number, x: number): void => v.setUint8(o + 3, x),
+  setPortid: (v: DataView, o: number, x: number): void => v.setUint32(o + 4, x, true),
+  setDstPortid: (v: DataView, o: number, x: number): void => v.setUint32(o + 8, x, true),
+  setDstGroup: (v: DataView, o: number, x: number): void => v.setUint32(o + 12, x, true),
+  setIno: (v: DataView, o: number, x: number): void => v.setUint32(o + 16, x, true),
+  setCookie: (v: DataView, o: number, lo: number, hi: number): void => {
+    v.setUint32(o + 20, lo, true);
+    v.setUint32(o + 24, hi, true);
+  },
+} as const;

@@ -45,6 +45,8 @@ export class Net {
   diagNlsk: Sock | null;
   /** AF_PACKET sockets. */
   readonly packetSklist: Sock[];
+  /** AF_UNIX sockets, with a name or without. @kernel unix_table include/net/netns/unix.h */
+  readonly unixSocks: Set<Sock>;
   // net.core sysctls.
   sysctlSomaxconn: number;
   /** By CPU, 1: receive queues of new devices are spread there. Null: never set. @kernel netns_core include/net/netns/core.h */
@@ -90,6 +92,7 @@ export class Net {
     this.genlSock = null;
     this.diagNlsk = null;
     this.packetSklist = [];
+    this.unixSocks = new Set();
     this.sysctlSomaxconn = 4096;
     this.rpsDefaultMask = null;
     this.sysctlOptmemMax = 131072;

@@ -48,6 +48,7 @@ import {
   UNIX_MAX_DGRAM_QLEN,
   unixDgramRecvmsg,
   unixDgramSendmsg,
+  unixInqLen,
   unixPurgeQueue,
   unixRecvqFull,
   unixSeqpacketSendmsg,
@@ -115,6 +116,7 @@ function unixCreate1(net: Net, sock: Socket | null, type: number, kern: boolean)
   sockInitData(sock, u);
   u.skType = type;
   u.skMaxAckBacklog = UNIX_MAX_DGRAM_QLEN;
+  net.unixSocks.add(u);
   sockProtInuseAdd(net, prot, 1);
   return u;
 }
@@ -158,6 +160,7 @@ function partFromPeer(u: UnixSock, peer: UnixSock, unread: boolean): void {
 
 /** Ends a socket, and with a listener the connections that nobody has accepted. @kernel unix_release_sock net/unix/af_unix.c */
 function unixReleaseSock(u: UnixSock, embryo: boolean): void {
+  u.net.unixSocks.delete(u);
   unixDropName(u);
   sockOrphan(u);
   const state = u.skcState;
@@ -343,7 +346,7 @@ function unixIoctl(sock: Socket, cmd: number, arg: Uint8Array): number {
   if (cmd === SIOCOUTQ) value = skWmemAllocGet(u);
   else if (cmd === SIOCINQ) {
     if (u.skcState === TCP_LISTEN) return -EINVAL;
-    value = isDgram(u) ? (u.skReceiveQueue.next?.len ?? 0) : u.inq;
+    value = unixInqLen(u);
   } else return -ENOIOCTLCMD;
   if (arg.length < 4) return -EINVAL;
   new DataView(arg.buffer, arg.byteOffset, 4).setInt32(0, value, true);

@@ -43,6 +43,7 @@ import {
   MSG_PEEK,
   MSG_TRUNC,
   SCM_RIGHTS,
+  SOCK_DGRAM,
   SOCK_SEQPACKET,
   SOL_SOCKET,
 } from '#uapi/socket.ts';
@@ -268,4 +269,9 @@ export function unixDgramRecvmsg(sock: Socket, msg: Msghdr, len: number, flags: 
   }
   if (bad !== 0) return bad;
   return (flags & MSG_TRUNC) !== 0 ? whole : size;
+}
+
+/** Bytes that wait: of datagrams the first's. @kernel unix_inq_len net/unix/af_unix.c */
+export function unixInqLen(u: UnixSock): number {
+  return u.skType === SOCK_DGRAM ? (u.skReceiveQueue.next?.len ?? 0) : u.inq;
 }

@@ -77,8 +77,12 @@ const MEMORY_NAMES: readonly string[] = ['r', 'rb', 't', 'tb', 'f', 'w', 'o', 'b
 export function memoryText(record: SocketRecord): string {
   const { memory } = record.details;
   if (memory === null) return '';
-  const parts = memory.map((value, i) => `${MEMORY_NAMES[i]}${value}`);
-  return ` skmem:(${parts.join(',')})`;
+  return ` ${skmemText(memory)}`;
+}
+
+/** The words of *_DIAG_SKMEMINFO. */
+export function skmemText(memory: readonly number[]): string {
+  return `skmem:(${memory.map((value, i) => `${MEMORY_NAMES[i]}${value}`).join(',')})`;
 }
 
 /** A number as printf's %g has it, for values that are not extreme. */

@@ -11,6 +11,7 @@ import { encodeText } from '#user/lib/streams.ts';
 import { NETID, type Row, renderRows, STATE } from '#user/ss/columns.ts';
 import { extendedText, infoText, memoryText, timerText } from '#user/ss/details.ts';
 import { destroySocket, readDiagSockets, watchDestroyed } from '#user/ss/diag.ts';
+import { type OtherFamily, otherRows } from '#user/ss/families.ts';
 import { FilterError, type Predicate, parseFilter } from '#user/ss/filter.ts';
 import { readProcSockets } from '#user/ss/proc.ts';
 import {
@@ -45,8 +46,10 @@ const USAGE =
   '   -t, --tcp           display only TCP sockets\n' +
   '   -u, --udp           display only UDP sockets\n' +
   '   -w, --raw           display only RAW sockets\n' +
+  '   -x, --unix          display only Unix domain sockets\n' +
+  '   -0, --packet        display PACKET sockets\n' +
   '   -f, --family=FAMILY display sockets of type FAMILY\n' +
-  '       FAMILY := {inet|inet6|help}\n' +
+  '       FAMILY := {inet|inet6|link|unix|netlink|help}\n' +
   '   -H, --no-header     Suppress header line\n' +
   "   -O, --oneline       socket's data printed on a single line\n" +
   '       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]\n' +
@@ -74,6 +77,8 @@ const LONG: Readonly<Record<string, string>> = {
   tcp: 't',
   udp: 'u',
   raw: 'w',
+  unix: 'x',
+  packet: '0',
   family: 'f',
   'no-header': 'H',
   oneline: 'O',
@@ -82,6 +87,8 @@ const LONG: Readonly<Record<string, string>> = {
 interface Options {
   readonly netids: Set<Netid>;
   families: readonly number[];
+  /** Of other families than inet. */
+  readonly others: Set<OtherFamily>;
   states: number | null;
   all: boolean;
   listening: boolean;
@@ -126,8 +133,17 @@ const SWITCHES: Readonly<Record<string, (options: Options) => void>> = {
   t: (options) => void options.netids.add('tcp'),
   u: (options) => void options.netids.add('udp'),
   w: (options) => void options.netids.add('raw'),
+  x: (options) => void options.others.add('unix'),
+  0: (options) => void options.others.add('packet'),
   H: (options) => Object.assign(options, { header: false }),
   O: (options) => Object.assign(options, { oneline: true }),
+};
+
+/** Families that have tables of their own, by their names after -f. */
+const OTHERS: Readonly<Record<string, OtherFamily>> = {
+  unix: 'unix',
+  link: 'packet',
+  netlink: 'netlink',
 };
 
 function familiesOf(name: string): readonly number[] {
@@ -160,6 +176,7 @@ function readOptions(args: readonly string[]): Options {
   const options: Options = {
     netids: new Set(),
     families: [AF_INET, AF_INET6],
+    others: new Set(),
     states: null,
     all: false,
     listening: false,
@@ -175,11 +192,13 @@ function readOptions(args: readonly string[]): Options {
     oneline: false,
     matches: () => true,
   };
-  const { options: given, words, error } = getopt(args, '+hVnralopemiEKs46tuwf:HO', LONG);
+  const { options: given, words, error } = getopt(args, '+hVnralopemiEKs460tuwxf:HO', LONG);
   for (const { letter, value } of given) {
     if (letter === 'h') throw new Usage(USAGE, 0, true);
     if (letter === 'V') throw new Usage('ss utility, softnet, after iproute2-6.1.0\n', 0, true);
-    if (letter === 'f') options.families = familiesOf(value);
+    if (letter === 'f' && Object.hasOwn(OTHERS, value))
+      options.others.add(OTHERS[value] as OtherFamily);
+    else if (letter === 'f') options.families = familiesOf(value);
     else SWITCHES[letter]?.(options);
   }
   if (error !== null) throw new Usage(`ss: ${error}\n${USAGE}`, 255);
@@ -283,6 +302,25 @@ function hiddenColumns(options: Options): number[] {
   return hidden;
 }
 
+/** Sockets of other families: what stands in every row is said by no column. */
+async function showOthers(p: Process, options: Options): Promise<number> {
+  const rows: Row[] = [];
+  const given =
+    options.states ?? (options.all || options.listening ? defaultStates(options) : null);
+  for (const family of ['netlink', 'packet', 'unix'] as const) {
+    if (options.others.has(family))
+      rows.push(...(await otherRows(p.libc, family, { ...options, states: given })));
+  }
+  const hidden: number[] = [];
+  const [first, ...more] = options.others;
+  if (first === 'netlink' && more.length === 0) hidden.push(NETID);
+  // Packet and netlink sockets have one state only.
+  const one = given !== null && (given & (given - 1)) === 0;
+  if (one || (given === null && !options.others.has('unix'))) hidden.push(STATE);
+  await p.pour(encodeText(renderRows(rows, hidden, options.header)));
+  return 0;
+}
+
 /** States that only TCP has are asked of it alone. */
 const TCP_ONLY = (1 << TCP_TIME_WAIT) | (1 << TCP_SYN_RECV);
 
@@ -299,6 +337,7 @@ export const main: Main = async (p) => {
       options.netids.add('tcp');
     }
     if (options.events) return await showEvents(p, options);
+    if (options.others.size > 0) return await showOthers(p, options);
     const found = await collect(p, options);
     const records = options.kill ? await destroyAll(p, found) : found;
     const rows = records.map((record) => rowOf(options, record));

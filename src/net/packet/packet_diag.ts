@@ -1,0 +1,117 @@
+/** AF_PACKET sockets for NETLINK_SOCK_DIAG. Counterpart: net/packet/diag.c. */
+import { DEVICE_INITCALL } from '#include/linux/init.ts';
+import type { KernelModule } from '#include/linux/module.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
+import type { Machine } from '#kernel/machine.ts';
+import { mem } from '#mm/memory.ts';
+import { sockDiagPutMeminfo, sockDiagRegister, sockDiagSaveCookie } from '#net/core/sock_diag.ts';
+import { netlinkDumpStart } from '#net/netlink/af_netlink.ts';
+import {
+  nlaPut,
+  nlaPutU32,
+  nlmsgCancel,
+  nlmsgEnd,
+  nlmsgFlags,
+  nlmsgPut,
+} from '#net/netlink/nlattr.ts';
+import { type PacketSock, pktSk } from '#net/packet/internal.ts';
+import { EINVAL, EMSGSIZE, EOPNOTSUPP } from '#uapi/errno.ts';
+import { NLM_F_DUMP, NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
+import {
+  PACKET_DIAG_INFO,
+  PACKET_DIAG_MEMINFO,
+  PACKET_DIAG_UID,
+  PACKET_SHOW_INFO,
+  PACKET_SHOW_MEMINFO,
+  PDI_AUXDATA,
+  PDI_ORIGDEV,
+  PDI_RUNNING,
+  packetDiagMsg,
+  packetDiagReq,
+  SOCK_DIAG_BY_FAMILY,
+} from '#uapi/sock_diag.ts';
+import { AF_PACKET } from '#uapi/socket.ts';
+
+/** struct packet_diag_info: index, version, reserve, copy_thresh, tstamp, flags. @kernel pdiag_put_info net/packet/diag.c */
+function info(po: PacketSock): Uint8Array {
+  const out = new Uint8Array(24);
+  const v = new DataView(out.buffer);
+  let flags = 0;
+  if (po.running) flags |= PDI_RUNNING;
+  if (po.auxdata) flags |= PDI_AUXDATA;
+  if (po.origdev) flags |= PDI_ORIGDEV;
+  v.setUint32(0, Math.max(po.ifindex, 0), true);
+  v.setUint32(20, flags, true);
+  return out;
+}
+
+/** Appends one socket; false: it has no room. @kernel sk_diag_fill net/packet/diag.c */
+function skDiagFill(skb: SkBuff, po: PacketSock, show: number, cb: NetlinkCallback): boolean {
+  const { portid, seq } = cb;
+  const nlh = nlmsgPut(skb, portid, seq, SOCK_DIAG_BY_FAMILY, packetDiagMsg.LEN, NLM_F_MULTI);
+  if (nlh < 0) return false;
+  const header = new Uint8Array(packetDiagMsg.LEN);
+  const v = new DataView(header.buffer);
+  packetDiagMsg.setFamily(v, 0, AF_PACKET);
+  packetDiagMsg.setType(v, 0, po.skType);
+  packetDiagMsg.setNum(v, 0, po.num);
+  packetDiagMsg.setIno(v, 0, po.skIno);
+  const cookie = sockDiagSaveCookie(po);
+  packetDiagMsg.setCookie(v, 0, cookie >>> 0, Math.floor(cookie / 2 ** 32));
+  mem.set(header, nlh + NLMSG_HDRLEN);
+  let err = 0;
+  if ((show & PACKET_SHOW_INFO) !== 0) {
+    err ||= nlaPut(skb, PACKET_DIAG_INFO, info(po));
+    err ||= nlaPutU32(skb, PACKET_DIAG_UID, po.skUid);
+  }
+  if ((show & PACKET_SHOW_MEMINFO) !== 0) err ||= sockDiagPutMeminfo(po, skb, PACKET_DIAG_MEMINFO);
+  if (err !== 0) {
+    nlmsgCancel(skb, nlh);
+    return false;
+  }
+  nlmsgEnd(skb, nlh);
+  return true;
+}
+
+/** args[0]: how many are told. @kernel packet_diag_dump net/packet/diag.c */
+function packetDiagDump(skb: SkBuff, cb: NetlinkCallback): number {
+  const v = new DataView(cb.msg.buffer, cb.msg.byteOffset, cb.msg.byteLength);
+  const show = packetDiagReq.show(v, NLMSG_HDRLEN);
+  const list = cb.net.packetSklist;
+  for (let i = cb.args[0] as number; i < list.length; i++) {
+    const po = pktSk(list[i] as PacketSock);
+    if (!skDiagFill(skb, po, show, cb)) return skb.len > 0 ? 1 : -EMSGSIZE;
+    cb.args[0] = i + 1;
+  }
+  return 0;
+}
+
+/** @kernel packet_diag_handler_dump net/packet/diag.c */
+function packetDiagHandlerDump(skb: SkBuff, msg: Uint8Array): number {
+  if (msg.length < NLMSG_HDRLEN + packetDiagReq.LEN) return -EINVAL;
+  const v = new DataView(msg.buffer, msg.byteOffset, msg.byteLength);
+  // A kind of sockets is not asked for.
+  if (packetDiagReq.protocol(v, NLMSG_HDRLEN) !== 0) return -EINVAL;
+  if ((nlmsgFlags(msg) & NLM_F_DUMP) !== NLM_F_DUMP) return -EOPNOTSUPP;
+  return netlinkDumpStart(skb, msg, packetDiagDump);
+}
+
+/** @kernel packet_diag_init net/packet/diag.c */
+function packetDiagInit(machine: Machine): number {
+  return sockDiagRegister(machine, {
+    family: AF_PACKET,
+    dump: packetDiagHandlerDump,
+    destroy: null,
+    getInfo: null,
+  });
+}
+
+export const packetDiagModule: KernelModule = {
+  name: 'packet_diag',
+  config: 'CONFIG_PACKET_DIAG',
+  depends: ['sock_diag'],
+  level: DEVICE_INITCALL,
+  init: packetDiagInit,
+  exit: null,
+};

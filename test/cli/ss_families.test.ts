@@ -1,0 +1,185 @@
+/**
+ * `ss` of Unix, packet and netlink sockets: softnet's beside the real one on one and the same kernel, and what
+ * softnet's kernel tells of the same sockets.
+ */
+import { describe, expect, test } from 'vitest';
+import type { SyscallTable } from '#uapi/unistd.ts';
+import { main } from '#user/ss/ss.ts';
+import { Box } from './machine.ts';
+import { inNamespace, type Outcome, runReal, runTool, whyNotNative } from './native.ts';
+
+const why = whyNotNative('ss', 'ip');
+const golden = describe.skipIf(why !== null);
+const reason = why === null ? '' : ` (skipped: ${why})`;
+
+/** A struct sockaddr of a family with these octets behind it. */
+const sockaddr = (family: number, ...octets: number[]): Uint8Array =>
+  Uint8Array.from([family, 0, ...octets]);
+const text = (s: string): number[] => Array.from(new TextEncoder().encode(s));
+
+const AF_UNIX = 1;
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
+const LO = 1;
+const LISTENER = '\0softnet listens';
+
+/** A listener with one connection in its queue and one accepted, with data; names and none; sockets of links. */
+function makeSockets(kernel: SyscallTable): number[] {
+  const fds: number[] = [];
+  const open = (family: number, type: number, protocol = 0): number => {
+    const fd = kernel.socket(family, type, protocol);
+    expect(fd).toBeGreaterThanOrEqual(0);
+    fds.push(fd);
+    return fd;
+  };
+  const unix = (name: string): Uint8Array => sockaddr(AF_UNIX, ...text(name));
+  const listener = open(AF_UNIX, 1);
+  expect(kernel.bind(listener, unix(LISTENER))).toBe(0);
+  expect(kernel.listen(listener, 7)).toBe(0);
+  const client = open(AF_UNIX, 1);
+  expect(kernel.connect(client, unix(LISTENER))).toBe(0);
+  const server = kernel.accept4(listener, null, 0);
+  expect(server).toBeGreaterThanOrEqual(0);
+  fds.push(server);
+  kernel.sendto(client, new Uint8Array(3), 0, null);
+  expect(kernel.connect(open(AF_UNIX, 1), unix(LISTENER))).toBe(0);
+  kernel.shutdown(server, 1);
+  expect(kernel.bind(open(AF_UNIX, 2), unix('\0softnet datagrams'))).toBe(0);
+  open(AF_UNIX, 5);
+
+  const htons = (port: number): number => ((port & 0xff) << 8) | (port >> 8);
+  open(AF_PACKET, 3, htons(3));
+  open(AF_PACKET, 3, 0);
+  const ip = open(AF_PACKET, 2, htons(0x800));
+  const link = new Uint8Array(20);
+  const v = new DataView(link.buffer);
+  v.setUint16(0, AF_PACKET, true);
+  v.setUint16(2, 0x800);
+  v.setInt32(4, LO, true);
+  expect(kernel.bind(ip, link)).toBe(0);
+
+  for (const [protocol, portid, groups] of [
+    [0, 0x7fff0001, 1],
+    [16, 0x7fff0002, 0],
+  ] as const) {
+    const address = new Uint8Array(12);
+    const at = new DataView(address.buffer);
+    at.setUint16(0, AF_NETLINK, true);
+    at.setUint32(4, portid, true);
+    at.setUint32(8, groups, true);
+    expect(kernel.bind(open(AF_NETLINK, 3, protocol), address)).toBe(0);
+  }
+  return fds;
+}
+
+const LINES = [
+  '-x',
+  '-xa',
+  '-xl',
+  '-xaH',
+  '-xae',
+  '-xam',
+  '-x state listening',
+  '-0',
+  '-0a',
+  '-0ae',
+  '-0aeO',
+  '-0am',
+  '-f unix -a',
+  '-f link -a',
+  '-f netlink',
+  '-f netlink -a',
+  '-f netlink -ae',
+  '-f netlink -am',
+];
+
+/** Pipes to the real ss are pairs of sockets, and it asks by a socket of its own: those come and go. */
+const ours = (line: string): boolean =>
+  !line.includes('tcpdiag:') && !/^u_str +(ESTAB +)?0 +0 +\* \d+ +\* [1-9]/.test(line);
+
+/** Without what depends on how wide those are. */
+const steady = ({ status, stdout }: Outcome): { status: number; lines: string[] } => ({
+  status,
+  lines: stdout
+    .split('\n')
+    .filter(ours)
+    .map((line) => line.trimEnd().replace(/ +/g, ' ').replace('Port Process', 'PortProcess'))
+    // A hash table has no order that lasts.
+    .sort(),
+});
+
+golden(`ss prints what the real ss prints${reason}`, () => {
+  test('of Unix, packet and netlink sockets', async () => {
+    await inNamespace(async (kernel) => {
+      runReal(['ip', 'link', 'set', 'lo', 'up']);
+      const fds = makeSockets(kernel);
+      try {
+        for (const line of LINES) {
+          const argv = ['ss', ...line.split(' ')];
+          const real = steady(runReal(argv));
+          const own = steady(await runTool(kernel, main, argv));
+          expect.soft({ line, ...own }).toEqual({ line, ...real });
+          if (line === '-xa') expect(real.lines).toHaveLength(8);
+        }
+        // To the blank, where no line of ss itself counts.
+        for (const line of ['-0a', '-0', '-0am']) {
+          const own = await runTool(kernel, main, ['ss', line]);
+          expect.soft(own.stdout).toBe(runReal(['ss', line]).stdout);
+        }
+      } finally {
+        for (const fd of fds) kernel.close(fd);
+      }
+    });
+  });
+});
+
+/** Numbers of sockets and what memory a few octets take depend on the kernel, as does the order of a hash table. */
+function masked({ stdout }: Outcome): string[] {
+  return stdout
+    .split('\n')
+    .slice(1)
+    .filter((line) => ours(line) && !/:kernel/.test(line))
+    .map((line) =>
+      line
+        .replace(/(ino:|sk:|peers: )[0-9a-f]+/g, '$1N')
+        .replace(/^(u_.*) \d+( +\* )0/, '$1 N * 0')
+        .replace(/^(u_.*) \d+( +\* )[1-9]\d*/, '$1 N * N')
+        .replace(/^(u_str +ESTAB +0 +)[1-9]\d*/, '$1T')
+        .replace(/,t[1-9]\d*,/, ',tN,')
+        .replace(/skmem:\(r[1-9]\d*,/, 'skmem:(rN,')
+        .replace(/,f\d+,/, ',fN,')
+        .replace(/\s+/g, ' ')
+        .trim(),
+    )
+    .sort();
+}
+
+golden(`of the same sockets softnet tells ss what the kernel tells it${reason}`, () => {
+  test('Unix, packet and netlink sockets', async () => {
+    const lines = ['-xa', '-x', '-xl', '-xae', '-xam', '-0a', '-0ae', '-0am', '-f netlink -ae'];
+    const said = new Map<string, string[]>();
+    await inNamespace(async (kernel) => {
+      runReal(['ip', 'link', 'set', 'lo', 'up']);
+      const fds = makeSockets(kernel);
+      for (const line of lines) said.set(line, masked(runReal(['ss', ...line.split(' ')])));
+      for (const fd of fds) kernel.close(fd);
+    });
+    const box = new Box();
+    await box.sh('ip link set lo up');
+    let ready = false;
+    box.world.spawn(box.machine, 'sockets', async (sys) => {
+      makeSockets(sys);
+      ready = true;
+      await new Promise<void>((resolve) => {
+        sys.nanosleep(1e12, () => resolve());
+      });
+      return 0;
+    });
+    await box.world.runPrograms({ untilNs: 1e9, until: () => ready });
+    for (const line of lines) {
+      const own = masked(await box.run(['ss', ...line.split(' ')]));
+      expect.soft({ line, own }).toEqual({ line, own: said.get(line) });
+    }
+    expect(box.halt()).toEqual({});
+  });
+});
