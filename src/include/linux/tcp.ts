@@ -182,6 +182,31 @@ export class TcpSacktagState {
   ];
 }
 
+/**
+ * What one call of recvmsg() keeps in mind. On the stack in Linux; here one record in NetGlobals, as calls do not nest.
+ * @kernel tcp_recvmsg_locked net/ipv4/tcp.c
+ */
+export class TcpRecvState {
+  /** Next byte to read, and what it started from when peeking. */
+  seq = 0;
+  peekOffset = 0;
+  /** Urgent bytes jumped over. */
+  urgHole = 0;
+  copied = 0;
+  left = 0;
+  /** Receive time of the last packet read in ns; -1: none. */
+  tstamp = -1;
+
+  clear(): void {
+    this.seq = 0;
+    this.peekOffset = 0;
+    this.urgHole = 0;
+    this.copied = 0;
+    this.left = 0;
+    this.tstamp = -1;
+  }
+}
+
 /** Smallest RTT in us before there is any: a value that takes no box of its own, as 2^32 - 1 would. */
 export const RTT_MIN_NONE = 0x7fffffff;
 

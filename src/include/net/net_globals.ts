@@ -11,7 +11,12 @@ import type { NapiStruct, NetDevice, PacketType, SoftnetData } from '#include/li
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { SkbuffCache } from '#include/linux/skbuff.ts';
 import type { SockDiagHandler } from '#include/linux/sock_diag.ts';
-import { TcpOptionsReceived, type TcpSacktagState, type TcpSock } from '#include/linux/tcp.ts';
+import {
+  TcpOptionsReceived,
+  TcpRecvState,
+  type TcpSacktagState,
+  type TcpSock,
+} from '#include/linux/tcp.ts';
 import { TcpRare } from '#include/linux/tcp_rare.ts';
 import type { DstEntry, DstOps } from '#include/net/dst.ts';
 import { Flowi4 } from '#include/net/flow.ts';
@@ -293,6 +298,10 @@ export class NetGlobals {
   readonly synOpt: TcpOptionsReceived = new TcpOptionsReceived();
   readonly synFoc: TcpFastopenCookie = new TcpFastopenCookie(-1);
   readonly synFlow: Flowi4 = new Flowi4();
+  /** Flows of a child and of connect(), whose routes are looked up. */
+  readonly childFlow: Flowi4 = new Flowi4();
+  readonly connectFlow: Flowi4 = new Flowi4();
+  readonly tcpRecvState: TcpRecvState = new TcpRecvState();
   /** Closed TCP sockets, reset: the next ones. In Linux the slab of tcp_prot. */
   readonly tcpSlab: KmemCache<TcpSock> = new KmemCache('TCP');
   /** The same of requests for connections. @kernel request_sock_ops include/net/request_sock.h */

@@ -64,7 +64,7 @@ export function inetCskRouteReq(sk: Sock, fl4: Flowi4, req: RequestSock): DstEnt
 /** The same for the child that comes of it. @kernel inet_csk_route_child_sock net/ipv4/inet_connection_sock.c */
 export function inetCskRouteChildSock(sk: Sock, newsk: Sock, req: RequestSock): DstEntry | null {
   const opt = req.iropt;
-  const fl4 = new Flowi4();
+  const fl4 = sk.net.machine.netGlobals.childFlow;
   requestFlow(sk, fl4, req, opt !== null && opt.srr !== 0 ? opt.faddr : req.irRmtAddr);
   fl4.flowi4Mark = newsk.skMark;
   return route(sk, fl4, opt?.isStrictroute ?? false);

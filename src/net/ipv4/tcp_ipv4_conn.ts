@@ -15,7 +15,7 @@ import {
   dstMtu,
   dstRelease,
 } from '#include/net/dst.ts';
-import { Flowi4, LOOPBACK_IFINDEX } from '#include/net/flow.ts';
+import { type Flowi4, LOOPBACK_IFINDEX } from '#include/net/flow.ts';
 import type { RequestSock, RequestSockOps } from '#include/net/inet_connection_sock.ts';
 import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import { IpOptions, ipIncStats, netIncStats } from '#include/net/ip.ts';
@@ -346,7 +346,7 @@ export function tcpV4Connect(sk: Sock, uaddr: Uint8Array): number {
     nexthop = opt.faddr;
   }
   const origSport = tp.inetSport;
-  const fl4 = new Flowi4();
+  const fl4 = sk.net.machine.netGlobals.connectFlow;
   let rt = ipRouteConnect(
     fl4,
     nexthop,

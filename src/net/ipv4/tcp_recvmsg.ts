@@ -8,6 +8,7 @@
 import type { Msghdr } from '#include/linux/net.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { __skbUnlink } from '#include/linux/skbuff_queue.ts';
+import type { TcpRecvState } from '#include/linux/tcp.ts';
 import { ICSK_ACK_PUSHED, ICSK_ACK_PUSHED2 } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { RCV_SHUTDOWN, SOCK_DONE, SOCK_URGINLINE } from '#include/net/sock.ts';
@@ -140,19 +141,6 @@ function tcpRecvUrg(sk: Sock, msg: Msghdr, len: number, flags: number): number {
   return -EAGAIN;
 }
 
-/** State of one call of tcpRecvmsgLocked(). */
-interface RecvState {
-  /** Next byte to read, and what it started from when peeking. */
-  seq: number;
-  peekOffset: number;
-  /** Urgent bytes jumped over. */
-  urgHole: number;
-  copied: number;
-  left: number;
-  /** Receive time of the last packet read in ns; -1: none. */
-  tstamp: number;
-}
-
 // readSkb(): go on with the next packet, or stop.
 const READ_MORE = 0;
 const READ_STOP = 1;
@@ -164,7 +152,7 @@ function readSkb(
   offset: number,
   msg: Msghdr,
   flags: number,
-  st: RecvState,
+  st: TcpRecvState,
 ): number {
   const tp = tcpSk(sk);
   const peek = (flags & MSG_PEEK) !== 0;
@@ -210,7 +198,7 @@ function readSkb(
 }
 
 /** The FIN takes a sequence number and ends the stream. */
-function readFin(sk: Sock, skb: SkBuff, peek: boolean, st: RecvState): number {
+function readFin(sk: Sock, skb: SkBuff, peek: boolean, st: TcpRecvState): number {
   st.seq = (st.seq + 1) | 0;
   if (!peek) {
     tcpSk(sk).copiedSeq = st.seq;
@@ -223,7 +211,7 @@ function readFin(sk: Sock, skb: SkBuff, peek: boolean, st: RecvState): number {
 const READ_WAIT = 2;
 
 /** Reads from the packet that has the next byte. */
-function readNext(sk: Sock, msg: Msghdr, flags: number, st: RecvState): number {
+function readNext(sk: Sock, msg: Msghdr, flags: number, st: TcpRecvState): number {
   let skb = sk.skReceiveQueue.next;
   while (skb !== null) {
     const cb = skb.tcpCb;
@@ -245,7 +233,7 @@ function readNext(sk: Sock, msg: Msghdr, flags: number, st: RecvState): number {
 const LOOK_AGAIN = -1000;
 
 /** There is nothing more to read now: what the call returns. */
-function nothingToRead(sk: Sock, st: RecvState, target: number): number {
+function nothingToRead(sk: Sock, st: TcpRecvState, target: number): number {
   if (st.copied >= target && sk.skBacklogTail === null) return st.copied;
   if (st.copied !== 0) {
     if (sk.skErr !== 0 || sk.skcState === TCP_CLOSE || (sk.skShutdown & RCV_SHUTDOWN) !== 0) {
@@ -277,7 +265,7 @@ function tcpRecvmsgLocked(
   msg: Msghdr,
   len: number,
   flags: number,
-  st: RecvState,
+  st: TcpRecvState,
 ): number {
   const tp = tcpSk(sk);
   if (DEBUG) sockOwnedByMe(sk, 'tcp_recvmsg_locked');
@@ -318,15 +306,17 @@ function tcpRecvmsgLocked(
 /** @kernel tcp_recvmsg net/ipv4/tcp.c */
 export function tcpRecvmsg(sk: Sock, msg: Msghdr, len: number, flags: number): number {
   if ((flags & MSG_ERRQUEUE) !== 0) return ipRecvError(sk, msg, len);
-  const st: RecvState = { seq: 0, peekOffset: 0, urgHole: 0, copied: 0, left: 0, tstamp: -1 };
+  const st = sk.net.machine.netGlobals.tcpRecvState;
+  st.clear();
   if (sk.skReceiveQueue.next === null && sk.skcState === TCP_ESTABLISHED && skCanBusyLoop(sk)) {
     skBusyLoop(sk);
   }
   lockSock(sk);
   const ret = tcpRecvmsgLocked(sk, msg, len, flags, st);
+  const { tstamp } = st;
   releaseSock(sk);
   if (ret < 0) return ret;
-  if (st.tstamp >= 0) putStreamTimestamp(msg, sk, st.tstamp);
+  if (tstamp >= 0) putStreamTimestamp(msg, sk, tstamp);
   if (tcpSk(sk).recvmsgInq) putCmsgInt(msg, SOL_TCP, TCP_CM_INQ, tcpInqHint(sk));
   return ret;
 }
