@@ -27,6 +27,11 @@ function lwip(group: string, show: Show): Case {
   return { group, name: 'tcpip.js (lwIP)', file: 'peers/tcpip.ts', args: [group], show };
 }
 
+function gvisor(group: string, show: Show, ...args: string[]): Case {
+  const name = `gVisor ${args.slice(1).join(' ')}`.trim();
+  return { group, name, file: 'peers/gvisor.ts', args, show };
+}
+
 function softnet(group: string, show: Show, file: string, ...args: string[]): Case {
   const name = `softnet ${args.join(' ')}`.trim();
   return { group, name, file: `cases/${file}.ts`, args, show };
@@ -37,6 +42,7 @@ export const CASES: readonly Case[] = [
   linux('bulk', gbit, 'bulk', 'lo'),
   nodes('bulk', gbit),
   lwip('bulk', gbit),
+  gvisor('bulk', gbit, 'bulk'),
   softnet('bulk', gbit, 'bulk', 'lo'),
   softnet('bulk', gbit, 'bulk', 'veth'),
   softnet('bulk', gbit, 'bulk', 'e1000'),
@@ -45,11 +51,13 @@ export const CASES: readonly Case[] = [
   softnet('bulk', gbit, 'bulk', 'virtio'),
   softnet('bulk', gbit, 'shmem', 'two', 'threads'),
   linux('mtu', gbit, 'bulk', 'veth-mtu'),
+  gvisor('mtu', gbit, 'mtu'),
   softnet('mtu', gbit, 'bulk', 'veth-mtu'),
   softnet('mtu', gbit, 'bulk', 'igb-mtu'),
   softnet('mtu', gbit, 'bulk', 'virtio-mtu'),
   linux('rr', thousands, 'rr', 'veth'),
   nodes('rr', thousands),
+  gvisor('rr', thousands, 'rr'),
   softnet('rr', thousands, 'rr', 'lo'),
   softnet('rr', thousands, 'rr', 'veth'),
   softnet('rr', thousands, 'rr', 'e1000'),
@@ -59,12 +67,15 @@ export const CASES: readonly Case[] = [
   softnet('rr', thousands, 'rr_programs', 'veth', 'promises'),
   linux('connect', thousands, 'connect', 'veth'),
   nodes('connect', thousands),
+  gvisor('connect', thousands, 'connect', '1'),
+  gvisor('connect', thousands, 'connect', '1000'),
   softnet('connect', thousands, 'connect', 'lo', '1'),
   softnet('connect', thousands, 'connect', 'veth', '1'),
   softnet('connect', thousands, 'connect', 'veth', '1000'),
   softnet('connect', thousands, 'connect', 'e1000', '1'),
   linux('udp', thousands, 'udp', 'veth'),
   nodes('udp', thousands),
+  gvisor('udp', thousands, 'udp'),
   softnet('udp', thousands, 'udp', 'lo'),
   softnet('udp', thousands, 'udp', 'veth'),
   softnet('udp', thousands, 'udp', 'e1000'),
