@@ -306,6 +306,14 @@ export interface TcpConnectionInfo {
   readonly state: number;
 }
 
+export interface ConnectionList {
+  readonly list: readonly TcpConnectionInfo[];
+  /** How many there are that fit. */
+  readonly total: number;
+  /** How many there are at all. */
+  readonly all: number;
+}
+
 export interface TcpView {
   readonly connection: TcpConnectionInfo;
   readonly samples: readonly TcpSample[];
@@ -443,8 +451,13 @@ export interface DivergentEvent {
 export interface ForkResult {
   readonly first: DivergentEvent | null;
   readonly second: DivergentEvent | null;
-  /** What was the same before they parted. */
+  /** Events that were compared one by one, and are the same. */
   readonly common: number;
+  /**
+   * The runs are the same as far as their events were compared one by one, and part later: behind the
+   * event `after`, and not later than the event `by`.
+   */
+  readonly partLater: { readonly after: number; readonly by: number } | null;
   readonly before: RunSummary;
   readonly after: RunSummary;
   /** The actions of the changed run: loading them continues there. */
@@ -492,12 +505,17 @@ export interface Calls {
   /** The last step at or before a time. */
   stepAt: { params: { timeNs: number }; result: number };
   drops: { params: { untilNs: number }; result: readonly DropLine[] };
-  connections: { params: Record<string, never>; result: readonly TcpConnectionInfo[] };
-  /** `have`: points of the connection that the page has already; when there are no more, none are sent. */
-  tcp: {
-    params: { id: number; untilNs: number; have: number };
-    result: (Omit<TcpView, 'points'> & { readonly points: TcpPoints | null }) | null;
+  /**
+   * Connections that there are at a moment: those that sent most, and of equal ones the latest; at most
+   * `limit`, in the order of their beginning. `text`: words that machine and addresses have, all of them.
+   * `keep`: one that is among them in any case.
+   */
+  connections: {
+    params: { untilNs: number; text: string; limit: number; keep: number };
+    result: ConnectionList;
   };
+  /** `have`: points of the connection that the page has already; those behind them are sent. */
+  tcp: { params: { id: number; untilNs: number; have: number }; result: TcpView | null };
   cpu: {
     params: { machine: string; fromNs: number; toNs: number; limit: number };
     result: CpuView | null;

@@ -7,11 +7,15 @@ import type { Action, DivergentEvent, ForkChange, ForkResult, RunSummary } from 
 import { Engine, type EngineHost, WorldProblem } from './engine.ts';
 import type { PacketRecord } from './recording.ts';
 
-/** Events compared at most. */
+/** Events that are compared one by one, from the first on. */
 const MAX_EVENTS = 1_500_000;
+/** Of the events behind them one is kept of so many: a fingerprint is of all events up to its own. */
+const STRIDE = 10_000;
 
 interface Run {
   readonly digests: string[];
+  /** Fingerprints of each so manieth event behind those. */
+  readonly coarse: string[];
   readonly entries: (n: number) => DivergentEvent | null;
   readonly summary: RunSummary;
   readonly packets: readonly PacketRecord[];
@@ -26,6 +30,10 @@ export interface ForkBasis {
   readonly turn: () => Promise<void>;
   /** Does nobody wait for the answer any more? */
   readonly unwanted: () => boolean;
+  /** Events that are compared one by one, at most; as many as a page can keep by default. */
+  readonly maxEvents?: number;
+  /** Of the events behind them one is kept of so many. */
+  readonly stride?: number;
 }
 
 const QUIET: Omit<EngineHost, 'turn'> = {
@@ -38,13 +46,18 @@ type Change = { readonly atNs: number; readonly body: ForkChange };
 
 /** One run from the beginning to `untilNs`, as it was or with the change. Its world is closed then. */
 async function run(basis: ForkBasis, change: Change | null, untilNs: number): Promise<Run> {
-  const { yaml, seed, actions, turn, unwanted } = basis;
+  const { yaml, seed, actions, turn, unwanted, maxEvents = MAX_EVENTS, stride = STRIDE } = basis;
   const digests: string[] = [];
+  const coarse: string[] = [];
+  let behind = 0;
   const times: number[] = [];
   const kinds: string[] = [];
   const subjects: string[] = [];
   const journal = (entry: JournalEntry): void => {
-    if (digests.length >= MAX_EVENTS) return;
+    if (digests.length >= maxEvents) {
+      if (++behind % stride === 0) coarse.push(entry.digest);
+      return;
+    }
     digests.push(entry.digest);
     times.push(entry.timeNs);
     kinds.push(entry.kind);
@@ -68,6 +81,7 @@ async function run(basis: ForkBasis, change: Change | null, untilNs: number): Pr
     if (unwanted()) throw new WorldProblem('The comparison was left', 'Another world was chosen.');
     return {
       digests,
+      coarse,
       entries: (n) => {
         if (digests[n] === undefined) return null;
         return {
@@ -126,17 +140,39 @@ export async function forkRun(
 ): Promise<ForkResult> {
   const original = await run(basis, null, untilNs);
   const changed = await run(basis, change, untilNs);
-  let common = 0;
-  const shortest = Math.min(original.digests.length, changed.digests.length);
-  while (common < shortest && original.digests[common] === changed.digests[common]) common++;
-  const same = common === original.digests.length && common === changed.digests.length;
+  const common = sameBegin(original.digests, changed.digests);
+  const part = common < Math.max(original.digests.length, changed.digests.length);
   return {
-    first: same ? null : original.entries(common),
-    second: same ? null : changed.entries(common),
+    first: part ? original.entries(common) : null,
+    second: part ? changed.entries(common) : null,
     common,
+    partLater: part ? null : laterPart(original, changed, basis.stride ?? STRIDE),
     before: original.summary,
     after: changed.summary,
     actions: changed.actions,
     sightings: sightings(original, changed),
+  };
+}
+
+/** How many entries two lists have in common, from the first on. */
+function sameBegin(first: readonly string[], second: readonly string[]): number {
+  const shortest = Math.min(first.length, second.length);
+  let common = 0;
+  while (common < shortest && first[common] === second[common]) common++;
+  return common;
+}
+
+/** Between which two events the runs part that are the same as far as each event was kept; null: they do not. */
+function laterPart(original: Run, changed: Run, stride: number): ForkResult['partLater'] {
+  const [before, after] = [original.summary, changed.summary];
+  if (before.fingerprint === after.fingerprint && before.events === after.events) return null;
+  const same = sameBegin(original.coarse, changed.coarse);
+  const kept = original.digests.length;
+  // Behind the last that both have: where the longer one ends.
+  const compared = Math.min(original.coarse.length, changed.coarse.length);
+  const end = Math.max(before.events, after.events);
+  return {
+    after: kept + same * stride,
+    by: same < compared ? kept + (same + 1) * stride : end,
   };
 }

@@ -299,29 +299,45 @@ function Comparison(props: {
   readonly startNs: number;
   readonly onFollow: () => void;
 }): JSX.Element {
+  const parts = (): boolean => props.fork.first !== null || props.fork.second !== null;
   return (
     <Show
-      when={props.fork.first !== null || props.fork.second !== null}
+      when={parts() || props.fork.partLater !== null}
       fallback={
         <p class="same">
-          <b>Nothing differs.</b> All {formatCount(props.fork.common)} events are the same: the
-          change made no difference up to there.
+          <b>Nothing differs.</b> All {formatCount(props.fork.before.events)} events are the same:
+          the change made no difference up to there.
         </p>
       }
     >
-      <p>
-        <b>{formatCount(props.fork.common)} events are the same.</b> Then the runs part:
-      </p>
-      <dl class="facts divergence">
-        <div>
-          <dt>as it was</dt>
-          <dd>{eventWords(props.fork.first, props.startNs)}</dd>
-        </div>
-        <div>
-          <dt>changed</dt>
-          <dd>{eventWords(props.fork.second, props.startNs)}</dd>
-        </div>
-      </dl>
+      <Show
+        when={props.fork.partLater}
+        fallback={
+          <>
+            <p>
+              <b>{formatCount(props.fork.common)} events are the same.</b> Then the runs part:
+            </p>
+            <dl class="facts divergence">
+              <div>
+                <dt>as it was</dt>
+                <dd>{eventWords(props.fork.first, props.startNs)}</dd>
+              </div>
+              <div>
+                <dt>changed</dt>
+                <dd>{eventWords(props.fork.second, props.startNs)}</dd>
+              </div>
+            </dl>
+          </>
+        }
+      >
+        {(later) => (
+          <p class="part-later">
+            <b>{formatCount(props.fork.common)} events were compared one by one,</b> and are the
+            same; a page does not keep more of them. The runs part later: behind event{' '}
+            {formatCount(later().after)}, and not later than event {formatCount(later().by)}.
+          </p>
+        )}
+      </Show>
       <table class="compare">
         <thead>
           <tr>
