@@ -106,33 +106,29 @@ function adviceOf({ code, wire, fn, machine, facts }: DropRecord): Advice {
 }
 
 export function dropsOf(engine: Engine, untilNs: number): DropLine[] {
-  const groups = new Map<string, DropRecord[]>();
-  for (const drop of engine.recording.drops) {
-    if (drop.timeNs > untilNs) continue;
-    const key = `${drop.machine}/${drop.fn}/${drop.reason}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [drop]);
-    else group.push(drop);
-  }
-  const lines = [...groups.values()].map((group): DropLine => {
-    const first = group[0] as DropRecord;
-    const last = group[group.length - 1] as DropRecord;
+  const lines: DropLine[] = [];
+  for (const group of engine.recording.dropGroups.all()) {
+    const count = group.countAt(untilNs);
+    const latest = group.latest(count, EXAMPLES);
+    const last = latest.at(-1);
+    const { id, first } = group;
+    if (first === undefined || last === undefined) continue;
     const { meaning, text, command } = adviceOf(last);
     const onCable = last.fn === 'cable';
-    return {
-      id: `${first.machine}/${first.fn}/${first.reason}`,
+    lines.push({
+      id,
       reason: first.reason,
       meaning,
       machine: first.machine,
       fn: first.fn,
-      count: group.length,
+      count,
       firstNs: first.timeNs,
       lastNs: last.timeNs,
-      examples: group.slice(-EXAMPLES).map(({ packet }) => packet),
+      examples: latest.map(({ packet }) => packet),
       advice: { text, command: onCable ? '' : command, machine: onCable ? '' : last.machine },
       expected: first.expected,
-    };
-  });
+    });
+  }
   // What is news comes first: real drops before the cables' losses, the latest before older ones.
   return lines.sort((a, b) => Number(a.expected) - Number(b.expected) || b.lastNs - a.lastNs);
 }

@@ -25,6 +25,7 @@ import {
 } from '../protocol.ts';
 import { type Column, float64, int32, uint8, uint16 } from './columns.ts';
 import { Counts, type FunctionCounts } from './counts.ts';
+import { DropGroups } from './drop_groups.ts';
 
 /** Packets kept at most: what a tab can hold without trouble. */
 export const MAX_PACKETS = 400_000;
@@ -130,6 +131,8 @@ export class Recording {
   readonly recorder: Recorder;
   readonly packets: PacketRecord[] = [];
   readonly drops: DropRecord[] = [];
+  /** The same by reason, machine and function. */
+  readonly dropGroups: DropGroups = new DropGroups();
   /** Functions that tell of their entry: those of the woven build, and none elsewhere. */
   readonly followed: Set<string> = new Set();
 
@@ -394,6 +397,7 @@ export class Recording {
 
   drop(record: DropRecord): void {
     this.drops.push(record);
+    this.dropGroups.add(record);
   }
 
   takeDrops(): DropMark[] {
