@@ -118,7 +118,7 @@ class Service {
     steps: ({ from, count, machine }) => stepsOf(this.world, from, count, machine),
     stepAt: ({ timeNs }) => this.world.recording.stepAt(timeNs),
     drops: ({ untilNs }) => dropsOf(this.world, untilNs),
-    connections: () => this.world.observer.tcp.list(),
+    connections: (query) => this.world.observer.tcp.list(query),
     tcp: ({ id, untilNs, have }) => this.world.observer.tcp.view(id, untilNs, have),
     cpu: (params) => cpuViewOf(this.world, params),
     stack: (params) => stackOf(this.world, params),

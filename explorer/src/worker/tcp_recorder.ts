@@ -26,6 +26,7 @@ import { iphdr } from '#uapi/ip.ts';
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, tcphdr } from '#uapi/tcp.ts';
 import type {
   Calls,
+  ConnectionList,
   TcpConnectionInfo,
   TcpLimit,
   TcpPoints,
@@ -57,12 +58,14 @@ const TCP_LIMITS = STALL_NAMES as readonly TcpLimit[];
 
 const NS_PER_JIFFY = 1e6;
 
+/** What is known of a connection: the socket itself is not held, since it may be gone long before. */
 class Connection {
   readonly id: number;
   readonly machine: string;
-  readonly sk: TcpSock;
   local: string;
   remote: string;
+  /** Name of its congestion control. */
+  congestion: string;
   readonly firstNs: number;
   lastNs: number;
   /** First sequence numbers of the two directions. */
@@ -83,9 +86,9 @@ class Connection {
   constructor(id: number, machine: Machine, sk: TcpSock) {
     this.id = id;
     this.machine = machine.name;
-    this.sk = sk;
     this.local = '';
     this.remote = '';
+    this.congestion = '';
     this.firstNs = machine.nowNs;
     this.lastNs = machine.nowNs;
     this.sndBase = sk.sndUna;
@@ -120,21 +123,21 @@ export class TcpRecorder {
     const { tcp, sock, packet } = machine.trace;
     tcp.tcpProbe.register((sk, skb) => {
       const c = this.of(machine, sk as TcpSock);
-      if (c !== null && skb !== null) this.received(machine, c, skb);
+      if (c !== null && skb !== null) this.received(machine, c, sk as TcpSock, skb);
     });
     tcp.tcpCongStateSet.register((sk) => {
       const c = this.of(machine, sk as TcpSock);
-      if (c !== null) this.sample(machine, c);
+      if (c !== null) this.sample(machine, c, sk as TcpSock);
     });
     tcp.tcpRetransmitSkb.register((sk) => {
       const c = this.of(machine, sk as TcpSock);
-      if (c !== null) this.sample(machine, c);
+      if (c !== null) this.sample(machine, c, sk as TcpSock);
     });
     packet.tcpSendStall.register((sk, _skb, why) => {
       const c = this.of(machine, sk as TcpSock);
       if (c === null) return;
       c.stall = why;
-      this.sample(machine, c);
+      this.sample(machine, c, sk as TcpSock);
     });
     sock.inetSockSetState.register((sk, from, to) => {
       if (sk.skProtocol !== IPPROTO_TCP) return;
@@ -142,7 +145,7 @@ export class TcpRecorder {
       if (c === null) return;
       c.states.push({ timeNs: machine.nowNs, from, to });
       c.state = to;
-      this.sample(machine, c, to);
+      this.sample(machine, c, sk as TcpSock, to);
     });
   }
 
@@ -166,18 +169,18 @@ export class TcpRecorder {
       c.point(machine.nowNs, again ? SENT_AGAIN : SENT, begin, begin + length, record.id);
       c.highest = Math.max(c.highest, begin + length);
     }
-    this.sample(machine, c);
+    this.sample(machine, c, sk);
   }
 
-  private received(machine: Machine, c: Connection, skb: SkBuff): void {
+  private received(machine: Machine, c: Connection, sk: TcpSock, skb: SkBuff): void {
     const th = skb.transportHeader;
     if (th < skb.head || th + tcphdr.LEN > skb.tail) return;
     const now = machine.nowNs;
     const ack = (tcphdr.ackSeq(view, th) - c.sndBase) | 0;
     c.point(now, ACKED, ack, ack, 0);
     this.sacks(c, th, now);
-    this.sample(machine, c);
-    const window = ack + c.sk.sndWnd;
+    this.sample(machine, c, sk);
+    const window = ack + sk.sndWnd;
     c.point(now, WINDOW, window, window, 0);
   }
 
@@ -202,20 +205,20 @@ export class TcpRecorder {
   private of(machine: Machine, sk: TcpSock): Connection | null {
     const known = this.bySock.get(sk);
     if (known !== undefined) {
-      if (known.remote === '' || known.remote.endsWith(':0')) name(known);
+      if (known.remote === '' || known.remote.endsWith(':0')) name(known, sk);
       return known;
     }
     if (sk.skcState === TCP_LISTEN || sk.skcState === TCP_CLOSE || sk.kind !== 0) return null;
     const fresh = new Connection(this.connections.length + 1, machine, sk);
-    name(fresh);
+    name(fresh, sk);
     this.connections.push(fresh);
     this.bySock.set(sk, fresh);
     return fresh;
   }
 
-  private sample(machine: Machine, c: Connection, state: number = c.sk.skcState): void {
-    const { sk } = c;
+  private sample(machine: Machine, c: Connection, sk: TcpSock, state: number = sk.skcState): void {
     c.lastNs = machine.nowNs;
+    c.congestion = sk.icskCaOps?.name ?? '';
     if (c.sndBase === 0 && sk.sndUna !== 0) c.sndBase = sk.sndUna;
     if (c.rcvBase === 0 && sk.rcvNxt !== 0) c.rcvBase = sk.rcvNxt;
     const timer = timerOf(machine, sk);
@@ -252,11 +255,28 @@ export class TcpRecorder {
     }
   }
 
-  list(): TcpConnectionInfo[] {
-    return this.connections.map(info);
+  list({ untilNs, text, limit, keep }: Calls['connections']['params']): ConnectionList {
+    const there = this.connections.filter(({ firstNs }) => firstNs <= untilNs);
+    const words = text
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => word !== '');
+    const fit = there.filter((c) => {
+      const hay = `${c.machine} ${c.local} ${c.remote}`.toLowerCase();
+      return words.every((word) => hay.includes(word));
+    });
+    const total = fit.length;
+    if (total > limit) {
+      fit.sort((a, b) => b.highest - a.highest || b.firstNs - a.firstNs || b.id - a.id);
+      fit.length = limit;
+    }
+    const kept = there.find(({ id }) => id === keep);
+    if (kept !== undefined && !fit.includes(kept)) fit.push(kept);
+    fit.sort((a, b) => a.id - b.id);
+    return { list: fit.map(info), total, all: there.length };
   }
 
-  /** @param have points that the asker has already */
+  /** @param have points that the asker has already: those behind them are given */
   view(id: number, untilNs: number, have = 0): Calls['tcp']['result'] {
     const c = this.connections[id - 1];
     if (c === undefined) return null;
@@ -264,15 +284,14 @@ export class TcpRecorder {
     return {
       connection: info(c),
       samples: thin(c.samples, DRAWN_SAMPLES, present),
-      points: c.time.length === have ? null : pointsOf(c),
+      points: pointsOf(c, have),
       states: c.states,
       scoreboard: scoreboardOf(c, untilNs),
     };
   }
 }
 
-function name(c: Connection): void {
-  const { sk } = c;
+function name(c: Connection, sk: TcpSock): void {
   c.local = `${inNtop4(sk.skcRcvSaddr >>> 0)}:${sk.skcNum}`;
   c.remote = `${inNtop4(sk.skcDaddr >>> 0)}:${sk.skcDport}`;
 }
@@ -283,7 +302,7 @@ function info(c: Connection): TcpConnectionInfo {
     machine: c.machine,
     local: c.local,
     remote: c.remote,
-    congestion: c.sk.icskCaOps?.name ?? '',
+    congestion: c.congestion,
     firstNs: c.firstNs,
     lastNs: c.lastNs,
     bytesSent: c.highest,
@@ -292,13 +311,13 @@ function info(c: Connection): TcpConnectionInfo {
   };
 }
 
-function pointsOf(c: Connection): TcpPoints {
+function pointsOf(c: Connection, from: number): TcpPoints {
   return {
-    timeNs: c.time.copy(0),
-    kind: c.kind.copy(0),
-    begin: c.begin.copy(0),
-    end: c.end.copy(0),
-    packet: c.packet.copy(0),
+    timeNs: c.time.copy(from),
+    kind: c.kind.copy(from),
+    begin: c.begin.copy(from),
+    end: c.end.copy(from),
+    packet: c.packet.copy(from),
   };
 }
 

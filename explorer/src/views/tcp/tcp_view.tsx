@@ -12,10 +12,11 @@ import {
 import { TCP_CA_STATE_NAMES, TCP_STATE_RFC_NAMES } from '#uapi/tcp_states.ts';
 import { Chart, type Curve } from '../../components/chart.tsx';
 import { Gauge } from '../../components/gauge.tsx';
-import { formatBytes, formatRate, formatTime } from '../../model/format.ts';
+import { formatBytes, formatCount, formatRate, formatTime } from '../../model/format.ts';
 import { slowMoment } from '../../model/slow_moment.ts';
 import { steady } from '../../model/steady.ts';
 import type { Store } from '../../model/store.ts';
+import { joinPoints } from '../../model/tcp_points.ts';
 import type {
   TcpConnectionInfo,
   TcpPoints,
@@ -28,6 +29,9 @@ import { SequenceGraph } from './sequence_graph.tsx';
 import { StateDiagram } from './state_diagram.tsx';
 import { Timers } from './timers.tsx';
 
+/** Connections that one can choose from at a time. */
+const LISTED = 200;
+
 const INFINITE_SSTHRESH = 0x7fffffff;
 
 export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
@@ -35,17 +39,24 @@ export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
   const { state } = store;
   const [chosen, setChosen] = createSignal(0);
   const asked = slowMoment(store);
+  const [find, setFind] = createSignal('');
   const [connections] = createResource(
-    () => ({ moment: asked(), world: state.world }),
-    () => store.client.call('connections', {}),
+    () => ({ untilNs: asked(), text: find(), keep: chosen(), world: state.world }),
+    ({ untilNs, text, keep }) =>
+      store.client.call('connections', { untilNs, text, keep, limit: LISTED }),
     { storage: steady() },
   );
   const known = (): readonly TcpConnectionInfo[] =>
-    (connections.latest ?? []).filter(({ firstNs }) => firstNs <= store.moment());
+    (connections.latest?.list ?? []).filter(({ firstNs }) => firstNs <= store.moment());
+  const all = (): number => connections.latest?.all ?? 0;
+  const total = (): number => connections.latest?.total ?? 0;
   createEffect(
     on(
       () => state.world,
-      () => setChosen(0),
+      () => {
+        setChosen(0);
+        setFind('');
+      },
     ),
   );
   /** The one that was chosen; else the one that sends most. */
@@ -58,14 +69,14 @@ export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
   let kept: { world: unknown; id: number; points: TcpPoints } | null = null;
   const [view] = createResource(
     () => ({ id: id(), untilNs: asked(), world: state.world }),
-    async ({ id: wanted, untilNs }): Promise<TcpViewData | null> => {
+    async ({ id: wanted, untilNs, world }): Promise<TcpViewData | null> => {
       if (wanted === 0) return null;
-      const have = kept?.world === state.world && kept.id === wanted ? kept.points : null;
-      const count = have?.timeNs.length ?? -1;
+      const have = kept?.world === world && kept.id === wanted ? kept.points : null;
+      const count = have?.timeNs.length ?? 0;
       const answer = await store.client.call('tcp', { id: wanted, untilNs, have: count });
-      const points = answer?.points ?? have;
-      if (answer === null || points === null) return null;
-      kept = { world: state.world, id: wanted, points };
+      if (answer === null) return null;
+      const points = joinPoints(have, answer.points);
+      kept = { world, id: wanted, points };
       return { ...answer, points };
     },
   );
@@ -89,13 +100,36 @@ export function TcpCockpit(props: { readonly store: Store }): JSX.Element {
             </select>
           </label>
         </Show>
+        <Show when={all() > LISTED || find() !== ''}>
+          <label class="picker">
+            find
+            <input
+              type="search"
+              class="mono"
+              value={find()}
+              placeholder="10.0.0.2:80"
+              spellcheck={false}
+              onInput={(e) => {
+                setChosen(0);
+                setFind(e.currentTarget.value);
+              }}
+            />
+          </label>
+          <span class="muted found" role="status">
+            {total() > LISTED
+              ? `those ${LISTED} of ${formatCount(total())} that sent most, or began last`
+              : `${formatCount(total())} of ${formatCount(all())}`}
+          </span>
+        </Show>
       </div>
       <Show
         when={view.latest}
         fallback={
           <p class="empty">
-            No TCP connection has been opened yet. Let the world play, or choose “Loss and recovery”
-            from the gallery.
+            <Show when={find() === ''} fallback={`No connection has '${find()}'.`}>
+              No TCP connection has been opened yet. Let the world play, or choose “Loss and
+              recovery” from the gallery.
+            </Show>
           </p>
         }
       >
