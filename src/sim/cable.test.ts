@@ -427,3 +427,19 @@ test('a name given anew brings the chances of that name, whatever has passed', (
   expect(lostAfter(3).length).toBeGreaterThan(10);
   expect(lostAfter(200)).toEqual(lostAfter(3));
 });
+
+test('what is left of a plug that was pulled does not switch off the next one', () => {
+  withCable({ delayNs: 1_000_000 }, ({ world, cable, left, right, toRight }) => {
+    world.run();
+    toRight.light(false);
+    cable.unplug(0);
+    const next = cable.plug(0, left);
+    world.run();
+    expect(world.nowNs).toBe(1_000_000);
+    expect([left.links.at(-1), right.links.at(-1)]).toEqual([true, true]);
+    // Its own light counts.
+    next.light(false);
+    world.run();
+    expect(right.links.at(-1)).toBe(false);
+  });
+});

@@ -189,17 +189,22 @@ class Line implements WireEnd {
     const { world, from } = this;
     const seenNs = world.nowNs + this.impairments.delayNs;
     if (this.elsewhere !== null) this.elsewhere.light(on, this.keyAt(seenNs));
-    else world.at(seenNs, EVENT_FRAME, on ? lit : dark, this, null, from, this.to);
+    else world.at(seenNs, EVENT_FRAME, on ? lit : dark, this, this.plugNumber, from, this.to);
   }
 
   /** Light from the near end, in another thread. */
   landLight(on: boolean, key: OrderKey): void {
-    this.world.atFromElsewhere(key, EVENT_FRAME, on ? lit : dark, this, null, this.to);
+    this.world.atFromElsewhere(key, EVENT_FRAME, on ? lit : dark, this, this.plugNumber, this.to);
   }
 
-  /** The far end sees the light of the near one, or no longer. */
-  shown(on: boolean): void {
-    this.cable.setSeen((1 - this.far) as 0 | 1, on);
+  /** Which of the plugs that the near end has had is in it. */
+  private get plugNumber(): number {
+    return this.cable.plugNumber((1 - this.far) as 0 | 1);
+  }
+
+  /** The far end sees the light of the near one, or no longer; not what is left of a plug before. */
+  shown(on: boolean, plug: number): void {
+    if (plug === this.plugNumber) this.cable.setSeen((1 - this.far) as 0 | 1, on);
   }
 
   /** Key of what this end does to the other, at a later time. */
@@ -309,12 +314,12 @@ function deliver(subject: unknown, detail: unknown): void {
   (subject as Line).arrived(detail as WireFrame);
 }
 
-function lit(subject: unknown, _detail: unknown): void {
-  (subject as Line).shown(true);
+function lit(subject: unknown, detail: unknown): void {
+  (subject as Line).shown(true, detail as number);
 }
 
-function dark(subject: unknown, _detail: unknown): void {
-  (subject as Line).shown(false);
+function dark(subject: unknown, detail: unknown): void {
+  (subject as Line).shown(false, detail as number);
 }
 
 function leave(subject: unknown, detail: unknown): void {
@@ -329,6 +334,8 @@ export class Cable {
   private readonly world: World;
   private readonly lines: readonly [Line, Line];
   private readonly ports: [WirePort | null, WirePort | null];
+  /** How many plugs each end has had. */
+  private readonly plugs: [number, number];
   /** Ports that are switched on. */
   private readonly lit: [boolean, boolean];
   /** The same as the other ends see it: light takes its time too. */
@@ -342,6 +349,7 @@ export class Cable {
     this.name = name;
     this.connected = true;
     this.ports = [null, null];
+    this.plugs = [0, 0];
     this.lit = [true, true];
     this.seen = [true, true];
     this.told = [false, false];
@@ -364,6 +372,11 @@ export class Cable {
     return this.lines[end];
   }
 
+  /** How many plugs an end has had: which of them is in it. */
+  plugNumber(end: 0 | 1): number {
+    return this.plugs[end];
+  }
+
   /** What is plugged in at an end, in this thread. */
   portAt(end: 0 | 1): WirePort | null {
     return this.ports[end];
@@ -377,6 +390,7 @@ export class Cable {
   }
 
   private place(end: 0 | 1, place: Place): void {
+    this.plugs[end]++;
     this.lit[end] = true;
     this.seen[end] = true;
     this.lines[end].from = place;
