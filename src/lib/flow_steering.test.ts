@@ -170,4 +170,25 @@ describe('spreading flows over stacks', () => {
     for (const stacks of [0, 129, 1.5]) expect(() => new FlowSteering(stacks)).toThrow(RangeError);
     expect(() => new FlowSteering(2, [1, 2, 3])).toThrow(RangeError);
   });
+
+  it('tells TCP from UDP between the same addresses and ports', () => {
+    const steering = new FlowSteering(128);
+    const toServer = packet({ src: SERVER, dst: CLIENT, payload: ports(1766, 2794, 0x02) });
+    const other = 3;
+    steering.sent(other, toServer, 0, toServer.length);
+    expect(steer(steering, packet({}))).toBe(other);
+    expect(steer(steering, packet({ protocol: UDP })), 'by the hash').toBe(0x78);
+    expect(steer(steering, packet({ protocol: UDP, frag: 0x2000, id: 9 }))).toBe(0x78);
+    expect(steer(steering, packet({ frag: 0x2000, id: 9 }))).toBe(other);
+    expect(steer(steering, packet({ protocol: UDP, frag: 10, id: 9 }))).toBe(0x78);
+    const datagram = packet({
+      src: SERVER,
+      dst: CLIENT,
+      protocol: UDP,
+      payload: ports(1766, 2794),
+    });
+    steering.sent(7, datagram, 0, datagram.length);
+    expect(steer(steering, packet({ protocol: UDP }))).toBe(7);
+    expect(steer(steering, packet({}))).toBe(other);
+  });
 });

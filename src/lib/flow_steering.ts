@@ -31,8 +31,11 @@ const INDIRECTION = 128;
 /** Places for exact filters, and how many of them a flow may have: a power of two each. */
 const FILTERS = 8192;
 const WAYS = 8;
-/** Words of a place: source, destination, ports, stack + 1 (0: free), when it was last used. */
+/** Words of a place: source, destination, ports, protocol and stack + 1 (0: free), when it was last used. */
 const WORDS = 5;
+/** The fourth word: the stack + 1 in the low octet, the protocol above. */
+const PROTOCOL_SHIFT = 8;
+const STACK_MASK = 0xff;
 
 /** Packets in fragments of which the first is remembered. */
 const FRAGMENTED = 256;
@@ -100,7 +103,7 @@ export class FlowSteering {
     const ports = (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && l4 + 4 <= end;
     const frag = half(bytes, ip + 6) & IP_MF_OFFSET;
     if (frag !== 0) return this.steerFragment(bytes, ip, l4, ports && (frag & IP_OFFSET) === 0);
-    if (ports) return this.stackOf(bytes, ip + 12, l4);
+    if (ports) return this.stackOf(bytes, ip + 12, l4, protocol);
     if (protocol === IPPROTO_ICMP) return this.steerIcmp(bytes, l4, end);
     return 0;
   }
@@ -120,7 +123,8 @@ export class FlowSteering {
     if (!begins && protocol !== IPPROTO_UDP) return;
     this.turn(bytes, ip, l4);
     // A filter may be there from one that had the port before, also where the hash would lead here.
-    if (this.stackOf(this.tuple, 0, 8) !== stack) this.setFilter(this.tuple, 0, 8, stack);
+    if (this.stackOf(this.tuple, 0, 8, protocol) === stack) return;
+    this.setFilter(this.tuple, 0, 8, protocol, stack);
   }
 
   /** Puts the tuple of the packets that answer the one at `ip` into `tuple`. */
@@ -137,11 +141,11 @@ export class FlowSteering {
   }
 
   /** By addresses at `addrs` and ports at `ports`. */
-  private stackOf(bytes: Uint8Array, addrs: number, ports: number): number {
-    const place = this.findFilter(bytes, addrs, ports);
+  private stackOf(bytes: Uint8Array, addrs: number, ports: number, protocol: number): number {
+    const place = this.findFilter(bytes, addrs, ports, protocol);
     if (place < 0) return this.byHash(bytes, addrs, ports);
     this.filters[place + 4] = this.tick();
-    return (this.filters[place + 3] as number) - 1;
+    return ((this.filters[place + 3] as number) & STACK_MASK) - 1;
   }
 
   private byHash(bytes: Uint8Array, addrs: number, ports: number): number {
@@ -156,7 +160,7 @@ export class FlowSteering {
     const dst = word(bytes, ip + 16);
     const at = ((Math.imul(src ^ id, 0x9e3779b1) >>> 16) & (FRAGMENTED - 1)) * 4;
     if (first) {
-      const stack = this.stackOf(bytes, ip + 12, l4);
+      const stack = this.stackOf(bytes, ip + 12, l4, bytes[ip + 9] as number);
       fragmented[at] = src;
       fragmented[at + 1] = dst;
       fragmented[at + 2] = id;
@@ -187,7 +191,7 @@ export class FlowSteering {
     const protocol = bytes[inner + 9];
     if ((protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) || l4 + 4 > end) return 0;
     this.turn(bytes, inner, l4);
-    return this.stackOf(this.tuple, 0, 8);
+    return this.stackOf(this.tuple, 0, 8, protocol);
   }
 
   private tick(): number {
@@ -201,7 +205,7 @@ export class FlowSteering {
   }
 
   /** Index of the filter of a flow, or -1. */
-  private findFilter(bytes: Uint8Array, addrs: number, ports: number): number {
+  private findFilter(bytes: Uint8Array, addrs: number, ports: number, protocol: number): number {
     const { filters } = this;
     const src = word(bytes, addrs);
     const dst = word(bytes, addrs + 4);
@@ -212,7 +216,7 @@ export class FlowSteering {
         filters[at + 2] === both &&
         filters[at] === src &&
         filters[at + 1] === dst &&
-        filters[at + 3] !== 0
+        (filters[at + 3] as number) >>> PROTOCOL_SHIFT === protocol
       ) {
         return at;
       }
@@ -221,9 +225,15 @@ export class FlowSteering {
   }
 
   /** Sets the filter of a flow, in the place of the one that was idle for longest. */
-  private setFilter(bytes: Uint8Array, addrs: number, ports: number, stack: number): void {
+  private setFilter(
+    bytes: Uint8Array,
+    addrs: number,
+    ports: number,
+    protocol: number,
+    stack: number,
+  ): void {
     const { filters } = this;
-    let place = this.findFilter(bytes, addrs, ports);
+    let place = this.findFilter(bytes, addrs, ports, protocol);
     const src = word(bytes, addrs);
     const dst = word(bytes, addrs + 4);
     const both = word(bytes, ports);
@@ -241,7 +251,7 @@ export class FlowSteering {
     filters[place] = src;
     filters[place + 1] = dst;
     filters[place + 2] = both;
-    filters[place + 3] = stack + 1;
+    filters[place + 3] = (protocol << PROTOCOL_SHIFT) | (stack + 1);
     filters[place + 4] = this.tick();
   }
 }
