@@ -7,7 +7,13 @@
  * nothing is looked at but the addresses and nothing is copied but once. What one machine is too slow to
  * take is lost, as a card loses it, so that the others do not wait for it; what goes out waits.
  */
-import { SHMEM_DOWN, SHMEM_HEADER, SHMEM_RECORD_FRAME, SHMEM_UP } from '#drivers/net/shmem.ts';
+import {
+  SHMEM_DOWN,
+  SHMEM_HEADER,
+  SHMEM_MAX_RECORD,
+  SHMEM_RECORD_FRAME,
+  SHMEM_UP,
+} from '#drivers/net/shmem.ts';
 import { type Door, DoorError } from '#host/node/door.ts';
 import { type ShmemCable, ShmemSleeper } from '#host/node/shmem_link.ts';
 import { FlowSteering, STEER_TO_ALL } from '#lib/flow_steering.ts';
@@ -27,6 +33,17 @@ export interface Uplink {
   /** No more comes in this batch. */
   flush(): void;
   close(): void;
+}
+
+/** Throws RangeError where a ring cannot take every record: the first that is too long would wait for ever. */
+function checkRings({ rings }: ShmemCable): void {
+  for (const ring of rings) {
+    const { maxPayload, capacity } = new SpscConsumer(ring);
+    if (maxPayload >= SHMEM_MAX_RECORD) continue;
+    throw new RangeError(
+      `a ring of ${capacity} bytes takes records of ${maxPayload}; the longest has ${SHMEM_MAX_RECORD}`,
+    );
+  }
 }
 
 /** One end of a pair of rings, with somebody who sleeps on them. */
@@ -78,7 +95,9 @@ export class ShmemUplink implements Uplink {
   private receive: (bytes: Uint8Array, at: number, length: number) => void;
   private ready: () => void;
 
+  /** Throws RangeError for a cable whose rings are too small for the longest record. */
   constructor(cable: ShmemCable, end: 0 | 1) {
+    checkRings(cable);
     this.cable = cable;
     this.end = end;
     this.port = null;
@@ -133,9 +152,13 @@ export class DoorUplink implements Uplink {
   private readonly door: Door;
   private readonly onGone: (reason: string) => void;
 
-  /** Throws DoorError for a door without the virtio header of 12 bytes. `onGone`: the other side has gone. */
+  /**
+   * Takes over the door. Throws DoorError for one without the virtio header of 12 bytes, which is closed
+   * then. `onGone`: the other side has gone.
+   */
   constructor(door: Door, onGone: (reason: string) => void) {
     if (door.vnetHdrSize !== SHMEM_HEADER) {
+      door.close();
       throw new DoorError('flows can only be spread behind a door with virtio headers of 12 bytes');
     }
     this.door = door;
@@ -193,9 +216,10 @@ export class FlowSwitch {
   private again: NodeJS.Immediate | null;
   private closed: boolean;
 
-  /** Begins at once. Throws RangeError for a bad key or number of cables. */
+  /** Begins at once. Throws RangeError for a bad key or number of cables, or rings that are too small. */
   constructor(options: FlowSwitchOptions) {
     const { uplink, cables, key } = options;
+    for (const cable of cables) checkRings(cable);
     this.steering = new FlowSteering(cables.length, key);
     this.delivered = cables.map(() => 0);
     this.missed = cables.map(() => 0);
