@@ -71,7 +71,14 @@ async function openStream(where: string, listen: boolean): Promise<Door> {
   const say = (there: boolean): void => {
     if (listen) process.stdout.write(`${where}: a guest has ${there ? 'come' : 'gone'}\n`);
   };
-  const door = new FrameStream({ address: parseStreamAddress(where), listen, onPeer: say });
+  const door = new FrameStream({
+    address: parseStreamAddress(where),
+    listen,
+    onPeer: say,
+    onRefused: (reason) => {
+      process.stderr.write(`softnet: ${where}: a guest could not be let in: ${reason}\n`);
+    },
+  });
   await door.ready;
   return door;
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -210,6 +210,41 @@ describe('a door', () => {
     guest.write(framed(frameOf(60, 1), frameOf(60, 2)));
     await new Promise((resolve) => guest.once('close', resolve));
     expect(calls).toEqual(['frame']);
+  });
+
+  it('gives up to connect when it is closed', async () => {
+    const path = freshPath();
+    let guests = 0;
+    const server = createServer((guest) => {
+      guests++;
+      guest.destroy();
+    });
+    await new Promise<void>((resolve) => {
+      server.listen({ path }, resolve);
+    });
+    const door = new FrameStream({ address: { path }, listen: false });
+    door.close();
+    await expect(door.ready).rejects.toThrow('the door was closed');
+    const listening = new FrameStream({ address: { path: freshPath() }, listen: true });
+    listening.close();
+    await expect(listening.ready).rejects.toThrow('the door was closed');
+    server.close();
+    expect(guests).toBeLessThan(2);
+  });
+
+  it('goes on listening when guests cannot be let in', async () => {
+    const path = freshPath();
+    const refused: string[] = [];
+    const onRefused = (reason: string): void => void refused.push(reason);
+    const door = new FrameStream({ address: { path }, listen: true, onRefused });
+    doors.push(door);
+    await door.ready;
+    const server: unknown = Reflect.get(door, 'server');
+    if (!(server instanceof Server)) return expect.unreachable();
+    for (const what of ['accept EMFILE', 'accept ENFILE']) server.emit('error', new Error(what));
+    expect(refused).toEqual(['accept EMFILE', 'accept ENFILE']);
+    const far = await open(path, false);
+    expect(far.gone).toEqual([]);
   });
 
   it('leaves the file of somebody who lives and is too busy to answer', async () => {

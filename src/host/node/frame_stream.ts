@@ -47,6 +47,8 @@ export interface FrameStreamOptions {
   readonly listen: boolean;
   /** Told when a guest has come, and when it has gone. */
   readonly onPeer?: (there: boolean) => void;
+  /** Told when a guest could not be let in, e.g. for want of descriptors; the door goes on listening. */
+  readonly onRefused?: (reason: string) => void;
 }
 
 /** Cuts a stream into frames. */
@@ -94,6 +96,8 @@ export class FrameStream implements Door {
   private readonly options: FrameStreamOptions;
   private readonly server: Server | null;
   private socket: Socket | null;
+  /** What connects, to a guest or to see whether somebody answers, and has not yet. */
+  private dialing: Socket | null;
   private handlers: DoorHandlers | null;
   private slab: Uint8Array;
   private used: number;
@@ -104,6 +108,7 @@ export class FrameStream implements Door {
     this.options = options;
     this.txErrors = 0;
     this.socket = null;
+    this.dialing = null;
     this.handlers = null;
     this.slab = new Uint8Array(SLAB_BYTES);
     this.used = 0;
@@ -155,18 +160,24 @@ export class FrameStream implements Door {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    // Who closes it before it is ready need not wait for that.
+    this.ready.catch(() => {});
     this.server?.close();
     this.socket?.destroy();
     this.socket = null;
+    this.dialing?.destroy(new Error('the door was closed'));
+    this.dialing = null;
   }
 
   private dial(to: NetConnectOpts): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = connect(to);
+      this.dialing = socket;
       const refused = (error: Error): void => reject(new DoorError(`connecting: ${error.message}`));
       socket.once('error', refused);
       socket.once('connect', () => {
         socket.off('error', refused);
+        this.dialing = null;
         this.accept(socket);
         resolve();
       });
@@ -178,16 +189,27 @@ export class FrameStream implements Door {
       const refused = (error: NodeJS.ErrnoException): void => {
         reject(new DoorError(`listening: ${error.message}`));
       };
-      const begin = (): void => void server.listen(to, resolve);
+      server.once('listening', () => {
+        // From now on it is about one guest: the next may be let in again.
+        server.removeAllListeners('error');
+        server.on('error', ({ message }) => this.options.onRefused?.(message));
+        resolve();
+      });
+      server.once('close', () => refused(new Error('the door was closed')));
+      const begin = (): void => void server.listen(to);
       server.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EADDRINUSE' || !('path' in to)) return refused(error);
         // Somebody answers there, or the file is a dead one's.
+        if (this.closed) return refused(error);
         const probe = connect(to);
+        this.dialing = probe;
         probe.once('connect', () => {
+          this.dialing = null;
           probe.destroy();
           refused(error);
         });
         probe.once('error', ({ code }: NodeJS.ErrnoException) => {
+          this.dialing = null;
           // Anything else is somebody who lives: too busy for us, or not for us.
           if (code !== 'ECONNREFUSED') return refused(error);
           server.once('error', refused);
