@@ -24,15 +24,22 @@ export interface ManyStacksOptions {
    * gives to this machine is not answered any more.
    */
   readonly onProblem: (text: string, fatal: boolean) => void;
+  /** How long a thread may take to end once it is told to, in ms; it is terminated then. */
+  readonly stopMs?: number;
   /** The module that threads run, where it is not beside this one: for those who bundle. */
   readonly worker?: URL;
 }
+
+/** How long a thread may take to end: its machine has sockets to close and memory to look through. */
+const STOP_MS = 10_000;
 
 /** One thread, as seen from here. */
 class StackThread {
   readonly ready: Promise<void>;
   private readonly worker: Worker;
   private readonly exited: Promise<void>;
+  private readonly problem: (text: string, fatal: boolean) => void;
+  private readonly stopMs: number;
   private stopping: boolean;
   private live: Record<string, number>;
 
@@ -47,9 +54,11 @@ class StackThread {
         : new Worker(options.worker, { workerData: job });
     this.stopping = false;
     this.live = { 'the thread ended without a word': 1 };
+    this.stopMs = options.stopMs ?? STOP_MS;
     const problem = (text: string, fatal: boolean): void => {
       options.onProblem(`${name}: ${text}`, fatal);
     };
+    this.problem = problem;
     this.ready = new Promise((resolve, reject) => {
       this.worker.on('message', (message: StackMessage) => {
         if (message.type === 'ready') resolve();
@@ -73,11 +82,17 @@ class StackThread {
     });
   }
 
-  /** Ends it: what was still alive there. */
+  /** Ends it: what was still alive there. One that does not end by itself is terminated, and that is told. */
   async stop(): Promise<Record<string, number>> {
     this.stopping = true;
     this.worker.postMessage('stop');
+    const timer = setTimeout(() => {
+      this.problem(`the thread did not end within ${this.stopMs} ms and was terminated`, true);
+      this.live = { ...this.live, 'the thread had to be terminated': 1 };
+      void this.worker.terminate();
+    }, this.stopMs);
     await this.exited;
+    clearTimeout(timer);
     return this.live;
   }
 }

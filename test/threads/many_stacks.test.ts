@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ManyStacks, type ManyStacksOptions } from '#cli/many_stacks.ts';
 import { serveFromWorkers } from '#cli/tap_workers.ts';
@@ -78,6 +82,27 @@ describe('one address, many machines', { timeout: 180_000 }, () => {
     await expect(stacks).rejects.toThrow("'ip link set eth7 up' ended with status 1");
     expect(problems.length).toBeGreaterThan(0);
     expect(client.end()).toEqual({});
+  });
+
+  it('terminates a thread that does not end, and says so', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'softnet-stuck-'));
+    const stuck = join(folder, 'stuck.mjs');
+    writeFileSync(
+      stuck,
+      "import { parentPort } from 'node:worker_threads';\n" +
+        "parentPort.on('message', () => { for (;;); });\n" +
+        "parentPort.postMessage({ type: 'ready' });\n",
+    );
+    const { client, problems, stacks } = stacksBehind({
+      worker: pathToFileURL(stuck),
+      workers: 1,
+      stopMs: 50,
+    });
+    const [left] = await (await stacks).stop();
+    expect(left).toMatchObject({ 'the thread had to be terminated': 1 });
+    expect(problems).toEqual(['softnet-0: the thread did not end within 50 ms and was terminated']);
+    expect(client.end()).toEqual({});
+    rmSync(folder, { recursive: true });
   });
 
   it('closes the way outside when it cannot begin at all', async () => {
