@@ -128,10 +128,15 @@ export function beginCaptures(begin: readonly (() => Capture)[]): Capture[] {
   try {
     for (const one of begin) captures.push(one());
   } catch (error) {
-    for (const capture of captures) capture.discard();
+    discardCaptures(captures);
     throw error;
   }
   return captures;
+}
+
+/** Takes all captures back, with their files. */
+export function discardCaptures(captures: readonly Capture[]): void {
+  for (const capture of captures) capture.discard();
 }
 
 /** Captures a device into a file; one that never appears is told at the end, and leaves no file. */

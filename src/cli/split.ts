@@ -11,6 +11,7 @@ import {
   cableFile,
   captureFolder,
   closeCaptures,
+  discardCaptures,
   FileSink,
 } from '#cli/capture.ts';
 import { UsageError, UserError } from '#cli/errors.ts';
@@ -147,6 +148,10 @@ class CutCables {
     closeCaptures(this.captures);
   }
 
+  discard(): void {
+    discardCaptures(this.captures);
+  }
+
   private begin(link: number, name: string, folder: string): Capture {
     const file = new FileSink(cableFile(folder, name));
     const writer = new CableCaptureWriter(name, DEFAULT_EPOCH_SEC, file.write);
@@ -178,11 +183,14 @@ export class SplitRun {
   /** What came of it. Rejects with the first thing that went wrong in a thread. */
   readonly result: Promise<SplitResult>;
   private readonly plan: SplitPlan;
+  /** A thread could not begin, so that none did. */
+  private unbegun: boolean;
 
   /** Throws UsageError for captures that cannot be written, RangeError for a bad number of threads. */
   constructor(spec: TopologySpec, options: SplitOptions) {
     this.plan = planSplit(spec, partition(spec, options.workers));
     const { plan } = this;
+    this.unbegun = false;
     this.parts = plan.partition.parts;
     const { captures = [] } = options;
     for (const { node } of captures) {
@@ -229,7 +237,8 @@ export class SplitRun {
     });
     this.result = Promise.allSettled(threads).then((settled) => {
       try {
-        cables.close();
+        if (this.unbegun) cables.discard();
+        else cables.close();
       } catch (error) {
         // What ended the run is the news, where something did.
         if (settled.every(({ status }) => status === 'fulfilled')) refused.push(error);
@@ -266,7 +275,10 @@ export class SplitRun {
         }
         said = true;
         if (message.type === 'result') outcome = message.result;
-        if (message.type === 'failure') problem = errorOf(message);
+        if (message.type === 'failure') {
+          problem = errorOf(message);
+          this.unbegun ||= message.unbegun;
+        }
       });
       worker.on('error', (error) => {
         problem ??= error;

@@ -8,6 +8,7 @@ import {
   captureCableToFile,
   captureDeviceToFile,
   closeCaptures,
+  discardCaptures,
 } from '#cli/capture.ts';
 import { cableName, Lab, type LabEnd, type ProgramReport } from '#cli/lab.ts';
 import { turn } from '#cli/turn.ts';
@@ -66,6 +67,8 @@ export type PartMessage =
   | { readonly type: 'aborted' }
   | {
       readonly type: 'failure';
+      /** The world never began. */
+      readonly unbegun: boolean;
       readonly name: string;
       readonly message: string;
       readonly stack: string;
@@ -155,14 +158,29 @@ function startCaptures(lab: Lab, job: PartJob, reporter: Reporter): Capture[] {
   return beginCaptures(begin);
 }
 
+/** Sets the part up and begins its captures. The world has not begun where that fails in any thread. */
+function begin(
+  job: PartJob,
+  part: WorldPart,
+): { readonly lab: Lab; readonly reporter: Reporter; readonly captures: Capture[] } {
+  const { spec, seed } = job;
+  let made: Lab | null = null;
+  const reporter = new Reporter(part, () => made as Lab);
+  try {
+    const lab = new Lab(spec, { seed, turn, part });
+    made = lab;
+    part.onMeeting = (asked) => reporter.meeting(asked);
+    return { lab, reporter, captures: startCaptures(lab, job, reporter) };
+  } catch (error) {
+    part.refuse();
+    throw error;
+  }
+}
+
 async function run(job: PartJob, part: WorldPart): Promise<void> {
-  const { spec, seed, untilNs } = job;
-  let lab: Lab | null = null;
-  const reporter = new Reporter(part, () => lab as Lab);
-  lab = new Lab(spec, { seed, turn, part });
-  part.onMeeting = (asked) => reporter.meeting(asked);
+  const { untilNs } = job;
+  const { lab, reporter, captures } = begin(job, part);
   const { world } = lab;
-  const captures = startCaptures(lab, job, reporter);
   try {
     await lab.setUp((node) => reporter.streams(node), { untilNs });
     const ended = await lab.finish({ untilNs });
@@ -180,6 +198,10 @@ async function run(job: PartJob, part: WorldPart): Promise<void> {
   } catch (error) {
     part.end();
     reporter.flush();
+    if (part.unbegun) {
+      discardCaptures(captures);
+      throw error;
+    }
     // What was captured until then helps to find out why it failed, which is the news.
     try {
       closeCaptures(captures);
@@ -201,6 +223,6 @@ export async function runPart(): Promise<void> {
       return;
     }
     const { name, message, stack = '' } = error instanceof Error ? error : new Error(String(error));
-    post({ type: 'failure', name, message, stack });
+    post({ type: 'failure', unbegun: part.unbegun, name, message, stack });
   }
 }

@@ -105,10 +105,15 @@ export function planSplit(spec: TopologySpec, partition: Partition): SplitPlan {
   };
 }
 
+/** Values of the word ABORT: all must end; and why, where a thread could not even begin. */
+const ABORTED = 1;
+const UNBEGUN = 2;
+
 /** Ends all threads of a world, wherever they are: each throws PartAborted. */
-export function abortSplit(plan: SplitPlan): void {
+export function abortSplit(plan: SplitPlan, why: number = ABORTED): void {
   const words = new Int32Array(plan.control, 0, CONTROL_BYTES / 4);
-  Atomics.store(words, ABORT, 1);
+  // The first reason is the one.
+  Atomics.compareExchange(words, ABORT, 0, why);
   Atomics.add(words, ROUND, 1);
   Atomics.notify(words, ROUND);
 }
@@ -233,6 +238,16 @@ export class WorldPart implements Meeting {
   /** Ends the other threads: this one has failed. */
   abort(): void {
     abortSplit(this.plan);
+  }
+
+  /** The same for one that cannot begin, so that the world never has: the others leave nothing behind. */
+  refuse(): void {
+    abortSplit(this.plan, UNBEGUN);
+  }
+
+  /** The world was ended before it began, as one of its threads could not. */
+  get unbegun(): boolean {
+    return Atomics.load(this.words, ABORT) === UNBEGUN;
   }
 
   private slotOf(part: number): number {

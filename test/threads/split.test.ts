@@ -256,6 +256,17 @@ describe('a world in several threads', { timeout: 180_000 }, () => {
     expect(readdirSync(folder)).toEqual([basename(last)]);
   });
 
+  it('begins the captures of all threads, or none', async () => {
+    const path = mkdtempSync(join(tmpdir(), 'softnet-none-'));
+    const spec = readTopologyYaml(SITES);
+    // In one thread a file cannot be written; the others have begun theirs, or will.
+    const captures = [{ node: 'h4', ifname: 'eth0', path: join(path, 'nowhere', 'h4.pcapng') }];
+    const options = { worker, seed: 's', workers: 3, untilNs: 60e9, pcap: path, captures };
+    await expect(new SplitRun(spec, options).result).rejects.toThrow(/cannot write the capture/);
+    expect(readdirSync(path)).toEqual([]);
+    rmSync(path, { recursive: true });
+  });
+
   it('ends at the same time everywhere: at the time that was given', async () => {
     const spec = readTopologyYaml(FOREVER);
     const one = await inOne(spec, 2e9);
