@@ -19,6 +19,7 @@ import { mem, view } from '#mm/memory.ts';
 import { allocNetdevMqs } from '#net/core/dev_register.ts';
 import { flowDissect } from '#net/core/flow_dissector.ts';
 import { skbPush } from '#net/core/skbuff.ts';
+import { skbPutPadto } from '#net/core/skbuff_copy.ts';
 import { EADDRNOTAVAIL, EBUSY } from '#uapi/errno.ts';
 import { IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP } from '#uapi/if.ts';
 import { ARPHRD_ETHER } from '#uapi/if_arp.ts';
@@ -30,6 +31,7 @@ import {
   ETH_P_802_2,
   ETH_P_802_3,
   ETH_P_802_3_MIN,
+  ETH_ZLEN,
   ethhdr,
 } from '#uapi/if_ether.ts';
 import {
@@ -259,4 +261,12 @@ export function allocEtherdevMqs(
 /** @kernel alloc_etherdev include/linux/etherdevice.h */
 export function allocEtherdev(net: Net, ops: NetDeviceOps, priv: unknown): NetDevice {
   return allocEtherdevMqs(net, ops, priv, 1, 1);
+}
+
+/**
+ * Fills a short frame with zeros up to what Ethernet carries at least, without its checksum. 0, or a
+ * negative errno and the packet is freed. @kernel eth_skb_pad include/linux/etherdevice.h
+ */
+export function ethSkbPad(skb: SkBuff): number {
+  return skbPutPadto(skb, ETH_ZLEN);
 }

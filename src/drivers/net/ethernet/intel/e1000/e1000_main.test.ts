@@ -240,6 +240,20 @@ test('a receiver whose kernel does not poll loses frames and counts them', () =>
   );
 });
 
+test('a short packet is padded by the driver, and counted so', () => {
+  linked(({ lan, b, nicA, nicB, adapterA }) => {
+    for (const length of [28, 46, 1]) sendTest(nicA.dev, MAC_B, bytes(length), length >> 1);
+    lan.pass(5 * MS);
+    expect(b.received.map((got) => [...got])).toEqual([28, 46, 1].map((n) => padded(bytes(n))));
+    expect(nicA.dev.stats).toMatchObject({ txPackets: 3, txBytes: 3 * 60 });
+    expect(nicB.dev.stats).toMatchObject({ rxPackets: 3, rxBytes: 3 * 60 });
+    const { dql } = netdevGetTxQueue(nicA.dev, 0);
+    expect([dql.numQueued, dql.numCompleted]).toEqual([180, 180]);
+    // What was padded is in one piece, the frame of 60 octets still in two.
+    expect(adapterA.txRing.nextToUse).toBe(4);
+  });
+});
+
 test('interrupts are moderated: many packets, few interrupts', () => {
   linked(({ lan, b, nicA, nicB }) => {
     let interrupts = 0;

@@ -85,6 +85,7 @@ import {
 } from '#net/core/dev_tx.ts';
 import { skbCowHead } from '#net/core/skbuff_copy.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
+import { ethSkbPad } from '#net/ethernet/eth.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
@@ -277,6 +278,8 @@ function descNeeded(skb: SkBuff): number {
 export function e1000XmitFrame(skb: SkBuff, netdev: NetDevice): number {
   const adapter = e1000Adapter(netdev);
   const ring = adapter.txRing;
+  // The chip would do so too, but may send other bytes than zeros.
+  if (ethSkbPad(skb) !== 0) return NETDEV_TX_OK;
   if (e1000MaybeStopTx(netdev, ring, descNeeded(skb))) return NETDEV_TX_BUSY;
   const first = ring.nextToUse;
   const tso = e1000Tso(ring, skb);

@@ -115,6 +115,15 @@ test('packets cross in both directions', () => {
   });
 });
 
+test('what is shorter than 17 octets is padded to them by the driver, the rest by the chip', () => {
+  linked(({ lan, b, nicA }) => {
+    for (const length of [28, 3, 1]) sendTest(nicA.dev, MAC_B, bytes(length));
+    lan.pass(5 * MS);
+    expect(b.received.map((got) => [...got])).toEqual([28, 3, 1].map((n) => padded(bytes(n))));
+    expect(devGetStats(nicA.dev)).toMatchObject({ txPackets: 3, txBytes: 42 + 17 + 17 });
+  });
+});
+
 test.each([['build_skb'], ['legacy-rx']])(
   'what goes in comes out, whatever its size and its pieces: %s',
   (mode) => {

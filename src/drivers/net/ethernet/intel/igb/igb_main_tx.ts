@@ -100,7 +100,7 @@ import {
   netifTxWakeQueue,
 } from '#net/core/dev_tx.ts';
 import { skbChecksumHelp } from '#net/core/skbuff_checksum.ts';
-import { skbCowHead } from '#net/core/skbuff_copy.ts';
+import { skbCowHead, skbPutPadto } from '#net/core/skbuff_copy.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { iphdr } from '#uapi/ip.ts';
 import {
@@ -345,6 +345,9 @@ export function igbFeaturesCheck(skb: SkBuff, _dev: NetDevice, features: number)
   return networkLen > IGB_MAX_NETWORK_HDR_LEN ? features & ~offloads : features;
 }
 
+/** Octets below which the chip's own padding is not to be relied on. */
+const IGB_MIN_TX_LEN = 17;
+
 /** @kernel igb_xmit_frame drivers/net/ethernet/intel/igb/igb_main.c */
 export function igbXmitFrame(skb: SkBuff, netdev: NetDevice): number {
   const adapter = igbAdapter(netdev);
@@ -352,6 +355,7 @@ export function igbXmitFrame(skb: SkBuff, netdev: NetDevice): number {
     devKfreeSkbAny(skb, SKB_DROP_REASON_DEV_READY);
     return NETDEV_TX_OK;
   }
+  if (skbPutPadto(skb, IGB_MIN_TX_LEN) !== 0) return NETDEV_TX_OK;
   // @kernel igb_tx_queue_mapping
   const ring = adapter.txRing[skb.queueMapping % adapter.numTxQueues] as IgbTxRing;
   return igbXmitFrameRing(adapter, ring, skb);
