@@ -2,7 +2,7 @@
 import { type DirectoryNode, type FsNode, pathLookup, type RegularNode } from '#fs/namei.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
 import type { Task } from '#kernel/sched/task.ts';
-import { latin1Decode, utf8Encode } from '#lib/utf8.ts';
+import { latin1Decode, latin1Encode, utf8Decode, utf8Encode } from '#lib/utf8.ts';
 import {
   EACCES,
   EEXIST,
@@ -43,7 +43,7 @@ function seqRead(file: File, buf: Uint8Array): number {
   if (seq.text === null) {
     const text = seq.node.show();
     if (typeof text === 'number') return text;
-    seq.text = utf8Encode(text);
+    seq.text = latin1Encode(text);
   }
   const part = seq.text.subarray(file.fPos, file.fPos + buf.length);
   buf.set(part);
@@ -101,8 +101,14 @@ function fileOf(task: Task, node: FsNode, flags: number): File | number {
   }
 }
 
+/** A path or name as the kernel has it, a character for each byte. */
+function pathBytes(path: string): string {
+  return latin1Decode(utf8Encode(path));
+}
+
 /** Opens a file below `root`: the descriptor or a negative errno. @kernel do_sys_open fs/open.c */
-export function doSysOpen(task: Task, root: DirectoryNode, path: string, flags: number): number {
+export function doSysOpen(task: Task, root: DirectoryNode, name: string, flags: number): number {
+  const path = pathBytes(name);
   const node = pathLookup(root, path);
   if (typeof node === 'number') {
     if (node !== -ENOENT || (flags & O_CREAT) === 0) return node;
@@ -132,7 +138,8 @@ function install(task: Task, node: FsNode, flags: number): number {
 }
 
 /** Takes a file away: 0 or a negative errno. @kernel filename_unlinkat fs/namei.c */
-export function doUnlink(root: DirectoryNode, path: string): number {
+export function doUnlink(root: DirectoryNode, name: string): number {
+  const path = pathBytes(name);
   const node = pathLookup(root, path);
   if (typeof node === 'number') return node;
   if (node.kind === 'dir') return -EISDIR;
@@ -144,7 +151,8 @@ export function doUnlink(root: DirectoryNode, path: string): number {
 
 /** The names in a directory, or a negative errno. @kernel iterate_dir fs/readdir.c */
 export function iterateDir(root: DirectoryNode, path: string): readonly string[] | number {
-  const node = pathLookup(root, path);
+  const node = pathLookup(root, pathBytes(path));
   if (typeof node === 'number') return node;
-  return node.kind === 'dir' ? node.list() : -ENOTDIR;
+  if (node.kind !== 'dir') return -ENOTDIR;
+  return node.list().map((name) => utf8Decode(latin1Encode(name)));
 }

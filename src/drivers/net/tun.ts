@@ -46,7 +46,7 @@ import type { Machine } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
 import { wakeUp } from '#kernel/wait.ts';
-import { cString, utf8Encode } from '#lib/utf8.ts';
+import { cString, latin1Encode } from '#lib/utf8.ts';
 import { __devGetByName } from '#net/core/dev.ts';
 import {
   allocNetdevMqs,
@@ -382,7 +382,7 @@ function ioctlSetIff(tfile: TunFile, arg: Uint8Array): number {
 
 function putName(tfile: TunFile, arg: Uint8Array): void {
   arg.fill(0, 0, IFNAMSIZ);
-  arg.set(utf8Encode(tfile.dev?.name ?? '').subarray(0, IFNAMSIZ - 1));
+  arg.set(latin1Encode(tfile.dev?.name ?? '').subarray(0, IFNAMSIZ - 1));
 }
 
 /** @kernel __tun_chr_ioctl drivers/net/tun.c */

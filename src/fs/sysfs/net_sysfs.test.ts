@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { NETDEV_CHANGE, type NetDevice } from '#include/linux/netdevice.ts';
 import { NOTIFY_DONE } from '#kernel/notifier.ts';
-import { registerNetdeviceNotifier } from '#net/core/dev.ts';
+import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
+import { latin1Decode } from '#lib/utf8.ts';
+import { devChangeName, registerNetdeviceNotifier } from '#net/core/dev.ts';
 import { IpMachine, type WireDevice } from '#net/ipv4/testing/ip_machine.ts';
 import { EINVAL, EOPNOTSUPP, ERANGE } from '#uapi/errno.ts';
 import { O_RDONLY, O_WRONLY } from '#uapi/fcntl.ts';
@@ -60,6 +62,37 @@ it('takes another name for a device, and tells those who listen', () => {
   expect(write('ifalias', `${'x'.repeat(255)}\n`)).toBe(0);
   expect(write('ifalias', 'x'.repeat(256))).toBe(-EINVAL);
   expect([write('ifalias', '\n'), read('ifalias')]).toEqual([0, '']);
+});
+
+it('gives back the bytes that were written, whatever they mean', () => {
+  const fd = m.sys.open('/sys/class/net/eth0/ifalias', O_WRONLY);
+  const bytes = Uint8Array.of(0x66, 0xc3, 0xbc, 0x72, 0xff, 0xfe);
+  expect(m.sys.write(fd, bytes)).toBe(6);
+  m.sys.close(fd);
+  const back = m.sys.open('/sys/class/net/eth0/ifalias', O_RDONLY);
+  const buf = new Uint8Array(20);
+  expect([...buf.subarray(0, m.sys.read(back, buf))]).toEqual([...bytes, 10]);
+  m.sys.close(back);
+  expect([write('ifalias', 'für\n'), read('ifalias')]).toEqual([0, 'für\n']);
+  expect(write('ifalias', 'ü'.repeat(127))).toBe(0);
+  expect(write('ifalias', 'ü'.repeat(128))).toBe(-EINVAL);
+  expect([write('ifalias', 'a\0b'), read('ifalias')]).toEqual([0, 'a\n']);
+});
+
+it('is found by a name that is not ASCII', () => {
+  const fd = m.sys.open('/sys/class/net/eth0/flags', O_WRONLY);
+  expect(m.sys.write(fd, new TextEncoder().encode('0x1002'))).toBe(6);
+  m.sys.close(fd);
+  const name = latin1Decode(new TextEncoder().encode('dür'));
+  rtnlLock(m.machine);
+  expect(devChangeName(eth0.dev, name)).toBe(0);
+  rtnlUnlock(m.machine);
+  expect(m.sys.readdir('/sys/class/net')).toContain('dür');
+  const path = m.sys.open('/sys/class/net/dür/uevent', O_RDONLY);
+  const buf = new Uint8Array(100);
+  const text = new TextDecoder().decode(buf.subarray(0, m.sys.read(path, buf)));
+  m.sys.close(path);
+  expect(text).toContain('INTERFACE=dür\n');
 });
 
 it('has no speed, duplex or carrier while a device is down, and no switch where there is none', () => {

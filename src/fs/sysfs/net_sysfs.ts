@@ -135,7 +135,8 @@ function ifalias(dev: NetDevice): RegularNode {
       const name = text.replace(/\n$/, '');
       if (name.length >= IFALIASZ) return -EINVAL;
       return underRtnl(dev.net.machine, () => {
-        dev.ifalias = name;
+        // It is kept as it was written, and ends for readers where C ends a string.
+        dev.ifalias = name.replace(/\0.*/s, '');
         netdevStateChange(dev);
         return 0;
       });

@@ -10,7 +10,7 @@ import { NETIF_F_NEVER_CHANGE } from '#include/linux/netdev_features.ts';
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { setU64 } from '#lib/int64.ts';
-import { utf8Encode } from '#lib/utf8.ts';
+import { latin1Encode } from '#lib/utf8.ts';
 import { netdevUpdateFeatures } from '#net/core/dev_register.ts';
 import { netdevFeaturesStrings, rssHashFuncStrings } from '#net/core/ethtool.ts';
 import type { EthtoolCommand, EthtoolHandler } from '#net/core/ethtool_command.ts';
@@ -65,7 +65,7 @@ function strings(dev: NetDevice, set: number): readonly string[] | null {
 
 function putString(arg: Uint8Array, at: number, text: string, room: number): void {
   arg.fill(0, at, at + room);
-  arg.set(utf8Encode(text).subarray(0, room - 1), at);
+  arg.set(latin1Encode(text).subarray(0, room - 1), at);
 }
 
 /** @kernel ethtool_get_drvinfo net/ethtool/ioctl.c */
