@@ -23,7 +23,7 @@ import {
   udpBytes,
   type WireDevice,
 } from '#net/ipv4/testing/ip_machine.ts';
-import { EAGAIN, EOPNOTSUPP } from '#uapi/errno.ts';
+import { EAGAIN, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from '#uapi/errno.ts';
 import { EPOLL_CTL_ADD, EPOLLIN } from '#uapi/eventpoll.ts';
 import { O_WRONLY } from '#uapi/fcntl.ts';
 import { POLLIN } from '#uapi/poll.ts';
@@ -253,6 +253,13 @@ describe('busy polling', () => {
     // One poll found something, another gave the instance back.
     expect(ring).toEqual([6, 7]);
     expect([recv(), recv(), recv(), recv()]).toEqual([3, 4, 5, 6]);
+  });
+
+  it('has a budget that can be set, not read, as in Linux', () => {
+    expect([0, 8, 0xffff].map((n) => opt(SO_BUSY_POLL_BUDGET, n))).toEqual([0, 0, 0]);
+    expect([-1, 0x10000].map((n) => opt(SO_BUSY_POLL_BUDGET, n))).toEqual([-EINVAL, -EINVAL]);
+    const value = new Uint8Array(4);
+    expect(m.sys.getsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, value)).toBe(-ENOPROTOOPT);
   });
 
   it('is for sockets that know where their packets come from', () => {

@@ -53,7 +53,6 @@ import {
   SO_BSDCOMPAT,
   SO_BUF_LOCK,
   SO_BUSY_POLL,
-  SO_BUSY_POLL_BUDGET,
   SO_COOKIE,
   SO_DEBUG,
   SO_DOMAIN,
@@ -285,8 +284,6 @@ function getInt(sk: Sock, optname: number): number | undefined {
       return sk.skLlUsec;
     case SO_PREFER_BUSY_POLL:
       return sk.skPreferBusyPoll ? 1 : 0;
-    case SO_BUSY_POLL_BUDGET:
-      return sk.skBusyPollBudget;
     case SO_INCOMING_CPU:
       return sk.skIncomingCpu;
     case SO_INCOMING_NAPI_ID:
