@@ -41,6 +41,26 @@ describe('ethtool', () => {
     expect(await feature('tx-scatter-gather')).toBe('\ttx-scatter-gather: off');
   });
 
+  it('tells speed and duplex as the driver has them, with or without carrier', async () => {
+    await box.sh('ip link add d0 type dummy');
+    const of = async (dev: string, name: string): Promise<string> => {
+      const { stdout, stderr } = await box.sh(`cat /sys/class/net/${dev}/${name}`);
+      return stdout === '' ? (stderr.split(': ').pop() as string) : stdout;
+    };
+    const devices = ['lo', 'v0', 'v1', 'd0'];
+    const all = async (name: string): Promise<string[]> =>
+      (await Promise.all(devices.map((dev) => of(dev, name)))).map((text) => text.trim());
+    const none = 'Invalid argument';
+    expect(await all('speed')).toEqual(devices.map(() => none));
+    for (const dev of devices) if (dev !== 'v1') await box.sh(`ip link set ${dev} up`);
+    // A device that tells no settings has no speed; one that is down has none now.
+    expect(await all('carrier')).toEqual(['1', '0', none, '1']);
+    expect(await all('speed')).toEqual([none, '10000', none, none]);
+    expect(await all('duplex')).toEqual([none, 'full', none, none]);
+    await box.sh('ip link set v1 up');
+    expect([await of('v1', 'carrier'), await of('v1', 'speed')]).toEqual(['1\n', '10000\n']);
+  });
+
   it('refuses what cannot be, with the words of the real one', async () => {
     expect(await box.sh('ethtool -K v0 lro on')).toEqual({
       status: 1,

@@ -9,7 +9,7 @@ import { virtqueueGetVringSize } from '#include/linux/virtio.ts';
 import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
 import { PP_STATS, pagePoolEthtoolStats } from '#net/core/page_pool.ts';
 import { EOPNOTSUPP } from '#uapi/errno.ts';
-import { DUPLEX_FULL } from '#uapi/ethtool.ts';
+import { DUPLEX_FULL, DUPLEX_UNKNOWN } from '#uapi/ethtool.ts';
 
 /** Names of a queue's statistics; `rx0_packets` and so on. @kernel virtnet_rq_stats_desc drivers/net/virtio_net.c */
 const RQ_STATS: readonly string[] = ['packets', 'bytes', 'drops', 'kicks'];
@@ -85,7 +85,11 @@ export const virtnetEthtoolOps: EthtoolOps = ethtoolOps({
   getLink: ethtoolOpGetLink,
   getLinkKsettings: (dev) => {
     const { speed, duplex } = virtnetInfo(dev);
-    return { speedMbps: speed, duplexFull: duplex === DUPLEX_FULL, autoneg: false };
+    return {
+      speedMbps: speed,
+      duplexFull: duplex === DUPLEX_UNKNOWN ? null : duplex === DUPLEX_FULL,
+      autoneg: false,
+    };
   },
   getRingparam: virtnetGetRingparam,
   setRingparam: virtnetSetRingparam,

@@ -97,13 +97,14 @@ function statistics(dev: NetDevice): DirectoryNode {
 function speed(dev: NetDevice): string | number {
   const settings = netifRunning(dev) ? dev.ethtoolOps?.getLinkKsettings?.(dev) : undefined;
   if (settings === undefined) return -EINVAL;
-  return netifCarrierOk(dev) ? `${settings.speedMbps}\n` : '-1\n';
+  return `${settings.speedMbps}\n`;
 }
 
 /** @kernel duplex_show net/core/net-sysfs.c */
 function duplex(dev: NetDevice): string | number {
   const settings = netifRunning(dev) ? dev.ethtoolOps?.getLinkKsettings?.(dev) : undefined;
   if (settings === undefined) return -EINVAL;
+  if (settings.duplexFull === null) return 'unknown\n';
   return settings.duplexFull ? 'full\n' : 'half\n';
 }
 

@@ -26,8 +26,9 @@ export interface EthtoolRxfhParam {
 export interface EthtoolOps {
   getDrvinfo: ((dev: NetDevice) => { driver: string; version: string; busInfo: string }) | null;
   getLink: ((dev: NetDevice) => boolean) | null;
+  /** Null and -1: nobody knows. */
   getLinkKsettings:
-    | ((dev: NetDevice) => { speedMbps: number; duplexFull: boolean; autoneg: boolean })
+    | ((dev: NetDevice) => { speedMbps: number; duplexFull: boolean | null; autoneg: boolean })
     | null;
   getRingparam:
     | ((dev: NetDevice) => {

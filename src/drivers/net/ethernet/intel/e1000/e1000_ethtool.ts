@@ -13,6 +13,7 @@ import {
   E1000RxRing,
   E1000TxRing,
   e1000Adapter,
+  er32,
   START_ITR,
 } from '#drivers/net/ethernet/intel/e1000/e1000.ts';
 import { e1000WriteItr } from '#drivers/net/ethernet/intel/e1000/e1000_main_irq.ts';
@@ -20,11 +21,13 @@ import { e1000UpdateStats } from '#drivers/net/ethernet/intel/e1000/e1000_main_w
 import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { clampDescriptors } from '#drivers/net/ethernet/intel/libgbe/ring.ts';
 import { pciName } from '#drivers/pci/pci.ts';
+import { E1000_STATUS, E1000_STATUS_LU } from '#hardware/e1000/e1000_regs.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import { type NetDevice, netifCarrierOk, netifRunning } from '#include/linux/netdevice.ts';
 import { devClose, devOpen } from '#net/core/dev.ts';
 import { ethtoolOps } from '#net/core/ethtool.ts';
 import { EINVAL } from '#uapi/errno.ts';
+import { SPEED_UNKNOWN } from '#uapi/ethtool.ts';
 
 /** Interval of interrupts in us that ethtool may set, beside 0 (off), 1 and 3 (dynamic). */
 const MIN_ITR_USECS = 10;
@@ -125,7 +128,11 @@ export const e1000EthtoolOps: EthtoolOps = ethtoolOps({
   }),
   getLink: (dev) => netifCarrierOk(dev),
   getLinkKsettings: (dev) => {
-    const { linkSpeed, linkDuplex } = e1000Adapter(dev);
+    const adapter = e1000Adapter(dev);
+    if ((er32(adapter.hw, E1000_STATUS) & E1000_STATUS_LU) === 0) {
+      return { speedMbps: SPEED_UNKNOWN, duplexFull: null, autoneg: true };
+    }
+    const { linkSpeed, linkDuplex } = adapter;
     return { speedMbps: linkSpeed, duplexFull: linkDuplex === FULL_DUPLEX, autoneg: true };
   },
   getRingparam: (dev) => {

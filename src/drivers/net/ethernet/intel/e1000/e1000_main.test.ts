@@ -59,6 +59,16 @@ test('a card is probed and becomes an interface that is down', () => {
   expect(lan.shutDown()).toEqual({});
 });
 
+test('speed and duplex are known while there is a link', () => {
+  linked(({ lan, b, nicA: { dev }, nicB }) => {
+    const get = (): unknown => dev.ethtoolOps?.getLinkKsettings?.(dev);
+    expect(get()).toEqual({ speedMbps: 1000, duplexFull: true, autoneg: true });
+    b.down(nicB.dev);
+    lan.pass(WATCHDOG);
+    expect(get()).toEqual({ speedMbps: -1, duplexFull: null, autoneg: true });
+  });
+});
+
 test('packets cross in both directions', () => {
   linked(({ lan, a, b, nicA, nicB }) => {
     expect(sendTest(nicA.dev, MAC_B, bytes(100))).toBe(0);

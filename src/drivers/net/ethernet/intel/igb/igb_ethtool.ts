@@ -3,6 +3,7 @@
  * and order of the statistics are Linux's, without those of units that are not modelled.
  */
 
+import { rd32 } from '#drivers/net/ethernet/intel/igb/e1000_hw.ts';
 import {
   __IGB_RESETTING,
   IGB_FLAG_QUEUE_PAIRS,
@@ -37,12 +38,14 @@ import { igbUpdateStats } from '#drivers/net/ethernet/intel/igb/igb_main_watchdo
 import { FULL_DUPLEX } from '#drivers/net/ethernet/intel/libgbe/hw.ts';
 import { clampDescriptors } from '#drivers/net/ethernet/intel/libgbe/ring.ts';
 import { pciName } from '#drivers/pci/pci.ts';
+import { E1000_STATUS, E1000_STATUS_LU } from '#hardware/e1000/e1000_regs.ts';
 import { IGB_RETA_SIZE } from '#hardware/igb/igb_regs.ts';
 import type { EthtoolOps } from '#include/linux/ethtool.ts';
 import { type NetDevice, netifCarrierOk, netifRunning } from '#include/linux/netdevice.ts';
 import { TOEPLITZ_KEY_LEN } from '#lib/toeplitz.ts';
 import { ethtoolOps } from '#net/core/ethtool.ts';
 import { EINVAL } from '#uapi/errno.ts';
+import { SPEED_UNKNOWN } from '#uapi/ethtool.ts';
 
 type Statistic = readonly [string, (adapter: IgbAdapter) => number];
 
@@ -247,7 +250,11 @@ export const igbEthtoolOps: EthtoolOps = ethtoolOps({
   }),
   getLink: (dev) => netifCarrierOk(dev),
   getLinkKsettings: (dev) => {
-    const { linkSpeed, linkDuplex } = igbAdapter(dev);
+    const adapter = igbAdapter(dev);
+    if ((rd32(adapter.hw, E1000_STATUS) & E1000_STATUS_LU) === 0) {
+      return { speedMbps: SPEED_UNKNOWN, duplexFull: null, autoneg: true };
+    }
+    const { linkSpeed, linkDuplex } = adapter;
     return { speedMbps: linkSpeed, duplexFull: linkDuplex === FULL_DUPLEX, autoneg: true };
   },
   getRingparam: (dev) => {
