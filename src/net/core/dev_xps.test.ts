@@ -150,11 +150,22 @@ describe('the transmit queue with maps', () => {
   it('is one of those of the CPU that sends', () => {
     expect(netifSetXpsQueue(dev, mask(0, 1), 2)).toBe(0);
     expect(netifSetXpsQueue(dev, mask(1), 0)).toBe(0);
-    expect(xpsQueuesOf(dev, XPS_CPUS, 1)).toEqual([0, 2]);
+    expect(xpsQueuesOf(dev, XPS_CPUS, 1)).toEqual([2, 0]);
     expect(HASH.map((hash) => send(hash, 0))).toEqual([2, 2, 2, 2]);
-    expect(HASH.map((hash) => send(hash, 1))).toEqual([0, 0, 2, 2]);
+    expect(HASH.map((hash) => send(hash, 1))).toEqual([2, 2, 0, 0]);
     // A CPU without a word on it: the hash.
     expect(HASH.map((hash) => send(hash, 3))).toEqual([0, 1, 2, 3]);
+  });
+
+  it('is among them in the order in which they came; the last takes the place of one that goes', () => {
+    for (const queue of [3, 0, 2, 1]) netifSetXpsQueue(dev, mask(0), queue);
+    netifSetXpsQueue(dev, mask(0, 1), 3);
+    expect([0, 1].map((cpu) => xpsQueuesOf(dev, XPS_CPUS, cpu))).toEqual([[3, 0, 2, 1], [3]]);
+    netifSetXpsQueue(dev, mask(1), 3);
+    expect([0, 1].map((cpu) => xpsQueuesOf(dev, XPS_CPUS, cpu))).toEqual([[1, 0, 2], [3]]);
+    netifSetXpsQueue(dev, mask(), 0);
+    expect(xpsQueuesOf(dev, XPS_CPUS, 0)).toEqual([1, 2]);
+    for (const queue of [1, 2, 3]) netifSetXpsQueue(dev, mask(), queue);
   });
 
   it('follows the receive queue of the flow first', () => {

@@ -20,6 +20,20 @@ export function xpsQueuesOf(dev: NetDevice, type: number, id: number): readonly 
   return Array.from(dev.xpsMaps[type]?.attrMap[id] ?? []);
 }
 
+/** Adds a queue behind the others, unless it is there. @kernel expand_xps_map net/core/dev.c */
+function addQueue(queues: readonly number[], index: number): readonly number[] {
+  return queues.includes(index) ? queues : [...queues, index];
+}
+
+/** The last takes the place of what goes. @kernel remove_xps_queue net/core/dev.c */
+function removeQueue(queues: readonly number[], index: number): readonly number[] {
+  const at = queues.indexOf(index);
+  if (at < 0) return queues;
+  const left = queues.slice(0, -1);
+  if (at < left.length) left[at] = queues[left.length] as number;
+  return left;
+}
+
 /** The first and the last map of a device switch the look at them on and off. */
 function count(globals: NetGlobals, type: number, change: number): void {
   globals.xpsNeeded += change;
@@ -42,10 +56,10 @@ export function __netifSetXpsQueue(
   const maps = new XpsDevMaps(type === XPS_RXQS ? dev.numRxQueues : cpus.length);
   let active = false;
   for (let id = 0; id < maps.nrIds; id++) {
-    const queues = Array.from(before?.attrMap[id] ?? []).filter((queue) => queue !== index);
-    if ((mask[id] ?? 0) !== 0) queues.push(index);
+    const old = Array.from(before?.attrMap[id] ?? []);
+    const queues = (mask[id] ?? 0) !== 0 ? addQueue(old, index) : removeQueue(old, index);
     if (queues.length === 0) continue;
-    maps.attrMap[id] = Uint16Array.from(queues.sort((a, b) => a - b));
+    maps.attrMap[id] = Uint16Array.from(queues);
     active = true;
   }
   if (before !== null) count(netGlobals, type, -1);
