@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bitmapListString, bitmapParse, bitmapParselist, bitmapString } from '#lib/bitmap_str.ts';
+import { EINVAL, EOVERFLOW, ERANGE } from '#uapi/errno.ts';
 
 function set(size: number, ...members: readonly number[]): Uint8Array {
   const bits = new Uint8Array(size);
@@ -21,14 +22,31 @@ test('a list joins neighbours', () => {
 });
 
 test('what is no mask or names what does not exist is refused', () => {
-  for (const bad of ['', 'g', '1,,2', '-1', '123456789', '10', 'ff']) {
-    expect(bitmapParse(bad, 4), bad).toBeNull();
+  for (const bad of ['g', '1g', 'g1', '-1', '1 -']) {
+    expect(bitmapParse(bad, 4), bad).toBe(-EINVAL);
   }
+  // Larger than the set, if only by zeros: groups are counted, not bits.
+  for (const large of ['123456789', '10', 'ff', '0,1', '00000000,3']) {
+    expect(bitmapParse(large, 4), large).toBe(-EOVERFLOW);
+  }
+  // The character before eight digits is passed over, as Linux does.
+  expect(bitmapParse('x00000003', 4)).toEqual(set(4, 0, 1));
+  expect(bitmapParse('', 4)).toEqual(set(4));
+  expect(bitmapParse(' ,3, \nfoo', 4)).toEqual(set(4, 0, 1));
+  expect(bitmapParse('1,,2', 64)).toEqual(set(64, 1, 32));
   expect(bitmapParse('0000000f\n', 4)).toEqual(set(4, 0, 1, 2, 3));
   expect(bitmapParse('1,2', 64)).toEqual(set(64, 1, 32));
-  for (const bad of ['', '4', '2-1', 'a', '1-', '0-9']) {
-    expect(bitmapParselist(bad, 4), bad).toBeNull();
+  for (const bad of ['2-1', 'a', '1-', '-1', '0-3:0/0', '0-3:3/2', '1-2-3', '0:1', '1x']) {
+    expect(bitmapParselist(bad, 4), bad).toBe(-EINVAL);
   }
+  for (const far of ['4', '0-9', '0,9']) expect(bitmapParselist(far, 4), far).toBe(-ERANGE);
+  for (const vast of ['4294967296', '0-2147483648']) {
+    expect(bitmapParselist(vast, 4), vast).toBe(-EOVERFLOW);
+  }
+  expect(bitmapParselist('', 4)).toEqual(set(4));
+  expect(bitmapParselist(' 0 ,2-N\n', 4)).toEqual(set(4, 0, 2, 3));
+  expect(bitmapParselist('all', 4)).toEqual(set(4, 0, 1, 2, 3));
+  expect(bitmapParselist('0-9:2/4', 12)).toEqual(set(12, 0, 1, 4, 5, 8, 9));
 });
 
 test('what is written is read back', () => {

@@ -6,7 +6,6 @@ import { type DirectoryNode, directory, type RegularNode, readOnly } from '#fs/n
 import { type IrqDesc, irqSetAffinity } from '#kernel/irq.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { bitmapListString, bitmapParse, bitmapParselist, bitmapString } from '#lib/bitmap_str.ts';
-import { EINVAL } from '#uapi/errno.ts';
 
 /** Columns of an interrupt's number, and of a count. */
 const NUMBER_WIDTH = 3;
@@ -27,7 +26,13 @@ export function showInterrupts(machine: Machine): string {
     const number = String(desc.irq).padStart(NUMBER_WIDTH);
     return `${number}:${counts} ${desc.chipName.padStart(8)} ${flow(desc)}  ${names}\n`;
   });
-  return `${' '.repeat(NUMBER_WIDTH + 8)}${header}\n${rows.join('')}`;
+  return `${' '.repeat(NUMBER_WIDTH + 8)}${header}\n${rows.join('')}${callInterrupts(machine)}`;
+}
+
+/** The row of what CPUs send to each other. @kernel arch_show_interrupts arch/x86/kernel/irq.c */
+function callInterrupts(machine: Machine): string {
+  const counts = machine.cpus.map((cpu) => ` ${String(cpu.callInterrupts).padStart(COUNT_WIDTH)}`);
+  return `CAL:${counts.join('')}   Function call interrupts\n`;
 }
 
 function inUse(machine: Machine): IrqDesc[] {
@@ -44,8 +49,8 @@ function only(machine: Machine, cpu: number): Uint8Array {
 }
 
 /** @kernel write_irq_affinity kernel/irq/proc.c */
-function writeAffinity(machine: Machine, desc: IrqDesc, set: Uint8Array | null): number {
-  if (set === null) return -EINVAL;
+function writeAffinity(machine: Machine, desc: IrqDesc, set: Uint8Array | number): number {
+  if (typeof set === 'number') return set;
   const cpus = [...set.keys()].filter((cpu) => set[cpu] !== 0);
   return irqSetAffinity(machine, desc.irq, cpus);
 }
@@ -55,7 +60,7 @@ function affinityFile(
   machine: Machine,
   desc: IrqDesc,
   show: (set: Uint8Array) => string,
-  parse: (text: string, size: number) => Uint8Array | null,
+  parse: (text: string, size: number) => Uint8Array | number,
 ): RegularNode {
   return {
     kind: 'file',

@@ -44,7 +44,7 @@ function maskFile(
     },
     store: (text) => {
       const mask = bitmapParse(text, size());
-      return mask === null ? -EINVAL : store(mask);
+      return typeof mask === 'number' ? mask : store(mask);
     },
   };
 }

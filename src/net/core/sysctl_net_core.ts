@@ -103,7 +103,7 @@ function rpsSockFlowEntries(g: NetGlobals, size: number): number {
 /** Which CPUs look for floods in what they queue. @kernel flow_limit_cpu_sysctl net/core/sysctl_net_core.c */
 function setFlowLimitCpus(g: NetGlobals, text: string): number {
   const set = bitmapParse(text, g.softnetData.length);
-  if (set === null) return -EINVAL;
+  if (typeof set === 'number') return set;
   for (const sd of g.softnetData) {
     if (set[sd.cpu.id] === 0) sd.flowLimit = null;
     else sd.flowLimit ??= new SdFlowLimit(ilog2(g.flowLimitTableLen));
@@ -165,7 +165,7 @@ function rpsDefaultMask(net: Net): CtlTable {
     () => bitmapString(net.rpsDefaultMask ?? new Uint8Array(size)),
     (text) => {
       const set = bitmapParse(text, size);
-      if (set === null) return -EINVAL;
+      if (typeof set === 'number') return set;
       net.rpsDefaultMask = set;
       return 0;
     },

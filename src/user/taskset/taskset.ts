@@ -29,9 +29,10 @@ function pack(set: Uint8Array): Uint8Array {
 }
 
 function parse(text: string, isList: boolean): Uint8Array | null {
-  return isList
+  const set = isList
     ? bitmapParselist(text, CPU_SETSIZE)
     : bitmapParse(text.replace(/^0[xX]/, ''), CPU_SETSIZE);
+  return typeof set === 'number' || text === '' ? null : set;
 }
 
 function show(set: Uint8Array, isList: boolean): string {
