@@ -1,4 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
+import {
+  inetBindBucketCreate,
+  inetBindBucketDestroy,
+  tcpGetHashinfo,
+} from '#net/ipv4/inet_hashtables_bind.ts';
 import { LOCAL, REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { ECONNABORTED, EINVAL, ENOENT, ESTALE } from '#uapi/errno.ts';
 import { IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
@@ -60,6 +66,8 @@ import {
   SOL_SOCKET,
 } from '#uapi/socket.ts';
 import {
+  TCP_BOUND_INACTIVE,
+  TCP_CLOSE,
   TCP_CONGESTION,
   TCP_ESTABLISHED,
   TCP_FIN_WAIT2,
@@ -104,8 +112,7 @@ interface Asked {
   readonly cookie?: number;
 }
 
-/** All messages that come back, without the end of the dump. */
-function ask(asked: Asked): NlMessage[] {
+function sendRequest(asked: Asked): void {
   const b = new NlBuilder(
     asked.type ?? SOCK_DIAG_BY_FAMILY,
     asked.flags ?? NLM_F_REQUEST | NLM_F_DUMP,
@@ -126,11 +133,21 @@ function ask(asked: Asked): NlMessage[] {
     inetDiagSockid.setCookie(v, id, asked.cookie ?? none, asked.cookie === undefined ? none : 0);
   });
   if (asked.bytecode !== undefined) b.attr(INET_DIAG_REQ_BYTECODE, asked.bytecode);
-  return send(b.finish());
+  sendBytes(b.finish());
+}
+
+function sendBytes(bytes: Uint8Array): void {
+  expect(rig.sys.sendto(nl, bytes, 0, null)).toBe(bytes.length);
+}
+
+/** All messages that come back, without the end of the dump. */
+function ask(asked: Asked): NlMessage[] {
+  sendRequest(asked);
+  return read(nl);
 }
 
 function send(bytes: Uint8Array): NlMessage[] {
-  expect(rig.sys.sendto(nl, bytes, 0, null)).toBe(bytes.length);
+  sendBytes(bytes);
   return read(nl);
 }
 
@@ -287,6 +304,70 @@ describe('a listing of TCP', () => {
     }
     const ports = ask({ ext: bit(INET_DIAG_INFO) }).map(sportOf);
     expect(ports.sort((a, b) => a - b)).toEqual(Array.from({ length: 300 }, (_, i) => 1000 + i));
+  });
+
+  it('has what is bound and waits, for those who ask, as closed', () => {
+    const tcp = (port: number): number => {
+      const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+      if (port !== 0) expect(rig.sys.bind(fd, rig.sockaddr(LOCAL, port))).toBe(0);
+      return fd;
+    };
+    tcp(0);
+    tcp(5000);
+    rig.sys.listen(tcp(5001), 1);
+    const over = tcp(5003);
+    rig.sys.listen(over, 1);
+    rig.sys.shutdown(over, 2);
+    rig.accepted();
+    // As Linux 6.18 answers: the state in the message is TCP_CLOSE, and that alone asks for nothing.
+    const bound = [
+      [TCP_CLOSE, 5000],
+      [TCP_CLOSE, 5003],
+    ];
+    const told = (states: number): number[][] =>
+      ask({ states })
+        .map((message) => [stateOf(message), sportOf(message)])
+        .sort(([, a], [, b]) => (a as number) - (b as number));
+    expect(told(1 << TCP_BOUND_INACTIVE)).toEqual(bound);
+    expect(told(1 << TCP_CLOSE)).toEqual([]);
+    expect(told((1 << TCP_BOUND_INACTIVE) | (1 << TCP_CLOSE))).toEqual(bound);
+    const others = [
+      [TCP_LISTEN, 5001],
+      [TCP_LISTEN, 8080],
+      [TCP_ESTABLISHED, 8080],
+    ];
+    const all = told(ALL | (1 << TCP_BOUND_INACTIVE));
+    expect(all).toEqual(expect.arrayContaining([...bound, ...others]));
+    expect(all).toHaveLength(5);
+  });
+
+  it('has each socket once, though the table grows and shrinks between two packets', () => {
+    const net = rig.machine.initNet;
+    for (let i = 0; i < 900; i++) {
+      const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+      expect(rig.sys.bind(fd, rig.sockaddr(LOCAL, 1000 + i))).toBe(0);
+    }
+    let others: InetBindBucket[] = [];
+    const ports: number[] = [];
+    const buf = new Uint8Array(65536);
+    const sizes = new Set<number>([tcpGetHashinfo(net).bhash.length]);
+    sendRequest({ states: 1 << TCP_BOUND_INACTIVE, ext: bit(INET_DIAG_INFO) });
+    for (let round = 0; ; round++) {
+      const n = rig.sys.recvfrom(nl, buf, 0, null);
+      if (n < 0) break;
+      const messages = splitMessages(buf.subarray(0, n));
+      ports.push(...messages.filter(({ type }) => type !== NLMSG_DONE).map(sportOf));
+      if (messages.some(({ type }) => type === NLMSG_DONE)) break;
+      if (round % 4 === 1) {
+        others = Array.from({ length: 6000 }, (_, i) => inetBindBucketCreate(net, 10_000 + i, 0));
+      } else if (round % 4 === 3) {
+        for (const tb of others.splice(0)) inetBindBucketDestroy(tb);
+      }
+      sizes.add(tcpGetHashinfo(net).bhash.length);
+    }
+    for (const tb of others) inetBindBucketDestroy(tb);
+    expect(sizes.size).toBeGreaterThan(1);
+    expect(ports.sort((a, b) => a - b)).toEqual(Array.from({ length: 900 }, (_, i) => 1000 + i));
   });
 
   it('leaves out other namespaces and families', () => {

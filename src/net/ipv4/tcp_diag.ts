@@ -9,7 +9,11 @@ import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { TcpSock } from '#include/linux/tcp.ts';
-import type { RequestSock } from '#include/net/inet_connection_sock.ts';
+import {
+  type InetBindBucket,
+  inetCsk,
+  type RequestSock,
+} from '#include/net/inet_connection_sock.ts';
 import type { InetTimewaitSock } from '#include/net/inet_timewait_sock.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
@@ -33,7 +37,7 @@ import {
 } from '#net/ipv4/inet_diag.ts';
 import { inetDiagBcSk } from '#net/ipv4/inet_diag_bc.ts';
 import { inetLookup, sockGenPut } from '#net/ipv4/inet_hashtables.ts';
-import { tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
+import { lhash2Slot, tcpGetHashinfo } from '#net/ipv4/inet_hashtables_bind.ts';
 import { tcpAbort } from '#net/ipv4/tcp_close.ts';
 import { tcpGetInfo, tcpPendingTimer } from '#net/ipv4/tcp_info.ts';
 import {
@@ -58,9 +62,12 @@ import {
 } from '#uapi/inet_diag.ts';
 import { NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
 import {
+  TCP_CLOSE,
   TCP_LISTEN,
   TCP_MD5SIG_MAXKEYLEN,
   TCP_SYN_RECV,
+  TCPF_BOUND_INACTIVE,
+  TCPF_CLOSE,
   TCPF_LISTEN,
   TCPF_NEW_SYN_RECV,
   TCPF_SYN_RECV,
@@ -164,32 +171,130 @@ function stateOf(sk: SockCommon): number {
   return sk.kind === SOCK_KIND_TIMEWAIT ? (sk as InetTimewaitSock).twSubstate : sk.skcState;
 }
 
+/** Of sockets that are bound, those that wait to be told what for. The state told is TCP_CLOSE. */
+function isBoundInactive(sk: Sock): boolean {
+  return sk.skcState === TCP_CLOSE && sk.skcNum !== 0;
+}
+
+/** What a listing walks over: chains by the low bits of a hash. */
+interface DiagTable {
+  readonly size: number;
+  readonly chain: (slot: number) => Iterable<SockCommon>;
+  readonly hash: (sk: SockCommon) => number;
+}
+
+function* chainOf(head: SockCommon | null): Generator<SockCommon> {
+  for (let sk = head; sk !== null; sk = sk.skcNext) yield sk;
+}
+
+function* boundTo(head: InetBindBucket | null): Generator<SockCommon> {
+  for (let tb = head; tb !== null; tb = tb.next) {
+    for (let sk: Sock | null = tb.owners; sk !== null; sk = inetCsk(sk).bindNext) {
+      if (isBoundInactive(sk)) yield sk;
+    }
+  }
+}
+
+/** Listeners, bound sockets, and everything else; null where none of them is wanted. */
+function diagTables(net: Net, states: number): (DiagTable | null)[] {
+  const hashinfo = tcpGetHashinfo(net);
+  const { lhash2, bhash, ehash } = hashinfo;
+  const tables: readonly [wanted: number, table: DiagTable][] = [
+    [
+      TCPF_LISTEN,
+      {
+        size: lhash2.length,
+        chain: (slot) => chainOf(lhash2[slot] ?? null),
+        hash: (sk) => lhash2Slot(hashinfo, sk),
+      },
+    ],
+    [
+      TCPF_BOUND_INACTIVE,
+      {
+        size: bhash.length,
+        chain: (slot) => boundTo(bhash[slot] ?? null),
+        hash: (sk) => sk.skcNum + net.hashMix,
+      },
+    ],
+    [
+      ~(TCPF_LISTEN | TCPF_BOUND_INACTIVE),
+      {
+        size: ehash.length,
+        chain: (slot) => chainOf(ehash[slot] ?? null),
+        hash: (sk) => sk.skcHash,
+      },
+    ],
+  ];
+  return tables.map(([wanted, table]) => ((states & wanted) === 0 ? null : table));
+}
+
+/** The 32 bits in reverse. */
+function bitReverse(value: number): number {
+  let v = value;
+  v = ((v >>> 1) & 0x55555555) | ((v & 0x55555555) << 1);
+  v = ((v >>> 2) & 0x33333333) | ((v & 0x33333333) << 2);
+  v = ((v >>> 4) & 0x0f0f0f0f) | ((v & 0x0f0f0f0f) << 4);
+  v = ((v >>> 8) & 0x00ff00ff) | ((v & 0x00ff00ff) << 8);
+  return ((v >>> 16) | (v << 16)) >>> 0;
+}
+
+const HASHES = 0x1_0000_0000;
+
 /**
- * Listeners, then everything else, chain by chain. `cb.args`: which table, which chain, how many of
- * the chain are done.
+ * Walks over a table; false: `put` had no room for one, and the next walk goes on with it.
+ *
+ * Tables grow and shrink between two walks. So chains are taken in the order of their numbers read backwards:
+ * the two that one is divided into are neighbours then, and what is done is all below one reversed hash,
+ * `cb.args[1]`, whatever the size. Of the chain that is not done `cb.ctx` keeps which sockets were listed;
+ * it is of use up to `cb.args[2]`, where that chain ended.
+ */
+function walkTable(
+  table: DiagTable,
+  cb: NetlinkCallback,
+  put: (sk: SockCommon) => boolean,
+): boolean {
+  cb.ctx ??= new Set<SockCommon>();
+  const listed = cb.ctx as Set<SockCommon>;
+  const from = cb.args[1] as number;
+  const step = HASHES / table.size;
+  for (let at = from - (from % step); at < HASHES; at += step) {
+    for (const sk of table.chain(bitReverse(at) & (table.size - 1))) {
+      if (bitReverse(table.hash(sk)) < from || sk.net !== cb.net || listed.has(sk)) continue;
+      if (put(sk)) {
+        listed.add(sk);
+        continue;
+      }
+      cb.args[1] = Math.max(at, from);
+      cb.args[2] = Math.max(at + step, cb.args[2] as number);
+      return false;
+    }
+    if (at + step >= (cb.args[2] as number)) listed.clear();
+  }
+  cb.args.fill(0, 1, 3);
+  listed.clear();
+  return true;
+}
+
+/**
+ * Listeners, bound sockets, then everything else. `cb.args[0]`: which table.
  * @kernel inet_diag_dump_icsk net/ipv4/inet_diag.c
  */
 function tcpDiagDump(skb: SkBuff, cb: NetlinkCallback, req: InetDiagRequest): number {
-  const hashinfo = tcpGetHashinfo(cb.net);
   const head: InetDiagHead = { portid: cb.portid, seq: cb.seq, flags: NLM_F_MULTI };
   const states = req.states | ((req.states & TCPF_SYN_RECV) !== 0 ? TCPF_NEW_SYN_RECV : 0);
-  const tables = [hashinfo.lhash2, hashinfo.ehash];
-  for (let table = cb.args[0] as number; table < tables.length; table++) {
-    const wanted = table === 0 ? states & TCPF_LISTEN : states & ~TCPF_LISTEN;
-    const chains = wanted === 0 ? [] : (tables[table] as readonly (SockCommon | null)[]);
-    for (let i = cb.args[1] as number; i < chains.length; i++) {
-      let n = 0;
-      for (let sk = chains[i] as SockCommon | null; sk !== null; sk = sk.skcNext, n++) {
-        if (n < (cb.args[2] as number) || sk.net !== cb.net) continue;
-        if ((wanted & (1 << stateOf(sk))) === 0) continue;
-        if (!inetDiagMatches(req, sk, sk.skcNum) || !inetDiagBcSk(req.bytecode, sk)) continue;
-        if (skDiagFill(sk, skb, head, req) === 0) continue;
-        cb.args.set([table, i, n]);
-        return 1;
-      }
-      cb.args[2] = 0;
-    }
-    cb.args[1] = 0;
+  // Those that are bound are told apart by their table.
+  const wanted = states | ((states & TCPF_BOUND_INACTIVE) !== 0 ? TCPF_CLOSE : 0);
+  const put = (sk: SockCommon): boolean =>
+    (wanted & (1 << stateOf(sk))) === 0 ||
+    !inetDiagMatches(req, sk, sk.skcNum) ||
+    !inetDiagBcSk(req.bytecode, sk) ||
+    skDiagFill(sk, skb, head, req) === 0;
+  const tables = diagTables(cb.net, states);
+  for (let i = cb.args[0] as number; i < tables.length; i++) {
+    const table = tables[i] ?? null;
+    if (table === null || walkTable(table, cb, put)) continue;
+    cb.args[0] = i;
+    return 1;
   }
   cb.args[0] = tables.length;
   return 0;
