@@ -373,6 +373,10 @@ export interface CpuView {
     readonly timeSqueeze: number;
   }[];
   readonly settings: Readonly<Record<string, string>>;
+  /** The machine's first card; empty, and what it is set to is 0: it has none. */
+  readonly card: string;
+  /** How long that card waits before it interrupts, in µs. */
+  readonly rxUsecs: number;
   readonly firstStep: number;
   readonly lastStep: number;
 }

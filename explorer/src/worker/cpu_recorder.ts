@@ -173,6 +173,7 @@ export class CpuRecorder {
     const last = recording.stepAt(toNs);
     const first = Math.max(recording.stepAt(fromNs - 1) + 1, 0);
     const spans = buildSpans(recording, index, first, last, limit);
+    const card = machine.initNet.devBaseHead.find(({ name }) => name !== 'lo');
     return {
       cpus: machine.cpus.length,
       priced: machine.costs !== null,
@@ -185,6 +186,8 @@ export class CpuRecorder {
         timeSqueeze: sd.timeSqueeze,
       })),
       settings,
+      card: card?.name ?? '',
+      rxUsecs: card?.ethtoolOps?.getCoalesce?.(card).rxUsecs ?? 0,
       firstStep: spans[0]?.firstStep ?? first,
       lastStep: last,
     };

@@ -1,5 +1,5 @@
 /** Sliders for what decides how a CPU receives: each types a command on the machine. */
-import { createResource, createSignal, For, type JSX, Show } from 'solid-js';
+import { createSignal, For, type JSX, Show } from 'solid-js';
 import type { Store } from '../../model/store.ts';
 import type { CpuView } from '../../protocol.ts';
 
@@ -53,11 +53,6 @@ export function CpuSettings(props: { readonly store: Store; readonly view: CpuVi
   const run = (text: string): void => {
     void store.act({ kind: 'command', machine: store.state.machine, text });
   };
-  const [devices] = createResource(
-    () => store.state.machine,
-    async (name) =>
-      (await store.client.call('machines', {})).find((m) => m.name === name)?.interfaces ?? [],
-  );
   return (
     <>
       <For each={SETTINGS}>
@@ -74,22 +69,22 @@ export function CpuSettings(props: { readonly store: Store; readonly view: CpuVi
           );
         }}
       </For>
-      <Show when={devices.latest?.[0]}>
-        {(dev) => (
+      <Show when={props.view.card} keyed>
+        {(card) => (
           <>
             <Slide
-              label={`Ring of ${dev().name}`}
+              label={`Ring of ${card}`}
               hint="descriptors between card and driver"
               values={RINGS}
               value={props.view.levels.at(-1)?.ringSize ?? 256}
-              onChange={(v) => run(`ethtool -G ${dev().name} rx ${v}`)}
+              onChange={(v) => run(`ethtool -G ${card} rx ${v}`)}
             />
             <Slide
-              label={`Coalescing of ${dev().name}, µs`}
+              label={`Coalescing of ${card}, µs`}
               hint="how long the card waits before it interrupts"
               values={COALESCE}
-              value={3}
-              onChange={(v) => run(`ethtool -C ${dev().name} rx-usecs ${v}`)}
+              value={props.view.rxUsecs}
+              onChange={(v) => run(`ethtool -C ${card} rx-usecs ${v}`)}
             />
           </>
         )}
