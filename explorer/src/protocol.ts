@@ -495,6 +495,8 @@ export interface Calls {
   run: { params: { untilNs: number }; result: Progress };
   /** Lets so many events happen, or goes on to the next packet. */
   step: { params: { unit: 'event' | 'packet'; count: number }; result: Progress };
+  /** Ends the runs that were asked for before, where they are. */
+  pause: { params: Record<string, never>; result: undefined };
   act: { params: { body: ActionBody }; result: readonly Action[] };
   openTerminal: { params: { machine: string }; result: { terminal: number } };
   packets: { params: PacketQuery; result: readonly PacketInfo[] };

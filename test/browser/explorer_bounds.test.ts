@@ -1,11 +1,11 @@
 /** What the worker keeps and answers has bounds, and says where they are. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { Sock } from '#include/net/sock.ts';
 import { worldById } from '../../explorer/src/model/gallery.ts';
 import { joinPoints } from '../../explorer/src/model/tcp_points.ts';
 import { Engine } from '../../explorer/src/worker/engine.ts';
 import { forkRun } from '../../explorer/src/worker/fork.ts';
-import { dropsOf } from '../../explorer/src/worker/queries.ts';
+import { cpuViewOf, dropsOf } from '../../explorer/src/worker/queries.ts';
 
 const S = 1e9;
 
@@ -159,5 +159,51 @@ it('does not go over all drops for each question about them', async () => {
     }
   }
   expect(read).toBe(0);
+  engine.close();
+});
+
+it('looks up more often where events take long', async () => {
+  const engine = await ran('router', 0.1 * S);
+  const { world } = engine.lab;
+  let nowMs = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  /** Events between looks at what the page wants, the last of them. */
+  const lastSlice = async (): Promise<number> => {
+    const untilNs = world.nowNs + 60 * S;
+    let [before, slice, looks] = [world.eventCount, 0, 0];
+    await engine.run(untilNs, () => {
+      slice = world.eventCount - before;
+      before = world.eventCount;
+      return looks++ === 12;
+    });
+    return slice;
+  };
+  const step = world.step.bind(world);
+  let costMs = 1;
+  vi.spyOn(world, 'step').mockImplementation(() => {
+    nowMs += costMs;
+    return step();
+  });
+  expect(await lastSlice()).toBe(16);
+  costMs = 0.125;
+  expect(await lastSlice()).toBe(96);
+  costMs = 0;
+  expect(await lastSlice()).toBeGreaterThan(500);
+  clock.mockRestore();
+  engine.close();
+});
+
+it('tells what the machine’s card is set to', async () => {
+  const engine = await ran('ping', 0.1 * S);
+  const machine = engine.lab.world.machines[0]?.name ?? '';
+  const view = () => cpuViewOf(engine, { machine, fromNs: 0, toNs: 1e12, limit: 10 });
+  const before = view();
+  expect(before?.card).toBe('eth1');
+  for (const rxUsecs of [50, 250]) {
+    const text = `ethtool -C ${before?.card} rx-usecs ${rxUsecs}`;
+    engine.act({ kind: 'command', machine, text });
+    await engine.run(engine.lab.world.nowNs + 0.1 * S, () => false);
+    expect(view()).toMatchObject({ card: 'eth1', rxUsecs });
+  }
   engine.close();
 });

@@ -116,3 +116,25 @@ it('asks nothing of a world that was not loaded', async () => {
   await store.runTo(1e9);
   expect(worker.calls).toEqual([]);
 });
+
+it('ends a long way to a moment when somebody pauses, or seeks another', async () => {
+  const { worker, store } = await loaded();
+  const far = store.seek(500e9);
+  expect(store.state.seeking).toBe(true);
+  store.toggle();
+  expect(worker.calls.map(({ call }) => call)).toEqual(['run', 'pause']);
+  await worker.answer('run', progressAt(9e9));
+  await worker.answer('pause', undefined);
+  await far;
+  expect([store.state.seeking, store.state.playing, store.moment()]).toEqual([false, false, 9e9]);
+  void store.seek(600e9);
+  const near = store.seek(7e9);
+  await near;
+  expect([store.state.seeking, store.moment()]).toEqual([false, 7e9]);
+  await worker.answer('run', progressAt(20e9));
+  expect([store.state.headNs, store.moment()]).toEqual([20e9, 7e9]);
+  // At rest it plays, and asks nothing of the worker.
+  await worker.answer('pause', undefined);
+  store.toggle();
+  expect([store.state.playing, worker.calls]).toEqual([true, []]);
+});

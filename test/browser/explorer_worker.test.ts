@@ -1,6 +1,12 @@
 /** The worker's side of the page, without a page: how it answers, what it tells, and what it leaves. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import type { CallMessage, CallName, Calls, WorkerMessage } from '../../explorer/src/protocol.ts';
+import type {
+  CallMessage,
+  CallName,
+  Calls,
+  Progress,
+  WorkerMessage,
+} from '../../explorer/src/protocol.ts';
 import { Printed } from '../../explorer/src/worker/printed.ts';
 
 const told: WorkerMessage[] = [];
@@ -87,4 +93,18 @@ it('keeps the latest of what nobody could read', () => {
   expect(texts['place a']?.length).toBe(32_768 + '[67239 characters left out]\n'.length);
   expect(texts['place b']).toBe('little');
   printed.take(() => expect.unreachable());
+});
+
+it('hears a pause while it runs, and runs again when it is asked to', async () => {
+  const source = { kind: 'yaml', text: pings() } as const;
+  await answerTo(send('load', { world: 8, source, seed: '1', actions: [] }));
+  const long = [send('run', { untilNs: 1e15 }), send('run', { untilNs: 2e15 })];
+  const pause = send('pause', {});
+  for (const id of [...long, pause]) expect(await answerTo(id)).toMatchObject({ type: 'result' });
+  const reached = (message: WorkerMessage): number =>
+    message.type === 'result' ? (message.value as Progress).headNs : -1;
+  const pausedNs = reached(await answerTo(long[1] ?? 0));
+  expect(pausedNs).toBeLessThan(1e15);
+  const again = await answerTo(send('run', { untilNs: pausedNs + 1e9 }));
+  expect(reached(again)).toBe(pausedNs + 1e9);
 });

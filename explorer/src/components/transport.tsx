@@ -11,6 +11,7 @@ export function Transport(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
   const end = createMemo(() => Math.max(state.headNs, store.horizonNs, store.originNs + 1));
+  const moves = (): boolean => state.playing || state.seeking;
   const since = (): number => Math.max(0, store.moment() - store.originNs);
 
   return (
@@ -28,12 +29,12 @@ export function Transport(props: { readonly store: Store }): JSX.Element {
         <button
           type="button"
           class="play"
-          onClick={() => store.setPlaying(!state.playing)}
+          onClick={() => store.toggle()}
           title="Play or pause (space)"
           disabled={state.phase !== 'ready'}
         >
-          <Icon name={state.playing ? 'pause' : 'play'} />
-          <span class="sr">{state.playing ? 'Pause' : 'Play'}</span>
+          <Icon name={moves() ? 'pause' : 'play'} />
+          <span class="sr">{moves() ? 'Pause' : 'Play'}</span>
         </button>
         <button
           type="button"

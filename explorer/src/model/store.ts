@@ -63,6 +63,8 @@ export interface AppState {
   /** Drops that are news: not those that a cable was told to make. */
   dropCount: number;
   playing: boolean;
+  /** The worker runs towards a moment that somebody wants to see. */
+  seeking: boolean;
   /** Virtual ns for each second of watching. */
   pace: number;
   view: ViewName;
@@ -97,6 +99,9 @@ export class Store {
   private readonly terminalListeners: Map<number, (text: string) => void> = new Map();
   private noticeTimer: ReturnType<typeof setTimeout> | undefined;
   private loads = 0;
+  private seeks = 0;
+  /** Runs that were asked for and have not ended. */
+  private runs = 0;
 
   constructor(client: Client) {
     this.client = client;
@@ -119,6 +124,7 @@ export class Store {
       fingerprint: '',
       dropCount: 0,
       playing: false,
+      seeking: false,
       pace: 40e6,
       view: 'map',
       lesson: '',
@@ -236,6 +242,7 @@ export class Store {
 
   async load(source: WorldSource, seed: string, actions: readonly Action[] = []): Promise<void> {
     const turn = ++this.loads;
+    this.seeks++;
     const entry = source.kind === 'gallery' ? worldById(source.id) : null;
     batch(() => {
       this.set({
@@ -245,6 +252,7 @@ export class Store {
         source,
         seed,
         playing: false,
+        seeking: false,
         galleryOpen: false,
         packet: 0,
         packetInfo: null,
@@ -328,14 +336,23 @@ export class Store {
   /** Lets the world go on at least until a time. */
   async runTo(untilNs: number): Promise<void> {
     if (untilNs <= this.state.headNs) return;
+    this.runs++;
     const progress = await this.ask('run', { untilNs });
+    this.runs--;
     if (progress !== undefined) this.progress(progress);
   }
 
+  /** Goes to a moment, as far as the world gets; what was sought before is left. */
   async seek(timeNs: number): Promise<void> {
     const turn = this.loads;
-    if (timeNs > this.state.headNs) await this.runTo(timeNs);
-    if (turn !== this.loads) return;
+    const mine = ++this.seeks;
+    this.endRuns();
+    if (timeNs > this.state.headNs) {
+      this.set('seeking', true);
+      await this.runTo(timeNs);
+    }
+    if (turn !== this.loads || mine !== this.seeks) return;
+    this.set('seeking', false);
     this.setMomentSignal(Math.max(this.originNs, Math.min(timeNs, this.state.headNs)));
   }
 
@@ -381,6 +398,18 @@ export class Store {
     if (before === undefined) return;
     const start = this.originNs;
     this.setMomentSignal(Math.max(start, before[0]?.timeNs ?? start));
+  }
+
+  /** Plays; or ends what moves: the playing, or the way to a moment. */
+  toggle(): void {
+    const moves = this.state.playing || this.state.seeking;
+    this.set('playing', !moves);
+    if (moves) this.endRuns();
+  }
+
+  /** Lets the worker end its runs where they are. */
+  private endRuns(): void {
+    if (this.runs > 0) void this.ask('pause', {});
   }
 
   setPlaying(playing: boolean): void {

@@ -27,8 +27,12 @@ import { type CableEnds, Observer } from './observer.ts';
 import { Recording } from './recording.ts';
 
 const SIGINT = 2;
-/** Events between two looks at the clock and at what the page wants. */
-const SLICE_EVENTS = 5000;
+/** Events between two looks at what the page wants: at first, at least and at most. */
+const FIRST_SLICE = 256;
+const MIN_SLICE = 16;
+const MAX_SLICE = 5000;
+/** How long a slice should take, in ms: the page waits no longer than that to be heard. */
+const SLICE_MS = 12;
 
 /** How far one looks for the next packet: farther than TCP's longest wait for an acknowledgement. */
 const QUIET_NS = 130e9;
@@ -82,6 +86,8 @@ export class Engine {
   private nextTerminal: number;
   private cablesChanged: boolean;
   private dead: boolean;
+  /** Events of the next slice: as many as were done in SLICE_MS lately. */
+  private slice: number;
   /** Does nobody want the world any more that is being built? */
   private unwanted: () => boolean;
 
@@ -95,6 +101,7 @@ export class Engine {
     this.nextTerminal = 1;
     this.cablesChanged = true;
     this.dead = false;
+    this.slice = FIRST_SLICE;
     this.unwanted = () => false;
     const { journal } = options;
     const spec = readSpec(options.yaml);
@@ -204,7 +211,8 @@ export class Engine {
     let inInstant = 0;
     while (left > 0 && !stopped()) {
       const before = world.eventCount;
-      const maxEvents = Math.min(left, SLICE_EVENTS);
+      const maxEvents = Math.min(left, this.slice);
+      const beganMs = performance.now();
       const end = await world.runPrograms({ ...options, until, maxEvents });
       const done = world.eventCount - before;
       left -= done;
@@ -213,8 +221,16 @@ export class Engine {
       if (recording.full) return this.halt(FULL);
       if (inInstant > MAX_EVENTS_PER_INSTANT) return this.halt(SPINS);
       if (end !== 'events') return;
+      if (done >= this.slice) this.measure(performance.now() - beganMs);
       await this.host.turn();
     }
+  }
+
+  /** Makes slices as long as SLICE_MS, by how long the last one took. How a world runs does not depend on it. */
+  private measure(tookMs: number): void {
+    const { slice } = this;
+    const wanted = tookMs > 0 ? Math.floor((slice * SLICE_MS) / tookMs) : MAX_SLICE;
+    this.slice = Math.max(MIN_SLICE, Math.min(wanted, 2 * slice, MAX_SLICE));
   }
 
   private halt(problem: Problem): void {

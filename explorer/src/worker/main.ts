@@ -44,6 +44,7 @@ class Service {
   private queue: Promise<unknown>;
   /** Calls that came and have not begun. */
   private waitingActs: number;
+  private waitingPauses: number;
   private waitingLoads: number;
   private toldAtMs: number;
   /** Something was printed and will be told. */
@@ -57,6 +58,7 @@ class Service {
     this.number = 0;
     this.queue = Promise.resolve();
     this.waitingActs = 0;
+    this.waitingPauses = 0;
     this.waitingLoads = 0;
     this.toldAtMs = 0;
     this.printing = false;
@@ -65,9 +67,11 @@ class Service {
   receive({ id, call, params }: CallMessage): void {
     // What makes a long run pointless must not wait for it.
     if (call === 'act') this.waitingActs++;
+    if (call === 'pause') this.waitingPauses++;
     if (call === 'load') this.waitingLoads++;
     this.queue = this.queue.then(async () => {
       if (call === 'act') this.waitingActs--;
+      if (call === 'pause') this.waitingPauses--;
       if (call === 'load') this.waitingLoads--;
       try {
         const value = await this.answer(call, params);
@@ -106,6 +110,7 @@ class Service {
       else for (let i = 0; i < count; i++) await this.world.stepPacket(() => this.rest());
       return this.world.progress();
     },
+    pause: () => undefined,
     act: ({ body }) => {
       this.world.act(body);
       return this.world.actions;
@@ -142,7 +147,7 @@ class Service {
       this.toldAtMs = now;
       this.tell({ type: 'progress', progress: this.engine.progress() });
     }
-    return this.waitingActs > 0 || this.unwanted();
+    return this.waitingActs > 0 || this.waitingPauses > 0 || this.unwanted();
   }
 
   /** Has another world been asked for? */
