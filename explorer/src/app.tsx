@@ -20,7 +20,7 @@ import { isPageKey } from './model/keys.ts';
 import { Player } from './model/player.ts';
 import { fitsLink, type ViewName } from './model/route.ts';
 import type { Store } from './model/store.ts';
-import { applyTheme, nextTheme, type Theme, themeNow } from './model/theme.ts';
+import { applyTheme, isDark, nextTheme, type Theme, themeNow } from './model/theme.ts';
 import { CpuView } from './views/cpu/cpu_view.tsx';
 import { DropsView } from './views/drops/drops_view.tsx';
 import { GalleryView } from './views/gallery/gallery_view.tsx';
@@ -59,6 +59,7 @@ export function App(props: { readonly store: Store }): JSX.Element {
   const { store } = props;
   const { state } = store;
   const [theme, setTheme] = createSignal<Theme>(themeNow());
+  const [dark, setDark] = createSignal(isDark());
   const player = new Player(store);
   let written = '';
 
@@ -78,12 +79,15 @@ export function App(props: { readonly store: Store }): JSX.Element {
     };
     window.addEventListener('hashchange', onHash);
     window.addEventListener('keydown', onKey);
+    const onTheme = (): void => void setDark(isDark());
+    window.addEventListener('softnet-theme', onTheme);
     void store.follow(location.hash);
     onCleanup(() => {
       clearInterval(timer);
       player.stop();
       window.removeEventListener('hashchange', onHash);
       window.removeEventListener('keydown', onKey);
+      window.removeEventListener('softnet-theme', onTheme);
     });
   });
   createEffect(
@@ -99,7 +103,7 @@ export function App(props: { readonly store: Store }): JSX.Element {
     const tab = TABS.find(({ key }) => key === event.key);
     if (tab !== undefined) store.setView(tab.name);
     else if (event.key === ' ' && !(event.target instanceof HTMLButtonElement)) {
-      store.setPlaying(!state.playing);
+      store.toggle();
     } else if (event.key === '.') void store.step('event');
     else if (event.key === ',') void store.stepBack();
     else if (event.key === 'n') void store.step('packet');
@@ -167,7 +171,7 @@ export function App(props: { readonly store: Store }): JSX.Element {
           onClick={() => setTheme(applyTheme(nextTheme(theme())))}
           title={`Theme: ${theme()}`}
         >
-          <Icon name={theme() === 'dark' ? 'moon' : 'sun'} />
+          <Icon name={dark() ? 'moon' : 'sun'} />
           <span class="sr">Theme: {theme()}. Change it.</span>
         </button>
         <button

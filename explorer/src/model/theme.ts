@@ -20,6 +20,11 @@ export function themeNow(): Theme {
   return chosen === 'light' || chosen === 'dark' ? chosen : 'system';
 }
 
+/** What is seen, whoever chose it. */
+export function isDark(): boolean {
+  return document.documentElement.dataset['theme'] === 'dark';
+}
+
 function show(choice: Theme): void {
   const { dataset } = document.documentElement;
   dataset['choice'] = choice;

@@ -167,13 +167,12 @@ export class PacketLayer {
     const part = lost ? along * 0.5 : along;
     const length = Math.hypot(to.x - from.x, to.y - from.y) || 1;
     const side = LANE;
-    let px = from.x + (to.x - from.x) * part + ((to.y - from.y) / length) * -side;
+    const px = from.x + (to.x - from.x) * part + ((to.y - from.y) / length) * -side;
     let py = from.y + (to.y - from.y) * part + ((to.x - from.x) / length) * side;
     let alpha = 1;
     if (lost && now > end) {
       const fall = Math.min(1, (now - end) / linger);
       if (!reducedMotion()) py += 26 * fall * fall;
-      px += 0;
       alpha = 1 - fall;
     }
     const packet = frames.packet[i] ?? 0;
