@@ -217,6 +217,16 @@ describe.skipIf(executablePath === null)(
       expect(await page.locator('.buffer-mark').allTextContents()).toEqual(
         expect.arrayContaining(['head', 'data', 'tail', 'end', 'network']),
       );
+      // By the keyboard each field of the bytes is found, and its meaning beside them.
+      await page.locator('button.hex-cell[aria-label*=" IPv4/"]').first().focus();
+      await page.waitForSelector('button.hex-cell.chosen[aria-pressed="true"]');
+      const named = await page.locator('.headers .chosen dt').textContent();
+      await page.keyboard.press('Tab');
+      await page.waitForFunction(
+        (before) => document.querySelector('.headers .chosen dt')?.textContent !== before,
+        named,
+      );
+      expect(await page.locator('button.hex-cell').count()).toBeGreaterThan(12);
       const first = await text('.microscope-step');
       await page.keyboard.press('ArrowLeft');
       await page.waitForFunction(
@@ -382,12 +392,20 @@ describe.skipIf(executablePath === null)(
       await page.emulateMedia({ colorScheme: 'dark' });
       await open('#/map?world=ping');
       const dark = await ground();
+      const icon = (): Promise<string | null> =>
+        page.locator('[title^="Theme"] path').getAttribute('d');
+      const moon = await icon();
       await page.emulateMedia({ colorScheme: 'light' });
       await page.waitForFunction(() => document.documentElement.dataset['theme'] === 'light');
       const light = await ground();
+      await page.waitForFunction(
+        (before) => document.querySelector('[title^="Theme"] path')?.getAttribute('d') !== before,
+        moon,
+      );
       expect([dark, light]).toEqual(['rgb(11, 15, 22)', 'rgb(243, 245, 248)']);
       await page.click('[title^="Theme"]');
       expect(await ground()).toBe(dark);
+      expect(await icon()).toBe(moon);
       // What was chosen outlasts the visit, and the system's own mind.
       await page.reload();
       await page.waitForSelector('.map');

@@ -149,6 +149,8 @@ interface Cell {
   readonly layer: string;
   readonly field: string;
   readonly live: boolean;
+  /** Of the first byte of a field what it is, in words; empty: another byte. */
+  readonly words: string;
 }
 
 function cellsOf(detail: StepDetail): Cell[] {
@@ -156,6 +158,7 @@ function cellsOf(detail: StepDetail): Cell[] {
     text: byte.toString(16).padStart(2, '0'),
     layer: 'payload',
     field: '',
+    words: '',
     live: detail.from + i >= detail.step.pointers.data,
   }));
   for (const header of detail.headers) {
@@ -164,7 +167,10 @@ function cellsOf(detail: StepDetail): Cell[] {
       if (cell === undefined) continue;
       const field = header.fields.find((f) => i >= f.start && i < f.start + f.length);
       const name = field === undefined ? header.name : `${header.name}/${field.name}`;
-      cells[i] = { ...cell, layer: header.layer, field: name };
+      const start = field === undefined ? header.start : field.start;
+      const value = field === undefined ? `${header.length} bytes` : field.value;
+      const words = i === start || cells[i - 1]?.field !== name ? `${name}: ${value}` : '';
+      cells[i] = { ...cell, layer: header.layer, field: name, words };
     }
   }
   return cells;
@@ -191,17 +197,11 @@ function HexDump(props: {
             <span class="hex-offset">{row.offset.toString(16).padStart(4, '0')}</span>
             <For each={row.cells}>
               {(cell) => (
-                <span
-                  class={`hex-cell layer-${cell.layer}`}
-                  classList={{
-                    chosen: cell.field !== '' && cell.field === props.field,
-                    done: !cell.live,
-                  }}
-                  onPointerEnter={() => props.onField(cell.field)}
-                  title={cell.field}
-                >
-                  {cell.text}
-                </span>
+                <Byte
+                  cell={cell}
+                  chosen={cell.field !== '' && cell.field === props.field}
+                  onField={props.onField}
+                />
               )}
             </For>
           </div>
@@ -215,6 +215,44 @@ function HexDump(props: {
         </Show>
       </p>
     </div>
+  );
+}
+
+/** A byte; the first one of a field is a button, so that the keyboard gets to each field too. */
+function Byte(props: {
+  readonly cell: Cell;
+  readonly chosen: boolean;
+  readonly onField: (field: string) => void;
+}): JSX.Element {
+  const choose = (): void => props.onField(props.cell.field);
+  const look = (): string => `hex-cell layer-${props.cell.layer}`;
+  const states = (): Record<string, boolean> => ({
+    chosen: props.chosen,
+    done: !props.cell.live,
+  });
+  return (
+    <Show
+      when={props.cell.words !== ''}
+      fallback={
+        <span class={look()} classList={states()} onPointerEnter={choose} title={props.cell.field}>
+          {props.cell.text}
+        </span>
+      }
+    >
+      <button
+        type="button"
+        class={look()}
+        classList={states()}
+        aria-label={`${props.cell.text} ${props.cell.words}`}
+        aria-pressed={props.chosen}
+        onPointerEnter={choose}
+        onFocus={choose}
+        onClick={choose}
+        title={props.cell.field}
+      >
+        {props.cell.text}
+      </button>
+    </Show>
   );
 }
 
