@@ -254,3 +254,28 @@ test('ss -K ends what it matches, and ss -E tells of it', async () => {
   expect(ends).toContain(-ECONNABORTED);
   expect(box.halt()).toEqual({});
 });
+
+test('ss -B shows what is bound and does nothing', async () => {
+  const box = new Box();
+  await box.sh('ip link set lo up');
+  box.world.spawn(box.machine, 'sockets', async (sys) => {
+    const bound = sys.socket(2, 1, 0);
+    sys.bind(bound, encodeSockaddr4(LOOPBACK, 5000));
+    const listener = sys.socket(2, 1, 0);
+    sys.bind(listener, encodeSockaddr4(LOOPBACK, 5001));
+    sys.listen(listener, 1);
+    await new Promise<void>((resolve) => {
+      sys.nanosleep(1e10, () => resolve());
+    });
+    return 0;
+  });
+  await box.sh('sleep 0.1');
+  const only = /^Recv-Q +Send-Q .*\n0 +0 +127\.0\.0\.1:5000 +0\.0\.0\.0:\* *\n$/;
+  for (const how of ['-nB', '-n --bound-inactive', '-n state bound-inactive']) {
+    const { stdout, stderr } = await box.sh(`ss ${how}`);
+    expect(stderr, how).toBe('');
+    expect(stdout, how).toMatch(only);
+  }
+  expect((await box.sh('ss -Hntl')).stdout).not.toContain('5000');
+  expect(box.halt()).toEqual({});
+});

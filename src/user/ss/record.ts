@@ -2,6 +2,7 @@
  * A socket as ss knows it, wherever it was read.
  */
 import {
+  TCP_BOUND_INACTIVE,
   TCP_CLOSE,
   TCP_CLOSE_WAIT,
   TCP_CLOSING,
@@ -106,6 +107,8 @@ export const STATE_WORDS: Readonly<Record<string, number>> = {
   closing: bit(TCP_CLOSING),
   connected: ALL_STATES & ~(bit(TCP_CLOSE) | bit(TCP_LISTEN)),
   synchronized: ALL_STATES & ~(bit(TCP_CLOSE) | bit(TCP_LISTEN) | bit(TCP_SYN_SENT)),
+  // Not a state that is told: such sockets come as closed.
+  'bound-inactive': bit(TCP_BOUND_INACTIVE),
   bucket: bit(TCP_SYN_RECV) | bit(TCP_TIME_WAIT),
   big: ALL_STATES & ~(bit(TCP_SYN_RECV) | bit(TCP_TIME_WAIT)),
 };

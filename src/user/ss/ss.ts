@@ -3,7 +3,7 @@
  */
 import { inNtop4, inNtop6 } from '#lib/parse_addr.ts';
 import { AF_INET, AF_INET6 } from '#uapi/socket.ts';
-import { TCP_SYN_RECV, TCP_TIME_WAIT } from '#uapi/tcp.ts';
+import { TCP_BOUND_INACTIVE, TCP_CLOSE, TCP_SYN_RECV, TCP_TIME_WAIT } from '#uapi/tcp.ts';
 import { getopt } from '#user/lib/getopt.ts';
 import type { Main, Process } from '#user/lib/process.ts';
 import { serviceName } from '#user/lib/services.ts';
@@ -34,6 +34,7 @@ const USAGE =
   "   -n, --numeric       don't resolve service names\n" +
   '   -a, --all           display all sockets\n' +
   '   -l, --listening     display listening sockets\n' +
+  '   -B, --bound-inactive display only TCP bound but inactive sockets\n' +
   '   -o, --options       show timer information\n' +
   '   -e, --extended      show detailed socket information\n' +
   '   -m, --memory        show socket memory usage\n' +
@@ -80,6 +81,7 @@ const LONG: Readonly<Record<string, string>> = {
   unix: 'x',
   packet: '0',
   family: 'f',
+  'bound-inactive': 'B',
   'no-header': 'H',
   oneline: 'O',
 };
@@ -120,6 +122,8 @@ class Usage extends Error {
 const SWITCHES: Readonly<Record<string, (options: Options) => void>> = {
   n: (options) => Object.assign(options, { numeric: true }),
   a: (options) => Object.assign(options, { all: true }),
+  B: (options) =>
+    Object.assign(options, { states: (options.states ?? 0) | (1 << TCP_BOUND_INACTIVE) }),
   l: (options) => Object.assign(options, { listening: true }),
   o: (options) => Object.assign(options, { timers: true }),
   e: (options) => Object.assign(options, { timers: true, extended: true }),
@@ -192,7 +196,7 @@ function readOptions(args: readonly string[]): Options {
     oneline: false,
     matches: () => true,
   };
-  const { options: given, words, error } = getopt(args, '+hVnralopemiEKs460tuwxf:HO', LONG);
+  const { options: given, words, error } = getopt(args, '+hVnralopemiEKs460tuwxf:HOB', LONG);
   for (const { letter, value } of given) {
     if (letter === 'h') throw new Usage(USAGE, 0, true);
     if (letter === 'V') throw new Usage('ss utility, softnet, after iproute2-6.1.0\n', 0, true);
@@ -264,12 +268,14 @@ const ORDER: readonly Netid[] = ['raw', 'udp', 'tcp'];
 
 async function collect(p: Process, options: Options): Promise<SocketRecord[]> {
   const states = options.states ?? defaultStates(options);
+  // What is bound and waits is told as closed, by the kernel that was asked for it.
+  const told = states | ((states & (1 << TCP_BOUND_INACTIVE)) !== 0 ? 1 << TCP_CLOSE : 0);
   const netids = options.netids.size === 0 ? ORDER : ORDER.filter((id) => options.netids.has(id));
   const all: SocketRecord[] = [];
   for (const netid of netids) {
     for (const family of options.families) {
       for (const record of await readSockets(p, options, netid, family, states)) {
-        if ((states & (1 << record.state)) !== 0 && options.matches(record)) all.push(record);
+        if ((told & (1 << record.state)) !== 0 && options.matches(record)) all.push(record);
       }
     }
   }
@@ -322,7 +328,7 @@ async function showOthers(p: Process, options: Options): Promise<number> {
 }
 
 /** States that only TCP has are asked of it alone. */
-const TCP_ONLY = (1 << TCP_TIME_WAIT) | (1 << TCP_SYN_RECV);
+const TCP_ONLY: number = (1 << TCP_TIME_WAIT) | (1 << TCP_SYN_RECV) | (1 << TCP_BOUND_INACTIVE);
 
 export const main: Main = async (p) => {
   try {
