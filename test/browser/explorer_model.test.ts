@@ -289,10 +289,8 @@ describe('a recorded world', () => {
     // Points that the page has are not sent again.
     const have = view?.points?.timeNs.length ?? 0;
     expect(have).toBeGreaterThan(500);
-    expect(loss.observer.tcp.view(2, 0, have)).toMatchObject({
-      points: null,
-      connection: { id: 2 },
-    });
+    const again = loss.observer.tcp.view(2, 0, have);
+    expect([again?.connection.id, again?.points.timeNs.length]).toEqual([2, 0]);
     loss.close();
   });
 
