@@ -2,6 +2,7 @@
  * `ss` of Unix, packet and netlink sockets: softnet's beside the real one on one and the same kernel, and what
  * softnet's kernel tells of the same sockets.
  */
+import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { main } from '#user/ss/ss.ts';
@@ -21,6 +22,8 @@ const AF_UNIX = 1;
 const AF_NETLINK = 16;
 const AF_PACKET = 17;
 const LO = 1;
+const EINPROGRESS = 115;
+const PATH = '/tmp/softnet-ss-test';
 const LISTENER = '\0softnet listens';
 
 /** A listener with one connection in its queue and one accepted, with data; names and none; sockets of links. */
@@ -46,6 +49,7 @@ function makeSockets(kernel: SyscallTable): number[] {
   kernel.shutdown(server, 1);
   expect(kernel.bind(open(AF_UNIX, 2), unix('\0softnet datagrams'))).toBe(0);
   open(AF_UNIX, 5);
+  expect(kernel.bind(open(AF_UNIX, 2), unix(PATH))).toBe(0);
 
   const htons = (port: number): number => ((port & 0xff) << 8) | (port >> 8);
   open(AF_PACKET, 3, htons(3));
@@ -72,6 +76,24 @@ function makeSockets(kernel: SyscallTable): number[] {
   return fds;
 }
 
+/** A TCP listener with an accepted connection, and a socket each of UDP and ICMP. */
+function makeInetSockets(kernel: SyscallTable): number[] {
+  const at = (port: number): Uint8Array =>
+    sockaddr(2, port >> 8, port & 0xff, 127, 0, 0, 1, ...new Array<number>(8).fill(0));
+  const listener = kernel.socket(2, 1, 0);
+  expect(kernel.bind(listener, at(17000))).toBe(0);
+  expect(kernel.listen(listener, 5)).toBe(0);
+  const client = kernel.socket(2, 1, 0);
+  // Done, or on its way: the handshake of lo ends before the call does.
+  expect([0, -EINPROGRESS]).toContain(kernel.connect(client, at(17000)));
+  const server = kernel.accept4(listener, null, 0);
+  const datagrams = kernel.socket(2, 2, 0);
+  expect(kernel.bind(datagrams, at(17900))).toBe(0);
+  const fds = [listener, client, server, datagrams, kernel.socket(2, 3, 1)];
+  expect(fds.every((fd) => fd >= 0)).toBe(true);
+  return fds;
+}
+
 const LINES = [
   '-x',
   '-xa',
@@ -93,9 +115,105 @@ const LINES = [
   '-f netlink -am',
 ];
 
+/** Lines that list more than one family, and lines with conditions. */
+const MIXED = [
+  '',
+  '-a',
+  '-l',
+  '-an',
+  '-H',
+  '-aH',
+  '-aO',
+  '-am',
+  '-u',
+  '-t',
+  '-ta',
+  '-xt',
+  '-xta',
+  '-0t',
+  '-0x',
+  '-0xa',
+  '-x4',
+  '-46',
+  '-64',
+  '-t4',
+  'state established',
+  'state listening',
+  'state closed',
+  'state time-wait',
+  '-a state closed',
+  '-a exclude listening',
+  'exclude established',
+  '-x state closed',
+  '-x state connected',
+  '-x exclude established',
+  '-0 state established',
+  '-0 state closed',
+  '-f netlink state closed',
+  '-f netlink state established',
+  '-xa src /tmp/softnet-ss-test',
+  '-xa src /TMP/soft*-ss-????',
+  '-xa src /tmp/soft[a-n]et*',
+  '-xa src /tmp/soft[!a-n]et*',
+  '-x src /tmp/softnet-ss-test',
+  '-xa src @softnet*',
+  '-xa not src @softnet*',
+  '-xa src = @softnet*',
+  '-xa src != @softnet*',
+  '-xa src @softnet* or src /tmp/*',
+  '-xa ( src @softnet* and src *listens )',
+  '-xa dst *',
+  '-xa dst x',
+  '-xa dst 0',
+  '-xa sport = :5',
+  '-xa sport != /tmp/*',
+  '-xa sport gt 3',
+  '-xa sport lt 3',
+  '-xa dev lo',
+  '-xa /tmp/*',
+  '-a src unix:@softnet*',
+  '-a src unix:/tmp/*',
+  '-0 src ip',
+  '-0 src 0x800',
+  '-0 src *',
+  '-0 src *:lo',
+  '-0 src ip:lo',
+  '-0 src arp',
+  '-0 src :1',
+  '-0 src no-such',
+  '-0 src *:no-such',
+  '-0 dev lo',
+  '-0 not dev lo',
+  '-0 sport = lo',
+  '-0 sport = :lo',
+  '-0 sport ge :1',
+  '-0 sport gt 1',
+  '-0 sport = ip:lo',
+  '-a src link:ip',
+  '-f netlink src rtnl',
+  '-f netlink src rtnl:2147418113',
+  '-f netlink src *:kernel',
+  '-f netlink src genl:2147418114',
+  '-f netlink src no-such',
+  '-f netlink src rtnl:none',
+  '-f netlink sport gt :7',
+  '-f netlink sport = 0',
+  '-f netlink sport gt *:7',
+  '-f netlink dst rtnl',
+  '-ta src != 127.0.0.1',
+  '-a src netlink:rtnl:kernel',
+  '-a sport = :17000',
+  '-a sport != :17000',
+  '-a sport gt :17000',
+  '-a src 127.0.0.1',
+  '-a not src 127.0.0.1',
+  '-a dst 0.0.0.0',
+  '-xa src 127.0.0.1',
+];
+
 /** Pipes to the real ss are pairs of sockets, and it asks by a socket of its own: those come and go. */
 const ours = (line: string): boolean =>
-  !line.includes('tcpdiag:') && !/^u_str +(ESTAB +)?0 +0 +\* \d+ +\* [1-9]/.test(line);
+  !/tcpdiag:|^nl .* 4:/.test(line) && !/^u_str +(ESTAB +)?0 +0 +\* \d+ +\* [1-9]/.test(line);
 
 /** Without what depends on how wide those are. */
 const steady = ({ status, stdout }: Outcome): { status: number; lines: string[] } => ({
@@ -119,7 +237,7 @@ golden(`ss prints what the real ss prints${reason}`, () => {
           const real = steady(runReal(argv));
           const own = steady(await runTool(kernel, main, argv));
           expect.soft({ line, ...own }).toEqual({ line, ...real });
-          if (line === '-xa') expect(real.lines).toHaveLength(8);
+          if (line === '-xa') expect(real.lines).toHaveLength(9);
         }
         // To the blank, where no line of ss itself counts.
         for (const line of ['-0a', '-0', '-0am']) {
@@ -128,6 +246,34 @@ golden(`ss prints what the real ss prints${reason}`, () => {
         }
       } finally {
         for (const fd of fds) kernel.close(fd);
+        rmSync(PATH, { force: true });
+      }
+    });
+  });
+});
+
+golden(`ss prints what the real ss prints of all families at once${reason}`, () => {
+  test('without a family, and with conditions', async () => {
+    await inNamespace(async (kernel) => {
+      runReal(['ip', 'link', 'set', 'lo', 'up']);
+      const fds = [...makeSockets(kernel), ...makeInetSockets(kernel)];
+      try {
+        for (const line of MIXED) {
+          const argv = ['ss', ...line.split(' ').filter((word) => word !== '')];
+          const real = steady(runReal(argv));
+          const own = steady(await runTool(kernel, main, argv));
+          expect.soft({ line, ...own }).toEqual({ line, ...real });
+        }
+        // The order of families.
+        const kinds = (stdout: string): string[] => [
+          ...new Set(stdout.split('\n').map((line) => line.slice(0, 2))),
+        ];
+        const own = await runTool(kernel, main, ['ss', '-a']);
+        expect(kinds(own.stdout)).toEqual(['Ne', 'nl', 'p_', 'u_', 'ra', 'ud', 'tc', '']);
+        expect(kinds(runReal(['ss', '-a']).stdout)).toEqual(kinds(own.stdout));
+      } finally {
+        for (const fd of fds) kernel.close(fd);
+        rmSync(PATH, { force: true });
       }
     });
   });
@@ -141,6 +287,8 @@ function masked({ stdout }: Outcome): string[] {
     .filter((line) => ours(line) && !/:kernel/.test(line))
     .map((line) =>
       line
+        // A path makes no file in softnet.
+        .replace(/ ino:\d+ dev:\S+/, '')
         .replace(/(ino:|sk:|peers: )[0-9a-f]+/g, '$1N')
         .replace(/^(u_.*) \d+( +\* )0/, '$1 N * 0')
         .replace(/^(u_.*) \d+( +\* )[1-9]\d*/, '$1 N * N')
@@ -163,6 +311,7 @@ golden(`of the same sockets softnet tells ss what the kernel tells it${reason}`,
       const fds = makeSockets(kernel);
       for (const line of lines) said.set(line, masked(runReal(['ss', ...line.split(' ')])));
       for (const fd of fds) kernel.close(fd);
+      rmSync(PATH, { force: true });
     });
     const box = new Box();
     await box.sh('ip link set lo up');

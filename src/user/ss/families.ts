@@ -2,6 +2,7 @@
  * Sockets of AF_UNIX, AF_PACKET and AF_NETLINK. Counterpart of unix_show, packet_show and netlink_show in
  * iproute2's misc/ss.c.
  */
+import { latin1Decode } from '#lib/utf8.ts';
 import { ENOENT, EPROTONOSUPPORT } from '#uapi/errno.ts';
 import { NETLINK_SOCK_DIAG } from '#uapi/netlink.ts';
 import {
@@ -44,6 +45,7 @@ import {
   unixDiagReq,
 } from '#uapi/sock_diag.ts';
 import { AF_NETLINK, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '#uapi/socket.ts';
+import { TCP_CLOSE } from '#uapi/tcp.ts';
 import { errnoOf } from '#user/lib/errors.ts';
 import { indexToName } from '#user/lib/ifaddrs.ts';
 import type { Libc } from '#user/lib/libc.ts';
@@ -51,7 +53,9 @@ import { NetlinkClient } from '#user/lib/netlink.ts';
 import { type NlAttrs, NlBuilder, type NlMessage } from '#user/lib/nlmsg.ts';
 import type { Row } from '#user/ss/columns.ts';
 import { skmemText } from '#user/ss/details.ts';
-import { CONNECTED_STATES, STATE_NAMES } from '#user/ss/record.ts';
+import { numberBytes, type Predicate, type Subject } from '#user/ss/filter.ts';
+import { ethertypeName, netlinkProtocolName } from '#user/ss/names.ts';
+import { STATE_NAMES } from '#user/ss/record.ts';
 
 export type OtherFamily = 'unix' | 'packet' | 'netlink';
 
@@ -60,8 +64,10 @@ export interface OtherOptions {
   readonly extended: boolean;
   readonly memory: boolean;
   readonly oneline: boolean;
-  /** Null: the family's own. */
-  readonly states: number | null;
+  /** Numbers instead of names. */
+  readonly numeric: boolean;
+  readonly states: number;
+  readonly matches: Predicate;
 }
 
 /** The messages of a dump; none where the kernel cannot be asked so. */
@@ -93,13 +99,30 @@ const cookieText = (view: DataView, at: number): string => {
   return hi === 0 ? lo.toString(16) : hi.toString(16) + lo.toString(16).padStart(8, '0');
 };
 
+/** What conditions look at: the other end has no more than a number. */
+function subject(
+  family: number,
+  bytes: Uint8Array,
+  port: number,
+  peerPort: number,
+  device = '',
+): Subject {
+  return {
+    local: { family, bytes, port },
+    peer: { family, bytes: new Uint8Array(0), port: peerPort },
+    device,
+  };
+}
+
 const queue = (bytes: number): string => String(bytes).padEnd(6);
 
 // AF_UNIX.
 
-function unixName(bytes: Uint8Array | null): string {
-  if (bytes === null) return '*';
-  return Array.from(bytes, (octet) => (octet === 0 ? '@' : String.fromCharCode(octet))).join('');
+/** Without the zero that a path ends with; null: it has no name. */
+function unixName(bytes: Uint8Array | null): Uint8Array | null {
+  if (bytes === null || bytes[0] === 0) return bytes;
+  const end = bytes.indexOf(0);
+  return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
 const UNIX_TYPES: Readonly<Record<number, string>> = {
@@ -113,7 +136,9 @@ function unixExtended(attrs: NlAttrs): string {
   let text = '';
   if (shut !== null) text += ` ${(shut & 1) !== 0 ? '-' : '<'}-${(shut & 2) !== 0 ? '-' : '>'}`;
   const [ino = 0, dev = 0] = words(attrs, UNIX_DIAG_VFS) ?? [];
-  if (ino !== 0) text += ` ino:${ino} dev:${dev >>> 20}/${dev & 0xfffff}`;
+  // The kernel's number, taken apart as if it were a program's.
+  const minor = ((dev & 0xff) | ((dev >>> 12) & 0xffffff00)) >>> 0;
+  if (ino !== 0) text += ` ino:${ino} dev:${(dev >>> 8) & 0xfff}/${minor}`;
   const peers = words(attrs, UNIX_DIAG_ICONS) ?? [];
   if (peers.length > 0) text += ` peers:${peers.map((peer) => ` ${peer}`).join('')}`;
   return text;
@@ -124,40 +149,37 @@ async function unixRows(libc: Libc, options: OtherOptions): Promise<Row[]> {
   let show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN;
   if (memory) show |= UDIAG_SHOW_MEMINFO;
   if (extended) show |= UDIAG_SHOW_VFS | UDIAG_SHOW_ICONS;
-  const states = options.states ?? CONNECTED_STATES;
   const request = new NlBuilder(SOCK_DIAG_BY_FAMILY, 0).header(unixDiagReq.LEN, (v, o) => {
     unixDiagReq.setFamily(v, o, AF_UNIX);
-    unixDiagReq.setStates(v, o, states);
+    unixDiagReq.setStates(v, o, options.states);
     unixDiagReq.setCookie(v, o, 0xffffffff, 0xffffffff);
     unixDiagReq.setShow(v, o, show);
   });
-  return (await dump(libc, request)).map((message): Row => {
+  return (await dump(libc, request)).flatMap((message): Row[] => {
     const { view, payload } = message;
     const attrs = message.attrs(unixDiagMsg.LEN);
+    const ino = unixDiagMsg.ino(view, payload);
+    const peer = attrs.u32(UNIX_DIAG_PEER) ?? 0;
+    const name = unixName(attrs.bytes(UNIX_DIAG_NAME));
+    if (!options.matches(subject(AF_UNIX, name ?? new Uint8Array(0), ino, peer))) return [];
     const [recvQ = 0, sendQ = 0] = words(attrs, UNIX_DIAG_RQLEN) ?? [];
     const held = words(attrs, UNIX_DIAG_MEMINFO);
-    return [
+    const row = [
       UNIX_TYPES[unixDiagMsg.type(view, payload)] ?? 'u_seq',
       STATE_NAMES[unixDiagMsg.state(view, payload)] ?? 'UNKNOWN',
       queue(recvQ),
       queue(sendQ),
-      `${unixName(attrs.bytes(UNIX_DIAG_NAME))} `,
-      String(unixDiagMsg.ino(view, payload)),
+      `${name === null ? '*' : latin1Decode(name).replaceAll('\0', '@')} `,
+      String(ino),
       '* ',
-      String(attrs.u32(UNIX_DIAG_PEER) ?? 0),
+      String(peer),
       (held === null ? '' : ` ${skmemText(held)}`) + (extended ? unixExtended(attrs) : ''),
     ];
+    return [row];
   });
 }
 
 // AF_PACKET.
-
-const ETHERTYPES: Readonly<Record<number, string>> = {
-  [0x0003]: '*',
-  [0x0800]: 'ip',
-  [0x0806]: 'arp',
-  [0x86dd]: 'ipv6',
-};
 
 const PACKET_FLAGS: readonly (readonly [flag: number, name: string])[] = [
   [PDI_RUNNING, 'running'],
@@ -179,54 +201,53 @@ function packetExtended(message: NlMessage, attrs: NlAttrs, oneline: boolean): s
   );
 }
 
-async function packetRows(libc: Libc, { extended, memory, oneline }: OtherOptions): Promise<Row[]> {
+async function packetRows(libc: Libc, options: OtherOptions): Promise<Row[]> {
+  const { extended, memory, oneline, numeric } = options;
   const request = new NlBuilder(SOCK_DIAG_BY_FAMILY, 0).header(packetDiagReq.LEN, (v, o) => {
     packetDiagReq.setFamily(v, o, AF_PACKET);
     packetDiagReq.setShow(v, o, PACKET_SHOW_INFO | PACKET_SHOW_MEMINFO);
   });
   const messages = await dump(libc, request);
   const names = messages.length > 0 ? await indexToName(libc) : new Map<number, string>();
-  return messages.map((message): Row => {
+  return messages.flatMap((message): Row[] => {
     const { view, payload } = message;
     const attrs = message.attrs(packetDiagMsg.LEN);
     const [index = 0] = words(attrs, PACKET_DIAG_INFO) ?? [];
     const held = words(attrs, PACKET_DIAG_MEMINFO) ?? [];
     const num = packetDiagMsg.num(view, payload);
-    return [
+    const device = index === 0 ? '' : (names.get(index) ?? `if${index}`);
+    const self = subject(AF_PACKET, numberBytes(num), index, 0, device);
+    if (!options.matches(self)) return [];
+    const row = [
       packetDiagMsg.type(view, payload) === SOCK_RAW ? 'p_raw' : 'p_dgr',
       'UNCONN',
       queue(held[SK_MEMINFO_RMEM_ALLOC] ?? 0),
       queue(held[SK_MEMINFO_WMEM_ALLOC] ?? 0),
-      `${ETHERTYPES[num] ?? `[${num}]`}:`,
-      index === 0 ? '*' : (names.get(index) ?? `if${index}`),
+      `${ethertypeName(num, numeric)}:`,
+      device === '' ? '*' : device,
       '*',
       '',
       (extended ? packetExtended(message, attrs, oneline) : '') +
         (memory ? ` ${skmemText(held)}` : ''),
     ];
+    return [row];
   });
 }
 
 // AF_NETLINK.
 
-/** @see /etc/iproute2/nl_protos */
-const PROTOCOLS: readonly string[] = [
-  ...['rtnl', 'unused', 'usersock', 'fw', 'tcpdiag', 'nflog', 'xfrm', 'selinux', 'iscsi', 'audit'],
-  ...['fiblookup', 'connector', 'nft', 'ip6fw', 'dec-rt', 'uevent', 'genl', '17', 'scsi-trans'],
-  ...['ecryptfs', 'rdma', 'crypto'],
-];
-
 const NETLINK_CONNECTED = 1;
 
 const hex8 = (value: number): string => value.toString(16).padStart(8, '0');
 
-async function netlinkRows(libc: Libc, { extended, memory }: OtherOptions): Promise<Row[]> {
+async function netlinkRows(libc: Libc, options: OtherOptions): Promise<Row[]> {
+  const { extended, memory, numeric } = options;
   const request = new NlBuilder(SOCK_DIAG_BY_FAMILY, 0).header(netlinkDiagReq.LEN, (v, o) => {
     netlinkDiagReq.setFamily(v, o, AF_NETLINK);
     netlinkDiagReq.setProtocol(v, o, NDIAG_PROTO_ALL);
     netlinkDiagReq.setShow(v, o, NDIAG_SHOW_GROUPS | NDIAG_SHOW_MEMINFO);
   });
-  return (await dump(libc, request)).map((message): Row => {
+  return (await dump(libc, request)).flatMap((message): Row[] => {
     const { view, payload } = message;
     const attrs = message.attrs(netlinkDiagMsg.LEN);
     const held = words(attrs, NETLINK_DIAG_MEMINFO) ?? [];
@@ -235,18 +256,20 @@ async function netlinkRows(libc: Libc, { extended, memory }: OtherOptions): Prom
     const portid = netlinkDiagMsg.portid(view, payload);
     const connected = netlinkDiagMsg.state(view, payload) === NETLINK_CONNECTED;
     const group = netlinkDiagMsg.dstGroup(view, payload);
-    return [
+    if (!options.matches(subject(AF_NETLINK, numberBytes(protocol), portid | 0, -1))) return [];
+    const row = [
       'nl',
       'UNCONN',
       queue(held[SK_MEMINFO_RMEM_ALLOC] ?? 0),
       queue(held[SK_MEMINFO_WMEM_ALLOC] ?? 0),
-      `${PROTOCOLS[protocol] ?? protocol}:`,
-      portid === 0 ? 'kernel' : String(portid),
+      `${numeric ? protocol : netlinkProtocolName(protocol)}:`,
+      portid === 0 && !numeric ? 'kernel' : String(portid | 0),
       connected ? `${group}:` : '*',
       connected ? String(netlinkDiagMsg.dstPortid(view, payload)) : '',
       (memory ? `\t ${skmemText(held)}` : '') +
         (extended ? ` sk=0 cb=0 groups=0x${hex8(groups)}` : ''),
     ];
+    return [row];
   });
 }
 
@@ -257,10 +280,6 @@ export async function otherRows(
   options: OtherOptions,
 ): Promise<Row[]> {
   if (family === 'unix') return unixRows(libc, options);
-  const shown = options.states === null || (options.states & UNCONNECTED) !== 0;
-  if (!shown) return [];
+  if ((options.states & (1 << TCP_CLOSE)) === 0) return [];
   return family === 'packet' ? packetRows(libc, options) : netlinkRows(libc, options);
 }
-
-/** State 7, TCP_CLOSE, is that of sockets without a connection. */
-const UNCONNECTED: number = 1 << 7;

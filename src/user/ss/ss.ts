@@ -2,9 +2,10 @@
  * `ss`: the sockets of the machine. Counterpart of iproute2's misc/ss.c.
  */
 import { inNtop4, inNtop6 } from '#lib/parse_addr.ts';
-import { AF_INET, AF_INET6 } from '#uapi/socket.ts';
-import { TCP_BOUND_INACTIVE, TCP_CLOSE, TCP_SYN_RECV, TCP_TIME_WAIT } from '#uapi/tcp.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX } from '#uapi/socket.ts';
+import { TCP_BOUND_INACTIVE, TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
 import { getopt } from '#user/lib/getopt.ts';
+import { indexToName } from '#user/lib/ifaddrs.ts';
 import type { Main, Process } from '#user/lib/process.ts';
 import { serviceName } from '#user/lib/services.ts';
 import { encodeText } from '#user/lib/streams.ts';
@@ -86,14 +87,39 @@ const LONG: Readonly<Record<string, string>> = {
   oneline: 'O',
 };
 
+/** What is listed apart. */
+type Table = Netid | OtherFamily;
+
+/** The order in which tables are listed. */
+const ORDER: readonly Table[] = ['netlink', 'packet', 'unix', 'raw', 'udp', 'tcp'];
+
+const TABLE_FAMILIES: Readonly<Record<Table, readonly number[]>> = {
+  netlink: [AF_NETLINK],
+  packet: [AF_PACKET],
+  unix: [AF_UNIX],
+  raw: [AF_INET, AF_INET6],
+  udp: [AF_INET, AF_INET6],
+  tcp: [AF_INET, AF_INET6],
+};
+
+/** What a family shows unless states are named: sockets of links and of netlink are never connected. */
+const FAMILY_STATES: Readonly<Record<number, number>> = {
+  [AF_INET]: CONNECTED_STATES,
+  [AF_INET6]: CONNECTED_STATES,
+  [AF_UNIX]: CONNECTED_STATES,
+  [AF_PACKET]: 1 << TCP_CLOSE,
+  [AF_NETLINK]: 1 << TCP_CLOSE,
+};
+
 interface Options {
-  readonly netids: Set<Netid>;
-  families: readonly number[];
-  /** Of other families than inet. */
-  readonly others: Set<OtherFamily>;
+  readonly tables: Set<Table>;
+  readonly families: Set<number>;
+  /** Of the family named last: its addresses are those of the filter. Null: none was named. */
+  preferred: number | null;
+  /** What the tables and families named show when no states are. */
+  usual: number;
+  /** Null: the usual ones. */
   states: number | null;
-  all: boolean;
-  listening: boolean;
   numeric: boolean;
   timers: boolean;
   extended: boolean;
@@ -121,10 +147,10 @@ class Usage extends Error {
 
 const SWITCHES: Readonly<Record<string, (options: Options) => void>> = {
   n: (options) => Object.assign(options, { numeric: true }),
-  a: (options) => Object.assign(options, { all: true }),
+  a: (options) => Object.assign(options, { states: ALL_STATES }),
   B: (options) =>
     Object.assign(options, { states: (options.states ?? 0) | (1 << TCP_BOUND_INACTIVE) }),
-  l: (options) => Object.assign(options, { listening: true }),
+  l: (options) => Object.assign(options, { states: LISTENING_STATES }),
   o: (options) => Object.assign(options, { timers: true }),
   e: (options) => Object.assign(options, { timers: true, extended: true }),
   m: (options) => Object.assign(options, { memory: true }),
@@ -132,58 +158,82 @@ const SWITCHES: Readonly<Record<string, (options: Options) => void>> = {
   E: (options) => Object.assign(options, { events: true }),
   K: (options) => Object.assign(options, { kill: true }),
   s: (options) => Object.assign(options, { summary: true }),
-  4: (options) => Object.assign(options, { families: [AF_INET] }),
-  6: (options) => Object.assign(options, { families: [AF_INET6] }),
-  t: (options) => void options.netids.add('tcp'),
-  u: (options) => void options.netids.add('udp'),
-  w: (options) => void options.netids.add('raw'),
-  x: (options) => void options.others.add('unix'),
-  0: (options) => void options.others.add('packet'),
+  4: (options) => addFamily(options, AF_INET),
+  6: (options) => addFamily(options, AF_INET6),
+  t: (options) => addTable(options, 'tcp'),
+  u: (options) => addTable(options, 'udp'),
+  w: (options) => addTable(options, 'raw'),
+  x: (options) => addFamily(options, AF_UNIX),
+  0: (options) => addFamily(options, AF_PACKET),
   H: (options) => Object.assign(options, { header: false }),
   O: (options) => Object.assign(options, { oneline: true }),
 };
 
-/** Families that have tables of their own, by their names after -f. */
-const OTHERS: Readonly<Record<string, OtherFamily>> = {
-  unix: 'unix',
-  link: 'packet',
-  netlink: 'netlink',
+/** Families by their names after -f. */
+const FAMILIES: Readonly<Record<string, number>> = {
+  inet: AF_INET,
+  inet6: AF_INET6,
+  unix: AF_UNIX,
+  link: AF_PACKET,
+  netlink: AF_NETLINK,
 };
 
-function familiesOf(name: string): readonly number[] {
-  if (name === 'inet') return [AF_INET];
-  if (name === 'inet6') return [AF_INET6];
-  if (name === 'help') throw new Usage(USAGE, 0, true);
-  throw new Usage(`ss: "${name}" is invalid family\n${USAGE}`, 255);
+function addFamily(options: Options, family: number): void {
+  // Of the Internet's two the last counts.
+  if (family === AF_INET) options.families.delete(AF_INET6);
+  if (family === AF_INET6) options.families.delete(AF_INET);
+  options.families.add(family);
+  options.preferred = family;
+  options.usual |= FAMILY_STATES[family] ?? 0;
 }
 
-/** `state X` and `exclude X` before the expression; what is left of the words. */
+function addTable(options: Options, table: Netid): void {
+  options.tables.add(table);
+  options.usual |= table === 'tcp' ? CONNECTED_STATES : 1 << TCP_ESTABLISHED;
+}
+
+function familyOf(name: string): number {
+  if (name === 'help') throw new Usage(USAGE, 0, true);
+  const family = Object.hasOwn(FAMILIES, name) ? FAMILIES[name] : undefined;
+  if (family === undefined) throw new Usage(`ss: "${name}" is invalid family\n${USAGE}`, 255);
+  return family;
+}
+
+/** `state X` and `exclude X` before the expression, instead of -a and -l; what is left of the words. */
 function readStates(options: Options, words: readonly string[]): readonly string[] {
   let rest = words;
+  let seen: number | null = null;
   while (rest[0] === 'state' || rest[0] === 'exclude' || rest[0] === 'excl') {
     const [verb, name = ''] = rest;
     const states = Object.hasOwn(STATE_WORDS, name) ? STATE_WORDS[name] : undefined;
     if (states === undefined) throw new Usage(`ss: wrong state name: ${name}\n`, 255);
-    if (verb === 'state') options.states = (options.states ?? 0) | states;
-    else options.states = (options.states ?? defaultStates(options)) & ~states;
+    seen = verb === 'state' ? (seen ?? 0) | states : (seen ?? ALL_STATES) & ~states;
     rest = rest.slice(2);
   }
+  if (seen !== null) options.states = seen;
   return rest;
 }
 
-function defaultStates(options: Options): number {
-  if (options.all) return ALL_STATES;
-  return options.listening ? LISTENING_STATES : CONNECTED_STATES;
+/** What was not said: tables have their families, families their tables. @see filter_merge_defaults of iproute2's misc/ss.c */
+function fillIn({ tables, families }: Options): void {
+  if (tables.size === 0 && families.size === 0) for (const table of ORDER) tables.add(table);
+  for (const table of tables) {
+    const own = TABLE_FAMILIES[table];
+    if (!own.some((family) => families.has(family))) for (const family of own) families.add(family);
+  }
+  for (const family of families) {
+    const own = ORDER.filter((table) => TABLE_FAMILIES[table].includes(family));
+    if (!own.some((table) => tables.has(table))) for (const table of own) tables.add(table);
+  }
 }
 
-function readOptions(args: readonly string[]): Options {
+async function readOptions({ args, libc }: Process): Promise<Options> {
   const options: Options = {
-    netids: new Set(),
-    families: [AF_INET, AF_INET6],
-    others: new Set(),
+    tables: new Set(),
+    families: new Set(),
+    preferred: null,
+    usual: 0,
     states: null,
-    all: false,
-    listening: false,
     numeric: false,
     timers: false,
     extended: false,
@@ -200,13 +250,25 @@ function readOptions(args: readonly string[]): Options {
   for (const { letter, value } of given) {
     if (letter === 'h') throw new Usage(USAGE, 0, true);
     if (letter === 'V') throw new Usage('ss utility, softnet, after iproute2-6.1.0\n', 0, true);
-    if (letter === 'f' && Object.hasOwn(OTHERS, value))
-      options.others.add(OTHERS[value] as OtherFamily);
-    else if (letter === 'f') options.families = familiesOf(value);
+    if (letter === 'f') addFamily(options, familyOf(value));
     else SWITCHES[letter]?.(options);
   }
   if (error !== null) throw new Usage(`ss: ${error}\n${USAGE}`, 255);
-  options.matches = parseFilter(readStates(options, words));
+  const expression = readStates(options, words);
+  if (options.summary && options.tables.size === 0) return options;
+  // Only TCP has sockets that are bound and inactive.
+  const inactive = options.states === 1 << TCP_BOUND_INACTIVE;
+  if (inactive && options.tables.size === 0) addTable(options, 'tcp');
+  fillIn(options);
+  const ofLinks =
+    options.preferred === AF_PACKET || expression.some((word) => word.startsWith('link:'));
+  const interfaces = ofLinks ? await indexToName(libc) : new Map<number, string>();
+  const { matches, family } = parseFilter(expression, options.preferred, interfaces);
+  options.matches = matches;
+  if (family !== null) {
+    options.families.clear();
+    options.families.add(family);
+  }
   return options;
 }
 
@@ -228,7 +290,8 @@ function restText(options: Options, record: SocketRecord): string {
   let text = '';
   if (options.timers) text += timerText(record);
   if (options.extended) text += extendedText(record);
-  if (!options.memory && !options.info) return text;
+  // Of /proc nothing more is known.
+  if ((!options.memory && !options.info) || record.id === null) return text;
   if (!options.oneline) text += '\n\t';
   if (options.memory) text += memoryText(record);
   if (options.info) text += infoText(record, options.extended);
@@ -263,23 +326,37 @@ async function readSockets(
   return found ?? readProcSockets(p.libc, netid, family);
 }
 
-/** The order in which kinds are listed. */
-const ORDER: readonly Netid[] = ['raw', 'udp', 'tcp'];
+/** The states that are shown. */
+function statesOf({ states, usual }: Options): number {
+  return states ?? (usual === 0 ? CONNECTED_STATES : usual);
+}
 
 async function collect(p: Process, options: Options): Promise<SocketRecord[]> {
-  const states = options.states ?? defaultStates(options);
+  const states = statesOf(options);
   // What is bound and waits is told as closed, by the kernel that was asked for it.
   const told = states | ((states & (1 << TCP_BOUND_INACTIVE)) !== 0 ? 1 << TCP_CLOSE : 0);
-  const netids = options.netids.size === 0 ? ORDER : ORDER.filter((id) => options.netids.has(id));
   const all: SocketRecord[] = [];
-  for (const netid of netids) {
-    for (const family of options.families) {
+  for (const netid of ['raw', 'udp', 'tcp'] as const) {
+    if (!options.tables.has(netid)) continue;
+    for (const family of [AF_INET, AF_INET6]) {
+      if (!options.families.has(family)) continue;
       for (const record of await readSockets(p, options, netid, family, states)) {
         if ((told & (1 << record.state)) !== 0 && options.matches(record)) all.push(record);
       }
     }
   }
   return all;
+}
+
+/** Rows of the families that are not of the Internet, which come first. */
+async function collectOthers(p: Process, options: Options): Promise<Row[]> {
+  const rows: Row[] = [];
+  const wanted = { ...options, states: statesOf(options) };
+  for (const table of ['netlink', 'packet', 'unix'] as const) {
+    const shown = TABLE_FAMILIES[table].some((family) => options.families.has(family));
+    if (shown && options.tables.has(table)) rows.push(...(await otherRows(p.libc, table, wanted)));
+  }
+  return rows;
 }
 
 /** Ends sockets; those that were ended. */
@@ -292,8 +369,8 @@ async function destroyAll(p: Process, records: readonly SocketRecord[]): Promise
 /** Prints sockets as they end, each a line of its own. */
 async function showEvents(p: Process, options: Options): Promise<never> {
   return watchDestroyed(p.libc, (record) => {
-    if (options.netids.size > 0 && !options.netids.has(record.netid)) return;
-    if (options.families.includes(record.local.family) && options.matches(record)) {
+    if (!options.tables.has(record.netid)) return;
+    if (options.families.has(record.local.family) && options.matches(record)) {
       p.print(renderRows([rowOf(options, record)], hiddenColumns(options), false));
     }
   });
@@ -302,51 +379,24 @@ async function showEvents(p: Process, options: Options): Promise<never> {
 /** Columns that would say the same in each row. */
 function hiddenColumns(options: Options): number[] {
   const hidden: number[] = [];
-  if (options.netids.size === 1) hidden.push(NETID);
-  const states = options.states ?? 0;
-  if (states !== 0 && (states & (states - 1)) === 0) hidden.push(STATE);
+  const [table, ...more] = options.tables;
+  // Unix and packet sockets are of several kinds.
+  if (table !== 'unix' && table !== 'packet' && more.length === 0) hidden.push(NETID);
+  const states = statesOf(options);
+  if ((states & (states - 1)) === 0) hidden.push(STATE);
   return hidden;
 }
 
-/** Sockets of other families: what stands in every row is said by no column. */
-async function showOthers(p: Process, options: Options): Promise<number> {
-  const rows: Row[] = [];
-  const given =
-    options.states ?? (options.all || options.listening ? defaultStates(options) : null);
-  for (const family of ['netlink', 'packet', 'unix'] as const) {
-    if (options.others.has(family))
-      rows.push(...(await otherRows(p.libc, family, { ...options, states: given })));
-  }
-  const hidden: number[] = [];
-  const [first, ...more] = options.others;
-  if (first === 'netlink' && more.length === 0) hidden.push(NETID);
-  // Packet and netlink sockets have one state only.
-  const one = given !== null && (given & (given - 1)) === 0;
-  if (one || (given === null && !options.others.has('unix'))) hidden.push(STATE);
-  await p.pour(encodeText(renderRows(rows, hidden, options.header)));
-  return 0;
-}
-
-/** States that only TCP has are asked of it alone. */
-const TCP_ONLY: number = (1 << TCP_TIME_WAIT) | (1 << TCP_SYN_RECV) | (1 << TCP_BOUND_INACTIVE);
-
 export const main: Main = async (p) => {
   try {
-    const options = readOptions(p.args);
+    const options = await readOptions(p);
     if (options.summary) p.print(await summaryText(p.libc));
-    if (options.summary && options.netids.size === 0) return 0;
-    if (
-      options.states !== null &&
-      (options.states & ~TCP_ONLY) === 0 &&
-      options.netids.size === 0
-    ) {
-      options.netids.add('tcp');
-    }
+    if (options.summary && options.tables.size === 0) return 0;
     if (options.events) return await showEvents(p, options);
-    if (options.others.size > 0) return await showOthers(p, options);
+    const others = await collectOthers(p, options);
     const found = await collect(p, options);
     const records = options.kill ? await destroyAll(p, found) : found;
-    const rows = records.map((record) => rowOf(options, record));
+    const rows = [...others, ...records.map((record) => rowOf(options, record))];
     await p.pour(encodeText(renderRows(rows, hiddenColumns(options), options.header)));
     return 0;
   } catch (error) {
