@@ -6,20 +6,29 @@ import { type UnixSock, unixSk } from '#include/net/af_unix.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { mem } from '#mm/memory.ts';
+import { consumeSkb } from '#net/core/skbuff.ts';
 import { skWmemAllocGet } from '#net/core/sock.ts';
-import { sockDiagPutMeminfo, sockDiagRegister, sockDiagSaveCookie } from '#net/core/sock_diag.ts';
-import { netlinkDumpStart } from '#net/netlink/af_netlink.ts';
 import {
+  sockDiagCheckCookie,
+  sockDiagPutMeminfo,
+  sockDiagRegister,
+  sockDiagSaveCookie,
+} from '#net/core/sock_diag.ts';
+import { netlinkDumpStart, netlinkRequester, netlinkUnicast } from '#net/netlink/af_netlink.ts';
+import {
+  NLMSG_GOODSIZE,
   nlaPut,
   nlaPutU8,
   nlaPutU32,
   nlmsgCancel,
   nlmsgEnd,
   nlmsgFlags,
+  nlmsgNew,
   nlmsgPut,
+  nlmsgSeq,
 } from '#net/netlink/nlattr.ts';
 import { unixInqLen } from '#net/unix/unix_msg.ts';
-import { EINVAL, EMSGSIZE, EOPNOTSUPP } from '#uapi/errno.ts';
+import { EINVAL, EMSGSIZE, ENOENT, ENOMEM } from '#uapi/errno.ts';
 import { NLM_F_DUMP, NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
 import {
   SOCK_DIAG_BY_FAMILY,
@@ -81,9 +90,18 @@ function putAttrs(skb: SkBuff, u: UnixSock, show: number): number {
   return err;
 }
 
+/** Whom the answer goes to. */
+type Asker = Pick<NetlinkCallback, 'portid' | 'seq'>;
+
 /** Appends one socket; false: it has no room. @kernel sk_diag_fill net/unix/diag.c */
-function skDiagFill(skb: SkBuff, u: UnixSock, show: number, cb: NetlinkCallback): boolean {
-  const nlh = nlmsgPut(skb, cb.portid, cb.seq, SOCK_DIAG_BY_FAMILY, unixDiagMsg.LEN, NLM_F_MULTI);
+function skDiagFill(
+  skb: SkBuff,
+  u: UnixSock,
+  show: number,
+  { portid, seq }: Asker,
+  flags: number,
+): boolean {
+  const nlh = nlmsgPut(skb, portid, seq, SOCK_DIAG_BY_FAMILY, unixDiagMsg.LEN, flags);
   if (nlh < 0) return false;
   const header = new Uint8Array(unixDiagMsg.LEN);
   const v = new DataView(header.buffer);
@@ -112,17 +130,39 @@ function unixDiagDump(skb: SkBuff, cb: NetlinkCallback): number {
     if (n++ < (cb.args[0] as number)) continue;
     // One that nobody has accepted yet is no file.
     if ((states & (1 << sk.skcState)) !== 0 && sk.skIno !== 0) {
-      if (!skDiagFill(skb, unixSk(sk), show, cb)) return skb.len > 0 ? 1 : -EMSGSIZE;
+      if (!skDiagFill(skb, unixSk(sk), show, cb, NLM_F_MULTI)) return skb.len > 0 ? 1 : -EMSGSIZE;
     }
     cb.args[0] = n;
   }
   return 0;
 }
 
+/** The one socket of an inode: 0, -EINVAL without one, -ENOENT, or -ESTALE: another had it. @kernel unix_diag_get_exact net/unix/diag.c */
+function unixDiagGetExact(inSkb: SkBuff, msg: Uint8Array): number {
+  const v = new DataView(msg.buffer, msg.byteOffset, msg.byteLength);
+  const ino = unixDiagReq.ino(v, NLMSG_HDRLEN);
+  if (ino === 0) return -EINVAL;
+  const { net, portid } = netlinkRequester(inSkb);
+  const sk = [...net.unixSocks].find(({ skIno }) => skIno === ino);
+  if (sk === undefined) return -ENOENT;
+  const lo = unixDiagReq.cookieLo(v, NLMSG_HDRLEN);
+  const err = sockDiagCheckCookie(sk, lo, unixDiagReq.cookieHi(v, NLMSG_HDRLEN));
+  if (err !== 0) return err;
+  const rep = nlmsgNew(net.machine, NLMSG_GOODSIZE);
+  if (rep === null) return -ENOMEM;
+  const asker = { portid, seq: nlmsgSeq(msg) };
+  const fits = skDiagFill(rep, unixSk(sk), unixDiagReq.show(v, NLMSG_HDRLEN), asker, 0);
+  if (!fits || net.diagNlsk === null) {
+    consumeSkb(rep, 'unix_diag_get_exact');
+    return -EMSGSIZE;
+  }
+  return Math.min(netlinkUnicast(net.diagNlsk, rep, portid), 0);
+}
+
 /** @kernel unix_diag_handler_dump net/unix/diag.c */
 function unixDiagHandlerDump(skb: SkBuff, msg: Uint8Array): number {
   if (msg.length < NLMSG_HDRLEN + unixDiagReq.LEN) return -EINVAL;
-  if ((nlmsgFlags(msg) & NLM_F_DUMP) !== NLM_F_DUMP) return -EOPNOTSUPP;
+  if ((nlmsgFlags(msg) & NLM_F_DUMP) === 0) return unixDiagGetExact(skb, msg);
   return netlinkDumpStart(skb, msg, unixDiagDump);
 }
 
