@@ -89,6 +89,7 @@ export function outside(results: readonly CaseResult[]): Set<string> {
 
 const percent = (p: number): string => `${Number((p * 100).toFixed(2))} %`;
 const figure = (x: number): string => (Number.isNaN(x) ? '-' : x.toPrecision(3));
+const seconds = (ms: number): string => (Number.isNaN(ms) ? '-' : (ms / 1e3).toFixed(1));
 const ratio = (x: number): string => {
   if (Number.isNaN(x)) return '-';
   return Math.abs(x - 1) > TOLERANCE ? `**${x.toFixed(2)}**` : x.toFixed(2);
@@ -112,7 +113,7 @@ function rows(control: string, cells: Map<string, Cell>): string[] {
               const mbit = figure(cell.mbit(column.ends, column.direction));
               return `${mbit} (${ratio(cell.ratio(column))})`;
             }),
-            `${(cell.gapMs(true) / 1e3).toFixed(1)} / ${(cell.gapMs(false) / 1e3).toFixed(1)}`,
+            `${seconds(cell.gapMs(true))} / ${seconds(cell.gapMs(false))}`,
             cell.runs,
           ].join(' | ')} |`,
         );
