@@ -71,8 +71,8 @@ import {
   sockPut,
 } from '#net/core/sock.ts';
 import { SK_MEM_SEND } from '#net/core/sock_mem.ts';
-import { reuseportMigrateSock } from '#net/core/sock_reuseport.ts';
 import { resetTcpSock, reviveTcpSock } from '#net/core/sock_reset_fields.ts';
+import { reuseportMigrateSock } from '#net/core/sock_reuseport.ts';
 import { inetCtlSockCreate, inetCtlSockDestroy, inetSkRebuildHeader } from '#net/ipv4/af_inet.ts';
 import { inetCskAccept, inetCskReqskQueueDropAndPut } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskGetPort } from '#net/ipv4/inet_connection_sock_port.ts';
