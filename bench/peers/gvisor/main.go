@@ -47,7 +47,7 @@ const (
 	// What a packet may have where the link takes larger ones than its MTU, with its IPv4 header.
 	gsoMaxSize = 65535
 	// Between two looks at the processor's clock, in seconds of it.
-	lookSeconds = 0.002
+	lookSeconds = 0.02
 	// What is warmed up for, in parts of what is measured for.
 	warmup = 0.75
 )
