@@ -196,6 +196,7 @@ describe('module state and imports that run', () => {
     ['a mutable array', 'const list: number[] = [];'],
     ['an array literal', 'const list = [1, 2];'],
     ['an instance', 'export const init_net = new Net();'],
+    ['a second static key', 'export const key: StaticKey = new StaticKey();'],
     ['a buffer', 'const scratch = new Uint8Array(64);'],
     ['a call', 'register(1);'],
     ['a method call', 'table.add(1);'],
@@ -219,6 +220,11 @@ describe('module state and imports that run', () => {
     'interface A {\n  b: number;\n}\n\nexport type B = { c: A };',
   ])('not %j', (line) => {
     plant('src/kernel/x.ts', `${line}\n`);
+    expect(found()).toEqual([]);
+  });
+
+  test('not the static key of tracepoints', () => {
+    plant('src/kernel/tracepoint.ts', 'export const key: StaticKey = new StaticKey();\n');
     expect(found()).toEqual([]);
   });
 });

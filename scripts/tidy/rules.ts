@@ -77,6 +77,7 @@ export function importRules(source: Source): Finding[] {
 }
 
 const COLLECTIONS = new Set(['Map', 'Set', 'WeakMap', 'WeakSet', 'Array']);
+const STATIC_KEY = 'src/kernel/tracepoint.ts';
 const CONSTANT_CLASSES = new Set(['RegExp', 'TextEncoder', 'TextDecoder', 'URL']);
 const TYPED_ARRAY = /^(?:Big)?(?:Ui|I)nt(?:8|16|32|64)(?:Clamped)?Array$|^Float(?:32|64)Array$/;
 const STATEMENT_KEYWORDS = new Set(
@@ -135,8 +136,9 @@ function stateOfValue(
     // Tables of numbers are the one kind of array that cannot be declared read-only.
     if (TYPED_ARRAY.test(name) && (value[3]?.text === '[' || /^src\/(?:lib|uapi)\//.test(path)))
       return null;
-    // The code belongs to all machines, and so does what patches it (docs/decisions/0023).
-    if (name === 'StaticKey' && typeName === name) return null;
+    // The code belongs to all machines, and so does what patches it; a second key would cost the first its
+    // constancy (docs/decisions/0023).
+    if (name === 'StaticKey' && typeName === name && path === STATIC_KEY) return null;
     if (!CONSTANT_CLASSES.has(name)) return `an instance of ${name} at the top of a module`;
   }
   if (value[0]?.text === '[') {

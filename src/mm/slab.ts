@@ -44,8 +44,11 @@ export class KmemCache<T> {
     return null;
   }
 
-  /** Whether one more would be kept; for owners who make objects ready for that. To be followed by put() if so. */
-  get wanted(): boolean {
+  /**
+   * Whether one more is kept; if not, that one was let go of is noted. For owners who make an object ready only
+   * then; put() is to follow.
+   */
+  hasRoom(): boolean {
     if (!this.reuse) this.partial.length = 0;
     else if (this.partial.length < this.minPartial) return true;
     else this.discarded = true;
@@ -54,6 +57,6 @@ export class KmemCache<T> {
 
   /** Takes back an object to which nobody refers any more. @kernel kmem_cache_free mm/slub.c */
   put(object: T): void {
-    if (this.wanted) this.partial.push(object);
+    if (this.hasRoom()) this.partial.push(object);
   }
 }

@@ -42,7 +42,7 @@ export function reqskFree(req: RequestSock): void {
   const { machine } = req.net;
   machine.live.requests--;
   const { reqskSlab, sockCookies } = machine.netGlobals;
-  if (!reqskSlab.wanted) return;
+  if (!reqskSlab.hasRoom()) return;
   sockCookies.delete(req);
   resetRequestSock(req, machine.initNet, AF_UNSPEC, req.rskOps);
   reqskSlab.put(req);

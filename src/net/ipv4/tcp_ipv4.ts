@@ -643,7 +643,7 @@ function tcpProtFree(sk: Sock): void {
     bugOn(armed || sk.hashed, 'sock-free', 'a timer is armed, or the table has it');
   }
   const { tcpSlab } = machine.netGlobals;
-  if (!tcpSlab.wanted) return;
+  if (!tcpSlab.hasRoom()) return;
   resetTcpSock(tp, machine.initNet, AF_UNSPEC, sk.skProt, sockDefCallbacks);
   tcpSlab.put(tp);
 }

@@ -85,7 +85,7 @@ interface HostCondition {
   readonly pattern: RegExp | null;
 }
 
-/** A pattern of the shell's for a whole name; capitals are small letters' like, and a slash is as any other. */
+/** Matches a whole name against a pattern of the shell's; case does not count, and `*` passes over slashes too. */
 function globOf(pattern: string): RegExp {
   const source = pattern.replace(
     /\\([\s\S])|\*|\?|\[([!^]?)(\]?[^\]]*)\]|[\s\S]/g,
