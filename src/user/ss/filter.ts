@@ -94,7 +94,11 @@ function globOf(pattern: string): RegExp {
       if (text === '*') return '[\\s\\S]*';
       if (text === '?') return '[\\s\\S]';
       if (set === undefined) return text.replace(/\W/g, '\\$&');
-      return `[${negation === '' ? '' : '^'}${set.replace(/[\\\]^[]/g, '\\$&')}]`;
+      // A range that runs backwards has nothing in it.
+      const known = set.replace(/([\s\S])-([\s\S])/g, (range: string, from: string, to: string) =>
+        from <= to ? range : '',
+      );
+      return `[${negation === '' ? '' : '^'}${known.replace(/[\\\]^[]/g, '\\$&')}]`;
     },
   );
   return new RegExp(`^${source}$`, 'i');
