@@ -1,7 +1,7 @@
-/** open() and the listing of directories. Counterpart of fs/open.c, fs/readdir.c, fs/seq_file.c. */
+/** open(), close() and the listing of directories. Counterpart of fs/open.c, fs/readdir.c, fs/seq_file.c. */
 import { type DirectoryNode, type FsNode, pathLookup, type RegularNode } from '#fs/namei.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
-import type { Task } from '#kernel/sched/task.ts';
+import { type Task, takeCallWait } from '#kernel/sched/task.ts';
 import { latin1Decode, latin1Encode, utf8Decode, utf8Encode } from '#lib/utf8.ts';
 import {
   EACCES,
@@ -135,6 +135,20 @@ function install(task: Task, node: FsNode, flags: number): number {
   const file = fileOf(task, node, flags);
   if (typeof file === 'number') return file;
   return task.files.install(file, (flags & O_CLOEXEC) !== 0);
+}
+
+/**
+ * Closes a descriptor: 0 or -EBADF; or it sleeps (SO_LINGER), and `wake` is called once when that is over. The
+ * descriptor is free at once. Calling what is returned then ends the sleep, as a signal does.
+ * @kernel sys_close fs/open.c
+ */
+export function closeWait(task: Task, fd: number, wake: () => void): (() => void) | number {
+  takeCallWait(task);
+  const err = task.files.close(fd);
+  const wait = takeCallWait(task);
+  if (wait === null) return err;
+  wait.returned = wake;
+  return () => wait.cancel();
 }
 
 /** Takes a file away: 0 or a negative errno. @kernel filename_unlinkat fs/namei.c */

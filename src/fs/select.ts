@@ -152,6 +152,8 @@ class FdWait implements PollTable, Wait {
     }
     const mask = vfsPoll(file, null) & this.events;
     if (mask === 0 && !this.timedOut) return;
+    // The file may have been closed meanwhile: then its end is this task's.
+    this.machine.tasks.current = this.task;
     this.cancel();
     wake(mask);
   }

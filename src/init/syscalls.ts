@@ -7,7 +7,7 @@
 
 import { doFcntl, ksysDup, ksysDup3 } from '#fs/fcntl.ts';
 import { type DirectoryNode, directory } from '#fs/namei.ts';
-import { doSysOpen, doUnlink, iterateDir } from '#fs/open.ts';
+import { closeWait, doSysOpen, doUnlink, iterateDir } from '#fs/open.ts';
 import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
 import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
 import { DEBUG } from '#kernel/config.ts';
@@ -229,6 +229,7 @@ export function makeSyscalls(task: Task): SyscallTable {
     uname: () => ({ sysname: UTS_SYSNAME, nodename: machine.hostname, release: UTS_RELEASE }),
     getrandom: (buf) => getrandom(machine, buf),
     sethostname: (name) => sethostname(machine, name),
+    closeWait: (fd, wake) => closeWait(enter(), fd, wake),
     exit: (status) => exit(enter(), status),
     waitFd: (fd, events, timeoutNs, wake) => waitFd(enter(), fd, events, timeoutNs, wake),
     nanosleep: (ns, wake) => nanosleep(enter(), ns, wake),

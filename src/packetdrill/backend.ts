@@ -19,7 +19,6 @@ export type PlainCalls = Pick<
   | 'shutdown'
   | 'setsockopt'
   | 'getsockopt'
-  | 'close'
   | 'dup'
   | 'fcntl'
   | 'ioctl'
@@ -33,6 +32,7 @@ export type PlainCalls = Pick<
 export interface ScriptCalls {
   readonly sys: PlainCalls;
   onAccept(fd: number, addr: Uint8Array | null, flags: number, done: Done): void;
+  onClose(fd: number, done: Done): void;
   onConnect(fd: number, addr: Uint8Array, done: Done): void;
   onRead(fd: number, buf: Uint8Array, done: Done): void;
   onWrite(fd: number, buf: Uint8Array, done: Done): void;

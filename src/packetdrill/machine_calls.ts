@@ -39,6 +39,10 @@ export class MachineCalls extends Libc implements ScriptCalls {
     super.onRecv(fd, buf, flags, addr, more);
   }
 
+  onClose(fd: number, done: Done): void {
+    this.waits.close(fd, done);
+  }
+
   onRecvmsg(fd: number, msg: UserMsghdr, flags: number, done: Done): void {
     // A try that fails leaves its marks: each begins with all the room.
     const { namelen, controllen } = msg;

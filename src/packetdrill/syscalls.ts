@@ -299,9 +299,9 @@ const recvmsg: Syscall = (c) => {
 
 const close: Syscall = (c) => {
   const fd = c.int(0);
-  const result = c.libc.sys.close(c.liveFd(fd));
+  const live = c.liveFd(fd);
   c.host.fds.delete(fd);
-  c.done(result);
+  c.libc.onClose(live, (result) => c.done(result));
 };
 
 const shutdown: Syscall = (c) => c.done(c.libc.sys.shutdown(c.fd(0), c.int(1)));

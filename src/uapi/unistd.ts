@@ -63,6 +63,10 @@ export interface SyscallTable {
   // fs/
   read(fd: number, buf: Uint8Array): number;
   write(fd: number, buf: Uint8Array): number;
+  /**
+   * Closes a descriptor, without waiting for what lingers: the connection is ended as closeWait() says, and
+   * the caller goes on.
+   */
   close(fd: number): number;
   dup(fd: number): number;
   dup3(oldfd: number, newfd: number, flags: number): number;
@@ -134,7 +138,14 @@ export interface SyscallTable {
   /** Takes the name /run/netns/NAME away. */
   umount2(target: string, flags: number): number;
   exit(status: number): void;
-  // The two ways to sleep.
+  // The three ways to sleep.
+  /**
+   * Closes a descriptor: 0 or -EBADF when that is done. With SO_LINGER and a time the call sleeps until the
+   * peer has acknowledged everything or the time is over, whatever O_NONBLOCK says: then `wake` is called
+   * once from the scheduler, and calling the result ends the sleep, as a signal does. Close has succeeded in
+   * each case, and the descriptor is free at once.
+   */
+  closeWait(fd: number, wake: () => void): CancelWait | number;
   /**
    * Calls `wake` once, from the scheduler, when any of `events` (POLL*) is ready on `fd`, or when
    * `timeoutNs` (< 0: never) has passed; revents is then 0. A negative errno if `fd` is bad.

@@ -10,6 +10,7 @@ import {
   MSG_PEEK,
   MSG_WAITALL,
   SHUT_WR,
+  SO_LINGER,
   SO_RCVTIMEO,
   SO_SNDBUF,
   SO_SNDTIMEO,
@@ -297,6 +298,49 @@ describe('the library of programs', () => {
       return results;
     });
     expect(seen).toEqual([3, 3]);
+  });
+
+  const LINGER_MINUTE = Uint8Array.of(1, 0, 0, 0, 60, 0, 0, 0);
+
+  /** A socket that lingers, with more on its way than its peer has room for, and the peer. */
+  async function lingering(libc: Libc): Promise<readonly [fd: number, peer: number, sent: number]> {
+    const [fd, peer] = await pair(libc);
+    libc.setNonblocking(fd, true);
+    const sent = await libc.send(fd, new Uint8Array(8_000_000));
+    libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_MINUTE);
+    return [fd, peer, sent];
+  }
+
+  test('close waits for what lingers, though the socket may not block', async () => {
+    await run(async ({ libc, sys }) => {
+      const [fd, peer, sent] = await lingering(libc);
+      const start = sys.monotonic();
+      const closed = libc.close(fd).then(() => sys.monotonic());
+      expect(() => libc.close(fd)).toThrow('close EBADF');
+      await libc.sleep(500);
+      const buf = new Uint8Array(65536);
+      for (let got = 0; got < sent; ) got += await libc.recv(peer, buf);
+      const seconds = ((await closed) - start) / 1e9;
+      expect(seconds).toBeGreaterThanOrEqual(0.5);
+      expect(seconds).toBeLessThan(60);
+      // A close that is not waited for, or has nothing to wait for, holds up nobody.
+      const later = sys.monotonic();
+      await libc.close(peer);
+      expect(sys.monotonic()).toBe(later);
+    });
+  });
+
+  test('a signal ends a close that lingers', async () => {
+    const { status } = await box.runMain(
+      async (p) => {
+        const [fd] = await lingering(p.libc);
+        p.kill(SIGTERM);
+        await expect(p.libc.close(fd)).rejects.toBeInstanceOf(Killed);
+        return 3;
+      },
+      ['victim'],
+    );
+    expect(status).toBe(3);
   });
 
   test('a signal ends what a program waits for, and the program', async () => {

@@ -139,6 +139,11 @@ export class NativeKernel implements SyscallTable {
   close(fd: number): number {
     return this.call('close', fd);
   }
+
+  /** Sleeps, if it must, with everything else. */
+  closeWait(fd: number): number {
+    return this.close(fd);
+  }
   dup(fd: number): number {
     return this.call('dup', fd);
   }

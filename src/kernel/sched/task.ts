@@ -27,6 +27,15 @@ export interface Wait {
   cancel(): void;
 }
 
+/**
+ * A sleep in the middle of a system call that the kernel ends by itself: whoever made the call may go on
+ * meanwhile, or wait until it has returned.
+ */
+export interface CallWait extends Wait {
+  /** Told when the call has returned after its sleep; null: nobody waits for it. */
+  returned: (() => void) | null;
+}
+
 /** @kernel task_struct include/linux/sched.h */
 export class Task {
   readonly machine: Machine;
@@ -43,6 +52,8 @@ export class Task {
   exitCode: number | null;
   /** What the program waits in, the newest first. */
   waits: Wait | null;
+  /** Where the latest system call still sleeps; null: it has returned. */
+  callWait: CallWait | null;
   /** Packet memory that the program has mapped; null: none yet. */
   mapped: Set<Uint8Array> | null;
   /** The page that what it sends is copied to, whatever the socket. @kernel task_frag include/linux/sched.h */
@@ -60,6 +71,7 @@ export class Task {
     this.cpusMask = new Uint8Array(machine.cpus.length).fill(1);
     this.exitCode = null;
     this.waits = null;
+    this.callWait = null;
     this.taskFrag = null;
     this.mapped = null;
     this.onExit = [];
@@ -154,12 +166,30 @@ export function setCpusAllowed(task: Task, set: Uint8Array): number {
 /** Ends a task: its waits are cancelled and its descriptors closed. @kernel do_exit kernel/exit.c */
 export function exitTask(task: Task, code: number): void {
   if (task.exitCode !== null) return;
+  const { tasks, live } = task.machine;
+  const caller = tasks.current;
+  // What it closes must see that it is the one that goes.
+  tasks.current = task;
   task.exitCode = code;
   while (task.waits !== null) task.waits.cancel();
   for (const undo of task.onExit.splice(0)) undo();
   task.files.closeAll();
-  task.machine.tasks.remove(task);
-  task.machine.live.tasks--;
+  tasks.current = caller;
+  tasks.remove(task);
+  live.tasks--;
+}
+
+/** The task on whose behalf the kernel works, unless it is about to end (PF_EXITING) or there is none. */
+export function livingCurrent(machine: Machine): Task | null {
+  const { current } = machine.tasks;
+  return current !== null && current.exitCode === null ? current : null;
+}
+
+/** What the latest system call of a task still sleeps in; it is forgotten here. */
+export function takeCallWait(task: Task): CallWait | null {
+  const wait = task.callWait;
+  task.callWait = null;
+  return wait;
 }
 
 /** The task waits in this from now on. @kernel prepare_to_wait kernel/sched/wait.c */

@@ -20,6 +20,7 @@ import {
   type Sock,
 } from '#include/net/sock.ts';
 import { tcpFastopenListen } from '#include/net/tcp_fastopen_ops.ts';
+import { livingCurrent } from '#kernel/sched/task.ts';
 import {
   lockSock,
   releaseSock,
@@ -172,14 +173,15 @@ export function inetCreate(net: Net, sock: Socket, protocol: number, kern: boole
 }
 
 /**
- * The last close. The protocol may live on: FINs, lingering data.
+ * The last close. The protocol may live on: FINs, lingering data. A task that ends does not wait for them.
  * @kernel inet_release net/ipv4/af_inet.c
  */
 export function inetRelease(sock: Socket): number {
   const sk = sock.sk;
   if (sk === null) return 0;
   sk.net.machine.netGlobals.ipMc?.dropSocket(sk);
-  const timeout = sockFlag(sk, SOCK_LINGER) ? sk.skLingertime : 0;
+  const lingers = sockFlag(sk, SOCK_LINGER) && livingCurrent(sk.net.machine) !== null;
+  const timeout = lingers ? sk.skLingertime : 0;
   sk.skProt.close(sk, timeout);
   sock.sk = null;
   return 0;

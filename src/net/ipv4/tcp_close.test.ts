@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
-import { EINPROGRESS } from '#uapi/errno.ts';
+import { EBADF, EINPROGRESS } from '#uapi/errno.ts';
 import {
   LINUX_MIB_TCPABORTONCLOSE,
   LINUX_MIB_TCPABORTONDATA,
@@ -91,6 +91,106 @@ describe('close', () => {
     rig.inject({ flags: '.', seq: 1, ack: 102, win: 1000 });
     rig.inject({ flags: 'F.', seq: 1, ack: 102, win: 1000 });
     rig.advance(61_000);
+  });
+});
+
+describe('a close that lingers', () => {
+  let returned: number;
+
+  /** Begins to close with data under way; returns what a signal calls, or the result of the call. */
+  function linger(fd: number): (() => void) | number {
+    rig.write(fd, 100);
+    setLinger(fd, 1, 2);
+    returned = -1;
+    const wait = rig.sys.closeWait(fd, () => {
+      returned = rig.nowMs;
+    });
+    rig.settle();
+    rig.sent();
+    return wait;
+  }
+
+  function orphans(): string {
+    return /orphan (\d+)/.exec(rig.proc('sockstat'))?.[1] ?? '';
+  }
+
+  it('keeps its owner until the peer has everything, and frees the descriptor at once', () => {
+    const fd = connected();
+    const { skIno } = rig.sock(fd);
+    expect(typeof linger(fd)).toBe('function');
+    const row = rig.proc('tcp').trimEnd().split('\n').at(-1) ?? '';
+    expect(row.trim().split(/\s+/).slice(3, 10)[6]).toBe(String(skIno));
+    expect(orphans()).toBe('0');
+    expect(rig.task.files.get(fd)).toBe(null);
+    rig.inject({ flags: '.', seq: 1, ack: 101, win: 1000 });
+    expect(returned).toBe(-1);
+    rig.inject({ flags: '.', seq: 1, ack: 102, win: 1000 });
+    expect(returned).toBe(rig.nowMs);
+    // Nothing is left but the time-wait entry of FIN_WAIT2.
+    expect(rig.proc('sockstat')).toMatch(/^TCP: inuse 0 orphan 0 tw 1 /m);
+    rig.advance(61_000);
+  });
+
+  it('ends with its time, to the millisecond, and leaves an orphan', () => {
+    const fd = connected();
+    linger(fd);
+    const start = rig.nowMs;
+    rig.advance(2500);
+    expect(returned).toBe(start + 2000);
+    expect(orphans()).toBe('1');
+    rig.inject({ flags: 'R.', seq: 1, ack: 1, win: 0 });
+  });
+
+  it('ends with a signal', () => {
+    const signal = linger(connected());
+    expect(orphans()).toBe('0');
+    if (typeof signal === 'function') signal();
+    expect(orphans()).toBe('1');
+    rig.advance(3000);
+    expect(returned).toBe(-1);
+  });
+
+  it('ends with a reset', () => {
+    const fd = connected();
+    linger(fd);
+    rig.inject({ flags: 'R.', seq: 1, ack: 101, win: 0 });
+    expect(returned).toBe(rig.nowMs);
+    expect(rig.proc('sockstat')).toMatch(/^TCP: inuse 0 orphan 0 tw 0 /m);
+  });
+
+  it('goes on beside a caller that does not wait for it', () => {
+    const fd = connected();
+    setLinger(fd, 1, 2);
+    expect(rig.sys.close(fd)).toBe(0);
+    expect(orphans()).toBe('0');
+    rig.advance(1999);
+    expect(orphans()).toBe('0');
+    rig.advance(1);
+    expect(orphans()).toBe('1');
+  });
+
+  it('does not wait when there is nothing to wait for', () => {
+    const fd = connected();
+    rig.sys.shutdown(fd, 1);
+    rig.settle();
+    rig.inject({ flags: '.', seq: 1, ack: 2, win: 1000 });
+    setLinger(fd, 1, 2);
+    expect(rig.sys.closeWait(fd, () => {})).toBe(0);
+    expect(rig.sys.closeWait(fd, () => {})).toBe(-EBADF);
+    rig.advance(61_000);
+  });
+
+  it('is not for a task that ends, and ends with it', () => {
+    linger(connected());
+    rig.localPort = 8081;
+    const { fd, lfd } = rig.accepted();
+    rig.close(lfd);
+    setLinger(fd, 1, 2);
+    expect(orphans()).toBe('0');
+    rig.sys.exit(0);
+    rig.settle();
+    expect(orphans()).toBe('2');
+    expect(returned).toBe(-1);
   });
 });
 

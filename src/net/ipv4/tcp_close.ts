@@ -65,6 +65,7 @@ import {
   sockResetFlag,
 } from '#net/core/sock.ts';
 import { pageFragDrain } from '#net/core/sock_mem.ts';
+import { skStreamWaitClose } from '#net/core/stream.ts';
 import { inetCskListenStop, inetCskReqskQueueDrop } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskDestroySock, tcpOrphanCountAdd } from '#net/ipv4/inet_connection_sock_destroy.ts';
 import { inetCskClearXmitTimers, inetCskDelackInit } from '#net/ipv4/inet_connection_sock_timer.ts';
@@ -206,12 +207,8 @@ function adjudgeToDeath(sk: Sock, state: number): void {
   inetCskDestroySock(sk);
 }
 
-/**
- * @kernel __tcp_close net/ipv4/tcp.c
- * @deviation SO_LINGER with a time does not wait: data goes on being sent in the background.
- */
-export function __tcpClose(sk: Sock, _timeout: number): void {
-  const { machine } = sk.net;
+/** The first half of a close: the peer is told. @kernel __tcp_close net/ipv4/tcp.c */
+function closeBegin(sk: Sock): void {
   sk.skShutdown = SHUTDOWN_MASK;
   if (sk.skcState === TCP_LISTEN) {
     tcpSetState(sk, TCP_CLOSE);
@@ -219,6 +216,11 @@ export function __tcpClose(sk: Sock, _timeout: number): void {
   } else {
     closeConnection(sk);
   }
+}
+
+/** The other half: nobody owns the connection any more. @kernel __tcp_close net/ipv4/tcp.c */
+function closeEnd(sk: Sock): void {
+  const { machine } = sk.net;
   const state = sk.skcState;
   sockHold(sk);
   sockOrphan(sk);
@@ -230,14 +232,36 @@ export function __tcpClose(sk: Sock, _timeout: number): void {
   localBhEnable(machine);
 }
 
-/** @kernel tcp_close net/ipv4/tcp.c */
-export function tcpClose(sk: Sock, timeout: number): void {
-  lockSock(sk);
-  __tcpClose(sk, timeout);
+/** Gives back the lock, and the owner's reference. @kernel tcp_close net/ipv4/tcp.c */
+function closeDone(sk: Sock): void {
+  closeEnd(sk);
   releaseSock(sk);
   // A namespace must not be held up by the timers of the kernel's own sockets.
   if (!sk.skNetRefcnt) inetCskClearXmitTimers(sk);
   sockPut(sk);
+}
+
+/** The sleep of a lingering close is over. */
+function closeGoOn(sk: Sock): void {
+  lockSock(sk);
+  closeDone(sk);
+}
+
+/**
+ * Ends our side. With a `timeout` (jiffies) the close sleeps until the peer has acknowledged everything: the
+ * caller goes on at once, and what is left to do is done when the sleep is over.
+ * @kernel tcp_close net/ipv4/tcp.c
+ */
+export function tcpClose(sk: Sock, timeout: number): void {
+  lockSock(sk);
+  closeBegin(sk);
+  if (timeout !== 0) {
+    // Who sleeps gives back the lock, and what came meanwhile is taken in.
+    releaseSock(sk);
+    if (skStreamWaitClose(sk, timeout, closeGoOn)) return;
+    lockSock(sk);
+  }
+  closeDone(sk);
 }
 
 // ---- Disconnect --------------------------------------------------------------------------------

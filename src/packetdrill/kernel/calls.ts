@@ -6,7 +6,7 @@
 import type { PlainCalls, ScriptCalls } from '#packetdrill/backend.ts';
 import type { Arena, FunctionName, Native } from '#packetdrill/kernel/native.ts';
 import type { Sleeper } from '#packetdrill/kernel/sleeper.ts';
-import { SOL_TCP } from '#uapi/socket.ts';
+import { SO_LINGER, SOL_SOCKET, SOL_TCP } from '#uapi/socket.ts';
 import { TCP_CONGESTION } from '#uapi/tcp.ts';
 import type { EpollEvent, UserMsghdr } from '#uapi/unistd.ts';
 import type { Done } from '#user/lib/wait.ts';
@@ -108,10 +108,6 @@ export class KernelCalls implements ScriptCalls {
         a.take(out, value);
         return result < 0 ? result : a.view.getInt32(length, true);
       },
-      close: (fd) => {
-        this.opened.delete(fd);
-        return native.call('close', fd);
-      },
       dup: (fd) => this.note(native.call('dup', fd)),
       fcntl: (fd, cmd, arg) => native.call('fcntl', fd, cmd, arg),
       ioctl: (fd, cmd, arg) => {
@@ -165,6 +161,20 @@ export class KernelCalls implements ScriptCalls {
       if (addr !== null) a.take(out, addr);
       done(this.note(result));
     });
+  }
+
+  onClose(fd: number, done: Done): void {
+    this.opened.delete(fd);
+    if (this.lingers(fd)) this.sleep('close', [fd], done);
+    else done(this.native.call('close', fd));
+  }
+
+  /** May closing sleep? */
+  private lingers(fd: number): boolean {
+    const value = new Uint8Array(8);
+    const length = this.sys.getsockopt(fd, SOL_SOCKET, SO_LINGER, value);
+    const view = new DataView(value.buffer);
+    return length === 8 && view.getInt32(0, true) !== 0 && view.getInt32(4, true) > 0;
   }
 
   onConnect(fd: number, addr: Uint8Array, done: Done): void {

@@ -83,10 +83,6 @@ export class Libc {
     check(this.sys.shutdown(fd, how), 'shutdown');
   }
 
-  close(fd: number): void {
-    check(this.sys.close(fd), 'close');
-  }
-
   getsockname(fd: number): SockAddr4 | null {
     const addr = new Uint8Array(SOCKADDR_STORAGE_LEN);
     const length = check(this.sys.getsockname(fd, addr), 'getsockname');
@@ -336,6 +332,32 @@ export class Libc {
       this.onAccept(fd, addr, flags, done);
     });
     return { fd: accepted, peer: decodeSockaddr4(addr) };
+  }
+
+  /**
+   * Closes a descriptor. Only a socket with SO_LINGER and a time makes one wait: the promise resolves when
+   * its peer has everything or the time is over. Who does not wait for it goes on at once, as a thread beside
+   * the one in close() would.
+   * @throws SystemError at once, not by the promise, when `fd` is none
+   */
+  close(fd: number): Promise<void> {
+    let over: (() => void) | null = null;
+    let closed = false;
+    this.waits.close(fd, (result) => {
+      check(result, 'close');
+      closed = true;
+      over?.();
+    });
+    if (closed) return Promise.resolve();
+    const promise = new Promise<void>((resolve, reject) => {
+      over = () => {
+        if (this.killedBy !== 0) reject(new Killed(this.killedBy));
+        else resolve();
+      };
+    });
+    // Nobody has to wait.
+    promise.catch(() => {});
+    return promise;
   }
 
   async connect(fd: number, to: SockAddr4 | Uint8Array): Promise<void> {

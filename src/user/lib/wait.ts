@@ -173,6 +173,28 @@ export class Waits {
     const cancel = this.sys.nanosleep(Math.max(0, ns), () => finish(0));
   }
 
+  /** Closes a descriptor, and sleeps as long as it lingers; `done` gets 0 or -EBADF: no signal undoes a close. */
+  close(fd: number, done: Done): void {
+    const sleeper: Sleeper = {
+      index: -1,
+      interrupt: () => {
+        cancel();
+        finish();
+      },
+    };
+    const finish = (): void => {
+      this.remove(sleeper);
+      done(0);
+    };
+    const wait = this.sys.closeWait(fd, finish);
+    if (typeof wait === 'number') {
+      done(wait);
+      return;
+    }
+    const cancel = wait;
+    this.add(sleeper);
+  }
+
   /** Sleeps until any of several descriptors is ready or the time is over; `done` gets 0 or -EINTR. */
   any(fds: readonly { fd: number; events: number }[], timeoutNs: number, done: Done): void {
     const cancels: CancelWait[] = [];

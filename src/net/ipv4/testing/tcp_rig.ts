@@ -473,6 +473,12 @@ export class TcpRig {
     this.settle();
   }
 
+  /** What a file of /proc/net says. */
+  proc(name: string): string {
+    const net = this.machine.initNet;
+    return net.procNet.get(name)?.(net) ?? '';
+  }
+
   /** The sock behind a descriptor. */
   sock(fd: number): TcpSock {
     const socket = this.task.files.get(fd)?.privateData as Socket;
