@@ -2,7 +2,6 @@
  * One byte there and one back between two programs, which sleep as programs do. Arguments: the link,
  * and `callbacks` or `promises`: how they wait.
  */
-import { EAGAIN } from '#uapi/errno.ts';
 import { POLLIN } from '#uapi/poll.ts';
 import type { SyscallTable } from '#uapi/unistd.ts';
 import { Libc } from '#user/lib/libc.ts';
@@ -14,20 +13,16 @@ const [out, into] = connect(rig, listen(rig, 5002), 5002);
 const byte = Uint8Array.of(1);
 let trips = 0;
 
-/** Echoes whatever comes, by callbacks. */
+/** Echoes whatever comes, by callbacks: a read and a write each time that it is woken, as the peers do. */
 function echo(sys: SyscallTable, fd: number, done: () => void): void {
   const buffer = new Uint8Array(1);
   const readable = (): void => {
-    let n = sys.recvfrom(fd, buffer, 0, null);
-    while (n > 0) {
-      must(sys.sendto(fd, buffer, 0, null), 'send');
-      done();
-      n = sys.recvfrom(fd, buffer, 0, null);
-    }
-    if (n !== -EAGAIN) must(n, 'recv');
-    else if (n === -EAGAIN) sys.waitFd(fd, POLLIN, -1, readable);
+    must(sys.recvfrom(fd, buffer, 0, null), 'recv');
+    must(sys.sendto(fd, buffer, 0, null), 'send');
+    done();
+    sys.waitFd(fd, POLLIN, -1, readable);
   };
-  readable();
+  sys.waitFd(fd, POLLIN, -1, readable);
 }
 
 async function echoPromises(sys: SyscallTable, fd: number, done: () => void): Promise<void> {
