@@ -50,6 +50,8 @@ export class WireFrame {
   /** Neighbours in a queue. */
   next: WireFrame | null;
   prev: WireFrame | null;
+  /** On a cable: the frame of the same burst that arrives in the same instant, after this one. */
+  follower: WireFrame | null;
 
   constructor(addr: number, len: number) {
     this.addr = addr;
@@ -59,6 +61,7 @@ export class WireFrame {
     this.offload = null;
     this.next = null;
     this.prev = null;
+    this.follower = null;
   }
 }
 
@@ -96,10 +99,38 @@ export function freeFrame(frame: WireFrame): void {
   frame.addr = 0;
 }
 
+/** The owner is done with frames that are linked by `next`. */
+export function freeFrames(first: WireFrame | null): void {
+  for (let frame = first; frame !== null; ) {
+    const { next }: WireFrame = frame;
+    freeFrame(frame);
+    frame = next;
+  }
+}
+
+/** Puts frames that are linked by `next` on a line. */
+export function sendFrames(end: WireEnd, first: WireFrame): void {
+  if (first.next !== null && end.sendBurst !== undefined) {
+    end.sendBurst(first);
+    return;
+  }
+  for (let frame: WireFrame | null = first; frame !== null; ) {
+    const { next }: WireFrame = frame;
+    frame.next = null;
+    end.send(frame);
+    frame = next;
+  }
+}
+
 /** A port of a network card, as the medium sees it. */
 export interface WirePort {
   /** A frame has arrived. The port owns it now. */
   receive(frame: WireFrame): void;
+  /**
+   * Several frames, linked by `next`, have arrived in one instant. For ports that have less work with
+   * them together; any other gets one after the other.
+   */
+  receiveBurst?(first: WireFrame): void;
   /** There is light from the other end, or none any more. */
   linkChanged(up: boolean): void;
   /** WIRE_* of what the port takes unfinished; a card on a real line has none. */
@@ -114,6 +145,11 @@ export interface WireEnd {
   light(on: boolean): void;
   /** Puts a frame on the line. The medium owns it now. */
   send(frame: WireFrame): void;
+  /**
+   * Puts frames on the line, linked by `next`, in that order; those that arrive in one instant arrive
+   * together. What cannot is given one after the other: see sendFrames().
+   */
+  sendBurst?(first: WireFrame): void;
   /** What the other end takes unfinished: WIRE_*. */
   readonly peerOffloads?: number;
 }

@@ -374,6 +374,110 @@ test('every frame is accounted for, and none stays in memory', () => {
   );
 });
 
+/** Takes what arrives together as one. */
+class BurstPort extends Port {
+  readonly bursts: number[] = [];
+
+  receiveBurst(first: WireFrame): void {
+    let count = 0;
+    for (let frame: WireFrame | null = first; frame !== null; ) {
+      const { next }: WireFrame = frame;
+      this.receive(frame);
+      count++;
+      frame = next;
+    }
+    this.bursts.push(count);
+  }
+}
+
+/** Frames linked as a burst. */
+function burst(numbers: readonly number[]): WireFrame {
+  const frames = numbers.map((n) => frame(n));
+  frames.forEach((one, i) => {
+    one.next = frames[i + 1] ?? null;
+  });
+  return frames[0] as WireFrame;
+}
+
+test('a burst is one event and arrives as one, where its frames arrive in one instant', () => {
+  withCable({ delayNs: 1000 }, ({ world, cable, right, toRight }) => {
+    const port = new BurstPort(world);
+    cable.unplug(1);
+    cable.plug(1, port);
+    world.run();
+    const before = world.eventCount;
+    toRight.sendBurst?.(burst([1, 2, 3, 4]));
+    toRight.send(frame(5));
+    world.run();
+    expect(world.eventCount - before).toBe(2);
+    expect(port.bursts).toEqual([4]);
+    expect(port.numbers).toEqual([1, 2, 3, 4, 5]);
+    expect(port.arrivals.every(({ atNs }) => atNs === 1000)).toBe(true);
+    expect(right.arrivals).toEqual([]);
+    // A line that takes time keeps them apart.
+    cable.impair({ rateBps: 8_000_000 });
+    toRight.sendBurst?.(burst([6, 7]));
+    world.run();
+    expect(port.bursts).toEqual([4]);
+    expect(port.arrivals.slice(5).map(({ atNs }) => atNs)).toEqual([126_000, 250_000]);
+  });
+});
+
+test('a burst that is under way when the cable is cut is lost as a whole', () => {
+  withCable({ delayNs: 1000 }, ({ world, cable, right, toRight }) => {
+    toRight.sendBurst?.(burst([1, 2, 3]));
+    cable.setConnected(false);
+    cable.setConnected(true);
+    toRight.sendBurst?.(burst([4, 5]));
+    cable.unplug(1);
+    world.run();
+    expect(right.arrivals).toEqual([]);
+    expect(cable.counters(0)).toMatchObject({ sent: 5, delivered: 0, unplugged: 5 });
+  });
+});
+
+test('a burst meets the same chances and times as frames that are sent one by one', () => {
+  const chance = fc.double({ min: 0, max: 0.5, noNaN: true });
+  const impairments = fc.record({
+    rateBps: fc.constantFrom(0, 10_000_000),
+    delayNs: fc.integer({ min: 0, max: 100_000 }),
+    jitterNs: fc.constantFrom(0, 0, 3, 100_000),
+    loss: chance,
+    duplicate: chance,
+    reorder: chance,
+    corrupt: chance,
+    queueBytes: fc.constantFrom(0, 1000),
+  });
+  const numbers = Array.from({ length: 20 }, (_, n) => n);
+  const arrivals = (given: Partial<Impairments>, seed: number, how: string): Arrival[] => {
+    const seen: Arrival[] = [];
+    withCable(
+      given,
+      ({ world, cable, right, toRight }) => {
+        const port = how === 'together' ? new BurstPort(world) : right;
+        cable.unplug(1);
+        cable.plug(1, port);
+        for (let round = 0; round < 3; round++) {
+          if (how === 'single') for (const n of numbers) toRight.send(frame(n));
+          else toRight.sendBurst?.(burst(numbers));
+          world.run();
+        }
+        seen.push(...port.arrivals);
+      },
+      seed,
+    );
+    return seen;
+  };
+  fc.assert(
+    fc.property(impairments, fc.integer(), (given, seed) => {
+      const single = arrivals(given, seed, 'single');
+      expect(arrivals(given, seed, 'burst')).toEqual(single);
+      expect(arrivals(given, seed, 'together')).toEqual(single);
+    }),
+    { numRuns: 100, seed: 4 },
+  );
+});
+
 test('a world that halts in the middle leaves no frame behind', () => {
   withCable({ delayNs: 1_000_000 }, (bench) => {
     sendAll(bench, 20, 1000);

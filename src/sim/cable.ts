@@ -40,8 +40,11 @@ export interface LineCounters {
 
 /** The far half of a cable whose other end is in another thread. */
 export interface CableElsewhere {
-  /** A frame arrives there at `key.timeNs`. It is freed here. */
-  frame(frame: WireFrame, key: OrderKey): void;
+  /**
+   * A frame arrives there at `key.timeNs`; if it `joins`, together with the one before, which has the
+   * same key. It is freed here.
+   */
+  frame(frame: WireFrame, key: OrderKey, joins: boolean): void;
   /** The light of this end is seen there, or no longer, from `key.timeNs` on. */
   light(on: boolean, key: OrderKey): void;
 }
@@ -71,6 +74,12 @@ class Line implements WireEnd {
   private queuedBytes: number;
   /** Frames that have not arrived yet. */
   private underWay: WireFrame | null;
+  /** A burst is being put on the line: frames that arrive in one instant are one event. */
+  private bursting: boolean;
+  /** The last frame of those that a further one of the burst may join, and where they stand. */
+  private train: WireFrame | null;
+  private trainNs: number;
+  private trainKey: OrderKey | null;
   /** Called with each frame as it is put on the line; for captures. */
   tap: ((frame: WireFrame) => void) | null;
 
@@ -101,6 +110,11 @@ class Line implements WireEnd {
     this.lastArrivalNs = 0;
     this.queuedBytes = 0;
     this.underWay = null;
+    this.bursting = false;
+    this.train = null;
+    this.trainNs = 0.5;
+    this.trainNs = 0;
+    this.trainKey = null;
     this.tap = null;
   }
 
@@ -157,6 +171,23 @@ class Line implements WireEnd {
     this.travel(frame, arrivalNs);
   }
 
+  /**
+   * Nothing comes between the frames of a burst, in whatever thread it is sent: those that arrive in one
+   * instant are neighbours in the order of events, and one event does for them.
+   */
+  sendBurst(first: WireFrame): void {
+    this.bursting = true;
+    for (let frame: WireFrame | null = first; frame !== null; ) {
+      const { next }: WireFrame = frame;
+      frame.next = null;
+      this.send(frame);
+      frame = next;
+    }
+    this.bursting = false;
+    this.train = null;
+    this.trainKey = null;
+  }
+
   /** Takes up the chances of another name. */
   reseed(name: string): void {
     this.random = this.world.fork(name);
@@ -169,19 +200,30 @@ class Line implements WireEnd {
     if (tracepointKey.enabled) {
       cableSend.probe?.(frame, this.cable.name, (1 - this.far) as 0 | 1, arrivalNs);
     }
+    const { train } = this;
+    const joins = train !== null && arrivalNs === this.trainNs;
+    if (this.bursting) {
+      this.train = frame;
+      this.trainNs = arrivalNs;
+    }
     if (this.elsewhere !== null) {
-      this.elsewhere.frame(frame, this.keyAt(arrivalNs));
+      const key = joins && this.trainKey !== null ? this.trainKey : this.keyAt(arrivalNs);
+      if (this.bursting) this.trainKey = key;
+      this.elsewhere.frame(frame, key, joins);
       freeFrame(frame);
       return;
     }
     this.join(frame);
-    world.at(arrivalNs, EVENT_FRAME, deliver, this, frame, from, this.to);
+    if (joins) train.follower = frame;
+    else world.at(arrivalNs, EVENT_FRAME, deliver, this, frame, from, this.to);
   }
 
   /** Takes a frame that comes from the near end, in another thread. */
-  land(frame: WireFrame, key: OrderKey): void {
+  land(frame: WireFrame, key: OrderKey, joins: boolean): void {
     this.join(frame);
-    this.world.atFromElsewhere(key, EVENT_FRAME, deliver, this, frame, this.to);
+    if (joins && this.train !== null) this.train.follower = frame;
+    else this.world.atFromElsewhere(key, EVENT_FRAME, deliver, this, frame, this.to);
+    this.train = frame;
   }
 
   /** Lets the far end see the light of this one, when it gets there. */
@@ -290,9 +332,32 @@ class Line implements WireEnd {
     this.queuedBytes -= bytes;
   }
 
-  arrived(frame: WireFrame): void {
+  /** A frame arrives, and those that follow it in the same instant. */
+  arrived(first: WireFrame): void {
+    let head: WireFrame | null = null;
+    let tail: WireFrame | null = null;
+    for (let frame: WireFrame | null = first; frame !== null; ) {
+      const { follower }: WireFrame = frame;
+      frame.follower = null;
+      const port = this.landed(frame);
+      if (port !== null) {
+        if (port.receiveBurst === undefined || (follower === null && head === null)) {
+          port.receive(frame);
+        } else {
+          if (tail === null) head = frame;
+          else tail.next = frame;
+          tail = frame;
+        }
+      }
+      frame = follower;
+    }
+    if (head !== null) this.peer?.receiveBurst?.(head);
+  }
+
+  /** Takes a frame off the line: the port that it reaches; null: none. */
+  private landed(frame: WireFrame): WirePort | null {
     // Lost when the cable was cut meanwhile.
-    if (frame.addr === 0) return;
+    if (frame.addr === 0) return null;
     if (frame.prev === null) this.underWay = frame.next;
     else frame.prev.next = frame.next;
     if (frame.next !== null) frame.next.prev = frame.prev;
@@ -301,12 +366,12 @@ class Line implements WireEnd {
     if (this.peer === null) {
       this.counters.unplugged++;
       this.gone(frame, WIRE_UNPLUGGED);
-      return;
+      return null;
     }
     this.counters.delivered++;
     const { cableArrive } = this.world.trace;
     if (tracepointKey.enabled) cableArrive.probe?.(frame, this.cable.name, (1 - this.far) as 0 | 1);
-    this.peer.receive(frame);
+    return this.peer;
   }
 }
 
@@ -397,9 +462,9 @@ export class Cable {
     this.lines[(1 - end) as 0 | 1].to = place;
   }
 
-  /** A frame that end `end` sent in another thread. */
-  land(end: 0 | 1, frame: WireFrame, key: OrderKey): void {
-    this.lines[end].land(frame, key);
+  /** A frame that end `end` sent in another thread; if it `joins`, it arrives with the one before. */
+  land(end: 0 | 1, frame: WireFrame, key: OrderKey, joins = false): void {
+    this.lines[end].land(frame, key, joins);
   }
 
   /** Light that end `end` switched in another thread. */

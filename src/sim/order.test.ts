@@ -116,22 +116,25 @@ describe('a cable with an end in another thread', () => {
     port: Port;
     end: WireEnd;
     sent: OrderKey[];
+    joined: boolean[];
     lights: [boolean, OrderKey][];
   } {
     const near = new Cable(world, 'x', { delayNs: 1000, ...impairments });
     const port = new Port();
     const sent: OrderKey[] = [];
+    const joined: boolean[] = [];
     const lights: [boolean, OrderKey][] = [];
     const end = near.plug(0, port);
     near.plugElsewhere(1, world.bootElsewhere('far'), {
-      frame: (_frame, key) => {
+      frame: (_frame, key, joins) => {
         sent.push(key);
+        joined.push(joins);
       },
       light: (on, key) => {
         lights.push([on, key]);
       },
     });
-    return { near, port, end, sent, lights };
+    return { near, port, end, sent, joined, lights };
   }
 
   function frame(): WireFrame {
@@ -165,6 +168,28 @@ describe('a cable with an end in another thread', () => {
       [3000, false],
     ]);
     expect(end.up).toBe(false);
+  });
+
+  it('hands a burst over as what arrives with one key, and takes it so', () => {
+    const { near, port, end, sent, joined } = halves({});
+    world.schedule(500, () => {
+      const [first, second] = [frame(), frame()];
+      first.next = second;
+      end.sendBurst?.(first);
+      end.send(frame());
+    });
+    world.run();
+    expect(joined).toEqual([false, true, false]);
+    expect(sent[1]).toEqual(sent[0]);
+    expect(sent[2]?.rootSeq).toBeGreaterThan(sent[1]?.rootSeq ?? 0);
+    const key = { timeNs: 2000, generation: 0, bornNs: 700, rank: 1, rootSeq: 5 };
+    const before = world.eventCount;
+    near.land(1, frame(), key);
+    near.land(1, frame(), key, true);
+    near.land(1, frame(), { ...key, rootSeq: 6 });
+    world.run();
+    expect(port.frames).toBe(3);
+    expect(world.eventCount - before).toBe(2);
   });
 
   it('loses and doubles frames before they are handed over', () => {

@@ -37,6 +37,10 @@ const SLOT_SENT = 5;
 const FLAG_SLEEPERS = 1;
 const FLAG_STOP = 2;
 
+// Of a frame.
+const FRAME_BAD_CRC = 1;
+const FRAME_JOINS = 2;
+
 /** Looks at the round before a thread lies down to sleep. */
 const SPINS = 2000;
 /** A sleeper gets up now and then to take frames, so that nobody waits for room in a ring for good. */
@@ -190,12 +194,13 @@ export class WorldPart implements Meeting {
     // Sent from the end that is here.
     const kind = (link << 2) | ((1 - end) << 1);
     cable.plugElsewhere(end, place, {
-      frame: (frame, key) => {
+      frame: (frame, key, joins) => {
         if (this.ended) return;
         const at = this.reserve(ring, RECORD_HEADER + frame.len);
         this.putKey(ring, at, key, to);
         ring.view.setInt32(at + AT_ORIGIN, frame.origin, true);
-        ring.view.setInt32(at + AT_FLAG, frame.badCrc ? 1 : 0, true);
+        const flags = (frame.badCrc ? FRAME_BAD_CRC : 0) | (joins ? FRAME_JOINS : 0);
+        ring.view.setInt32(at + AT_FLAG, flags, true);
         putOffloads(ring.view, at, frame);
         ring.bytes.set(mem.subarray(frame.addr, frame.addr + frame.len), at + RECORD_HEADER);
         ring.commit(RECORD_HEADER + frame.len, kind);
@@ -364,18 +369,18 @@ export class WorldPart implements Meeting {
       rank: view.getInt32(at + AT_RANK, true),
       rootSeq: view.getFloat64(at + AT_SEQ, true),
     };
-    const flag = view.getInt32(at + AT_FLAG, true) !== 0;
+    const flags = view.getInt32(at + AT_FLAG, true);
     if ((kind & 1) !== 0) {
-      cable.landLight(end, flag, key);
+      cable.landLight(end, flags !== 0, key);
       return;
     }
     const frame = allocFrame(ring.length - RECORD_HEADER);
     if (frame === null) throw new Error('packet memory is exhausted by frames on cables');
     copyIn(frame, ring, at + RECORD_HEADER);
-    frame.badCrc = flag;
+    frame.badCrc = (flags & FRAME_BAD_CRC) !== 0;
     frame.origin = view.getInt32(at + AT_ORIGIN, true);
     takeOffloads(view, at, frame);
-    cable.land(end, frame, key);
+    cable.land(end, frame, key, (flags & FRAME_JOINS) !== 0);
   }
 }
 

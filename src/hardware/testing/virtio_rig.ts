@@ -58,6 +58,8 @@ export class VirtioRig implements Bench {
   readonly bus: PciBus;
   readonly card: VirtioNetCard;
   readonly sent: Sent[] = [];
+  /** Of how many frames at a time. */
+  readonly bursts: number[] = [];
   /** WIRE_* of the far end. */
   peerOffloads = 0;
   /** Memory that the device may use. */
@@ -81,16 +83,29 @@ export class VirtioRig implements Bench {
     this.next = this.region;
     const { sent } = this;
     const rig = this;
+    const send = (frame: WireFrame): void => {
+      sent.push({
+        bytes: mem.slice(frame.addr, frame.addr + frame.len),
+        csumStart: frame.offload?.csumStart ?? -1,
+        gsoSize: frame.offload?.gsoSize ?? 0,
+      });
+      freeFrame(frame);
+    };
     const end: WireEnd = {
       up: true,
       light: () => {},
-      send: (frame: WireFrame) => {
-        sent.push({
-          bytes: mem.slice(frame.addr, frame.addr + frame.len),
-          csumStart: frame.offload?.csumStart ?? -1,
-          gsoSize: frame.offload?.gsoSize ?? 0,
-        });
-        freeFrame(frame);
+      send: (frame) => {
+        this.bursts.push(1);
+        send(frame);
+      },
+      sendBurst: (first) => {
+        let count = 0;
+        for (let frame: WireFrame | null = first; frame !== null; count++) {
+          const { next }: WireFrame = frame;
+          send(frame);
+          frame = next;
+        }
+        this.bursts.push(count);
       },
       get peerOffloads(): number {
         return rig.peerOffloads;
@@ -200,6 +215,19 @@ export class VirtioRig implements Bench {
     mem.set(bytes, frame.addr);
     edit(frame);
     this.card.receive(frame);
+  }
+
+  /** Several frames come in from the wire in one instant. */
+  arriveTogether(all: readonly Uint8Array[]): void {
+    let first: WireFrame | null = null;
+    for (const bytes of [...all].reverse()) {
+      const frame = allocFrame(bytes.length);
+      if (frame === null) throw new Error('no memory');
+      mem.set(bytes, frame.addr);
+      frame.next = first;
+      first = frame;
+    }
+    if (first !== null) this.card.receiveBurst(first);
   }
 
   pass(ns: number): void {

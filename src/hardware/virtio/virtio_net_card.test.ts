@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type HandQueue, REGION, RING_SIZE, VirtioRig } from '#hardware/testing/virtio_rig.ts';
 import { WIRE_CSUM, WIRE_TSO4 } from '#hardware/wire.ts';
+import { IRQ_HANDLED, requestIrq } from '#kernel/irq.ts';
 import { csumFold16 } from '#lib/checksum.ts';
 import { dmaView, mem } from '#mm/memory.ts';
 import { livePages } from '#mm/page_alloc.ts';
+import { PCI_INTERRUPT_LINE } from '#uapi/pci_regs.ts';
 import {
   VIRTIO_CONFIG_S_ACKNOWLEDGE,
   VIRTIO_CONFIG_S_DRIVER,
@@ -230,6 +232,90 @@ test('interrupts only at the index that the driver waits for', () => {
         levels.push(rig.card.pci.intx);
       }
       expect(levels).toEqual([false, false, true, true]);
+    },
+    { msix: false },
+  );
+});
+
+/** Offers frames of `length` octets, the first of them for each n different, and rings once. */
+function sendMany(rig: VirtioRig, tx: HandQueue, count: number, length: number): void {
+  for (let n = 0; n < count; n++) {
+    const bytes = new Uint8Array(HDR + length);
+    bytes[HDR] = n;
+    rig.descriptor(tx, n, rig.data(bytes), bytes.length, 0);
+    rig.offer(tx, n);
+  }
+  rig.kick(tx);
+}
+
+test('what one doorbell tells of leaves as a burst, and comes back with one interrupt', () => {
+  withRig(
+    (rig) => {
+      const [, tx] = rig.start() as [HandQueue, HandQueue, HandQueue];
+      vringAvail.setUsedEvent(dmaView, tx.avail, RING_SIZE, 0);
+      sendMany(rig, tx, 10, 1000);
+      const lineNs = 10 * Math.ceil((1024 * 8e9) / 10e9);
+      rig.pass(lineNs - 1);
+      expect(rig.sent).toEqual([]);
+      expect(rig.usedIdx(tx)).toBe(0);
+      // The device comes back by itself: nobody is to ring meanwhile.
+      expect(vringUsed.availEvent(dmaView, tx.used, RING_SIZE)).toBe(0);
+      rig.pass(1);
+      expect(rig.sent.map(({ bytes }) => bytes[0])).toEqual([...Array(10).keys()]);
+      expect(rig.bursts).toEqual([10]);
+      expect(rig.usedIdx(tx)).toBe(10);
+      expect(rig.card.pci.intx).toBe(true);
+      expect(vringUsed.availEvent(dmaView, tx.used, RING_SIZE)).toBe(10);
+    },
+    { msix: false, rateBps: 10e9 },
+  );
+});
+
+test('a burst is no longer than 50 us of its line: on a slow one frames go one by one', () => {
+  const burstsAt = (rateBps: number): readonly number[] => {
+    const bursts: number[] = [];
+    withRig(
+      (rig) => {
+        const [, tx] = rig.start() as [HandQueue, HandQueue, HandQueue];
+        sendMany(rig, tx, 6, 1000);
+        rig.pass(1e9);
+        expect(rig.usedIdx(tx)).toBe(6);
+        bursts.push(...rig.bursts);
+      },
+      { rateBps },
+    );
+    return bursts;
+  };
+  // 8 us a frame at 1 Gbit/s, 82 at 100 Mbit/s.
+  expect(burstsAt(1e9)).toEqual([6]);
+  expect(burstsAt(4e8)).toEqual([3, 3]);
+  expect(burstsAt(1e8)).toEqual([1, 1, 1, 1, 1, 1]);
+  // Where frames take no time, all that is there.
+  expect(burstsAt(0)).toEqual([6]);
+});
+
+test('frames that arrive together are told of with one interrupt', () => {
+  withRig(
+    (rig) => {
+      const [rx] = rig.start() as [HandQueue, HandQueue, HandQueue];
+      for (let i = 0; i < 8; i++) {
+        rig.descriptor(rx, i, rig.alloc(256), 256, VRING_DESC_F_WRITE);
+        rig.offer(rx, i);
+      }
+      rig.kick(rx);
+      // Wanted for the third: told of when all five are there.
+      vringAvail.setUsedEvent(dmaView, rx.avail, RING_SIZE, 2);
+      const seen: number[] = [];
+      const line = rig.card.pci.configRead(PCI_INTERRUPT_LINE, 1);
+      const handler = (): number => {
+        seen.push(rig.usedIdx(rx));
+        return IRQ_HANDLED;
+      };
+      requestIrq(rig.machine, line, handler, 'test', rig);
+      rig.arriveTogether([1, 2, 3, 4, 5].map((n) => new Uint8Array(100 + n).fill(0xff)));
+      expect(rig.usedIdx(rx)).toBe(5);
+      expect(seen).toEqual([5]);
+      expect(vringUsed.len(dmaView, rx.used, 4)).toBe(HDR + 105);
     },
     { msix: false },
   );

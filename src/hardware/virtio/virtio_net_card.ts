@@ -6,7 +6,7 @@ import { checkCardAddress } from '#hardware/card_address.ts';
 import type { PciFunction } from '#hardware/pci/pci_function.ts';
 import { control, offloadsOf, setMac } from '#hardware/virtio/virtio_net_ctrl.ts';
 import { VirtioNetDevice } from '#hardware/virtio/virtio_net_device.ts';
-import { receive, replenished, resetRx } from '#hardware/virtio/virtio_net_rx.ts';
+import { receive, receiveBurst, replenished, resetRx } from '#hardware/virtio/virtio_net_rx.ts';
 import { kickTx, resetTx, transmitted } from '#hardware/virtio/virtio_net_tx.ts';
 import {
   VIRTIO_TRANSPORT_FEATURES,
@@ -16,6 +16,7 @@ import {
 import type { VirtioQueue } from '#hardware/virtio/virtio_queue.ts';
 import {
   freeFrame,
+  freeFrames,
   WIRE_CSUM,
   WIRE_ECN,
   WIRE_TSO4,
@@ -202,6 +203,16 @@ export class VirtioNetCard implements WirePort, VirtioBackend {
     }
     machine.enter(machine.host.readClock());
     receive(device, frame);
+  }
+
+  receiveBurst(first: WireFrame): void {
+    const { machine, device } = this;
+    if (!device.linkUp) {
+      freeFrames(first);
+      return;
+    }
+    machine.enter(machine.host.readClock());
+    receiveBurst(device, first);
   }
 
   linkChanged(up: boolean): void {

@@ -11,6 +11,8 @@ import { VIRTIO_NET_CONFIG_SIZEOF } from '#uapi/virtio_net.ts';
 
 /** Frames that wait for buffers of the driver, for each queue; what a TAP keeps of them. */
 export const RX_BACKLOG = 256;
+/** Chains that are worked off together, at most: as many as vhost reads before it tells the guest. */
+export const TX_BURST = 64;
 /** Flows whose queue is remembered. */
 export const FLOW_TABLE = 1024;
 
@@ -63,10 +65,12 @@ export class VirtioNetDevice {
   txDoneNs: number;
   /** It is at work, or waits for the line. */
   txBusy: boolean;
-  /** Frames of the present packet that have not left; its queue and head. */
+  /** Frames of the present burst, linked by `next`: they have not left yet. */
   txFrames: WireFrame | null;
-  txQueue: VirtioQueue | null;
-  txHead: number;
+  /** Its chains: how many, and of each the pair and the head. */
+  txCount: number;
+  readonly txPairs: Uint8Array;
+  readonly txHeads: Uint16Array;
   /** Pair to be looked at next. */
   txRound: number;
 
@@ -121,8 +125,9 @@ export class VirtioNetDevice {
     this.txDoneNs = 0;
     this.txBusy = false;
     this.txFrames = null;
-    this.txQueue = null;
-    this.txHead = 0;
+    this.txCount = 0;
+    this.txPairs = new Uint8Array(TX_BURST);
+    this.txHeads = new Uint16Array(TX_BURST);
     this.txRound = 0;
     this.rxChains = new VirtioChains();
     this.backlog = Array.from({ length: pairs }, () => new FrameFifo());

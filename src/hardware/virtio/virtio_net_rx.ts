@@ -27,7 +27,7 @@ import {
   type VirtioChains,
   type VirtioQueue,
 } from '#hardware/virtio/virtio_queue.ts';
-import { freeFrame, WIRE_CSUM, type WireFrame } from '#hardware/wire.ts';
+import { freeFrame, freeFrames, WIRE_CSUM, type WireFrame } from '#hardware/wire.ts';
 import { WIRE_BAD_CRC, WIRE_FILTERED, WIRE_NO_DESCRIPTOR } from '#include/trace/events/packet.ts';
 import { tracepointKey } from '#kernel/tracepoint.ts';
 import { dmaView, memops } from '#mm/memory.ts';
@@ -47,6 +47,31 @@ function drop(dev: VirtioNetDevice, frame: WireFrame, why: number): void {
 
 /** A frame has arrived from the line. The receiver owns it now. */
 export function receive(dev: VirtioNetDevice, frame: WireFrame): void {
+  take(dev, frame);
+  signalAll(dev);
+}
+
+/** Several at once, linked by `next`: the driver hears of all with one interrupt for each queue. */
+export function receiveBurst(dev: VirtioNetDevice, first: WireFrame): void {
+  for (let frame: WireFrame | null = first; frame !== null; ) {
+    const { next }: WireFrame = frame;
+    frame.next = null;
+    take(dev, frame);
+    frame = next;
+  }
+  signalAll(dev);
+}
+
+/** Interrupts for what was stored. */
+function signalAll(dev: VirtioNetDevice): void {
+  const { pairs, transport } = dev;
+  for (let pair = 0; pair < pairs; pair++) {
+    const q = rxQueue(dev, pair);
+    if (q.usedIdx !== q.signalled) transport.signal(q);
+  }
+}
+
+function take(dev: VirtioNetDevice, frame: WireFrame): void {
   if (!dev.transport.running) {
     drop(dev, frame, WIRE_FILTERED);
     return;
@@ -99,10 +124,7 @@ function accepts(dev: VirtioNetDevice, frame: WireFrame): boolean {
 function deliver(dev: VirtioNetDevice, frame: WireFrame): void {
   const pair = steer(dev, frame);
   const fifo = dev.backlog[pair] as FrameFifo;
-  if (fifo.length === 0 && store(dev, pair, frame)) {
-    dev.transport.signal(rxQueue(dev, pair));
-    return;
-  }
+  if (fifo.length === 0 && store(dev, pair, frame)) return;
   if (fifo.length >= RX_BACKLOG) {
     dev.counters.rxNoBuffer++;
     drop(dev, frame, WIRE_NO_DESCRIPTOR);
@@ -227,11 +249,7 @@ function scatter(chains: VirtioChains, frame: WireFrame): number {
 /** Throws away what waits. */
 export function resetRx(dev: VirtioNetDevice): void {
   for (const fifo of dev.backlog) {
-    for (let frame = fifo.head; frame !== null; ) {
-      const { next }: WireFrame = frame;
-      freeFrame(frame);
-      frame = next;
-    }
+    freeFrames(fifo.head);
     fifo.head = null;
     fifo.tail = null;
     fifo.length = 0;
