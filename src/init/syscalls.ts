@@ -11,11 +11,13 @@ import { closeWait, doSysOpen, doUnlink, iterateDir } from '#fs/open.ts';
 import { ksysRead, ksysWrite, sysIoctl } from '#fs/read_write.ts';
 import { doPoll, nanosleep, waitFd } from '#fs/select.ts';
 import { DEBUG } from '#kernel/config.ts';
+import type { Cpu } from '#kernel/cpu.ts';
 import { lockdepSysExit } from '#kernel/lockdep.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { chargeTask } from '#kernel/sched/cpu_cost.ts';
 import { exitTask, setCpusAllowed, type Task } from '#kernel/sched/task.ts';
 import { UTS_RELEASE, UTS_SYSNAME } from '#kernel/utsname.ts';
+import { runWorks } from '#kernel/workqueue.ts';
 import { getNet, putNet } from '#net/core/net_namespace.ts';
 import {
   sysAccept4,
@@ -196,6 +198,13 @@ function exit(task: Task, status: number): void {
   exitTask(task, status);
 }
 
+/** Does the works that wait, where kernel threads run. */
+function runWorksNow(machine: Machine): void {
+  machine.tasks.current = null;
+  machine.cpu = machine.cpus[0] as Cpu;
+  runWorks(machine);
+}
+
 /**
  * Makes the table of a task. From here on the task holds its namespace, until it exits.
  * @kernel sys_call_table arch/x86/entry/syscall_64.c
@@ -206,6 +215,8 @@ export function makeSyscalls(task: Task): SyscallTable {
   const enter = (): Task => {
     if (DEBUG) lockdepSysExit(machine);
     machine.enter(host.readClock());
+    // Kernel threads have their turn between two calls, however fast the program makes them.
+    if (machine.works.items.length > 0) runWorksNow(machine);
     machine.tasks.current = task;
     machine.cpu = task.cpu;
     if (machine.costs !== null) chargeTask(machine, machine.costs.syscallNs);
