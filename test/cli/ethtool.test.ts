@@ -154,6 +154,25 @@ describe('ethtool on a card with queues', () => {
     }
   });
 
+  it('keeps an indirection table over down and up, but not one set before the first up', async () => {
+    const queues = async (): Promise<string> => {
+      const { stdout } = await box.sh('ethtool -x eth0');
+      return [...stdout.matchAll(/^ +\d+: +(\d)/gm)].map(([, queue]) => queue).join('');
+    };
+    const spread = '0000111122223333';
+    // igb_setup_mrqc() knows a table only since it has made one itself.
+    await box.sh('ethtool -X eth0 equal 2');
+    expect(await queues()).toBe('0'.repeat(16));
+    await box.sh('ethtool -X eth0 weight 0 0 0 1');
+    expect(await queues()).toBe('3'.repeat(16));
+    await box.sh('ip link set eth0 up');
+    expect(await queues()).toBe(spread);
+    await box.sh('ethtool -X eth0 weight 0 0 0 1; ip link set eth0 down; ip link set eth0 up');
+    expect(await queues()).toBe('3'.repeat(16));
+    await box.sh('ethtool -X eth0 default; ethtool -L eth0 combined 2');
+    expect(await queues()).toBe('0000000011111111');
+  });
+
   it('shows and changes what is hashed', async () => {
     const title =
       'UDP over IPV4 flows use these fields for computing Hash flow key:\nIP SA\nIP DA\n';

@@ -87,8 +87,6 @@ export function igbSetRxfh(dev: NetDevice, rxfh: EthtoolRxfhParam): number {
     const queues = Array.from(indir);
     if (queues.some((queue) => queue >= adapter.rssQueues)) return -EINVAL;
     adapter.rssIndirTbl.set(queues);
-    // A user's table stays until the number of queues is another.
-    adapter.rssIndirTblInit = adapter.numRxQueues;
     igbWriteRssIndirTbl(adapter);
   }
   if (key !== null) {

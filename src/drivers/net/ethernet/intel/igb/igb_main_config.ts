@@ -148,7 +148,11 @@ function igbConfigureTxRing(adapter: IgbAdapter, ring: IgbTxRing): void {
   wr32(hw, base + IGB_Q_DCTL, IGB_TX_THRESHOLDS | E1000_TXDCTL_QUEUE_ENABLE);
 }
 
-/** Makes the table anew when the number of queues is another. @kernel igb_setup_mrqc drivers/net/ethernet/intel/igb/igb_main.c */
+/**
+ * Makes the table anew when the number of queues is another than when it last did: a table of a user's stays,
+ * unless it was set before the device was first opened.
+ * @kernel igb_setup_mrqc drivers/net/ethernet/intel/igb/igb_main.c
+ */
 export function igbSetupMrqc(adapter: IgbAdapter): void {
   const { hw, numRxQueues, rssIndirTbl } = adapter;
   igbWriteRssKey(adapter);
