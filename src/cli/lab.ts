@@ -7,7 +7,7 @@ import type { Machine } from '#kernel/machine.ts';
 import { Cable } from '#sim/cable.ts';
 import { plugNic } from '#sim/nic.ts';
 import type { WorldPart } from '#sim/part.ts';
-import { type PhaseEnd, runPhase } from '#sim/phase.ts';
+import { type PhaseEnd, runPhase, sleepsByChoice } from '#sim/phase.ts';
 import type { EndpointSpec, LinkSpec, NodeSpec, TopologySpec } from '#sim/topology.ts';
 import { formatTimeNs } from '#sim/units.ts';
 import {
@@ -99,7 +99,7 @@ export class Lab {
   private readonly part: WorldPart | null;
   private readonly machines: Map<string, Machine>;
   private readonly hosts: Record<string, string>;
-  /** What the description's `programs` started. */
+  /** What the description's `programs` started, and {@link start}. */
   private readonly programs: { node: string; command: string; program: Program }[];
 
   constructor(spec: TopologySpec, options: LabOptions) {
@@ -142,17 +142,29 @@ export class Lab {
     return machine;
   }
 
-  /** Starts a program on a machine; it runs when the world does. */
+  /**
+   * Starts a program on a machine; it runs when the world does, and {@link finish} waits for it. What
+   * it throws, unless it is a way to exit, makes its status 1, goes to its standard error and is
+   * `program.error`.
+   */
   start(node: string, main: Main, argv: readonly string[], streams: Streams = {}): LabProgram {
+    const started = this.launch(node, main, argv, streams);
+    this.programs.push({ node, command: argv.join(' '), program: started.program });
+    return started;
+  }
+
+  private launch(node: string, main: Main, argv: readonly string[], streams: Streams): LabProgram {
     const machine = this.machine(node);
     let process: Process | null = null;
-    const program = this.world.spawn(machine, argv[0] ?? 'program', (sys, fork) => {
+    const program = this.world.spawn(machine, argv[0] ?? 'program', async (sys, fork) => {
       process = this.process(machine, sys, fork, argv, streams);
-      const close = (): void => {
+      try {
+        return await runProcess(main, process);
+      } finally {
+        program.error = process.error;
         streams.stdout?.close();
         streams.stderr?.close();
-      };
-      return runProcess(main, process).finally(close);
+      }
     });
     return {
       program,
@@ -163,7 +175,11 @@ export class Lab {
     };
   }
 
-  /** Runs a program to its end, and the world as long as that takes; its exit status, null: it has none yet. */
+  /**
+   * Runs a program to its end, and the world as long as that takes; its exit status. Null: it has none
+   * yet, since the time or the events allowed are over, or it waits for what never comes. Throws what
+   * the program threw, unless there is a standard error that was told.
+   */
   async run(
     node: string,
     main: Main,
@@ -171,12 +187,16 @@ export class Lab {
     streams: Streams = {},
     options: RunOptions = {},
   ): Promise<number | null> {
-    const { program } = this.start(node, main, argv, streams);
-    await this.world.runPrograms({ ...options, until: () => program.status !== null });
+    const { program } = this.launch(node, main, argv, streams);
+    await this.runToEnd(program, options);
+    if (program.error !== null && streams.stderr === undefined) throw program.error;
     return program.status;
   }
 
-  /** Runs one of softnet's tools by name; 127 when there is none of that name, as a shell says. */
+  /**
+   * Runs one of softnet's tools by name, as {@link run} does; 127 when there is none of that name, as
+   * a shell says.
+   */
   async command(
     node: string,
     argv: readonly string[],
@@ -189,7 +209,30 @@ export class Lab {
       streams.stderr?.write(new TextEncoder().encode(`${name}: command not found\n`));
       return 127;
     }
-    return this.run(node, main, argv, streams, options);
+    const { program } = this.launch(node, main, argv, streams);
+    await this.runToEnd(program, options);
+    return program.status;
+  }
+
+  /** Runs the world until a program has ended, or everybody waits for good. */
+  private async runToEnd(program: Program, options: RunOptions): Promise<void> {
+    const { world } = this;
+    const { until = () => false } = options;
+    let wakeUps = world.wakeUps();
+    let restingSinceNs = world.nowNs;
+    // Cards look at their links every few seconds, so a world with cards never runs out of events.
+    const atRest = (): boolean => {
+      if (world.nowNs - restingSinceNs < REST_NS) return false;
+      const before = wakeUps;
+      wakeUps = world.wakeUps();
+      if (wakeUps === before && !sleepsByChoice(world)) return true;
+      restingSinceNs = world.nowNs;
+      return false;
+    };
+    await world.runPrograms({
+      ...options,
+      until: () => program.status !== null || until() || atRest(),
+    });
   }
 
   /**
@@ -216,15 +259,15 @@ export class Lab {
     for (const { name: node, programs } of this.spec.nodes) {
       if (!this.isHere(node)) continue;
       for (const command of programs) {
-        const { program } = this.start(node, sh, ['sh', '-c', command], streamsOf(node));
+        const { program } = this.launch(node, sh, ['sh', '-c', command], streamsOf(node));
         this.programs.push({ node, command, program });
       }
     }
   }
 
   /**
-   * Runs the world until the description's programs have ended, or those that go on wait for what
-   * nobody will send any more, as servers do.
+   * Runs the world until the programs have ended, the description's and those that {@link start}
+   * started, or those that go on wait for what nobody will send any more, as servers do.
    */
   async finish(options: RunOptions = {}): Promise<LabEnd> {
     const end = await this.runPhase(() => this.running().length === 0, options, REST_NS);
@@ -238,12 +281,12 @@ export class Lab {
     return runPhase(this.world, phase, this.part ?? undefined);
   }
 
-  /** The description's programs that ended badly. */
+  /** The programs that ended badly. */
   failed(): ProgramReport[] {
     return this.report((status) => status !== null && status !== 0);
   }
 
-  /** The description's programs that have not ended. */
+  /** The programs that have not ended. */
   running(): ProgramReport[] {
     return this.report((status) => status === null);
   }
@@ -263,7 +306,7 @@ export class Lab {
     const stderr = new Collector();
     const argv = ['sh', '-c', command];
     const program = this.isHere(node)
-      ? this.start(node, sh, argv, { ...streams, stderr }).program
+      ? this.launch(node, sh, argv, { ...streams, stderr }).program
       : null;
     const done = (): boolean => program === null || program.status !== null;
     const end = await this.runPhase(done, options, Number.POSITIVE_INFINITY);

@@ -208,7 +208,7 @@ export async function execInTopology(
     const { nowNs } = lab.world;
     lab.world.halt();
     if (status === null) {
-      const why = didNotEnd(lab.world.idle, nowNs);
+      const why = didNotEnd(nowNs < untilNs, nowNs);
       throw new UserError(`${node}: '${command.join(' ')}' ${why}`, EXIT_TIMEOUT);
     }
   } catch (error) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { demoTopology } from '#cli/demo.ts';
 import { fileProblem, UsageError, UserError } from '#cli/errors.ts';
 import { Lab } from '#cli/lab.ts';
-import { painter } from '#cli/output.ts';
+import { painter, passTo } from '#cli/output.ts';
 import { readTopology } from '#cli/topology_file.ts';
 import { turn } from '#cli/turn.ts';
 import { recordWorld } from '#sim/record_world.ts';
@@ -127,7 +127,7 @@ async function record(
       await download(p, `http://10.0.2.2/bytes/${DEMO_BYTES}`);
       return 0;
     };
-    await lab.run('client', get, ['download'], {}, { untilNs });
+    await lab.run('client', get, ['download'], { stderr: passTo(2) }, { untilNs });
   } else {
     await lab.finish({ untilNs });
   }

@@ -60,6 +60,11 @@ const ALONE: Meeting = {
 /** Events after which the host's event loop turns even when no program woke. */
 const TURN_EVENTS = 4096;
 
+/** Does a program sleep until a time of its own choice? Then it will wake, however late that is. */
+export function sleepsByChoice(world: World): boolean {
+  return world.machines.some((machine) => machine.hrtimers.first !== null);
+}
+
 class PhaseRun {
   readonly world: World;
   readonly phase: Phase;
@@ -87,7 +92,7 @@ class PhaseRun {
     state.doneNs = this.doneNs;
     state.wokeNs = this.wokeNs;
     state.nowNs = world.nowNs;
-    state.sleepers = world.machines.some((machine) => machine.hrtimers.first !== null);
+    state.sleepers = sleepsByChoice(world);
     state.stop = world.takeStop();
     return state;
   }

@@ -59,6 +59,8 @@ export class Process {
   readonly fork: ((name: string) => SyscallTable) | null;
   /** Finds programs by name; whoever starts others may set it. */
   programs: ((name: string) => Main | null) | null;
+  /** What the program threw that was no way to exit; null while all is well. */
+  error: unknown;
   private readonly children: Set<Process>;
   private readonly handlers: Map<number, () => void>;
 
@@ -73,6 +75,7 @@ export class Process {
     this.hosts = options.hosts ?? {};
     this.fork = options.fork ?? null;
     this.programs = options.programs ?? null;
+    this.error = null;
     this.children = new Set();
     this.handlers = new Map();
   }
@@ -193,7 +196,7 @@ export interface Streams {
 
 /**
  * Runs a program to its end; its exit status. A signal that ended it counts 128 and its number. What the
- * program threw goes to its standard error, with status 1.
+ * program threw goes to its standard error, with status 1, and is `p.error`.
  */
 export async function runProcess(main: Main, p: Process): Promise<number> {
   try {
@@ -201,6 +204,7 @@ export async function runProcess(main: Main, p: Process): Promise<number> {
   } catch (error) {
     if (error instanceof Exit) return error.status & 0xff;
     if (error instanceof Killed) return 128 + error.signal;
+    p.error = error;
     p.warn(`${p.name}: ${reasonOf(error)}\n`);
     return 1;
   }
