@@ -26,6 +26,7 @@ export class DoorLink {
   private readonly tfile: TunFile;
   private pending: boolean;
   private again: NodeJS.Immediate | null;
+  private readonly afterEntry: () => void;
   private closed: boolean;
 
   /** Takes over the door. Throws Error, with the door closed, when the machine refuses the interface. */
@@ -52,9 +53,10 @@ export class DoorLink {
         this.pending = true;
       },
     });
-    host.afterEntry.push(() => {
+    this.afterEntry = () => {
       if (this.pending) this.flush();
-    });
+    };
+    host.afterEntry.push(this.afterEntry);
     door.start({
       frame: (bytes) => {
         host.enter(net.machine, () => tunGetUser(tfile, bytes));
@@ -74,6 +76,8 @@ export class DoorLink {
     this.pending = false;
     if (this.again !== null) clearImmediate(this.again);
     this.again = null;
+    const { afterEntry } = this.host;
+    afterEntry.splice(afterEntry.indexOf(this.afterEntry), 1);
     this.door.close();
     tunDetach(this.tfile);
   }

@@ -81,7 +81,13 @@ export class RealHost implements MachineHost {
     } catch (error) {
       this.onError(error);
     }
-    for (const flush of this.afterEntry) flush();
+    this.left();
+  }
+
+  /** The machine has been left: what it sent goes out. */
+  left(): void {
+    // From the end, so that a door that closes takes nobody else's turn.
+    for (let i = this.afterEntry.length - 1; i >= 0; i--) this.afterEntry[i]?.();
   }
 
   /** Stops all calls into the machine. */
@@ -126,7 +132,7 @@ function realSyscalls(host: RealHost, sys: SyscallTable): SyscallTable {
   for (const [name, call] of Object.entries(sys) as [string, (...args: unknown[]) => unknown][]) {
     wrapped[name] = (...args: unknown[]): unknown => {
       const result = call.apply(sys, args);
-      for (const flush of host.afterEntry) flush();
+      host.left();
       return result;
     };
   }
