@@ -13,6 +13,7 @@ import { liveReport } from '#kernel/live.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { createTask } from '#kernel/sched/task.ts';
+import { inPton4 } from '#lib/parse_addr.ts';
 import { inetForwardChange } from '#net/ipv4/devinet_conf.ts';
 import { EINVAL } from '#uapi/errno.ts';
 import { IFF_BROADCAST, IFF_MULTICAST, IFF_UP, IFNAMSIZ, ifreq } from '#uapi/if.ts';
@@ -45,7 +46,7 @@ export function haltCore(machine: Machine): Record<string, number> {
   return liveReport(machine);
 }
 
-/** The system calls of a new program. */
+/** The system calls of a new program. Throws KernelBug when the machine has been halted. */
 export function newTask(machine: Machine, name: string): SyscallTable {
   return makeSyscalls(createTask(machine, name, machine.initNet));
 }
@@ -54,7 +55,7 @@ export function newTask(machine: Machine, name: string): SyscallTable {
 export interface FramePort {
   /** Hands the machine a frame, without its checksum. Its length, or a negative errno. */
   send(frame: Uint8Array): number;
-  /** Takes the next frame that the machine sends: its length, or -EAGAIN. */
+  /** Takes the next frame that the machine sends: its length, or -EAGAIN. What does not fit is cut off. */
   receive(frame: Uint8Array): number;
   /** Takes the interface away. */
   unplug(): void;
@@ -62,7 +63,9 @@ export interface FramePort {
 
 /**
  * Plugs a cable into the machine, which makes the interface `name`. `onFrame` is called, inside the
- * machine, when a frame waits where none did; -EBUSY, -EINVAL: the name is taken or is none.
+ * machine, when a frame waits where none did; -EBUSY, -EINVAL: the name is taken or is none;
+ * -ESHUTDOWN: the machine has been halted. Without a name it is the first of tap0, tap1 and so on
+ * that is free.
  */
 export function plugCable(
   machine: Machine,
@@ -92,6 +95,16 @@ function putName(arg: Uint8Array, at: number, name: string): boolean {
   return true;
 }
 
+/** An address in dotted decimal, or as a number in host order; -1 for what is none. */
+function addressOf(address: number | string): number {
+  if (typeof address === 'string') return inPton4(address) ?? -1;
+  return Number.isInteger(address) && address >= 0 && address < 2 ** 32 ? address : -1;
+}
+
+function isPrefix(prefixLen: number): boolean {
+  return Number.isInteger(prefixLen) && prefixLen >= 0 && prefixLen <= 32;
+}
+
 function putAddress(arg: Uint8Array, at: number, address: number): void {
   const v = new DataView(arg.buffer);
   sockaddrIn.setFamily(v, at, AF_INET);
@@ -116,24 +129,25 @@ function withSocket(sys: SyscallTable, calls: readonly ((fd: number) => number)[
 }
 
 /**
- * Gives an interface its address (host order) and brings it up, as `ifconfig NAME ADDRESS/LEN up`
- * does. 0 or a negative errno, e.g. -ENODEV.
+ * Gives an interface its address, `10.0.0.1` or a number in host order, and brings it up, as
+ * `ifconfig NAME ADDRESS/LEN up` does. 0 or a negative errno: -ENODEV, -EINVAL for what is no address.
  */
 export function setAddress(
   sys: SyscallTable,
   name: string,
-  address: number,
+  address: number | string,
   prefixLen: number,
 ): number {
   const arg = new Uint8Array(ifreq.LEN);
-  if (!putName(arg, ifreq.NAME, name) || prefixLen < 0 || prefixLen > 32) return -EINVAL;
+  const own = addressOf(address);
+  if (!putName(arg, ifreq.NAME, name) || own < 0 || !isPrefix(prefixLen)) return -EINVAL;
   const mask = maskOf(prefixLen);
   const tell = (cmd: number, value: number) => (fd: number) => {
     putAddress(arg, ifreq.UNION, value);
     return sys.ioctl(fd, cmd, arg);
   };
-  const calls = [tell(SIOCSIFADDR, address), tell(SIOCSIFNETMASK, mask)];
-  if (prefixLen < 31) calls.push(tell(SIOCSIFBRDADDR, (address | ~mask) >>> 0));
+  const calls = [tell(SIOCSIFADDR, own), tell(SIOCSIFNETMASK, mask)];
+  if (prefixLen < 31) calls.push(tell(SIOCSIFBRDADDR, (own | ~mask) >>> 0));
   calls.push((fd) => {
     arg.fill(0, ifreq.UNION);
     ifreq.setFlags(new DataView(arg.buffer), 0, IFF_UP | IFF_BROADCAST | IFF_MULTICAST);
@@ -150,18 +164,20 @@ export function setUp(sys: SyscallTable, name: string): number {
   return withSocket(sys, [(fd) => sys.ioctl(fd, SIOCSIFFLAGS, arg)]);
 }
 
-/** A route to a network by a gateway on an attached network, as `route add -net` does. */
+/** A route to a network by a gateway on an attached network, as `route add -net` does; addresses as for {@link setAddress}. */
 export function addRoute(
   sys: SyscallTable,
-  network: number,
+  network: number | string,
   prefixLen: number,
-  gateway: number,
+  gateway: number | string,
 ): number {
-  if (prefixLen < 0 || prefixLen > 32) return -EINVAL;
+  const to = addressOf(network);
+  const via = addressOf(gateway);
+  if (to < 0 || via < 0 || !isPrefix(prefixLen)) return -EINVAL;
   const arg = new Uint8Array(rtentry.LEN);
-  putAddress(arg, rtentry.DST, network);
+  putAddress(arg, rtentry.DST, to);
   putAddress(arg, rtentry.GENMASK, maskOf(prefixLen));
-  putAddress(arg, rtentry.GATEWAY, gateway);
+  putAddress(arg, rtentry.GATEWAY, via);
   rtentry.setFlags(new DataView(arg.buffer), 0, RTF_UP | RTF_GATEWAY);
   return withSocket(sys, [(fd) => sys.ioctl(fd, SIOCADDRT, arg)]);
 }

@@ -60,12 +60,32 @@ function coreModules(): readonly KernelModule[] {
   ];
 }
 
+/** What types say, for those who write JavaScript: a missing seed would be the same one every time. */
+function checkOptions(options: Readonly<Partial<BootOptions>>): void {
+  const { name, host, seed, bootEpochSec, modules } = options;
+  const wrong = (what: string): never => {
+    throw new TypeError(`a machine cannot boot: ${what}`);
+  };
+  if (typeof name !== 'string' || name === '') wrong('`name` must be a text');
+  if (typeof seed !== 'string' && typeof seed !== 'number')
+    wrong('`seed` must be a number or a text');
+  if (!Number.isFinite(bootEpochSec)) wrong('`bootEpochSec` must be a number of seconds');
+  for (const call of ['readClock', 'kick', 'timerChanged'] as const) {
+    if (typeof host?.[call] !== 'function') wrong(`\`host\` has no ${call}()`);
+  }
+  if (!Array.isArray(modules)) wrong('`modules` must be a list');
+  modules?.forEach((module: Partial<KernelModule> | undefined, i) => {
+    if (typeof module?.init !== 'function') wrong(`modules[${i}] is no module`);
+  });
+}
+
 /**
  * Boots a machine. It is ready when this returns: loopback exists (down), nothing is configured.
  * Throws KernelBug when an initcall fails or a module lacks another, RangeError for an impossible number of CPUs.
  * @kernel start_kernel init/main.c
  */
 export function bootMachine(options: BootOptions): Machine {
+  checkOptions(options);
   const machine = new Machine({ ...options, trace: new TraceEvents() });
   machine.enter(options.host.readClock());
   machine.netGlobals = new NetGlobals(
@@ -96,7 +116,13 @@ function fillSecrets(machine: Machine): void {
  * that says whose. @kernel kernel_power_off kernel/reboot.c
  */
 export function haltMachine(machine: Machine): void {
-  for (const task of machine.tasks.list()) exitTask(task, 0);
+  if (machine.halted) return;
+  machine.halted = true;
+  for (const task of machine.tasks.list()) {
+    // A program of the host's that goes on can make no descriptor.
+    task.files.rlimit = 0;
+    exitTask(task, 0);
+  }
   drain(machine);
   exitModules(machine, drain);
   for (const net of [...machine.netGlobals.netnsList].reverse()) {

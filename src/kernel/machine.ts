@@ -113,6 +113,8 @@ export class Machine {
   readonly syscalls: CondSyscalls;
   /** What stands at `/`: the trees of file systems by their names there. @kernel mount include/linux/fs_struct.h */
   readonly mounts: Map<string, (task: Task) => DirectoryNode>;
+  /** It has been halted, and nothing can be started on it any more. */
+  halted: boolean;
   /** Name in uname and the prompt. @kernel init_uts_ns init/version.c */
   hostname: string;
   private pciHost: PciHost | null;
@@ -160,6 +162,7 @@ export class Machine {
     this.modules = [];
     this.syscalls = new CondSyscalls();
     this.mounts = new Map();
+    this.halted = false;
     this.hostname = options.name;
     openSoftirq(this, TIMER_SOFTIRQ, runTimerSoftirq);
     openSoftirq(this, TASKLET_SOFTIRQ, taskletAction);

@@ -60,7 +60,7 @@ import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
 import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { etherSetup, ethHwAddrRandom, ethMacAddr, ethValidateAddr } from '#net/ethernet/eth.ts';
-import { EBADFD, EBUSY, EINVAL } from '#uapi/errno.ts';
+import { EBADFD, EBUSY, EINVAL, ESHUTDOWN } from '#uapi/errno.ts';
 import { IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT, IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import { ARPHRD_NONE } from '#uapi/if_arp.ts';
 import { ETH_DATA_LEN, ETH_HLEN, ETH_MAX_MTU } from '#uapi/if_ether.ts';
@@ -345,8 +345,12 @@ export interface TunCreateOptions {
   readonly offload?: number;
 }
 
-/** Makes a device for code in the same process: its program's side, or a negative errno. */
+/**
+ * Makes a device for code in the same process: its program's side, or a negative errno, -ESHUTDOWN
+ * from a machine that has been halted.
+ */
 export function tunCreate(net: Net, options: TunCreateOptions): TunFile | number {
+  if (net.machine.halted) return -ESHUTDOWN;
   const tfile = new TunFile(net);
   let err = tunSetIff(tfile, options.name, options.flags | IFF_NO_PI);
   if (err === 0 && (options.flags & IFF_VNET_HDR) !== 0) {

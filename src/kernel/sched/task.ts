@@ -4,8 +4,10 @@
  * The kernel knows of a program only its descriptors, its namespace and what it waits in. Waking
  * queues such a wait; the host runs the queue as an event of its own, in order.
  */
+
 import type { PageFrag } from '#include/linux/mm_types_task.ts';
 import type { Net } from '#include/net/net_namespace.ts';
+import { KernelBug } from '#kernel/bug.ts';
 import type { Cpu } from '#kernel/cpu.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { FilesStruct } from '#kernel/sched/file.ts';
@@ -142,6 +144,9 @@ export function createTask(
   net: Net,
   parent: Task | null = null,
 ): Task {
+  if (machine.halted) {
+    throw new KernelBug('halted', `no program can start: ${machine.name} has been halted`);
+  }
   machine.live.tasks++;
   const task = machine.tasks.add(machine, comm, net);
   if (parent !== null) setCpusAllowed(task, parent.cpusMask);
