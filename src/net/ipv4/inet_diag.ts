@@ -329,7 +329,7 @@ function inetDiagHandlerDump(skb: SkBuff, msg: Uint8Array): number {
   const req = readRequest(msg);
   if (typeof req === 'number') return req;
   const handler = netlinkRequester(skb).net.machine.netGlobals.inetDiagTable.get(req.protocol);
-  if ((nlmsgFlags(msg) & NLM_F_DUMP) === NLM_F_DUMP) {
+  if ((nlmsgFlags(msg) & NLM_F_DUMP) !== 0) {
     return netlinkDumpStart(skb, msg, (out, cb) => handler?.dump(out, cb, req) ?? -ENOENT);
   }
   return handler === undefined ? -ENOENT : dumpOne(skb, handler, req, msg);

@@ -25,6 +25,8 @@ import { AF_NETLINK } from '#uapi/socket.ts';
 import { TCP_CLOSE } from '#uapi/tcp.ts';
 
 const NETLINK_CONNECTED = 1;
+/** Highest netlink protocol number plus one. */
+const MAX_LINKS = 32;
 
 /** The groups as bits, in words of 64. @kernel sk_diag_dump_groups net/netlink/diag.c */
 function groupBits({ groups }: NetlinkSock): Uint8Array {
@@ -76,11 +78,12 @@ function listed(cb: NetlinkCallback, protocol: number): NetlinkSock[] {
   return [...own.filter((nlk) => nlk.bound), ...own.filter((nlk) => nlk.groups.size > 0)];
 }
 
-/** args[0]: how many are told. @kernel netlink_diag_dump net/netlink/diag.c */
+/** args[0]: how many are told. -ENOENT: no such protocol can be. @kernel netlink_diag_dump net/netlink/diag.c */
 function netlinkDiagDump(skb: SkBuff, cb: NetlinkCallback): number {
   const v = new DataView(cb.msg.buffer, cb.msg.byteOffset, cb.msg.byteLength);
   const show = netlinkDiagReq.show(v, NLMSG_HDRLEN);
   const wanted = netlinkDiagReq.protocol(v, NLMSG_HDRLEN);
+  if (wanted !== NDIAG_PROTO_ALL && wanted >= MAX_LINKS) return -ENOENT;
   const tables = cb.net.machine.netGlobals.nlTable;
   const protocols =
     wanted === NDIAG_PROTO_ALL ? [...tables.keys()].sort((a, b) => a - b) : [wanted];
@@ -95,15 +98,9 @@ function netlinkDiagDump(skb: SkBuff, cb: NetlinkCallback): number {
 /** @kernel netlink_diag_handler_dump net/netlink/diag.c */
 function netlinkDiagHandlerDump(skb: SkBuff, msg: Uint8Array): number {
   if (msg.length < NLMSG_HDRLEN + netlinkDiagReq.LEN) return -EINVAL;
-  const v = new DataView(msg.buffer, msg.byteOffset, msg.byteLength);
-  const protocol = netlinkDiagReq.protocol(v, NLMSG_HDRLEN);
-  if (protocol !== NDIAG_PROTO_ALL && protocol >= MAX_LINKS) return -ENOENT;
-  if ((nlmsgFlags(msg) & NLM_F_DUMP) !== NLM_F_DUMP) return -EOPNOTSUPP;
+  if ((nlmsgFlags(msg) & NLM_F_DUMP) === 0) return -EOPNOTSUPP;
   return netlinkDumpStart(skb, msg, netlinkDiagDump);
 }
-
-/** Highest netlink protocol number plus one. */
-const MAX_LINKS = 32;
 
 /** @kernel netlink_diag_init net/netlink/diag.c */
 function netlinkDiagInit(machine: Machine): number {

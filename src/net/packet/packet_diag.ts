@@ -93,7 +93,7 @@ function packetDiagHandlerDump(skb: SkBuff, msg: Uint8Array): number {
   const v = new DataView(msg.buffer, msg.byteOffset, msg.byteLength);
   // A kind of sockets is not asked for.
   if (packetDiagReq.protocol(v, NLMSG_HDRLEN) !== 0) return -EINVAL;
-  if ((nlmsgFlags(msg) & NLM_F_DUMP) !== NLM_F_DUMP) return -EOPNOTSUPP;
+  if ((nlmsgFlags(msg) & NLM_F_DUMP) === 0) return -EOPNOTSUPP;
   return netlinkDumpStart(skb, msg, packetDiagDump);
 }
 

@@ -1,0 +1,158 @@
+/**
+ * What NETLINK_SOCK_DIAG answers to requests of every shape: softnet's kernel, and the real one beside it.
+ */
+import { describe, expect, test } from 'vitest';
+import { NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, nlmsgerr } from '#uapi/netlink.ts';
+import { SOCK_DESTROY, SOCK_DIAG_BY_FAMILY } from '#uapi/sock_diag.ts';
+import type { SyscallTable } from '#uapi/unistd.ts';
+import { splitMessages } from '#user/lib/netlink.ts';
+import { NlBuilder } from '#user/lib/nlmsg.ts';
+import { Box } from './machine.ts';
+import { inNamespace, whyNotNative } from './native.ts';
+
+const why = whyNotNative('ip');
+const reason = why === null ? '' : ` (skipped: ${why})`;
+
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const NETLINK_SOCK_DIAG = 4;
+const NLM_F_ROOT = 0x100;
+const NLM_F_MATCH = 0x200;
+
+/** Bytes of a whole request of each family. */
+const LENGTH: Readonly<Record<number, number>> = {
+  [AF_UNIX]: 24,
+  [AF_INET]: 56,
+  [AF_NETLINK]: 20,
+  [AF_PACKET]: 20,
+};
+
+/** How the answer ends: `error N`, or `messages, done N`. */
+function ask(kernel: SyscallTable, type: number, flags: number, payload: Uint8Array): string {
+  const fd = kernel.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+  const b = new NlBuilder(type, NLM_F_REQUEST | flags);
+  b.header(payload.length, (v, o) => {
+    new Uint8Array(v.buffer, v.byteOffset + o, payload.length).set(payload);
+  });
+  const request = b.finish();
+  expect(kernel.sendto(fd, request, 0, new Uint8Array(12).fill(AF_NETLINK, 0, 1))).toBe(
+    request.length,
+  );
+  let messages = 0;
+  try {
+    for (;;) {
+      const buf = new Uint8Array(65536);
+      const n = kernel.recvfrom(fd, buf, 0x40, null);
+      if (n < 0) return `${messages} messages, nothing more`;
+      for (const message of splitMessages(buf.subarray(0, n))) {
+        const errno = (): number => nlmsgerr.error(message.view, message.payload);
+        if (message.type === NLMSG_ERROR) return `error ${errno()}`;
+        if (message.type === NLMSG_DONE)
+          return `${messages > 0 ? 'some' : 'none'}, done ${errno()}`;
+        messages++;
+      }
+    }
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+/** A request of a family for a protocol; all states, and nothing more of each socket. */
+function request(family: number, protocol: number, length = LENGTH[family] ?? 56): Uint8Array {
+  const out = new Uint8Array(length);
+  out[0] = family;
+  if (length > 1) out[1] = protocol;
+  if (length > 8) out.fill(0xff, 4, 8);
+  if (family === AF_NETLINK && length > 8) out.fill(0, 4, 8);
+  return out;
+}
+
+const DUMPS = [NLM_F_ROOT, NLM_F_MATCH, NLM_F_DUMP];
+
+/** Every request with its answer, a line each. */
+function answers(kernel: SyscallTable): string[] {
+  const lines: string[] = [];
+  const say = (what: string, type: number, flags: number, payload: Uint8Array): void => {
+    lines.push(`${what}: ${ask(kernel, type, flags, payload)}`);
+  };
+  const held = [
+    kernel.socket(AF_PACKET, SOCK_RAW, 0xb588),
+    kernel.socket(AF_UNIX, 1, 0),
+    kernel.socket(AF_INET, 1, 0),
+  ];
+  const any = new Uint8Array(16);
+  any[0] = AF_INET;
+  expect(kernel.bind(held[2] as number, any)).toBe(0);
+  expect(kernel.listen(held[2] as number, 1)).toBe(0);
+  for (const [family, protocols] of [
+    [AF_NETLINK, [0, 4, 31, 32, 100, 254, 255]],
+    [AF_PACKET, [0, 1, 255]],
+    [AF_UNIX, [0, 5]],
+    // Not all kernels have raw_diag, so 255 is left out.
+    [AF_INET, [0, 5, 6, 17, 99]],
+  ] as const) {
+    for (const protocol of protocols) {
+      for (const flags of [0, ...DUMPS]) {
+        const what = `family ${family} protocol ${protocol} flags ${flags}`;
+        say(what, SOCK_DIAG_BY_FAMILY, flags, request(family, protocol));
+      }
+    }
+    for (const length of [2, (LENGTH[family] as number) - 1]) {
+      const what = `family ${family} with ${length} bytes`;
+      say(what, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request(family, 0, length));
+    }
+    for (const flags of [0, NLM_F_DUMP]) {
+      say(`destroy family ${family} flags ${flags}`, SOCK_DESTROY, flags, request(family, 6));
+    }
+  }
+  for (const family of [3, 45, 46, 255]) {
+    say(`family ${family}`, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request(family, 0));
+  }
+  say('one byte', SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request(AF_INET, 0, 1));
+  say('another type', 22, NLM_F_DUMP, request(AF_INET, 6));
+  for (const fd of held) kernel.close(fd);
+  return lines;
+}
+
+async function softnetAnswers(): Promise<string[]> {
+  const box = new Box();
+  const lines: string[] = [];
+  const { status, stderr } = await box.runMain(
+    async (p) => {
+      lines.push(...answers(p.sys));
+      return 0;
+    },
+    ['diag'],
+  );
+  expect([status, stderr]).toEqual([0, '']);
+  expect(box.halt()).toEqual({});
+  return lines;
+}
+
+describe('requests of NETLINK_SOCK_DIAG', () => {
+  test('any of the two flags of a dump makes one, and a dump tells its error at its end', async () => {
+    const lines = await softnetAnswers();
+    const of = (text: string): string[] =>
+      lines.filter((line) => line.startsWith(text)).map((line) => line.replace(/^.*: /, ''));
+    const some = 'some, done 0';
+    const ENOENT = 'none, done -2';
+    const [EINVAL, EOPNOTSUPP] = ['error -22', 'error -95'];
+    expect(of('family 16 protocol 4 ')).toEqual([EOPNOTSUPP, some, some, some]);
+    expect(of('family 16 protocol 32 ')).toEqual([EOPNOTSUPP, ENOENT, ENOENT, ENOENT]);
+    expect(of('family 16 protocol 255 ')).toEqual([EOPNOTSUPP, some, some, some]);
+    expect(of('family 17 protocol 0 ')).toEqual([EOPNOTSUPP, some, some, some]);
+    expect(of('family 17 protocol 1 ')).toEqual([EINVAL, EINVAL, EINVAL, EINVAL]);
+    expect(of('family 1 protocol 5 ')).toEqual([EINVAL, some, some, some]);
+    expect(of('family 2 protocol 6 ')).toEqual(['error -2', some, some, some]);
+    expect(of('family 2 protocol 99 ')).toEqual(['error -2', ENOENT, ENOENT, ENOENT]);
+  });
+
+  test.skipIf(why !== null)(`are answered as the real kernel does${reason}`, async () => {
+    const here = await softnetAnswers();
+    const real = await inNamespace(async (kernel) => answers(kernel));
+    expect(here).toEqual(real);
+  });
+});
