@@ -37,13 +37,7 @@ import { tracepointKey } from '#kernel/tracepoint.ts';
 import { after, before, seqMin } from '#lib/tcp_seq.ts';
 import { view } from '#mm/memory.ts';
 import { skbCopyDatagramFromIter } from '#net/core/datagram.ts';
-import {
-  __kfreeSkb,
-  allocSkbWithFrags,
-  consumeSkb,
-  kfreeSkb,
-  kfreeSkbPartial,
-} from '#net/core/skbuff.ts';
+import { __kfreeSkb, allocSkbWithFrags, kfreeSkb, kfreeSkbPartial } from '#net/core/skbuff.ts';
 import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { skbSetOwnerR, sockFlag, sockSetFlag } from '#net/core/sock.ts';
 import { skForcedMemSchedule } from '#net/core/sock_mem.ts';
@@ -70,6 +64,7 @@ import { ECONNREFUSED, ECONNRESET, ENOMEM, EPIPE } from '#uapi/errno.ts';
 import {
   SKB_CONSUMED,
   SKB_DROP_REASON_PROTO_MEM,
+  SKB_DROP_REASON_SKB_UCOPY_FAULT,
   SKB_DROP_REASON_TCP_OFO_DROP,
   SKB_DROP_REASON_TCP_OLD_DATA,
   SKB_DROP_REASON_TCP_OVERWINDOW,
@@ -146,7 +141,8 @@ export function tcpSendRcvq(sk: Sock, msg: Msghdr, len: number): number {
   }
   const err = skbCopyDatagramFromIter(skb, 0, msg.msgIter, size);
   if (err !== 0) {
-    consumeSkb(skb, 'tcp_send_rcvq');
+    // Linux frees both without a reason of their own.
+    kfreeSkb(skb, SKB_DROP_REASON_SKB_UCOPY_FAULT, 'tcp_send_rcvq');
     return err;
   }
   const cb = skb.tcpCb;

@@ -1,7 +1,10 @@
 /** A live connection is taken out of one socket and put into another; the peer notices nothing. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tcpSendRcvq } from '#net/ipv4/tcp_input_data.ts';
 import { REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
-import { EADDRINUSE, EAGAIN, EFBIG, EINVAL, EPERM } from '#uapi/errno.ts';
+import { sockMessage } from '#net/socket.ts';
+import { EADDRINUSE, EAGAIN, EFAULT, EFBIG, EINVAL, EPERM } from '#uapi/errno.ts';
+import { SKB_DROP_REASON_SKB_UCOPY_FAULT } from '#uapi/net_dropreason.ts';
 import { LINUX_MIB_TCPWINPROBE } from '#uapi/snmp.ts';
 import { MSG_PEEK, SOL_TCP } from '#uapi/socket.ts';
 import {
@@ -259,6 +262,19 @@ describe('TCP_REPAIR', () => {
     expect(r.sys.bind(fd, r.sockaddr(0, r.localPort))).toBe(-EADDRINUSE);
     expect(set(fd, TCP_REPAIR, TCP_REPAIR_ON)).toBe(0);
     expect(r.sys.bind(fd, r.sockaddr(0, r.localPort))).toBe(0);
+    r.close(fd);
+    r.close(lfd);
+  });
+  it('drops what cannot be copied from its owner for that reason', () => {
+    const { fd, lfd } = r.accepted();
+    expect(set(fd, TCP_REPAIR, TCP_REPAIR_ON)).toBe(0);
+    expect(set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE)).toBe(0);
+    const lost: number[] = [];
+    r.machine.trace.skb.kfreeSkb.register((_skb, _at, reason) => lost.push(reason));
+    const msg = sockMessage(r.machine, text('short'));
+    expect(tcpSendRcvq(r.sock(fd), msg, 6)).toBe(-EFAULT);
+    expect(lost).toEqual([SKB_DROP_REASON_SKB_UCOPY_FAULT]);
+    expect(r.sock(fd).skReceiveQueue.qlen).toBe(0);
     r.close(fd);
     r.close(lfd);
   });
