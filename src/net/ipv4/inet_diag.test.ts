@@ -1,12 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
 import {
+  ehashShrink,
   inetBindBucketCreate,
   inetBindBucketDestroy,
   tcpGetHashinfo,
 } from '#net/ipv4/inet_hashtables_bind.ts';
 import { LOCAL, REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
+import { NLMSG_GOODSIZE } from '#net/netlink/nlattr.ts';
 import { ECONNABORTED, EINVAL, ENOENT, ESTALE } from '#uapi/errno.ts';
+import { IFF_UP } from '#uapi/if.ts';
 import { IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import {
   INET_DIAG_BBRINFO,
@@ -56,8 +59,10 @@ import {
   AF_INET,
   AF_INET6,
   AF_NETLINK,
+  MSG_TRUNC,
   SO_ERROR,
   SO_KEEPALIVE,
+  SO_LINGER,
   SO_MARK,
   SOCK_DGRAM,
   SOCK_RAW,
@@ -65,6 +70,7 @@ import {
   SOL_NETLINK,
   SOL_SOCKET,
 } from '#uapi/socket.ts';
+import { SIOCSIFFLAGS } from '#uapi/sockios.ts';
 import {
   TCP_BOUND_INACTIVE,
   TCP_CLOSE,
@@ -184,6 +190,55 @@ const queuesOf = ({ view, payload }: NlMessage): readonly [receive: number, send
   inetDiagMsg.rqueue(view, payload),
   inetDiagMsg.wqueue(view, payload),
 ];
+
+/** Both ports of a connection. */
+function portsOf({ view, payload }: NlMessage): number[] {
+  const id = payload + inetDiagMsg.ID;
+  return [inetDiagSockid.sport(view, id), inetDiagSockid.dport(view, id)];
+}
+
+/** The whole cookie. */
+const cookieTextOf = ({ view, payload }: NlMessage): string => {
+  const id = payload + inetDiagMsg.ID;
+  return `${inetDiagSockid.cookieHi(view, id)}:${inetDiagSockid.cookieLo(view, id)}`;
+};
+
+const LOOPBACK = 0x7f000001;
+
+function loopbackUp(): void {
+  const ifr = new Uint8Array(40);
+  ifr.set([0x6c, 0x6f]);
+  new DataView(ifr.buffer).setInt16(16, IFF_UP, true);
+  const fd = rig.open();
+  expect(rig.sys.ioctl(fd, SIOCSIFFLAGS, ifr)).toBe(0);
+  rig.close(fd);
+}
+
+function loopbackListener(port: number): number {
+  const fd = rig.open();
+  expect(rig.sys.bind(fd, rig.sockaddr(LOOPBACK, port))).toBe(0);
+  expect(rig.sys.listen(fd, 1)).toBe(0);
+  return fd;
+}
+
+/** Both ends of so many connections in the machine. */
+function loopbackPairs(listener: number, port: number, count: number): number[] {
+  const fds: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const near = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+    rig.sys.connect(near, rig.sockaddr(LOOPBACK, port));
+    const far = rig.sys.accept4(listener, null, 0);
+    expect(far).toBeGreaterThanOrEqual(0);
+    fds.push(near, far);
+  }
+  return fds;
+}
+
+/** Closes without a trace: SO_LINGER of no time. */
+function reset(fd: number): void {
+  rig.sys.setsockopt(fd, SOL_SOCKET, SO_LINGER, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+  rig.close(fd);
+}
 
 const CONNECTION: Pick<Asked, 'src' | 'dst'> = { src: [LOCAL, 8080], dst: [REMOTE, 40000] };
 const EXACT = { flags: NLM_F_REQUEST | NLM_F_ACK };
@@ -306,6 +361,27 @@ describe('a listing of TCP', () => {
     expect(ports.sort((a, b) => a - b)).toEqual(Array.from({ length: 300 }, (_, i) => 1000 + i));
   });
 
+  it('is packed into what its reader has room for', () => {
+    for (let i = 0; i < 200; i++) {
+      const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+      rig.sys.bind(fd, rig.sockaddr(LOCAL, 1000 + i));
+      rig.sys.listen(fd, 1);
+    }
+    sendRequest({ ext: bit(INET_DIAG_INFO) });
+    const buf = new Uint8Array(8192);
+    const lengths: number[] = [];
+    for (;;) {
+      const n = rig.sys.recvfrom(nl, buf, MSG_TRUNC, null);
+      if (n < 0) break;
+      lengths.push(n);
+    }
+    expect(lengths.length).toBeGreaterThan(5);
+    // The first is made before any buffer was seen.
+    expect(lengths[0]).toBeLessThanOrEqual(NLMSG_GOODSIZE);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(buf.length);
+    expect(Math.max(...lengths)).toBeGreaterThan(NLMSG_GOODSIZE);
+  });
+
   it('has what is bound and waits, for those who ask, as closed', () => {
     const tcp = (port: number): number => {
       const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
@@ -368,6 +444,47 @@ describe('a listing of TCP', () => {
     for (const tb of others) inetBindBucketDestroy(tb);
     expect(sizes.size).toBeGreaterThan(1);
     expect(ports.sort((a, b) => a - b)).toEqual(Array.from({ length: 900 }, (_, i) => 1000 + i));
+  });
+
+  it('has each connection that lives throughout once, though others come and go between two packets', () => {
+    const net = rig.machine.initNet;
+    rig.task.files.rlimit = 4096;
+    loopbackUp();
+    const [kept, passing] = [loopbackListener(9000), loopbackListener(9001)];
+    const lived = loopbackPairs(kept, 9000, 50);
+    let others = loopbackPairs(passing, 9001, 10);
+    const cookies = (port: number): string[] =>
+      ask({ states: 1 << TCP_ESTABLISHED })
+        .filter((message) => portsOf(message).includes(port))
+        .map(cookieTextOf)
+        .sort();
+    const expected = cookies(9000);
+    expect(expected).toHaveLength(lived.length);
+    const told: string[] = [];
+    const sizes = new Set<number>();
+    // A reader of little: the kernel makes no larger packets than it has seen buffers.
+    rig.close(nl);
+    nl = rig.sys.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+    const buf = new Uint8Array(8192);
+    let packets = 0;
+    sendRequest({ states: 1 << TCP_ESTABLISHED, ext: bit(INET_DIAG_INFO) });
+    for (let over = false; !over && packets < 100; packets++) {
+      const n = rig.sys.recvfrom(nl, buf, 0, null);
+      expect(n).toBeGreaterThan(0);
+      const messages = splitMessages(buf.subarray(0, n));
+      over = messages.some(({ type }) => type === NLMSG_DONE);
+      const some = messages.filter(({ type }) => type !== NLMSG_DONE);
+      told.push(...some.filter((message) => portsOf(message).includes(9000)).map(cookieTextOf));
+      for (const fd of others.splice(0)) reset(fd);
+      // The table becomes twice, then four times as large, and as small as ever.
+      others = loopbackPairs(passing, 9001, [110, 230, 0][packets] ?? 5);
+      ehashShrink(tcpGetHashinfo(net));
+      sizes.add(tcpGetHashinfo(net).ehash.length);
+    }
+    expect(packets).toBeGreaterThan(5);
+    expect(sizes.size).toBeGreaterThan(2);
+    expect(told.sort()).toEqual(expected);
+    for (const fd of [...lived, ...others]) reset(fd);
   });
 
   it('leaves out other namespaces and families', () => {

@@ -8,8 +8,7 @@
 import { CORE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { Msghdr, NetProtoFamily, ProtoOps, Socket } from '#include/linux/net.ts';
-import type { SkBuff } from '#include/linux/skbuff.ts';
-import { skbOrphan } from '#include/linux/skbuff.ts';
+import { type SkBuff, skbOrphan, skbReserve, skbTailroom } from '#include/linux/skbuff.ts';
 import { __skbQueueTail } from '#include/linux/skbuff_queue.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { type NetlinkDump, NetlinkSock } from '#include/net/netlink_sock.ts';
@@ -362,6 +361,8 @@ function netlinkDump(nlk: NetlinkSock, state: NetlinkDump): number {
     nlk.cb = null;
     return -ENOBUFS;
   }
+  // The block may be larger than asked for, the reader's buffer not.
+  skbReserve(skb, skbTailroom(skb) - size);
   const { callback } = state;
   if (state.dumpDoneErrno > 0) state.dumpDoneErrno = state.dump(skb, callback);
   if (state.dumpDoneErrno > 0 && skb.len > 0) {
@@ -519,7 +520,13 @@ function netlinkRecvmsg(sock: Socket, msg: Msghdr, len: number, flags: number): 
   skbFreeDatagram(nlk, skb, 'netlink_recvmsg');
   if ((flags & MSG_PEEK) === 0) {
     if (nlk.skReceiveQueue.qlen === 0) nlk.congested = false;
-    if (nlk.cb !== null && nlk.skRmemAlloc <= nlk.skRcvbuf / 2) netlinkDump(nlk, nlk.cb);
+    if (nlk.cb !== null && nlk.skRmemAlloc <= nlk.skRcvbuf / 2) {
+      const err = netlinkDump(nlk, nlk.cb);
+      if (err < 0) {
+        nlk.skErr = -err;
+        nlk.skErrorReport(nlk);
+      }
+    }
   }
   return copied;
 }
