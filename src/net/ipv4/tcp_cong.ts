@@ -109,7 +109,7 @@ function defaultOps(net: Net): TcpCongestionOps {
 /** @kernel tcp_set_ca_state include/net/tcp.h */
 export function tcpSetCaState(sk: Sock, caState: number): void {
   const icsk = inetCsk(sk);
-  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpCongStateSet.probe?.(sk, caState);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpCongStateSet.probe?.(tcpSk(sk), caState);
   if (icsk.icskCaOps?.setState != null) icsk.icskCaOps.setState(tcpSk(sk), caState);
   icsk.icskCaState = caState;
 }

@@ -250,7 +250,7 @@ function tcpRcvFast(sk: Sock, skb: SkBuff, th: number): number {
 export function tcpRcvEstablished(sk: Sock, skb: SkBuff): void {
   const tp = tcpSk(sk);
   const th = skb.transportHeader;
-  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpProbe.probe?.(sk, skb);
+  if (tracepointKey.enabled) sk.net.machine.trace.tcp.tcpProbe.probe?.(tp, skb);
   tcpMstampRefresh(tp);
   if (sk.skRxDst === null && tp.icskAfOps !== null) tp.icskAfOps.skRxDstSet(sk, skb);
   tp.rxOpt.sawTstamp = false;

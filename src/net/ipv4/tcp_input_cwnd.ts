@@ -239,7 +239,7 @@ export function tcpCwndReduction(
   const delta = tp.sndSsthresh - tcpPacketsInFlight(tp);
   if (newlyAckedSacked <= 0 || tp.priorCwnd === 0) return;
   if (tracepointKey.enabled)
-    sk.net.machine.trace.tcp.tcpCwndReductionTp.probe?.(sk, newlyAckedSacked, newlyLost, flag);
+    sk.net.machine.trace.tcp.tcpCwndReductionTp.probe?.(tp, newlyAckedSacked, newlyLost, flag);
 
   tp.prrDelivered += newlyAckedSacked;
   let sndcnt: number;

@@ -196,7 +196,7 @@ export function __tcpRetransmitSkb(sk: Sock, skb: SkBuff, maxSegs: number): numb
   tp.totalRetrans += segs;
   tp.bytesRetrans += skb.len;
   err = tcpTransmitSkb(sk, skb, true);
-  if (tracepointKey.enabled) net.machine.trace.tcp.tcpRetransmitSkb.probe?.(sk, skb, err);
+  if (tracepointKey.enabled) net.machine.trace.tcp.tcpRetransmitSkb.probe?.(tp, skb, err);
   if (err !== 0 && err !== -EBUSY) netAddStats(net, LINUX_MIB_TCPRETRANSFAIL, segs);
   // Even a failed try spoils the packet for RTT samples.
   cb.sacked |= TCPCB_EVER_RETRANS;

@@ -1,6 +1,7 @@
 /** TCP. Counterpart of include/trace/events/tcp.h. */
 
 import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { TcpSock } from '#include/linux/tcp.ts';
 import type { RequestSock } from '#include/net/inet_connection_sock.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { Tracepoint } from '#kernel/tracepoint.ts';
@@ -17,7 +18,7 @@ export class TcpEvents {
   readonly tcpSendmsgLocked: Tracepoint<
     [sk: Sock, len: number, skb: SkBuff | null, sizeGoal: number]
   > = new Tracepoint('tcp:tcp_sendmsg_locked');
-  readonly tcpRetransmitSkb: Tracepoint<[sk: Sock, skb: SkBuff, err: number]> = new Tracepoint(
+  readonly tcpRetransmitSkb: Tracepoint<[sk: TcpSock, skb: SkBuff, err: number]> = new Tracepoint(
     'tcp:tcp_retransmit_skb',
   );
   /** `reason` is a SK_RST_REASON_* number; the socket is null when none matched. */
@@ -32,7 +33,9 @@ export class TcpEvents {
   readonly tcpRetransmitSynack: Tracepoint<[sk: Sock, req: RequestSock]> = new Tracepoint(
     'tcp:tcp_retransmit_synack',
   );
-  readonly tcpProbe: Tracepoint<[sk: Sock, skb: SkBuff | null]> = new Tracepoint('tcp:tcp_probe');
+  readonly tcpProbe: Tracepoint<[sk: TcpSock, skb: SkBuff | null]> = new Tracepoint(
+    'tcp:tcp_probe',
+  );
   readonly tcpBadCsum: Tracepoint<[skb: SkBuff]> = new Tracepoint('tcp:tcp_bad_csum');
   readonly tcpHashBadHeader: HashEvent = new Tracepoint('tcp:tcp_hash_bad_header');
   readonly tcpHashMd5Required: HashEvent = new Tracepoint('tcp:tcp_hash_md5_required');
@@ -53,10 +56,10 @@ export class TcpEvents {
   readonly tcpAoRcvSneUpdate: Tracepoint<[sk: Sock, newSne: number]> = new Tracepoint(
     'tcp:tcp_ao_rcv_sne_update',
   );
-  readonly tcpCongStateSet: Tracepoint<[sk: Sock, caState: number]> = new Tracepoint(
+  readonly tcpCongStateSet: Tracepoint<[sk: TcpSock, caState: number]> = new Tracepoint(
     'tcp:tcp_cong_state_set',
   );
   readonly tcpCwndReductionTp: Tracepoint<
-    [sk: Sock, newlyAckedSacked: number, newlyLost: number, flag: number]
+    [sk: TcpSock, newlyAckedSacked: number, newlyLost: number, flag: number]
   > = new Tracepoint('tcp:tcp_cwnd_reduction_tp');
 }
