@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { COMMANDS } from '#user/sh/commands.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDER = join(ROOT, 'out', `documents-${process.pid}`);
@@ -51,7 +52,12 @@ describe('TypeScript in documents', () => {
   afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 
   it('is in those that a user of the package reads', () => {
-    const wanted = ['README.md', 'docs/embedding.md', 'docs/networking/doors.md'];
+    const wanted = [
+      'README.md',
+      'docs/embedding.md',
+      'docs/programs.md',
+      'docs/networking/doors.md',
+    ];
     expect(programs.map(([file]) => file)).toEqual(expect.arrayContaining(wanted));
   });
 
@@ -79,6 +85,14 @@ describe('TypeScript in documents', () => {
     const { stdout } = spawnSync(process.execPath, [tsc, '-p', FOLDER], { encoding: 'utf8' });
     expect(stdout).toBe('');
   });
+});
+
+it('docs/programs.md names every tool of the machines', () => {
+  const text = readFileSync(join(ROOT, 'docs/programs.md'), 'utf8');
+  const list = /^The tools that [\s\S]*?\.\s/m.exec(text)?.[0] ?? '';
+  const named = [...list.matchAll(/`(\w+)`/g)].map(([, name]) => name);
+  const tools = [...Object.keys(COMMANDS), 'sh'].sort();
+  expect(named.filter((name) => name !== 'exec')).toEqual(tools);
 });
 
 describe('links', () => {

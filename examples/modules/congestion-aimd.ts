@@ -3,10 +3,10 @@
  * decrease to 7/8, and out of slow start when the RTT has grown by half. docs/networking/tcp-congestion.md
  * explains it line by line.
  */
-import type { TcpSock } from '#include/linux/tcp.ts';
-import { TCP_CONG_NON_RESTRICTED, type TcpCongestionOps } from '#include/net/tcp.ts';
-import { tcpInSlowStart, tcpIsCwndLimited, tcpSndCwnd } from '#include/net/tcp_inlines.ts';
-import { tcpCongAvoidAi, tcpRenoUndoCwnd, tcpSlowStart } from '#net/ipv4/tcp_cong.ts';
+import type { TcpSock } from 'softnet/include/linux/tcp';
+import { TCP_CONG_NON_RESTRICTED, type TcpCongestionOps } from 'softnet/include/net/tcp';
+import { tcpInSlowStart, tcpIsCwndLimited, tcpSndCwnd } from 'softnet/include/net/tcp_inlines';
+import { tcpCongAvoidAi, tcpRenoUndoCwnd, tcpSlowStart } from 'softnet/net/ipv4/tcp_cong';
 
 /** Segments by which the window grows each round trip. */
 const A = 4;
