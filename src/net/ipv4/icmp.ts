@@ -230,6 +230,11 @@ function icmpReply(skb: SkBuff, type: number, code: number, rest: number, origin
   localBhEnable(machine);
 }
 
+/** Errors, and types that nobody uses: no error answers them. @kernel icmp_pointers net/ipv4/icmp.c */
+function countsAsError(type: number): boolean {
+  return icmpIsErr(type) || [1, 2, 6, 7, 9, 10].includes(type);
+}
+
 /** The rules of RFC 1122 3.2.2 and RFC 1812 4.3.2.7: when no error may be sent. */
 function icmpSendAllowed(skb: SkBuff, rt: Rtable, type: number): boolean {
   const iph = skb.networkHeader;
@@ -244,7 +249,7 @@ function icmpSendAllowed(skb: SkBuff, rt: Rtable, type: number): boolean {
   const at = iph + iphdr.hdrlen(view, iph);
   if (at >= skb.tail) return false;
   const inner = icmphdr.type(view, at);
-  return inner <= NR_ICMP_TYPES && !icmpIsErr(inner);
+  return inner <= NR_ICMP_TYPES && !countsAsError(inner);
 }
 
 /**
@@ -529,6 +534,11 @@ export function icmpRcv(skb: SkBuff): number {
   }
   const type = icmphdr.type(view, skb.transportHeader);
   icmpmsgInIncStats(net, type);
+  const cast = (rt.rtFlags & (RTCF_BROADCAST | RTCF_MULTICAST)) !== 0;
+  // Extended echo requests are answered whomever they were sent to.
+  if (cast && type !== ICMP_EXT_ECHO && !icmpBroadcastOk(net, type)) {
+    return icmpDrop(net, skb, SKB_DROP_REASON_INVALID_PROTO);
+  }
   if (type === ICMP_EXT_ECHOREPLY || type === ICMP_ECHOREPLY) {
     const ping = net.machine.netGlobals.pingOps;
     if (ping === null) return icmpDrop(net, skb, SKB_DROP_REASON_NO_SOCKET);
@@ -537,10 +547,6 @@ export function icmpRcv(skb: SkBuff): number {
   // RFC 1122 3.2.2: messages of unknown type must be silently discarded.
   if (type > NR_ICMP_TYPES && type !== ICMP_EXT_ECHO) {
     return icmpDrop(net, skb, SKB_DROP_REASON_UNHANDLED_PROTO);
-  }
-  const cast = (rt.rtFlags & (RTCF_BROADCAST | RTCF_MULTICAST)) !== 0;
-  if (cast && !icmpBroadcastOk(net, type)) {
-    return icmpDrop(net, skb, SKB_DROP_REASON_INVALID_PROTO);
   }
   const reason = icmpHandle(net, skb, type);
   if (reason !== SKB_NOT_DROPPED_YET) {
