@@ -2,7 +2,7 @@
  * Raw sockets: every datagram of a protocol to this host, and sending of any. Counterpart of
  * net/ipv4/raw.c.
  */
-import { putSockaddrIn, SOCKADDR_IN_LEN, saFamily, sinAddr } from '#include/linux/in.ts';
+import { putSockaddrIn, SOCKADDR_IN_LEN, sinAddr } from '#include/linux/in.ts';
 import { FS_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import type { Msghdr } from '#include/linux/net.ts';
@@ -58,6 +58,7 @@ import {
   EHOSTUNREACH,
   EINVAL,
   EMSGSIZE,
+  ENOIOCTLCMD,
   ENOPROTOOPT,
   EOPNOTSUPP,
   EPROTO,
@@ -76,7 +77,7 @@ import { IP_PMTUDISC_DONT, IPPROTO_ICMP, IPPROTO_IP } from '#uapi/in.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { SKB_DROP_REASON_SKB_UCOPY_FAULT, SKB_NOT_DROPPED_YET } from '#uapi/net_dropreason.ts';
 import { RTN_BROADCAST, RTN_MULTICAST } from '#uapi/rtnetlink.ts';
-import { AF_INET, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOCK_RAW, SOL_RAW } from '#uapi/socket.ts';
+import { MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOCK_RAW, SOL_RAW } from '#uapi/socket.ts';
 import { SIOCINQ, SIOCOUTQ } from '#uapi/sockios.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED } from '#uapi/tcp.ts';
 
@@ -123,9 +124,9 @@ export function rawV4Match(
   );
 }
 
-/** True: the socket does not want this ICMP type. @kernel icmp_filter net/ipv4/raw.c */
+/** True: the socket does not want this ICMP type, or there is no whole header. @kernel icmp_filter net/ipv4/raw.c */
 function icmpFilter(sk: Sock, skb: SkBuff): boolean {
-  if (skb.transportHeader + 4 > skb.tail) return true;
+  if (skb.transportHeader + icmphdr.LEN > skb.tail) return true;
   const type = icmphdr.type(view, skb.transportHeader);
   // Types beyond the mask are never filtered.
   return type < 32 && ((sk as RawSock).filter & (1 << type)) !== 0;
@@ -262,7 +263,7 @@ function rawRecvmsg(sk: Sock, msg: Msghdr, len: number, flags: number): number {
 /** @kernel raw_bind net/ipv4/raw.c */
 function rawBind(sk: Sock, uaddr: Uint8Array): number {
   const inet = inetSk(sk);
-  if (sk.skcState !== TCP_CLOSE || uaddr.length < SOCKADDR_IN_LEN || saFamily(uaddr) !== AF_INET) {
+  if (sk.skcState !== TCP_CLOSE || uaddr.length < SOCKADDR_IN_LEN) {
     return -EINVAL;
   }
   lockSock(sk);
@@ -320,7 +321,7 @@ function rawGetsockopt(sk: Sock, level: number, optname: number, optval: Uint8Ar
 
 /** @kernel raw_ioctl net/ipv4/raw.c */
 function rawIoctl(sk: Sock, cmd: number, arg: Uint8Array): number {
-  if (cmd !== SIOCOUTQ && cmd !== SIOCINQ) return -EINVAL;
+  if (cmd !== SIOCOUTQ && cmd !== SIOCINQ) return -ENOIOCTLCMD;
   if (arg.length < 4) return -EFAULT;
   const value = cmd === SIOCOUTQ ? sk.skWmemAlloc - 1 : (sk.skReceiveQueue.next?.len ?? 0);
   new DataView(arg.buffer, arg.byteOffset, 4).setInt32(0, value, true);

@@ -7,6 +7,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import type { Sock } from '#include/net/sock.ts';
 import type { UdpSock } from '#include/net/udp.ts';
 import { udpHashfn, udpTableOf } from '#net/ipv4/udp_table.ts';
+import { SOCK_RAW } from '#uapi/socket.ts';
 
 /** Width that every line is padded to. */
 const LINE_WIDTH = 127;
@@ -34,7 +35,9 @@ function dec(value: number, width: number): string {
 function formatSock(sk: Sock, bucket: number): string {
   const inet = inetSk(sk);
   const local = `${hexAddr(inet.skcRcvSaddr)}:${hex(inet.inetSport, 4)}`;
-  const remote = `${hexAddr(inet.skcDaddr)}:${hex(inet.skcDport, 4)}`;
+  // Raw sockets have no port there, whatever connect() was given.
+  const port = sk.skType === SOCK_RAW ? 0 : inet.skcDport;
+  const remote = `${hexAddr(inet.skcDaddr)}:${hex(port, 4)}`;
   const queues = `${hex(sk.skWmemAlloc - 1, 8)}:${hex(sk.skRmemAlloc, 8)}`;
   return (
     `${dec(bucket, 5)}: ${local} ${remote} ${hex(sk.skcState, 2)} ${queues} 00:00000000 00000000 ` +
