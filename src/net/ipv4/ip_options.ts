@@ -333,6 +333,15 @@ function compileTimestamp(list: OptionList, opt: IpOptions, o: number, optlen: n
   return 0;
 }
 
+/**
+ * Refuses a CIPSO option: no domain of interpretation is configured. The offset of what is wrong, where
+ * `o` is that of the option.
+ * @kernel cipso_v4_validate net/ipv4/cipso_ipv4.c
+ */
+function cipsoV4Validate(buf: Uint8Array, at: number, o: number): number {
+  return (buf[at + 1] as number) < 8 ? o + 1 : o + 2;
+}
+
 function compileOne(list: OptionList, opt: IpOptions, o: number, optlen: number): number {
   const { buf, base } = list;
   switch (buf[base + o]) {
@@ -350,7 +359,7 @@ function compileOne(list: OptionList, opt: IpOptions, o: number, optlen: number)
     case IPOPT_CIPSO:
       if (opt.cipso !== 0) return o;
       opt.cipso = o;
-      return 0;
+      return cipsoV4Validate(buf, base + o, o);
     default:
       return 0;
   }
@@ -369,7 +378,6 @@ function compilePadding(list: OptionList, opt: IpOptions, from: number, to: numb
  * Parses `opt.optlen` octets of options and fills in what this host adds to them. Returns 0, or the
  * offset in the IP header of the offending octet.
  * @kernel __ip_options_compile net/ipv4/ip_options.c
- * @deviation the labels of CIPSO are not checked, there is no labelled security
  */
 function __ipOptionsCompile(list: OptionList, opt: IpOptions): number {
   const { buf, base } = list;
