@@ -13,7 +13,6 @@ import { mem, view } from '#mm/memory.ts';
 import { allocSkb, consumeSkb, skbPut } from '#net/core/skbuff.ts';
 import { igmpReported } from '#net/ipv4/igmp_check.ts';
 import { ipRouteOutputPorts, ipRtPut } from '#net/ipv4/route.ts';
-import { __ipSelectIdent } from '#net/ipv4/route_ident.ts';
 import {
   IGMP_HOST_LEAVE_MESSAGE,
   IGMPV3_HOST_MEMBERSHIP_REPORT,
@@ -66,7 +65,8 @@ function newPacket(inDev: InDevice, dst: number, len: number): SkBuff | null {
   iphdr.setProtocol(view, iph, IPPROTO_IGMP);
   iphdr.setDaddr(view, iph, dst);
   iphdr.setSaddr(view, iph, fl4.saddr);
-  __ipSelectIdent(net, iph, 1);
+  // Nobody cuts it: it needs no identification.
+  iphdr.setId(view, iph, 0);
   mem[iph + iphdr.LEN] = IPOPT_RA;
   mem[iph + iphdr.LEN + 1] = 4;
   return skb;
