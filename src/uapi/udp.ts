@@ -10,6 +10,8 @@ export const UDP_NO_CHECK6_TX = 101;
 export const UDP_NO_CHECK6_RX = 102;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
+export const UDPLITE_SEND_CSCOV = 10;
+export const UDPLITE_RECV_CSCOV = 11;
 
 // Values of UDP_ENCAP.
 export const UDP_ENCAP_ESPINUDP_NON_IKE = 1;

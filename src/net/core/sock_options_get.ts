@@ -72,10 +72,14 @@ import {
   SO_NOFCS,
   SO_OOBINLINE,
   SO_PASSCRED,
+  SO_PASSPIDFD,
+  SO_PASSRIGHTS,
+  SO_PASSSEC,
   SO_PEEK_OFF,
   SO_PEERCRED,
   SO_PEERGROUPS,
   SO_PEERNAME,
+  SO_PEERPIDFD,
   SO_PREFER_BUSY_POLL,
   SO_PRIORITY,
   SO_PROTOCOL,
@@ -326,6 +330,12 @@ export function skGetsockopt(sk: Sock, optname: number, optval: Uint8Array): num
     case SO_PASSCRED:
       if (!skMayScmRecv(sk)) return -EOPNOTSUPP;
       return giveWords(optval, ((sk.skSocket?.flags ?? 0) & SOCK_PASSCRED_BIT) !== 0 ? 1 : 0);
+    case SO_PASSSEC:
+    case SO_PASSPIDFD:
+    case SO_PASSRIGHTS:
+      return -EOPNOTSUPP;
+    case SO_PEERPIDFD:
+      return sk.skPeerPid < 0 ? -ENODATA : -EOPNOTSUPP;
     case SO_PEERCRED: {
       const known = sk.skPeerPid >= 0;
       const uid = known ? sk.skPeerUid : -1;

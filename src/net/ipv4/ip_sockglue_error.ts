@@ -21,12 +21,12 @@ import { IpOptions } from '#include/net/ip.ts';
 import type { Rtable } from '#include/net/ip_fib.ts';
 import { ipOptionsEcho, ipOptionsUndo } from '#include/net/ip_options_ops.ts';
 import type { Sock } from '#include/net/sock.ts';
-import { csumFold, csumSub } from '#lib/checksum.ts';
+import { csumFold } from '#lib/checksum.ts';
 import { mem, memops, view } from '#mm/memory.ts';
 import { skbCopyDatagramMsg } from '#net/core/datagram.ts';
 import { putCmsg, putCmsgInt, sockRecvTimestamp } from '#net/core/scm.ts';
 import { allocSkb, consumeSkb, kfreeSkb, skbClone, skbPull, skbPut } from '#net/core/skbuff.ts';
-import { skbChecksum } from '#net/core/skbuff_data.ts';
+import { skbCopyBits } from '#net/core/skbuff_data.ts';
 import { sockDequeueErrSkb, sockQueueErrSkb } from '#net/core/sock.ts';
 import { fibComputeSpecDst } from '#net/ipv4/fib_frontend_source.ts';
 import { EAGAIN } from '#uapi/errno.ts';
@@ -141,15 +141,25 @@ function recvDstaddr(msg: Msghdr, skb: SkBuff): void {
   putCmsg(msg, SOL_IP, IP_ORIGDSTADDR, data);
 }
 
-/** The sum of the payload as the device computed it. @kernel ip_cmsg_recv_checksum net/ipv4/ip_sockglue.c */
+/**
+ * The sum of what was read, where one was made of the whole packet: of words of four octets, as they
+ * lie in the memory of a little-endian machine.
+ *
+ * @kernel ip_cmsg_recv_checksum net/ipv4/ip_sockglue.c
+ */
 function recvChecksum(msg: Msghdr, skb: SkBuff, tlen: number, offset: number): void {
   if (skb.ipSummed !== CHECKSUM_COMPLETE) return;
-  let { csum } = skb;
-  if (offset !== 0) {
-    const tend = skbTransportOffset(skb) + tlen;
-    csum = csumSub(csum, skbChecksum(skb, tend, offset, 0));
+  const from = skbTransportOffset(skb) + tlen + offset;
+  const data = new Uint8Array((skb.len - from + 3) & ~3);
+  skbCopyBits(skb, from, data, 0, skb.len - from);
+  const words = new DataView(data.buffer);
+  let sum = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    sum += words.getUint32(at, true);
+    if (sum > 0xffffffff) sum -= 0xffffffff;
   }
-  putCmsgInt(msg, SOL_IP, IP_CHECKSUM, csum);
+  // What is left of a sum after its header's was taken away is never 0, but the other zero.
+  putCmsgInt(msg, SOL_IP, IP_CHECKSUM, sum === 0 ? -1 : sum | 0);
 }
 
 /**

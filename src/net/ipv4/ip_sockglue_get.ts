@@ -10,7 +10,7 @@ import type { InetSock, Sock } from '#include/net/sock.ts';
 import { putCmsg, putCmsgInt } from '#net/core/scm.ts';
 import { cmsgBitOf } from '#net/ipv4/ip_sockglue.ts';
 import { IP_CMSG_PKTINFO, IP_CMSG_TOS, IP_CMSG_TTL } from '#net/ipv4/ip_sockglue_error.ts';
-import { EINVAL, ENOPROTOOPT, ENOTCONN } from '#uapi/errno.ts';
+import { EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP } from '#uapi/errno.ts';
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IP_FREEBIND,
@@ -139,7 +139,7 @@ function getPktoptions(inet: InetSock, optval: Uint8Array): number {
 
 /** Length of the value, or a negative errno. @kernel ip_getsockopt net/ipv4/ip_sockglue.c */
 export function ipGetsockopt(sk: Sock, level: number, optname: number, optval: Uint8Array): number {
-  if (level !== SOL_IP) return -ENOPROTOOPT;
+  if (level !== SOL_IP) return -EOPNOTSUPP;
   const inet = inetSk(sk);
   switch (optname) {
     case IP_OPTIONS:

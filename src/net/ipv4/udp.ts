@@ -55,6 +55,8 @@ import {
   UDP_NO_CHECK6_RX,
   UDP_NO_CHECK6_TX,
   UDP_SEGMENT,
+  UDPLITE_RECV_CSCOV,
+  UDPLITE_SEND_CSCOV,
 } from '#uapi/udp.ts';
 
 /** Name of the protocol and of its memory accounting. */
@@ -197,6 +199,10 @@ function udpOption(sk: UdpSock, optname: number): number {
       return sk.gsoSize;
     case UDP_GRO:
       return Number(sk.groEnabled);
+    case UDPLITE_SEND_CSCOV:
+    case UDPLITE_RECV_CSCOV:
+      // Any socket may ask how much of UDP-Lite's packets its checksum covers.
+      return 0;
     default:
       return -ENOPROTOOPT;
   }
