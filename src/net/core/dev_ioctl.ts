@@ -4,7 +4,7 @@
 import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
-import { cString } from '#lib/utf8.ts';
+import { cString, latin1Encode } from '#lib/utf8.ts';
 import {
   __devGetByIndex,
   __devGetByName,
@@ -28,7 +28,6 @@ import {
   SIOCGIFHWADDR,
   SIOCGIFINDEX,
   SIOCGIFMAP,
-  SIOCGIFMEM,
   SIOCGIFMETRIC,
   SIOCGIFMTU,
   SIOCGIFNAME,
@@ -62,7 +61,8 @@ function setName(arg: Uint8Array, name: string): void {
 function devIfname(net: Net, arg: Uint8Array): number {
   const dev = __devGetByIndex(net, ifreq.ifindex(viewOf(arg), 0));
   if (dev === null) return -ENODEV;
-  setName(arg, dev.name);
+  // What follows the terminator stays as it was.
+  arg.set(latin1Encode(`${dev.name}\0`), 0);
   return 0;
 }
 
@@ -97,8 +97,8 @@ function devIfconf(net: Net, arg: Uint8Array): number {
   return 0;
 }
 
-/** What can be read of an interface; undefined: not one of these. @kernel dev_ifsioc_locked net/core/dev_ioctl.c */
-function devIfget(dev: NetDevice, cmd: number, arg: Uint8Array): number | undefined {
+/** What can be read of an interface. @kernel dev_ifsioc_locked net/core/dev_ioctl.c */
+function devIfget(dev: NetDevice, cmd: number, arg: Uint8Array): number {
   const v = viewOf(arg);
   switch (cmd) {
     case SIOCGIFFLAGS:
@@ -124,11 +124,9 @@ function devIfget(dev: NetDevice, cmd: number, arg: Uint8Array): number | undefi
     case SIOCGIFMAP:
       arg.fill(0, ifreq.UNION, ifreq.LEN);
       return 0;
-    case SIOCGIFSLAVE:
-    case SIOCGIFMEM:
-      return cmd === SIOCGIFMEM ? -ENOTTY : -EINVAL;
     default:
-      return undefined;
+      // SIOCGIFSLAVE: nobody balances traffic that way any more.
+      return -EINVAL;
   }
 }
 
@@ -175,6 +173,18 @@ function devIfset(dev: NetDevice, cmd: number, arg: Uint8Array): number {
   }
 }
 
+const READS: readonly number[] = [
+  SIOCGIFNAME,
+  SIOCGIFFLAGS,
+  SIOCGIFMETRIC,
+  SIOCGIFMTU,
+  SIOCGIFHWADDR,
+  SIOCGIFSLAVE,
+  SIOCGIFMAP,
+  SIOCGIFINDEX,
+  SIOCGIFTXQLEN,
+];
+
 const CHANGES: readonly number[] = [
   SIOCSIFFLAGS,
   SIOCSIFMETRIC,
@@ -198,14 +208,13 @@ function isDriverCmd(cmd: number): boolean {
 export function devIoctl(net: Net, cmd: number, arg: Uint8Array): number {
   if (cmd === SIOCGIFCONF) return devIfconf(net, arg);
   const change = CHANGES.includes(cmd) || isDriverCmd(cmd);
-  const read = (cmd >= 0x8910 && cmd <= 0x8970) || cmd === SIOCGIFMAP;
-  if (!change && !read) return -ENOTTY;
+  if (!change && !READS.includes(cmd)) return -ENOTTY;
   if (arg.length < ifreq.LEN) return -EINVAL;
   if (cmd === SIOCGIFNAME) return devIfname(net, arg);
   const dev = __devGetByName(net, nameOf(arg));
   if (!change) {
     if (dev === null) return -ENODEV;
-    return devIfget(dev, cmd, arg) ?? -ENOTTY;
+    return devIfget(dev, cmd, arg);
   }
   if (dev === null) return -ENODEV;
   rtnlLock(net.machine);

@@ -76,9 +76,17 @@ function nameOf(arg: Uint8Array): string {
 }
 
 /** The device that a request is about: the one it names, or the one on whose link the address is. @kernel arp_req_dev net/ipv4/arp.c */
-function arpReqDev(net: Net, arg: Uint8Array, v: DataView, ip: number): NetDevice | number {
+function arpReqDev(
+  net: Net,
+  cmd: number,
+  arg: Uint8Array,
+  v: DataView,
+  ip: number,
+): NetDevice | number {
   const name = nameOf(arg);
   if (name === '') {
+    // Who asks for an entry has to say of which device.
+    if (cmd === SIOCGARP) return -ENODEV;
     const fl4 = new Flowi4();
     fl4.daddr = ip;
     fl4.flowi4Scope = RT_SCOPE_LINK;
@@ -147,7 +155,7 @@ export function arpIoctl(net: Net, cmd: number, arg: Uint8Array): number {
   if ((flags & ATF_NETMASK) !== 0 && v.getUint32(ARPREQ_NETMASK + 4) !== 0xffffffff) return -EINVAL;
   const ip = v.getUint32(4);
   rtnlLock(net.machine);
-  const dev = arpReqDev(net, arg, v, ip);
+  const dev = arpReqDev(net, cmd, arg, v, ip);
   let err: number;
   if (typeof dev === 'number') {
     err = dev;
