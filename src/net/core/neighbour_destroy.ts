@@ -87,12 +87,15 @@ export function neighGcListDel(neigh: Neighbour): void {
 export function neighMarkDead(neigh: Neighbour): void {
   neigh.dead = true;
   neighGcListDel(neigh);
-  if (neigh.managed) {
-    const { managedList, managedTimer } = neigh.tbl;
-    neigh.managed = false;
-    managedList.delete(neigh);
-    if (managedList.size === 0 && managedTimer !== null) timerDelete(managedTimer);
-  }
+  if (neigh.managed) neighManagedListDel(neigh);
+}
+
+/** Leaves an entry to itself; with the last one the table's timer stops. */
+export function neighManagedListDel(neigh: Neighbour): void {
+  const { managedList, managedTimer } = neigh.tbl;
+  neigh.managed = false;
+  managedList.delete(neigh);
+  if (managedList.size === 0 && managedTimer !== null) timerDelete(managedTimer);
 }
 
 /** Says that the entry is gone and gives the table's reference back. @kernel neigh_cleanup_and_release net/core/neighbour.c */

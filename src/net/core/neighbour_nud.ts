@@ -41,6 +41,7 @@ import {
   neighDelTimer,
   neighGcListAdd,
   neighGcListDel,
+  neighManagedListDel,
   neighPurgeQueue,
   neighRelease,
 } from '#net/core/neighbour_destroy.ts';
@@ -344,7 +345,7 @@ function neighUpdateManagedList(neigh: Neighbour): void {
   if (neigh.dead) return;
   neigh.managed = (neigh.flags & NTF_MANAGED) !== 0;
   if (neigh.managed) neigh.tbl.managedList.add(neigh);
-  else neigh.tbl.managedList.delete(neigh);
+  else neighManagedListDel(neigh);
 }
 
 /** Flags that an administrator's update sets or clears; returns the bits that changed. @kernel neigh_update_flags net/core/neighbour.c */
