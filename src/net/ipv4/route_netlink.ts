@@ -78,6 +78,9 @@ import {
 } from '#uapi/rtnetlink.ts';
 import { AF_INET } from '#uapi/socket.ts';
 
+/** A user that is none. @kernel INVALID_UID include/linux/uidgid.h */
+const INVALID_UID = 0xffffffff;
+
 function fail(extack: NetlinkExtAck, err: number, msg: string): number {
   extack.msg = msg;
   return err;
@@ -151,7 +154,8 @@ function parseRequest(msg: Uint8Array, extack: NetlinkExtAck): GetRequest | numb
     iif: u32Of(tb[RTA_IIF]),
     oif: u32Of(tb[RTA_OIF]),
     mark: u32Of(tb[RTA_MARK]),
-    uid: u32Of(tb[RTA_UID]),
+    // A packet that comes in is nobody's.
+    uid: tb[RTA_UID] === undefined && tb[RTA_IIF] !== undefined ? INVALID_UID : u32Of(tb[RTA_UID]),
     tos: rtmsg.tos(v, NLMSG_HDRLEN) & INET_DSCP_MASK,
     proto,
     sport: portOf(tb[RTA_SPORT]),
@@ -268,7 +272,7 @@ function rtFillInfo(
     (rt.rtUsesGateway && nlaPutInAddr(skb, RTA_GATEWAY, rt.rtGw4) < 0) ||
     rtnetlinkPutMetrics(skb, currentMetrics(rt, left), '') ||
     (fl4.flowi4Mark !== 0 && nlaPutU32(skb, RTA_MARK, fl4.flowi4Mark) < 0) ||
-    nlaPutU32(skb, RTA_UID, fl4.flowi4Uid) < 0 ||
+    (fl4.flowi4Uid !== INVALID_UID && nlaPutU32(skb, RTA_UID, fl4.flowi4Uid) < 0) ||
     (rt.rtIsInput && nlaPutU32(skb, RTA_IIF, fl4.flowi4Iif) < 0) ||
     putCacheinfo(skb, rt, left) < 0;
   if (full) {
