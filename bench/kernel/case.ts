@@ -4,14 +4,22 @@
  */
 import { execFileSync } from 'node:child_process';
 import { Cable } from '#sim/cable.ts';
-import { checkImpairments } from '#sim/impairments.ts';
+import { checkImpairments, type Impairments } from '#sim/impairments.ts';
 import type { CaseResult, CaseSpec } from './cells.ts';
 import { parsePrefix } from './cells.ts';
-import { kernelPeer, type Part, type Report, softnetPeer } from './peers.ts';
+import { kernelPeer, type Part, type Report, type Round, softnetPeer } from './peers.ts';
 import { RealtimeWorld, TapPort } from './realtime.ts';
 
 const ADDRESSES = ['10.88.0.1', '10.88.0.2'] as const;
 const PORT = 5001;
+
+/**
+ * Bytes each way before the case, on a connection of its own: a kernel has been compiled long before
+ * its first packet, softnet's code is while its first packets pass.
+ */
+const WARM_UP_BYTES = 8_000_000;
+/** What happens to them: some of everything that may happen in a case. */
+const WARM_UP: Partial<Impairments> = { delayNs: 5e6, loss: 0.001, reorder: 0.02 };
 
 const ip = (...args: readonly string[]): void => {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -22,35 +30,52 @@ function makeNetns(name: string): void {
   const inside = (...args: readonly string[]): void => ip('netns', 'exec', name, ...args);
   inside('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1');
   inside('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
+  // The connection before the case leaves nothing behind.
+  inside('sysctl', '-qw', 'net.ipv4.tcp_no_metrics_save=1');
   inside('ip', 'link', 'set', 'lo', 'up');
+}
+
+/** What passes through the cable: a connection to warm up, and the case. */
+function roundsOf(spec: CaseSpec, realtime: RealtimeWorld, cable: Cable): readonly Round[] {
+  const calm = { loss: 0, reorder: 0 };
+  const before: Round = {
+    bytes: WARM_UP_BYTES,
+    opens: () => cable.impair({ ...WARM_UP, ...calm }),
+    opened: () => cable.impair(WARM_UP),
+    turned: () => {},
+  };
+  const measured: Round = {
+    bytes: spec.bytes,
+    opens: () => cable.impair({ delayNs: (spec.rttMs / 2) * 1e6, ...calm }),
+    // Chance begins when the connection stands: a lost SYN would tell of nothing but its timeout.
+    opened: () => {
+      realtime.latestNs = 0;
+      cable.impair({ loss: spec.loss, reorder: spec.reorder });
+      cable.reseed('out');
+    },
+    // The nth frame of either stream meets the same fate, whoever sends it.
+    turned: () => cable.reseed('back'),
+  };
+  return [before, measured];
 }
 
 /** Runs a case. Throws when an end fails; a wrong byte or algorithm is told by the result. */
 async function runCase(spec: CaseSpec): Promise<CaseResult> {
   const realtime = new RealtimeWorld(spec.seed);
   // The same name in every kind of case, so that chance falls alike on their frames.
-  const calm = checkImpairments({
-    delayNs: (spec.rttMs / 2) * 1e6,
+  const line = checkImpairments({
     rateBps: spec.rateMbit * 1e6,
     queueBytes: spec.queueBytes,
   });
-  const cable = new Cable(realtime.world, 'wire', calm);
-  // Chance begins when the connection stands: a lost SYN would tell of nothing but its timeout.
-  const opened = (): void => {
-    cable.impair({ loss: spec.loss, reorder: spec.reorder });
-    cable.reseed('out');
-  };
-  // The nth frame of either stream meets the same fate, whoever sends it.
-  const turned = (): void => cable.reseed('back');
+  const cable = new Cable(realtime.world, 'wire', line);
+  const rounds = roundsOf(spec, realtime, cable);
   const parts = ([0, 1] as const).map(
     (end): Part => ({
       opens: end === 0,
       address: parsePrefix(ADDRESSES[1]),
       port: PORT,
       congestionControl: spec.congestionControl,
-      bytes: spec.bytes,
-      opened,
-      turned,
+      rounds,
     }),
   );
   const taps: TapPort[] = [];
