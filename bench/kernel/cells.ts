@@ -33,21 +33,30 @@ export interface CaseResult {
   readonly latestMs: number;
 }
 
+/** What the process of a case prints when it has warmed up; the result follows. */
+export const BEGUN = 'begun\n';
+
 export const RTTS_MS: readonly number[] = [10, 66, 200];
 export const LOSSES: readonly number[] = [0, 0.001, 0.01, 0.05];
 export const REORDERS: readonly number[] = [0, 0.02];
 export const CONTROLS: readonly string[] = ['cubic', 'bbr'];
 
-/** softnet opens; the kernel opens; what both are held against. */
+/** softnet opens; the kernel opens; what both are held against; softnet with itself. */
 export const PAIRS: readonly (readonly [EndKind, EndKind])[] = [
   ['softnet', 'kernel'],
   ['kernel', 'softnet'],
   ['kernel', 'kernel'],
+  ['softnet', 'softnet'],
 ];
 
 export const RATE_MBIT = 100;
 /** Bytes that wait for the line at most. */
 export const QUEUE_BYTES: number = 1 << 20;
+
+/** Nothing of the case is real: its time need not be either. */
+export function isVirtual(spec: CaseSpec): boolean {
+  return spec.ends.every((end) => end === 'softnet');
+}
 
 /** Names a case among those of one size. */
 export function keyOf(spec: CaseSpec): string {

@@ -16,6 +16,7 @@ import { mem } from '#mm/memory.ts';
 import type { Cable } from '#sim/cable.ts';
 import { EVENT_FRAME, World } from '#sim/world.ts';
 import { FineTimer, inNetns } from './libc.ts';
+import type { Clocked } from './peers.ts';
 
 /** Shortest frame, without the check sequence. */
 const ETH_ZLEN = 60;
@@ -23,12 +24,48 @@ const ETH_ZLEN = 60;
 /** A wait of less is not worth the timer: the turn of the event loop takes as long. */
 const SPIN_NS = 20e3;
 
-export class RealtimeWorld {
+/** A world of a case. */
+export interface CaseWorld extends Clocked {
+  /** Furthest that an event was behind its time, ns. */
+  latestNs: number;
+  /** Something has been scheduled from outside. */
+  wake(): void;
+  /** Runs the world until `done`, which is asked now and then. */
+  run(done: () => boolean): Promise<void>;
+  /** Halts the machines; what is left alive by machine, nothing when all is well. */
+  halt(): Record<string, Record<string, number>>;
+}
+
+/** A world that goes from event to event: its programs take no time. */
+export class VirtualWorld implements CaseWorld {
+  readonly world: World;
+  latestNs: number;
+
+  constructor(seed: string) {
+    this.world = new World({ seed, turn, bootEpochSec: 0 });
+    this.latestNs = 0;
+  }
+
+  clock(): number {
+    return this.world.nowNs;
+  }
+
+  wake(): void {}
+
+  async run(done: () => boolean): Promise<void> {
+    while (!done()) await this.world.runPrograms({ untilNs: this.world.nowNs + 1e9 });
+  }
+
+  halt(): Record<string, Record<string, number>> {
+    return this.world.halt();
+  }
+}
+
+export class RealtimeWorld implements CaseWorld {
   readonly world: World;
   private readonly startMs: number;
   private readonly timer: FineTimer;
   private wakeUp: (() => void) | null;
-  /** Furthest that an event was behind its time, ns. */
   latestNs: number;
 
   constructor(seed: string) {
@@ -39,19 +76,16 @@ export class RealtimeWorld {
     this.latestNs = 0;
   }
 
-  /** ns since the world began. */
   clock(): number {
     return Math.round((performance.now() - this.startMs) * 1e6);
   }
 
-  /** Something has been scheduled from outside. */
   wake(): void {
     const { wakeUp } = this;
     this.wakeUp = null;
     wakeUp?.();
   }
 
-  /** Runs the world until `done`, which is asked after each round. */
   async run(done: () => boolean): Promise<void> {
     const { world } = this;
     while (!done()) {
@@ -70,7 +104,6 @@ export class RealtimeWorld {
     }
   }
 
-  /** Halts the machines; what is left alive by machine, nothing when all is well. */
   halt(): Record<string, Record<string, number>> {
     this.timer.close();
     return this.world.halt();
@@ -79,12 +112,12 @@ export class RealtimeWorld {
 
 /** A TAP device of a namespace as the port at one end of a cable: whole frames, no offloads. */
 export class TapPort implements WirePort {
-  private readonly realtime: RealtimeWorld;
+  private readonly realtime: CaseWorld;
   private readonly tap: Tap;
   private readonly wire: WireEnd;
 
   constructor(
-    realtime: RealtimeWorld,
+    realtime: CaseWorld,
     cable: Cable,
     end: 0 | 1,
     netns: string,

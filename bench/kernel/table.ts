@@ -1,5 +1,5 @@
 /** Makes RESULTS.md of the results: medians of the repetitions, and what softnet is to the kernel. */
-import { type CaseResult, CONTROLS, keyOf, LOSSES, REORDERS, RTTS_MS } from './cells.ts';
+import { type CaseResult, CONTROLS, isVirtual, keyOf, LOSSES, REORDERS, RTTS_MS } from './cells.ts';
 
 /** Ratios within this of 1 are what the comparison asks for. */
 const TOLERANCE = 0.2;
@@ -57,7 +57,7 @@ class Cell {
   /** The longest time without a byte in runs with softnet, and without, ms. */
   gapMs(withSoftnet: boolean): number {
     const gaps = this.results
-      .filter(({ spec }) => spec.ends.includes('softnet') === withSoftnet)
+      .filter(({ spec }) => !isVirtual(spec) && spec.ends.includes('softnet') === withSoftnet)
       .map(({ longestGapMs }) => longestGapMs);
     return gaps.length === 0 ? Number.NaN : Math.max(...gaps);
   }
@@ -102,13 +102,17 @@ function rows(control: string, cells: Map<string, Cell>): string[] {
       for (const reorder of REORDERS) {
         const cell = cells.get([control, rttMs, loss, reorder, '', 'kernel>kernel'].join(' '));
         if (cell === undefined) continue;
-        const kernel = (['out', 'back'] as const).map((d) => figure(cell.mbit('kernel>kernel', d)));
+        const itself = (ends: string): string => {
+          const mbit = (['out', 'back'] as const).map((d) => figure(cell.mbit(ends, d)));
+          return mbit.join(' / ');
+        };
         lines.push(
           `| ${[
             `${rttMs} ms`,
             percent(loss),
             percent(reorder),
-            kernel.join(' / '),
+            itself('kernel>kernel'),
+            itself('softnet>softnet'),
             ...COLUMNS.map((column) => {
               const mbit = figure(cell.mbit(column.ends, column.direction));
               return `${mbit} (${ratio(cell.ratio(column))})`;
@@ -131,6 +135,7 @@ export function tableOf(results: readonly CaseResult[]): string {
     ({ spec, intact, congestionControls }) =>
       !intact || congestionControls.some((name) => name !== spec.congestionControl),
   );
+  const virtual = results.filter(({ spec }) => isVirtual(spec)).length;
   const ratios = [...cells.values()].flatMap((cell) => COLUMNS.map((c) => cell.ratio(c)));
   const known = ratios.filter((x) => !Number.isNaN(x));
   const good = known.filter((x) => Math.abs(x - 1) <= TOLERANCE).length;
@@ -139,7 +144,8 @@ export function tableOf(results: readonly CaseResult[]): string {
     '',
     'Made by `npm run bench:kernel`; how it is measured is in [README.md](README.md).',
     '',
-    `${results.length} runs of ${(first?.spec.bytes ?? 0) / 1e6} MB each way over a line of ${first?.spec.rateMbit ?? 0} Mbit/s with a queue of ${(first?.spec.queueBytes ?? 0) / 1024} KiB.`,
+    `${results.length - virtual} runs of ${(first?.spec.bytes ?? 0) / 1e6} MB each way over a line of ${first?.spec.rateMbit ?? 0} Mbit/s with a queue of ${(first?.spec.queueBytes ?? 0) / 1024} KiB.`,
+    `${virtual} more of softnet with itself in virtual time, where a program takes none.`,
     `Runs with a wrong byte or another congestion control than the one named: ${wrong.length}.`,
     `Directions within ${TOLERANCE * 100} % of what the kernel does with itself: ${good} of ${known.length}.`,
     '',
@@ -150,8 +156,8 @@ export function tableOf(results: readonly CaseResult[]): string {
   const body = CONTROLS.flatMap((control) => [
     `## ${control}`,
     '',
-    `| RTT | loss | reordered | kernel with kernel, out / back | ${COLUMNS.map((c) => c.title).join(' | ')} | gap | runs |`,
-    `|${'---|'.repeat(COLUMNS.length + 6)}`,
+    `| RTT | loss | reordered | kernel with kernel, out / back | softnet with softnet | ${COLUMNS.map((c) => c.title).join(' | ')} | gap | runs |`,
+    `|${'---|'.repeat(COLUMNS.length + 7)}`,
     ...rows(control, cells),
     '',
   ]);
