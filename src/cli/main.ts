@@ -179,6 +179,8 @@ function addExec(softnet: Command): void {
     .passThroughOptions()
     .option('--until <time>', 'give up at this virtual time, e.g. 10s', checked(parseTimeNs))
     .option(...SEED)
+    .option('--pcap <folder>', 'capture every cable, into files of this folder')
+    .option('--capture <node:interface=file>', 'capture a device, as for `softnet run`', addCapture)
     .action(execInTopology);
   examples(exec, [
     [
@@ -188,6 +190,10 @@ function addExec(softnet: Command): void {
     [
       'the counters of an interface',
       'softnet exec examples/two-hosts.yaml a -- ip -s link show eth1',
+    ],
+    [
+      'what a ping looks like on the wire, for Wireshark',
+      'softnet exec --capture client:eth0=ping.pcapng examples/router.yaml client -- ping -c 1 10.0.2.2',
     ],
     ['a shell on the machine', 'softnet exec examples/two-hosts.yaml a -- sh -i'],
   ]);

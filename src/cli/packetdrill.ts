@@ -1,7 +1,7 @@
 /** `softnet packetdrill`: packet scripts against a machine in virtual time, or against the real kernel. */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UsageError, UserError } from '#cli/errors.ts';
+import { fileProblem, UsageError, UserError } from '#cli/errors.ts';
 import { turn } from '#cli/turn.ts';
 import { DEVICE } from '#packetdrill/backend.ts';
 import { type Config, DEFAULT_CONFIG, withOption } from '#packetdrill/config.ts';
@@ -88,7 +88,7 @@ function readScript(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new UserError(`${path}: ${(error as Error).message}`);
+    throw new UsageError(`${path}: ${fileProblem(error)}`);
   }
 }
 

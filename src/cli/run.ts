@@ -18,11 +18,20 @@ import type { TopologySpec } from '#sim/topology.ts';
 import { formatTimeNs } from '#sim/units.ts';
 import type { Streams } from '#user/lib/process.ts';
 
-export interface RunCommandOptions {
-  readonly until?: number;
-  readonly seed: string;
+/** What `softnet run` and `softnet exec` may capture. */
+interface CaptureOptions {
   readonly pcap?: string;
   readonly capture?: readonly CaptureRequest[];
+}
+
+export interface ExecCommandOptions extends CaptureOptions {
+  readonly until?: number;
+  readonly seed: string;
+}
+
+export interface RunCommandOptions extends CaptureOptions {
+  readonly until?: number;
+  readonly seed: string;
   readonly json?: boolean;
   /** Threads at most; one, in this thread, when not given. */
   readonly workers?: number;
@@ -59,7 +68,7 @@ function streamsOf(spec: TopologySpec, json: boolean): (node: string) => Streams
   });
 }
 
-function startCaptures(lab: Lab, options: RunCommandOptions): Capture[] {
+function startCaptures(lab: Lab, options: CaptureOptions): Capture[] {
   const requests = options.capture ?? [];
   // All that can be wrong with the requests, before the first file is made.
   const machines = requests.map(({ node }) => lab.machine(node));
@@ -189,7 +198,7 @@ export async function execInTopology(
   path: string,
   node: string,
   words: readonly string[],
-  options: { readonly until?: number; readonly seed: string },
+  options: ExecCommandOptions,
 ): Promise<void> {
   const untilNs = options.until ?? DEFAULT_UNTIL_NS;
   // `node -- command` and `node command` are the same.
@@ -198,13 +207,14 @@ export async function execInTopology(
   try {
     const lab = new Lab(await readTopology(path), { seed: options.seed, turn });
     lab.machine(node);
-    await lab.setUp(() => ({}), { untilNs });
-    const streams = {
-      stdin: standardInput(),
-      stdout: passTo(1),
-      stderr: passTo(2),
-    };
-    status = await lab.command(node, command, streams, { untilNs });
+    const captures = startCaptures(lab, options);
+    try {
+      await lab.setUp(() => ({}), { untilNs });
+      const streams = { stdin: standardInput(), stdout: passTo(1), stderr: passTo(2) };
+      status = await lab.command(node, command, streams, { untilNs });
+    } finally {
+      closeCaptures(captures);
+    }
     const { nowNs } = lab.world;
     lab.world.halt();
     if (status === null) {

@@ -21,7 +21,7 @@ import { journey } from '#trace/query.ts';
 import type { Step } from '#trace/record.ts';
 import type { Recorder } from '#trace/recorder.ts';
 import { packetsMatching, selectSteps, withRelatives } from '#trace/select.ts';
-import { dropReasonName } from '#uapi/net_dropreason.ts';
+import { dropReasonName, isDropReasonName } from '#uapi/net_dropreason.ts';
 import { download } from '#user/http/download.ts';
 import type { Process } from '#user/lib/process.ts';
 
@@ -111,6 +111,12 @@ async function record(
   options: TraceOptions,
 ): Promise<{ lab: Lab; recorder: Recorder }> {
   const untilNs = options.until ?? DEFAULT_UNTIL_NS;
+  const { reason } = options;
+  if (reason !== undefined && !isDropReasonName(reason.toUpperCase())) {
+    throw new UsageError(
+      `--reason: there is no drop reason '${reason}'; --drops shows those that occur`,
+    );
+  }
   const spec =
     path === undefined ? parseTopology(demoTopology(DEMO_LOSS)) : await readTopology(path);
   const lab = new Lab(spec, { seed: options.seed, turn });

@@ -23,7 +23,10 @@ export interface ScriptResult {
 /** A failure in several lines: where, why, and the two packets one above the other. */
 export function formatFailure(result: ScriptResult): string {
   const where = result.line > 0 ? `${result.path}:${result.line}` : result.path;
-  const lines = [`${where}: ${result.outcome}: ${result.reason}`];
+  const { reason } = result;
+  // What is wrong with a script as such says where itself, to the column.
+  const place = reason.startsWith(`${where}:`) ? '' : `${where}: `;
+  const lines = [`${place}${result.outcome}: ${reason}`];
   if (result.expected !== '') {
     lines.push(`  expected: ${result.expected}`);
     lines.push(`  actual:   ${result.actual === '' ? '(none)' : result.actual}`);

@@ -69,7 +69,7 @@ const ADVICE: Readonly<Record<string, Entry>> = {
     meaning: 'No program listens at that port.',
     advise: (facts) =>
       say(
-        `Nobody listens on port ${facts['port'] ?? '?'} here. See what does, and start the server.`,
+        `Nobody listens on ${facts['port'] === undefined ? 'that port' : `port ${facts['port']}`} here. See what does, and start the server.`,
         'ss -tuln',
       ),
   },

@@ -1,5 +1,7 @@
 /** The ledger of drops: by reason, machine and function, with an example and what to do about it. */
-import { type Advice, adviceFor, adviceForLoss } from '#trace/advice.ts';
+import { inNtop4 } from '#lib/parse_addr.ts';
+import { type Advice, adviceFor, adviceForLoss, type Facts } from '#trace/advice.ts';
+import { headersOf } from '#trace/headers.ts';
 import { WIRE_NAMES } from '#trace/record.ts';
 import type { Recorder } from '#trace/recorder.ts';
 import { dropReasonName } from '#uapi/net_dropreason.ts';
@@ -43,6 +45,20 @@ export function lossLedger(recorder: Recorder): LossEntry[] {
     .sort((a, b) => b.count - a.count || a.seq - b.seq);
 }
 
+/** What the example of a drop says of it. */
+function factsOf(recorder: Recorder, machine: string, seq: number): Facts {
+  const facts: Record<string, string> = { machine };
+  const step = recorder.step(seq);
+  if (step === null) return facts;
+  if (step.dev !== '') facts['device'] = step.dev;
+  if (step.snapshot === null) return facts;
+  const { saddr, daddr, dport } = headersOf(step.snapshot);
+  if (saddr >= 0) facts['source'] = inNtop4(saddr);
+  if (daddr >= 0) facts['target'] = inNtop4(daddr);
+  if (dport >= 0) facts['port'] = String(dport);
+  return facts;
+}
+
 /** All drops so far, the most frequent first; those of one machine when it is named. */
 export function dropLedger(recorder: Recorder, machine?: string): DropEntry[] {
   const entries: DropEntry[] = [];
@@ -56,7 +72,7 @@ export function dropLedger(recorder: Recorder, machine?: string): DropEntry[] {
       count: drop.count,
       packet: drop.packet,
       seq: drop.seq,
-      advice: adviceFor(drop.reason, drop.location),
+      advice: adviceFor(drop.reason, drop.location, factsOf(recorder, drop.machine, drop.seq)),
     });
   }
   return entries.sort((a, b) => b.count - a.count || a.seq - b.seq);

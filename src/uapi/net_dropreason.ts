@@ -406,3 +406,8 @@ const DROP_REASONS: readonly string[] = Object.freeze([
 export function dropReasonName(reason: number): string {
   return DROP_REASONS[reason] ?? `0x${(reason >>> 0).toString(16)}`;
 }
+
+/** Whether there is a reason of that name, as {@link dropReasonName} gives it. */
+export function isDropReasonName(name: string): boolean {
+  return DROP_REASONS.includes(name);
+}

@@ -473,7 +473,24 @@ describe('exec', () => {
     expect(count.stdout.trim()).toBe('3');
   });
 
+  it('captures what the command did', async () => {
+    const args = ['--pcap', 'cables', '--capture', 'a:lo=lo.pcapng', 't.yaml', 'a', '--'];
+    const ended = await run(['exec', ...args, 'ping', '-c', '1', '127.0.0.1']);
+    expect(ended.status).toBe(0);
+    expect(readdirSync(join(folder, 'cables')).every((name) => name.endsWith('.pcapng'))).toBe(
+      true,
+    );
+    // Echo and its reply, 98 octets each with their headers, and the blocks before them.
+    expect(readFileSync(join(folder, 'lo.pcapng')).length).toBeGreaterThan(2 * 98);
+  });
+
   const own: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+    [
+      'a capture that cannot be',
+      ['--capture', 'c:eth0=c.pcapng', 't.yaml', 'a', '--', 'true'],
+      125,
+      /no machine 'c' in pair; there are a, b/,
+    ],
     [
       'an unknown machine',
       ['t.yaml', 'c', '--', 'true'],
@@ -600,9 +617,33 @@ describe('tap', () => {
 
 it('a packet script that is not there', async () => {
   const ended = await run(['packetdrill', 'no.pkt']);
-  expect(ended.status).not.toBe(0);
-  expect(ended.stderr).toMatch(/no\.pkt: .*no such file/);
+  expect(ended.status).toBe(2);
+  expect(ended.stderr).toBe('softnet: no.pkt: no such file or directory\n');
   expectClean(ended);
+});
+
+it('a packet script that cannot be run says where once', async () => {
+  file('call.pkt', '0 frobnicate(1) = 0\n');
+  file('syntax.pkt', '0 socket(\n');
+  const { stdout } = await run(['packetdrill', 'call.pkt', 'syntax.pkt']);
+  expect(stdout.split('\n')).toContain(
+    'error: call.pkt:1: the system call frobnicate() is not implemented',
+  );
+  expect(stdout.match(/syntax\.pkt/g)).toHaveLength(1);
+});
+
+it('a trace for a reason that does not exist', async () => {
+  const ended = await run(['trace', 't.yaml', '--reason', 'NO_SUCH']);
+  expect(ended.status).toBe(2);
+  expect(ended.stderr).toMatch(/--reason: there is no drop reason 'NO_SUCH'/);
+  expectClean(ended);
+});
+
+it('the ledger of drops names the port at which nobody listens', async () => {
+  const programs = ['nc -z 127.0.0.1 99; true'];
+  file('refused.yaml', JSON.stringify({ topology: { nodes: { a: { programs } } } }));
+  const { stdout } = await run(['trace', 'refused.yaml', '--drops']);
+  expect(stdout).toMatch(/Nobody listens on port 99 here/);
 });
 
 it('a folder without a packet script is no success', async () => {
