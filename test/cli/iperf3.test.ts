@@ -5,10 +5,14 @@ import { setImmediate } from 'node:timers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Lab } from '#cli/lab.ts';
 import { parseTopology } from '#sim/topology.ts';
-import { Flow, UDP_HEAD } from '#user/iperf3/flow.ts';
+import { INADDR_LOOPBACK } from '#uapi/in.ts';
+import { AF_INET, SOCK_DGRAM } from '#uapi/socket.ts';
+import { Flow, Run, UDP_HEAD } from '#user/iperf3/flow.ts';
 import { decodeParams, JsonObject } from '#user/iperf3/protocol.ts';
 import { formatBytes, formatRate } from '#user/iperf3/report.ts';
+import { Libc } from '#user/lib/libc.ts';
 import { Process, runProcess, SIGTERM } from '#user/lib/process.ts';
+import { encodeSockaddr4 } from '#user/lib/sockaddr.ts';
 import { Collector, encodeText, inputFrom } from '#user/lib/streams.ts';
 import { findProgram, main as sh } from '#user/sh/sh.ts';
 
@@ -124,6 +128,28 @@ describe('iperf3', () => {
     expect(end.sum_sent.bytes).toBeGreaterThanOrEqual(512 * 1024);
     expect(end.sum_sent.bytes).toBeLessThan(512 * 1024 + 3 * 8192);
     expect(end.sender_tcp_congestion).toBe('reno');
+  });
+
+  test('datagrams that take no time and meet no bound leave others their turn', async () => {
+    let sent = 0;
+    lab.world.spawn(lab.machine('server'), 'flood', async (sys) => {
+      const libc = new Libc(sys);
+      const [to, from] = [0, 0].map(() => libc.socket(AF_INET, SOCK_DGRAM)) as [number, number];
+      libc.bind(to, encodeSockaddr4(INADDR_LOOPBACK, 7));
+      libc.connect(from, { addr: INADDR_LOOPBACK, port: 7 });
+      const params = decodeParams(new JsonObject({ udp: true, len: 64, time: 1, bandwidth: 0 }));
+      const flow = new Flow(from, 0);
+      const run = new Run(libc, params, [flow], true);
+      const streams = run.start();
+      await libc.sleep(10);
+      run.end();
+      await Promise.all(streams);
+      sent = flow.packets;
+      return 0;
+    });
+    await lab.world.runPrograms({ untilNs: lab.world.nowNs + 20e6 });
+    // 2 us each, where time passes for nothing else.
+    expect(sent).toBe(5056);
   });
 
   test('sends datagrams at a rate, and tells what the line could not carry', async () => {

@@ -48,6 +48,11 @@ describe.skipIf(missing !== null)(`the real iperf3 (skipped: ${missing})`, () =>
     const end = await client('-u', '-b', '2M', '-t', '1');
     expect(end.sum?.packets).toBeGreaterThan(100);
   }, 60_000);
+
+  it('datagrams without end, which nothing holds back, until the time is over', async () => {
+    const end = await client('-u', '-b', '0', '-l', '64', '-t', '1', '-R');
+    expect(end.sum?.packets).toBeGreaterThan(1000);
+  }, 60_000);
 });
 
 describe.skipIf(missing !== null)(`against the real iperf3's server (skipped: ${missing})`, () => {

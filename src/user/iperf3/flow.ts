@@ -20,6 +20,10 @@ export const UDP_HEAD = 12;
 const NS_PER_SEC = 1e9;
 /** How often a sender that is ahead of its rate looks again. */
 const PACING_MS = 1;
+/** Sends in a row after which others have their turn: nothing takes the CPU from a program here. */
+const TURN_SENDS = 64;
+/** Where no time passes while a program works, a turn takes what its calls do on a real machine, 2 us each; in ms. */
+const TURN_MS: number = TURN_SENDS * 0.002;
 
 /** What both ends set on a stream's socket before it is connected. @throws SystemError */
 export function tuneSocket(libc: Libc, fd: number, params: TestParams): void {
@@ -192,10 +196,16 @@ export class Run {
     const buf = new Uint8Array(params.length);
     for (let i = 0; i < buf.length; i++) buf[i] = 0x30 + (i % 10);
     const v = new DataView(buf.buffer);
+    let sends = 0;
+    let turnNs = libc.sys.monotonic();
     while (!this.over) {
       if (this.ahead(flow)) {
         await libc.sleep(PACING_MS);
         continue;
+      }
+      if (++sends % TURN_SENDS === 0) {
+        await libc.sleep(libc.sys.monotonic() === turnNs ? TURN_MS : 0);
+        turnNs = libc.sys.monotonic();
       }
       if (params.udp) this.stamp(v, flow.packets + 1);
       const sent = libc.sys.sendto(flow.fd, buf, MSG_DONTWAIT, null);
