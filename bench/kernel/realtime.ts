@@ -11,6 +11,7 @@ import {
   type WireFrame,
   type WirePort,
 } from '#hardware/wire.ts';
+import type { DoorQueue } from '#host/node/door.ts';
 import { Tap, VNET_HDR_SIZE } from '#host/node/tap.ts';
 import { mem } from '#mm/memory.ts';
 import type { Cable } from '#sim/cable.ts';
@@ -114,6 +115,7 @@ export class RealtimeWorld implements CaseWorld {
 export class TapPort implements WirePort {
   private readonly realtime: CaseWorld;
   private readonly tap: Tap;
+  private readonly queue: DoorQueue;
   private readonly wire: WireEnd;
 
   constructor(
@@ -126,8 +128,10 @@ export class TapPort implements WirePort {
     this.realtime = realtime;
     this.tap = inNetns(netns, () => new Tap({ name: 'wire0', hostAddress, offload: false }));
     this.wire = cable.plug(end, this);
-    this.tap.start({
+    this.queue = this.tap.queues[0] as DoorQueue;
+    this.queue.start({
       frame: (bytes) => this.fromKernel(bytes),
+      ready: () => true,
       idle: () => realtime.wake(),
       drain: () => {},
       gone: (reason) => {
@@ -149,10 +153,12 @@ export class TapPort implements WirePort {
   }
 
   receive(frame: WireFrame): void {
-    const room = this.tap.room();
+    const room = this.queue.room();
+    if (room === null) throw new Error('a TAP device always has room');
     // Nothing is offloaded: the header stays empty.
     room.set(mem.subarray(frame.addr, frame.addr + frame.len), VNET_HDR_SIZE);
-    this.tap.send(VNET_HDR_SIZE + frame.len);
+    this.queue.send(VNET_HDR_SIZE + frame.len);
+    this.queue.flush();
     freeFrame(frame);
   }
 

@@ -4,7 +4,12 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { DOOR_FRAME_SIZE, type Door, type DoorHandlers } from 'softnet/host/node/door';
+import {
+  DOOR_FRAME_SIZE,
+  type Door,
+  type DoorHandlers,
+  type DoorQueue,
+} from 'softnet/host/node/door';
 import { DoorLink } from 'softnet/host/node/door_link';
 import { bootReal, forkReal, haltReal } from 'softnet/host/node/real_host';
 import { defconfig } from 'softnet/init/defconfig';
@@ -15,10 +20,11 @@ import { findProgram, main as sh } from 'softnet/user/sh/sh';
 /** Datagrams that the host's socket may hold before the machine is told to wait. */
 const IN_FLIGHT = 64;
 
-class UdpDoor implements Door {
+class UdpDoor implements Door, DoorQueue {
   readonly vnetHdrSize = 0;
   readonly offloads = 0;
   readonly mac = null;
+  readonly queues: readonly DoorQueue[] = [this];
   txErrors = 0;
   private readonly socket: Socket;
   private readonly toPort: number;
@@ -33,7 +39,10 @@ class UdpDoor implements Door {
 
   start(handlers: DoorHandlers): void {
     this.handlers = handlers;
-    this.socket.on('message', (bytes) => handlers.frame(bytes));
+    this.socket.on('message', (bytes) => {
+      handlers.frame(bytes);
+      handlers.idle();
+    });
     this.socket.on('error', (error) => handlers.gone(error.message));
   }
 

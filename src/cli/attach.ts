@@ -9,7 +9,7 @@ import { FrameStream, parseStreamAddress } from '#host/node/frame_stream.ts';
 import { Macvtap } from '#host/node/macvtap.ts';
 import { PacketRing } from '#host/node/packet_ring.ts';
 import { bootReal, forkReal, haltReal, type RealHost } from '#host/node/real_host.ts';
-import { Tap } from '#host/node/tap.ts';
+import { Tap, type TapOptions } from '#host/node/tap.ts';
 import { defconfig } from '#init/defconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { formatPrefix4, inNtop4, type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
@@ -33,6 +33,8 @@ export interface TapCommandOptions extends ServeOptions {
   readonly hostAddress: Prefix4;
   /** Machines of that address, each in a thread; one in this thread when not given. */
   readonly workers?: number;
+  /** Queues of the device, each with a CPU of the machine. */
+  readonly queues?: number;
 }
 
 export interface AttachCommandOptions extends ServeOptions {
@@ -44,6 +46,8 @@ export interface AttachCommandOptions extends ServeOptions {
 export interface Attachment {
   readonly text: string;
   readonly address: Prefix4;
+  /** Queues that the door will have. */
+  readonly queues: number;
   /** Opens the door; rejects with DoorError or DoorUnavailable. */
   open(): Promise<Door>;
 }
@@ -83,8 +87,29 @@ async function openStream(where: string, listen: boolean): Promise<Door> {
   return door;
 }
 
+/** `NAME[,queues=N]`. Throws UsageError. */
+function parseTap(where: string): TapOptions {
+  const [name = '', ...settings] = where.split(',');
+  let queues = 1;
+  for (const setting of settings) {
+    const [key, value = ''] = setting.split('=');
+    if (key !== 'queues') {
+      throw new UsageError(`'${setting}' is no setting of a TAP device: there is queues=N`);
+    }
+    queues = parseQueues(value);
+  }
+  return { name, queues };
+}
+
+/** 1 to 64: as many as a machine can have CPUs. Throws UsageError. */
+export function parseQueues(text: string): number {
+  const queues = Number(text);
+  if (/^[0-9]+$/.test(text) && queues >= 1 && queues <= 64) return queues;
+  throw new UsageError(`'${text}' is no number of queues: 1 to 64`);
+}
+
 const KINDS: Readonly<Record<string, (where: string) => Door | Promise<Door>>> = {
-  tap: (name) => new Tap({ name }),
+  tap: (where) => new Tap(parseTap(where)),
   packet: (name) => new PacketRing(name),
   macvtap: (name) => new Macvtap(name),
   stream: (where) => openStream(where, true),
@@ -107,7 +132,8 @@ export function parseAttachment(text: string): Attachment {
   const address = parsePrefix4(text.slice(equals + 1));
   if (!address.ok)
     throw new UsageError(`the address of '${text}' makes no sense: ${address.error}`);
-  return { text, address: address.value, open: async () => open(where) };
+  const queues = kind === 'tap' ? (parseTap(where).queues ?? 1) : 1;
+  return { text, address: address.value, queues, open: async () => open(where) };
 }
 
 function bytesOf(addr: number): number[] {
@@ -129,13 +155,14 @@ function checkAddresses(address: Prefix4, hostAddress: Prefix4): void {
 
 /** A machine on a TAP device of the kernel's, whose end gets an address too. */
 export async function runTap(options: TapCommandOptions): Promise<void> {
-  const { address, hostAddress, name } = options;
+  const { address, hostAddress, name, queues = 1 } = options;
   checkAddresses(address, hostAddress);
   const kernel = { address: bytesOf(hostAddress.addr), prefix: hostAddress.len };
   const tap: Attachment = {
     text: `the interface ${name}`,
     address,
-    open: async () => new Tap({ name, hostAddress: kernel }),
+    queues,
+    open: async () => new Tap({ name, hostAddress: kernel, queues }),
   };
   const ready = `${name} ready: the kernel is ${formatPrefix4(hostAddress)}, softnet is ${formatPrefix4(address)}`;
   const { workers } = options;
@@ -143,6 +170,7 @@ export async function runTap(options: TapCommandOptions): Promise<void> {
     await serve([tap], options, hostAddress.addr, ready);
     return;
   }
+  if (queues > 1) throw new UsageError('--queues does not go with --workers');
   if (options.serve !== true || options.exec !== undefined || options.pcap !== undefined) {
     throw new UsageError('--workers goes with --serve, and neither with --exec nor with --pcap');
   }
@@ -187,8 +215,8 @@ class Station {
   capture: Capture | null;
   stopped: boolean;
 
-  constructor() {
-    const { machine, host } = bootReal({ name: 'softnet', modules: defconfig });
+  constructor(cpus: number) {
+    const { machine, host } = bootReal({ name: 'softnet', modules: defconfig, cpus });
     this.machine = machine;
     this.host = host;
     this.links = [];
@@ -242,7 +270,8 @@ async function serve(
   via: number | null,
   ready: string,
 ): Promise<void> {
-  const station = new Station();
+  // A queue interrupts a CPU of its own.
+  const station = new Station(Math.max(1, ...doors.map(({ queues }) => queues)));
   const { machine, host } = station;
   const configure: string[] = ['ip link set lo up'];
   try {

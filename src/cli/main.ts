@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { type Attachment, parseAttachment, runAttach, runTap } from '#cli/attach.ts';
+import { type Attachment, parseAttachment, parseQueues, runAttach, runTap } from '#cli/attach.ts';
 import { type CaptureRequest, parseCaptureRequest } from '#cli/capture.ts';
 import { runDemo } from '#cli/demo.ts';
 import { EXIT_INTERNAL, EXIT_USAGE } from '#cli/errors.ts';
@@ -219,6 +219,12 @@ function addTap(softnet: Command): void {
     .option('--forward', 'let the machine forward packets')
     .option('--pcap <file>', "capture the machine's interface")
     .option(
+      '--queues <n>',
+      'give the interface n queues: the frames of a connection come and go by one, and each queue ' +
+        'interrupts a CPU of its own (1 to 64)',
+      checked(parseQueues),
+    )
+    .option(
       '--workers <n>',
       'serve from n machines of the same address, each in a thread of its own; connections are ' +
         'spread over them',
@@ -228,6 +234,10 @@ function addTap(softnet: Command): void {
   examples(tap, [
     ['then: ping 10.77.0.2, curl http://10.77.0.2/', 'sudo softnet tap --serve'],
     ["the machine's own ping, towards the kernel", 'sudo softnet tap --exec "ping -c 3 10.77.0.1"'],
+    [
+      'four queues, with how many frames each has had',
+      'sudo softnet tap --queues 4 --exec "ethtool -l eth0" "cat /proc/interrupts"',
+    ],
     ['the same from two cores', 'sudo softnet tap --serve --workers 2'],
     ['away from your own network', 'sudo ip netns exec lab softnet tap --serve'],
   ]);
@@ -246,7 +256,7 @@ function addAttach(softnet: Command): void {
     )
     .description(
       'Joins a machine to virtual machines and to the real kernel, in real time, until Ctrl-C. Each door is ' +
-        'one interface: tap:NAME makes a TAP device, packet:NAME takes an interface that is there through a ' +
+        'one interface: tap:NAME[,queues=N] makes a TAP device, packet:NAME takes an interface that is there through a ' +
         'packet socket, macvtap:NAME a macvtap device; stream:PATH or stream:HOST:PORT waits for QEMU ' +
         '(-netdev stream), connect:PATH goes to it.',
     )

@@ -135,10 +135,7 @@ describe('one address, many machines', { timeout: 180_000 }, () => {
           offloads: 0,
           mac: null,
           txErrors: 0,
-          start: () => {},
-          room: () => null,
-          send: () => {},
-          flush: () => {},
+          queues: [{ start: () => {}, room: () => null, send: () => {}, flush: () => {} }],
           close: resolve,
         };
         const options = { workers: 2, door, text: 'a door', ifname: 'eth0' };

@@ -1,17 +1,21 @@
 /**
- * tun and tap: devices whose other end is a program. Counterpart of drivers/net/tun.c, with one queue
- * a device.
+ * tun and tap: devices whose other end is a program. Counterpart of drivers/net/tun.c; its frames are in
+ * tun_io.ts, its queues in tun_queue.ts, whose flow is whose in tun_flow.ts.
  *
  * The program reads what the machine sends and writes what it shall receive, one frame a call, each
  * after a struct tun_pi (unless IFF_NO_PI) and a virtio_net_hdr (with IFF_VNET_HDR). It holds a
  * TunFile: as the file /dev/net/tun inside the machine (tunChrOpen), or as a door that an embedder
- * opens in the same process (tunCreate, tunAttach).
+ * opens in the same process (tunCreate, tunAttach). With IFF_MULTI_QUEUE it may hold several of one
+ * device, each a queue of both directions.
  *
- *   machine -> tun_net_xmit -> txRing -> tunDoRead  -> program
- *   machine <- netif_receive_skb      <- tunGetUser <- program
+ *   machine -> tun_net_xmit -> txRing            -> tunDoRead  -> program
+ *   machine <- netif_receive_skb                 <- tunGetUser <- program
+ *   machine <- napi_gro_receive <- tun_napi_poll <- writeQueue <- the same, with IFF_NAPI
  */
 
+import { tunFlowUninit } from '#drivers/net/tun_flow.ts';
 import {
+  type TunChannels,
   type TunDoor,
   TunFile,
   TunStruct,
@@ -20,7 +24,15 @@ import {
   tunNetXmit,
   tunOf,
   tunPollMask,
+  tunSelectQueue,
 } from '#drivers/net/tun_io.ts';
+import {
+  MAX_TAP_QUEUES,
+  tunAttachFile,
+  tunDetachAll,
+  tunDetachFile,
+  tunSetQueue,
+} from '#drivers/net/tun_queue.ts';
 import { DEVICE_INITCALL } from '#include/linux/init.ts';
 import type { KernelModule } from '#include/linux/module.ts';
 import {
@@ -37,8 +49,8 @@ import {
   IFF_LIVE_ADDR_CHANGE,
   type NetDevice,
   netDeviceOps,
-  netdevGetTxQueue,
-  netifTxStopQueue,
+  netifTxStartAllQueues,
+  netifTxStopAllQueues,
 } from '#include/linux/netdevice.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { RtnlLinkOps } from '#include/net/rtnetlink.ts';
@@ -47,7 +59,7 @@ import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { File, type FileOperations } from '#kernel/sched/file.ts';
 import { wakeUp } from '#kernel/wait.ts';
 import { cString, latin1Encode } from '#lib/utf8.ts';
-import { __devGetByName } from '#net/core/dev.ts';
+import { __devGetByName, netdevStateChange } from '#net/core/dev.ts';
 import {
   allocNetdevMqs,
   freeNetdev,
@@ -58,13 +70,14 @@ import {
 import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
-import { skbQueuePurgeReason } from '#net/core/skbuff.ts';
 import { etherSetup, ethHwAddrRandom, ethMacAddr, ethValidateAddr } from '#net/ethernet/eth.ts';
-import { EBADFD, EBUSY, EINVAL, ESHUTDOWN } from '#uapi/errno.ts';
+import { EBADFD, EBUSY, EINVAL, EOPNOTSUPP, ESHUTDOWN } from '#uapi/errno.ts';
 import { IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT, IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import { ARPHRD_NONE } from '#uapi/if_arp.ts';
 import { ETH_DATA_LEN, ETH_HLEN, ETH_MAX_MTU } from '#uapi/if_ether.ts';
 import {
+  IFF_MULTI_QUEUE,
+  IFF_NAPI,
   IFF_NO_CARRIER,
   IFF_NO_PI,
   IFF_PERSIST,
@@ -84,10 +97,10 @@ import {
   TUNSETIFF,
   TUNSETOFFLOAD,
   TUNSETPERSIST,
+  TUNSETQUEUE,
   TUNSETVNETHDRSZ,
 } from '#uapi/if_tun.ts';
-import { SKB_DROP_REASON_QUEUE_PURGE } from '#uapi/net_dropreason.ts';
-import { POLLERR, POLLOUT, POLLWRNORM } from '#uapi/poll.ts';
+import { POLLOUT, POLLWRNORM } from '#uapi/poll.ts';
 import { virtioNetHdr } from '#uapi/virtio_net.ts';
 
 /** Packets that may wait for the program. @kernel TUN_READQ_SIZE drivers/net/tun.c */
@@ -97,33 +110,28 @@ const MIN_MTU = 68;
 /** Features that the program may take on. @kernel TUN_USER_FEATURES drivers/net/tun.c */
 const TUN_USER_FEATURES: number =
   NETIF_F_HW_CSUM | NETIF_F_TSO_ECN | NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_GSO_UDP_L4;
-const TUN_FEATURES: number = IFF_NO_PI | IFF_VNET_HDR;
+const TUN_FEATURES: number = IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | IFF_NAPI;
 
 // The device.
 
 /** @kernel tun_net_open drivers/net/tun.c */
 function tunNetOpen(dev: NetDevice): number {
-  netdevGetTxQueue(dev, 0).state = 0;
-  const { tfile } = tunOf(dev);
-  if (tfile !== null) wakeUp(tfile.wq, POLLOUT | POLLWRNORM);
+  netifTxStartAllQueues(dev);
+  for (const tfile of tunOf(dev).tfiles) wakeUp(tfile.wq, POLLOUT | POLLWRNORM);
   return 0;
 }
 
 /** @kernel tun_net_close drivers/net/tun.c */
 function tunNetClose(dev: NetDevice): number {
-  netifTxStopQueue(netdevGetTxQueue(dev, 0));
+  netifTxStopAllQueues(dev);
   return 0;
 }
 
-/** The device goes away under its program. @kernel tun_net_uninit drivers/net/tun.c */
+/** The device goes away under its programs. @kernel tun_net_uninit drivers/net/tun.c */
 function tunNetUninit(dev: NetDevice): void {
-  const tun = tunOf(dev);
-  const { tfile } = tun;
-  if (tfile === null) return;
-  tun.tfile = null;
-  tfile.dev = null;
-  skbQueuePurgeReason(tfile.txRing, SKB_DROP_REASON_QUEUE_PURGE);
-  wakeUp(tfile.wq, POLLERR);
+  tunDetachAll(dev);
+  const { flows } = tunOf(dev);
+  if (flows !== null) tunFlowUninit(flows);
 }
 
 /** @kernel tun_net_fix_features drivers/net/tun.c */
@@ -136,6 +144,7 @@ const tunNetdevOps = netDeviceOps({
   ndoOpen: tunNetOpen,
   ndoStop: tunNetClose,
   ndoStartXmit: tunNetXmit,
+  ndoSelectQueue: tunSelectQueue,
   ndoFixFeatures: tunNetFixFeatures,
   ndoChangeCarrier: (dev, newCarrier) => {
     if (newCarrier) netifCarrierOn(dev);
@@ -159,6 +168,28 @@ const tunEthtoolOps = ethtoolOps({
   }),
   getLink: ethtoolOpGetLink,
   getLinkKsettings: () => ({ speedMbps: 10000, duplexFull: true, autoneg: false }),
+});
+
+/** Of a device whose embedder has several queues; Linux's has no such thing. */
+const tunChannelsEthtoolOps = ethtoolOps({
+  ...tunEthtoolOps,
+  getChannels: (dev) => {
+    const { channels, tfiles } = tunOf(dev);
+    return {
+      maxRx: 0,
+      maxTx: 0,
+      maxOther: 0,
+      maxCombined: channels?.max ?? 1,
+      rxCount: 0,
+      txCount: 0,
+      otherCount: 0,
+      combinedCount: tfiles.length,
+    };
+  },
+  setChannels: (dev, { combinedCount, rxCount, txCount }) => {
+    if (rxCount !== 0 || txCount !== 0) return -EINVAL;
+    return tunOf(dev).channels?.set(combinedCount) ?? -EOPNOTSUPP;
+  },
 });
 
 /** @kernel tun_net_initialize drivers/net/tun.c */
@@ -202,27 +233,19 @@ const tunLinkOps: RtnlLinkOps = {
 function tunAlloc(net: Net, name: string, flags: number): NetDevice {
   const tap = (flags & IFF_TAP) !== 0;
   const ops = tap ? tapNetdevOps : tunNetdevOps;
-  const dev = allocNetdevMqs(net, name, ops, new TunStruct(flags), (d) => tunSetup(d, tap));
+  const tun = new TunStruct(net.machine, flags);
+  const queues = (flags & IFF_MULTI_QUEUE) !== 0 ? MAX_TAP_QUEUES : 1;
+  const dev = allocNetdevMqs(net, name, ops, tun, (d) => tunSetup(d, tap), queues, queues);
   dev.rtnlLinkOps = tunLinkOps;
   return dev;
 }
 
 // Attaching.
 
-/** Ties a file to a device; rtnl is held. @kernel tun_attach drivers/net/tun.c */
-function attach(tfile: TunFile, dev: NetDevice): number {
-  const tun = tunOf(dev);
-  if (tfile.dev !== null) return -EINVAL;
-  if (tun.tfile !== null) return -EBUSY;
-  tun.tfile = tfile;
-  tfile.dev = dev;
-  return 0;
-}
-
 /**
  * Makes a device, or attaches to a persistent one, as TUNSETIFF does. `flags` are IFF_TUN or IFF_TAP
- * with IFF_NO_PI, IFF_VNET_HDR, IFF_TUN_EXCL, IFF_NO_CARRIER. 0 or a negative errno; the name is
- * that of `tfile.dev` then.
+ * with IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE, IFF_NAPI, IFF_TUN_EXCL, IFF_NO_CARRIER. 0 or a negative
+ * errno; the name is that of `tfile.dev` then.
  * @kernel tun_set_iff drivers/net/tun.c
  */
 export function tunSetIff(tfile: TunFile, name: string, flags: number): number {
@@ -242,19 +265,24 @@ function setIffLocked(tfile: TunFile, net: Net, name: string, flags: number, kin
     if ((flags & IFF_TUN_EXCL) !== 0) return -EBUSY;
     if (!(old.priv instanceof TunStruct)) return -EINVAL;
     if ((old.priv.flags & (IFF_TUN | IFF_TAP)) !== kind) return -EINVAL;
-    const busy = attach(tfile, old);
+    if (((old.priv.flags ^ flags) & IFF_MULTI_QUEUE) !== 0) return -EINVAL;
+    const busy = tunAttachFile(tfile, old, (flags & IFF_NAPI) !== 0);
     if (busy !== 0) return busy;
+    // What was said with the first queue stays so.
+    if (old.priv.tfiles.length + old.priv.disabled.length > 1) {
+      netdevStateChange(old);
+      return 0;
+    }
     old.priv.flags = (old.priv.flags & ~TUN_FEATURES) | (flags & TUN_FEATURES);
     if ((flags & IFF_NO_CARRIER) === 0) netifCarrierOn(old);
     return 0;
   }
   const pattern = name !== '' ? name : kind === IFF_TAP ? 'tap%d' : 'tun%d';
   const dev = tunAlloc(net, pattern, kind | (flags & TUN_FEATURES));
-  attach(tfile, dev);
+  tunAttachFile(tfile, dev, (flags & IFF_NAPI) !== 0);
   const err = registerNetdevice(dev);
   if (err < 0) {
-    tunOf(dev).tfile = null;
-    tfile.dev = null;
+    tunDetachAll(dev);
     freeNetdev(dev);
     return err;
   }
@@ -317,18 +345,18 @@ export function tunGetFlags(tfile: TunFile): number {
   return tfile.dev === null ? 0 : tunOf(tfile.dev).flags;
 }
 
-/** The program leaves: the device goes too, unless it is persistent. @kernel tun_detach drivers/net/tun.c */
+/** The program leaves: with its last queue the device goes too, unless it is persistent. @kernel tun_detach drivers/net/tun.c */
 export function tunDetach(tfile: TunFile): void {
   const { dev, machine } = tfile;
   tfile.door = null;
   if (dev === null) return;
   rtnlLock(machine);
   const tun = tunOf(dev);
-  tun.tfile = null;
-  tfile.dev = null;
-  skbQueuePurgeReason(tfile.txRing, SKB_DROP_REASON_QUEUE_PURGE);
-  netifCarrierOff(dev);
-  if ((tun.flags & IFF_PERSIST) === 0) unregisterNetdevice(dev);
+  tunDetachFile(tfile, true);
+  if (tun.tfiles.length + tun.disabled.length === 0) {
+    netifCarrierOff(dev);
+    if ((tun.flags & IFF_PERSIST) === 0) unregisterNetdevice(dev);
+  }
   rtnlUnlock(machine);
 }
 
@@ -337,7 +365,7 @@ export function tunDetach(tfile: TunFile): void {
 export interface TunCreateOptions {
   /** A name, or a pattern such as `tap%d`. */
   readonly name: string;
-  /** IFF_TUN or IFF_TAP, with IFF_VNET_HDR if offloads are wanted; IFF_NO_PI is implied. */
+  /** IFF_TUN or IFF_TAP, with IFF_VNET_HDR if offloads are wanted, IFF_NAPI; IFF_NO_PI is implied. */
   readonly flags: number;
   /** Bytes of the virtio_net_hdr with IFF_VNET_HDR; 12 by default. */
   readonly vnetHdrSz?: number;
@@ -360,6 +388,23 @@ export function tunCreate(net: Net, options: TunCreateOptions): TunFile | number
   if (err === 0) return tfile;
   tunDetach(tfile);
   return err;
+}
+
+/** Another queue of a device that was made with IFF_MULTI_QUEUE: its program's side, or a negative errno. */
+export function tunAddQueue(first: TunFile): TunFile | number {
+  const { dev } = first;
+  if (dev === null) return -EBADFD;
+  const tfile = new TunFile(first.net);
+  const err = tunSetIff(tfile, dev.name, tunOf(dev).flags);
+  return err === 0 ? tfile : err;
+}
+
+/** Lets ethtool ask for the number of queues and change it. */
+export function tunSetChannels(tfile: TunFile, channels: TunChannels): void {
+  const { dev } = tfile;
+  if (dev === null) return;
+  tunOf(dev).channels = channels;
+  dev.ethtoolOps = tunChannelsEthtoolOps;
 }
 
 /** Has the door told of packets that wait, at once if some do. Undone by tunDetach(). */
@@ -393,10 +438,13 @@ function putName(tfile: TunFile, arg: Uint8Array): void {
 function tunChrIoctl(file: File, cmd: number, arg: Uint8Array): number {
   const tfile = file.privateData as TunFile;
   if (cmd === TUNSETIFF) return ioctlSetIff(tfile, arg);
+  if (cmd === TUNSETQUEUE) {
+    return arg.length < ifreq.LEN ? -EINVAL : tunSetQueue(tfile, ifreq.flags(intArg(arg), 0));
+  }
   if (arg.length < 4) return -EINVAL;
   const v = intArg(arg);
   if (cmd === TUNGETFEATURES) {
-    v.setUint32(0, IFF_TUN | IFF_TAP | TUN_FEATURES, true);
+    v.setUint32(0, IFF_TUN | IFF_TAP | IFF_NO_CARRIER | TUN_FEATURES, true);
     return 0;
   }
   const { dev } = tfile;

@@ -3,13 +3,17 @@
  * see tun.ts.
  */
 
+import { TunFlows, tunFlowQueue, tunFlowUpdate } from '#drivers/net/tun_flow.ts';
 import {
   devCoreStatsTxDroppedInc,
   devSwNetstatsRxAdd,
   devSwNetstatsTxAdd,
+  NAPI_POLL_WEIGHT,
+  type NapiStruct,
   NET_XMIT_DROP,
   NETDEV_TX_OK,
   type NetDevice,
+  type NetdevQueue,
   netdevGetTxQueue,
   netifTxQueueStopped,
   netifTxStopQueue,
@@ -24,14 +28,25 @@ import {
   skbResetNetworkHeader,
 } from '#include/linux/skbuff.ts';
 import { __skbDequeue, __skbQueueTail } from '#include/linux/skbuff_queue.ts';
+import { skbRecordRxQueue } from '#include/linux/skbuff_rx_queue.ts';
 import { virtioNetHdrFromSkb, virtioNetHdrToSkb } from '#include/linux/virtio_net.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
 import { WaitQueueHead, wakeUp } from '#kernel/wait.ts';
+import { reciprocalScale } from '#lib/jhash.ts';
+import {
+  napiCompleteDone,
+  napiDisable,
+  napiEnable,
+  napiSchedule,
+  netifNapiAdd,
+  netifNapiDel,
+} from '#net/core/dev_napi.ts';
 import { netifReceiveSkb } from '#net/core/dev_rx.ts';
 import { netifTxWakeQueue } from '#net/core/dev_tx.ts';
-import { skbProbeTransportHeader } from '#net/core/flow_dissector.ts';
+import { __skbGetHashSymmetric, skbProbeTransportHeader } from '#net/core/flow_dissector.ts';
+import { napiGroReceive } from '#net/core/gro.ts';
 import { allocSkb, allocSkbWithFrags, consumeSkb, kfreeSkb } from '#net/core/skbuff.ts';
 import { skbPartialCsumSet } from '#net/core/skbuff_checksum.ts';
 import { pskbMayPull } from '#net/core/skbuff_copy.ts';
@@ -42,7 +57,14 @@ import { ethTypeTrans } from '#net/ethernet/eth.ts';
 import { EAGAIN, EBADFD, EINVAL, EIO, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6 } from '#uapi/if_ether.ts';
-import { IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, TUN_PKT_STRIP, tunPi } from '#uapi/if_tun.ts';
+import {
+  IFF_MULTI_QUEUE,
+  IFF_NO_PI,
+  IFF_TAP,
+  IFF_VNET_HDR,
+  TUN_PKT_STRIP,
+  tunPi,
+} from '#uapi/if_tun.ts';
 import {
   SKB_DROP_REASON_DEV_HDR,
   SKB_DROP_REASON_DEV_READY,
@@ -64,21 +86,38 @@ export interface TunDoor {
   readable(tfile: TunFile): void;
 }
 
+/** How many of its queues the program uses, for ethtool -l and -L. */
+export interface TunChannels {
+  readonly max: number;
+  /** The first `count` of them from now on, 1 to `max`: 0 or a negative errno. rtnl is held. */
+  set(count: number): number;
+}
+
 /** The device's side. @kernel tun_struct drivers/net/tun.c */
 export class TunStruct {
-  /** IFF_TUN, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_PERSIST. */
+  /** IFF_TUN, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_PERSIST, IFF_MULTI_QUEUE, IFF_NAPI. */
   flags: number;
   /** Features that the program said it can do. */
   setFeatures: number;
   /** Bytes of the virtio_net_hdr in front of a frame: 10, 12 or more. */
   vnetHdrSz: number;
-  tfile: TunFile | null;
+  /** The programs' sides by queue. */
+  readonly tfiles: TunFile[];
+  /** Those that are attached, but have no queue at present. */
+  readonly disabled: TunFile[];
+  /** Null: it has one queue. */
+  readonly flows: TunFlows | null;
+  /** Of an embedder who lets ethtool choose the number of queues. */
+  channels: TunChannels | null;
 
-  constructor(flags: number) {
+  constructor(machine: Machine, flags: number) {
     this.flags = flags;
     this.setFeatures = 0;
     this.vnetHdrSz = virtioNetHdr.LEN;
-    this.tfile = null;
+    this.tfiles = [];
+    this.disabled = [];
+    this.flows = (flags & IFF_MULTI_QUEUE) !== 0 ? new TunFlows(machine) : null;
+    this.channels = null;
   }
 }
 
@@ -91,6 +130,13 @@ export class TunFile {
   readonly txRing: SkBuffHead;
   /** The attached device; null before TUNSETIFF and when it is gone. */
   dev: NetDevice | null;
+  /** The queue of the device that it serves. */
+  queueIndex: number;
+  /** Attached, but without a queue: it was told so by TUNSETQUEUE. */
+  detached: boolean;
+  /** With IFF_NAPI: written frames wait in `writeQueue` until they are polled. */
+  napi: NapiStruct | null;
+  readonly writeQueue: SkBuffHead;
   door: TunDoor | null;
 
   constructor(net: Net) {
@@ -99,6 +145,10 @@ export class TunFile {
     this.wq = new WaitQueueHead();
     this.txRing = new SkBuffHead();
     this.dev = null;
+    this.queueIndex = 0;
+    this.detached = false;
+    this.napi = null;
+    this.writeQueue = new SkBuffHead();
     this.door = null;
   }
 }
@@ -110,11 +160,26 @@ export function tunOf(dev: NetDevice): TunStruct {
 
 // From the machine to the program.
 
+/**
+ * The queue by which the flow's frames come, else one by the flow's hash.
+ * @deviation the program's CPU is not noted for receive flow steering: a door writes from all of them
+ * @kernel tun_automq_select_queue drivers/net/tun.c
+ * @kernel tun_select_queue drivers/net/tun.c
+ */
+export function tunSelectQueue(dev: NetDevice, skb: SkBuff): number {
+  const { tfiles, flows } = tunOf(dev);
+  if (flows === null || tfiles.length < 2) return 0;
+  const hash = __skbGetHashSymmetric(skb);
+  const known = tunFlowQueue(flows, hash);
+  return known >= 0 ? known : reciprocalScale(hash, tfiles.length);
+}
+
 /** @kernel tun_net_xmit drivers/net/tun.c */
 export function tunNetXmit(skb: SkBuff, dev: NetDevice): number {
-  const { tfile } = tunOf(dev);
+  const queue = skb.queueMapping;
+  const tfile = tunOf(dev).tfiles[queue];
   let reason = SKB_DROP_REASON_DEV_READY;
-  if (tfile !== null) {
+  if (tfile !== undefined) {
     const ring = tfile.txRing;
     if (ring.qlen >= dev.txQueueLen) {
       reason = SKB_DROP_REASON_FULL_RING;
@@ -127,7 +192,7 @@ export function tunNetXmit(skb: SkBuff, dev: NetDevice): number {
       nfReset(skb);
       const empty = ring.qlen === 0;
       __skbQueueTail(ring, skb);
-      const txq = netdevGetTxQueue(dev, 0);
+      const txq = netdevGetTxQueue(dev, queue);
       if (ring.qlen >= dev.txQueueLen) netifTxStopQueue(txq);
       if (empty) {
         wakeUp(tfile.wq, POLLIN | POLLRDNORM);
@@ -188,16 +253,16 @@ export function tunDoRead(tfile: TunFile, buf: Uint8Array): number {
     devSwNetstatsTxAdd(dev, 1, len);
     consumeSkb(skb, 'tun_do_read');
   }
-  const txq = netdevGetTxQueue(dev, 0);
+  const txq = netdevGetTxQueue(dev, tfile.queueIndex);
   // Half a ring of room before the queue runs again: not a wake-up for every frame.
-  if (netifTxQueueStopped(txq) && tfile.txRing.qlen <= dev.txQueueLen >> 1) wakeQueue(dev);
+  if (netifTxQueueStopped(txq) && tfile.txRing.qlen <= dev.txQueueLen >> 1) wakeQueue(txq);
   return ret;
 }
 
-function wakeQueue(dev: NetDevice): void {
-  const { machine } = dev.net;
+function wakeQueue(txq: NetdevQueue): void {
+  const { machine } = txq.dev.net;
   localBhDisable(machine);
-  netifTxWakeQueue(netdevGetTxQueue(dev, 0));
+  netifTxWakeQueue(txq);
   localBhEnable(machine);
 }
 
@@ -253,10 +318,11 @@ function classify(tun: TunStruct, dev: NetDevice, skb: SkBuff, piProto: number):
 
 /**
  * Takes one frame with its headers: the number of bytes, or a negative errno (-EBADFD no device, -EIO
- * device is down, -EINVAL malformed, -ENOMEM).
+ * device is down, -EINVAL malformed, -ENOMEM). `more`: another follows, and with IFF_NAPI polling can
+ * wait for it; at the end of the batch the caller calls tunNapiSchedule().
  * @kernel tun_get_user drivers/net/tun.c
  */
-export function tunGetUser(tfile: TunFile, buf: Uint8Array): number {
+export function tunGetUser(tfile: TunFile, buf: Uint8Array, more = false): number {
   const { dev } = tfile;
   if (dev === null) return -EBADFD;
   const tun = tunOf(dev);
@@ -301,23 +367,77 @@ export function tunGetUser(tfile: TunFile, buf: Uint8Array): number {
     kfreeSkb(skb, SKB_DROP_REASON_INVALID_PROTO, 'tun_get_user');
     return err;
   }
-  return tunDeliver(dev, skb, len, buf.length);
+  return tunDeliver(tfile, dev, skb, more) ?? buf.length;
 }
 
-function tunDeliver(dev: NetDevice, skb: SkBuff, len: number, total: number): number {
-  const { machine } = dev.net;
+/** Null: all is well. */
+function tunDeliver(tfile: TunFile, dev: NetDevice, skb: SkBuff, more: boolean): number | null {
+  const { machine, napi } = tfile;
+  const { tfiles, flows } = tunOf(dev);
+  const { len } = skb;
   skbResetNetworkHeader(skb);
   skbProbeTransportHeader(skb);
+  skbRecordRxQueue(skb, tfile.queueIndex);
   if ((dev.flags & IFF_UP) === 0) {
     dev.stats.rxDropped++;
     kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'tun_get_user');
     return -EIO;
   }
+  const learns = flows !== null && tfiles.length > 1 && !tfile.detached;
+  const hash = learns ? __skbGetHashSymmetric(skb) : 0;
   devSwNetstatsRxAdd(dev, len);
   localBhDisable(machine);
-  netifReceiveSkb(skb);
+  if (napi === null) {
+    netifReceiveSkb(skb);
+  } else {
+    __skbQueueTail(tfile.writeQueue, skb);
+    if (!more || tfile.writeQueue.qlen > NAPI_POLL_WEIGHT) napiSchedule(napi);
+  }
   localBhEnable(machine);
-  return total;
+  if (learns) tunFlowUpdate(flows, hash, tfile.queueIndex);
+  return null;
+}
+
+/** Has what was written polled: the interrupt of an embedder's queue. */
+export function tunNapiSchedule(tfile: TunFile): void {
+  if (tfile.napi !== null && tfile.writeQueue.next !== null) napiSchedule(tfile.napi);
+}
+
+/** @kernel tun_napi_receive drivers/net/tun.c */
+function tunNapiReceive(napi: NapiStruct, queue: SkBuffHead, budget: number): number {
+  let received = 0;
+  while (received < budget) {
+    const skb = __skbDequeue(queue);
+    if (skb === null) break;
+    napiGroReceive(napi, skb);
+    received++;
+  }
+  return received;
+}
+
+/** @kernel tun_napi_poll drivers/net/tun.c */
+function tunNapiPoll(napi: NapiStruct, queue: SkBuffHead, budget: number): number {
+  const received = tunNapiReceive(napi, queue, budget);
+  if (received < budget) napiCompleteDone(napi, received);
+  return received;
+}
+
+/** @kernel tun_napi_init drivers/net/tun.c */
+export function tunNapiInit(tfile: TunFile, dev: NetDevice): void {
+  const { writeQueue } = tfile;
+  const napi = netifNapiAdd(dev, (n, budget) => tunNapiPoll(n, writeQueue, budget));
+  napiEnable(napi);
+  tfile.napi = napi;
+}
+
+/** @kernel tun_napi_del drivers/net/tun.c */
+export function tunNapiDel(tfile: TunFile): void {
+  const { napi } = tfile;
+  if (napi === null) return;
+  tfile.napi = null;
+  // A detached one is disabled already.
+  if (!tfile.detached) napiDisable(napi);
+  netifNapiDel(napi);
 }
 
 /** What may be done now: POLL* mask. @kernel tun_chr_poll drivers/net/tun.c */

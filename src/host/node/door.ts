@@ -27,14 +27,29 @@ export const KERNEL_OFFLOADS: number = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN;
 export interface DoorHandlers {
   /** A frame with its virtio header, in a buffer that is only valid during the call. */
   readonly frame: (bytes: Uint8Array) => void;
-  /** The frames of this turn of the event loop have been taken. */
+  /** False: the machine is behind with what it has. Frames that can wait where they are do, until the next turn. */
+  readonly ready: () => boolean;
+  /** The frames of this turn of the event loop have been taken: the machine looks at them now. */
   readonly idle: () => void;
-  /** There is room again, after {@link Door.room} was null. */
+  /** There is room again, after {@link DoorQueue.room} was null. */
   readonly drain: () => void;
   /** The other side has gone; nothing comes any more. */
   readonly gone: (reason: string) => void;
 }
 
+/** One way through a door, both directions. A queue of its own has its own readiness and its own room. */
+export interface DoorQueue {
+  /** Begins to take frames. Called once. */
+  start(handlers: DoorHandlers): void;
+  /** Where the next frame goes, with room for DOOR_FRAME_SIZE bytes; null: no room now, wait for `drain`. */
+  room(): Uint8Array | null;
+  /** Sends the frame that was written there, of that length with its header. */
+  send(length: number): void;
+  /** Ends a batch: what was sent goes out. */
+  flush(): void;
+}
+
+/** A door with one queue is that queue itself. */
 export interface Door {
   /** Bytes of the virtio header before each frame: 12, 10, or 0 for none. */
   readonly vnetHdrSize: number;
@@ -44,14 +59,13 @@ export interface Door {
   readonly mac: string | null;
   /** Frames that the other side refused or could not take. */
   readonly txErrors: number;
-  /** Begins to take frames. Called once. */
-  start(handlers: DoorHandlers): void;
-  /** Where the next frame goes, with room for DOOR_FRAME_SIZE bytes; null: no room now, wait for `drain`. */
-  room(): Uint8Array | null;
-  /** Sends the frame that was written there, of that length with its header. */
-  send(length: number): void;
-  /** Ends a batch: what was sent goes out. */
-  flush(): void;
+  /** At least one. The frames of a flow come and go by the same. */
+  readonly queues: readonly DoorQueue[];
+  /**
+   * The other side uses the first `count` queues from now on, 1 to all of them; what waits in the others
+   * is lost. False: it cannot. Not there: it has one.
+   */
+  setQueues?(count: number): boolean;
   /** Closes the door. Nothing is called afterwards. */
   close(): void;
 }

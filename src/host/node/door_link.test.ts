@@ -1,16 +1,17 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { DOOR_FRAME_SIZE, type Door, type DoorHandlers } from '#host/node/door.ts';
+import { DOOR_FRAME_SIZE, type Door, type DoorHandlers, type DoorQueue } from '#host/node/door.ts';
 import { DoorLink } from '#host/node/door_link.ts';
 import { bootReal, haltReal } from '#host/node/real_host.ts';
 import { tinyconfig } from '#init/tinyconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 
 /** A door to nowhere. */
-class Wall implements Door {
+class Wall implements Door, DoorQueue {
   readonly vnetHdrSize = 0;
   readonly offloads = 0;
   readonly mac = null;
   readonly txErrors = 0;
+  readonly queues: readonly DoorQueue[] = [this];
   handlers: DoorHandlers | null = null;
   flushes = 0;
   closed = 0;

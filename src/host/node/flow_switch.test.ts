@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { SHMEM_MAX_RECORD } from '#drivers/net/shmem.ts';
-import { type Door, DoorError } from '#host/node/door.ts';
+import { type Door, DoorError, type DoorQueue } from '#host/node/door.ts';
 import { DoorUplink, FlowSwitch, ShmemUplink } from '#host/node/flow_switch.ts';
 import { shmemCable } from '#host/node/shmem_link.ts';
 
@@ -28,17 +28,23 @@ it('refuses rings in which the longest record would wait for ever', () => {
 
 it('closes the door that it refuses', () => {
   let closed = 0;
+  const queue: DoorQueue = {
+    start: () => {},
+    room: () => null,
+    send: () => {},
+    flush: () => {},
+  };
   const door: Door = {
     vnetHdrSize: 0,
     offloads: 0,
     mac: null,
     txErrors: 0,
-    start: () => {},
-    room: () => null,
-    send: () => {},
-    flush: () => {},
+    queues: [queue],
     close: () => void closed++,
   };
   expect(() => new DoorUplink(door, () => {})).toThrow(DoorError);
   expect(closed).toBe(1);
+  const wide: Door = { ...door, vnetHdrSize: 12, queues: [queue, queue] };
+  expect(() => new DoorUplink(wide, () => {})).toThrow('one queue');
+  expect(closed).toBe(2);
 });

@@ -14,7 +14,7 @@ import {
   SHMEM_RECORD_FRAME,
   SHMEM_UP,
 } from '#drivers/net/shmem.ts';
-import { type Door, DoorError } from '#host/node/door.ts';
+import { type Door, DoorError, type DoorQueue } from '#host/node/door.ts';
 import { type ShmemCable, ShmemSleeper } from '#host/node/shmem_link.ts';
 import { FlowSteering, STEER_TO_ALL } from '#lib/flow_steering.ts';
 import { SpscConsumer, SpscProducer } from '#lib/spsc_ring.ts';
@@ -150,24 +150,33 @@ export class ShmemUplink implements Uplink {
 /** The way outside is a door: the real kernel, a virtual machine. */
 export class DoorUplink implements Uplink {
   private readonly door: Door;
+  private readonly queue: DoorQueue;
   private readonly onGone: (reason: string) => void;
 
   /**
-   * Takes over the door. Throws DoorError for one without the virtio header of 12 bytes, which is closed
-   * then. `onGone`: the other side has gone.
+   * Takes over the door. Throws DoorError for one without the virtio header of 12 bytes or with several
+   * queues, which is closed then. `onGone`: the other side has gone.
    */
   constructor(door: Door, onGone: (reason: string) => void) {
     if (door.vnetHdrSize !== SHMEM_HEADER) {
       door.close();
       throw new DoorError('flows can only be spread behind a door with virtio headers of 12 bytes');
     }
+    const [queue] = door.queues;
+    if (queue === undefined || door.queues.length > 1) {
+      door.close();
+      throw new DoorError('flows can only be spread behind a door with one queue');
+    }
     this.door = door;
+    this.queue = queue;
     this.onGone = onGone;
   }
 
   start(receive: (bytes: Uint8Array, at: number, length: number) => void, ready: () => void): void {
-    this.door.start({
+    this.queue.start({
       frame: (bytes) => receive(bytes, 0, bytes.length),
+      // What a machine is too slow for is lost.
+      ready: () => true,
       idle: ready,
       drain: ready,
       gone: this.onGone,
@@ -179,15 +188,15 @@ export class DoorUplink implements Uplink {
   }
 
   send(bytes: Uint8Array, at: number, length: number): boolean {
-    const room = this.door.room();
+    const room = this.queue.room();
     if (room === null) return false;
     room.set(bytes.subarray(at, at + length));
-    this.door.send(length);
+    this.queue.send(length);
     return true;
   }
 
   flush(): void {
-    this.door.flush();
+    this.queue.flush();
   }
 
   close(): void {

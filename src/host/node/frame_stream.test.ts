@@ -105,6 +105,7 @@ describe('a door', () => {
     const opened: Opened = { door, frames: [], gone: [], peers, drained: 0 };
     door.start({
       frame: (bytes) => void opened.frames.push(Uint8Array.from(bytes)),
+      ready: () => true,
       idle: () => {},
       drain: () => opened.drained++,
       gone: (reason) => void opened.gone.push(reason),
@@ -202,6 +203,7 @@ describe('a door', () => {
         calls.push('frame');
         door.close();
       },
+      ready: () => true,
       idle: () => void calls.push('idle'),
       drain: () => void calls.push('drain'),
       gone: () => void calls.push('gone'),

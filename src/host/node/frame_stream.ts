@@ -10,7 +10,13 @@
  */
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
-import { DOOR_FRAME_SIZE, type Door, DoorError, type DoorHandlers } from '#host/node/door.ts';
+import {
+  DOOR_FRAME_SIZE,
+  type Door,
+  DoorError,
+  type DoorHandlers,
+  type DoorQueue,
+} from '#host/node/door.ts';
 
 /** Octets of the length before each frame. */
 const PREFIX = 4;
@@ -86,10 +92,11 @@ function removeLeftOver(path: string): void {
   if (existsSync(path) && statSync(path).isSocket()) rmSync(path);
 }
 
-export class FrameStream implements Door {
+export class FrameStream implements Door, DoorQueue {
   readonly vnetHdrSize = 0;
   readonly offloads = 0;
   readonly mac = null;
+  readonly queues: readonly DoorQueue[];
   txErrors: number;
   /** Resolves when the door listens or is connected; rejects with DoorError. */
   readonly ready: Promise<void>;
@@ -106,6 +113,7 @@ export class FrameStream implements Door {
 
   constructor(options: FrameStreamOptions) {
     this.options = options;
+    this.queues = [this];
     this.txErrors = 0;
     this.socket = null;
     this.dialing = null;
@@ -252,11 +260,11 @@ export class FrameStream implements Door {
         // The door may have been closed by what a frame before it did.
         if (!this.closed) this.handlers?.frame(bytes);
       });
-      if (!this.closed) this.handlers?.idle();
     } catch (error) {
       if (!(error instanceof DoorError)) throw error;
       socket.destroy(error);
     }
+    if (!this.closed) this.handlers?.idle();
   }
 
   private left(socket: Socket, reason: string): void {

@@ -19,6 +19,7 @@ import {
   type Door,
   DoorError,
   type DoorHandlers,
+  type DoorQueue,
   DoorUnavailable,
   KERNEL_OFFLOADS,
   READ_BUDGET,
@@ -38,13 +39,14 @@ export interface MacvtapOptions {
   readonly koffi?: boolean;
 }
 
-export class Macvtap implements Door {
+export class Macvtap implements Door, DoorQueue {
   readonly name: string;
   /** Macvtap's own default. */
   readonly vnetHdrSize: number = virtioNetHdr.LEN;
   readonly offloads: number = KERNEL_OFFLOADS;
   /** Link address of the device: the machine's frames must come from it. */
   readonly mac: string;
+  readonly queues: readonly DoorQueue[];
   txErrors: number;
   private readonly fd: number;
   private readonly rx: Uint8Array;
@@ -76,6 +78,7 @@ export class Macvtap implements Door {
     this.koffi = options.koffi ?? true;
     this.rx = new Uint8Array(DOOR_FRAME_SIZE);
     this.tx = new Uint8Array(DOOR_FRAME_SIZE);
+    this.queues = [this];
     this.txErrors = 0;
     this.handle = null;
     this.immediate = null;
@@ -147,7 +150,7 @@ export class Macvtap implements Door {
 
   private takeFrames(handlers: DoorHandlers): number {
     for (let i = 0; i < READ_BUDGET; i++) {
-      if (this.closed) return i;
+      if (this.closed || !handlers.ready()) return i;
       let length: number;
       try {
         length = readSync(this.fd, this.rx, 0, DOOR_FRAME_SIZE, null);

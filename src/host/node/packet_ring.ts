@@ -10,6 +10,7 @@ import {
   type Door,
   DoorError,
   type DoorHandlers,
+  type DoorQueue,
   DoorUnavailable,
   KERNEL_OFFLOADS,
   READ_BUDGET,
@@ -81,11 +82,12 @@ function words(...values: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
-export class PacketRing implements Door {
+export class PacketRing implements Door, DoorQueue {
   readonly name: string;
   readonly vnetHdrSize: number = VNET_HDR_SIZE;
   readonly offloads: number = KERNEL_OFFLOADS;
   readonly mac = null;
+  readonly queues: readonly DoorQueue[];
   txErrors: number;
   /** Frames that did not fit into a slot. */
   rxErrors: number;
@@ -109,6 +111,7 @@ export class PacketRing implements Door {
     const index = indexOf(name);
     this.libc = loadLibc('open a packet socket');
     const { libc } = this;
+    this.queues = [this];
     this.txErrors = 0;
     this.rxErrors = 0;
     this.head = 0;
@@ -181,7 +184,7 @@ export class PacketRing implements Door {
   }
 
   private takeFrames(handlers: DoorHandlers): void {
-    for (let i = 0; i < READ_BUDGET && !this.closed; i++) {
+    for (let i = 0; i < READ_BUDGET && !this.closed && handlers.ready(); i++) {
       const slot = this.head * FRAME_SIZE;
       const word = slot >> 2;
       const status = Atomics.load(this.ringWords, word + TP_STATUS);

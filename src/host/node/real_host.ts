@@ -72,6 +72,13 @@ export class RealHost implements MachineHost {
     }, Math.ceil(delayMs));
   }
 
+  /** Tells a machine the present time, for what is only put down in it and looked at later; false: stopped. */
+  tellTime(machine: Machine): boolean {
+    if (this.stopped) return false;
+    machine.enter(this.readClock());
+    return true;
+  }
+
   /** Enters the machine at the present time: the way in for doors and for programs' system calls. */
   enter(machine: Machine, work: (machine: Machine) => void): void {
     if (this.stopped) return;

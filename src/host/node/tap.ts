@@ -1,23 +1,18 @@
 /**
  * A TAP device of the real kernel, opened through /dev/net/tun.
  *
- * Frames carry a virtio header both ways. Reading follows NAPI:
- * libuv says that the device is readable, then frames are taken until there are none or the budget
- * is spent. Kernel documentation: Documentation/networking/tuntap.rst.
+ * Frames carry a virtio header both ways; how they are read and written, tap_queue.ts says. With several
+ * queues (IFF_MULTI_QUEUE) each is a file of its own, and the kernel learns from what is written to it
+ * which flows it shall send by it. Kernel documentation: Documentation/networking/tuntap.rst.
  */
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { type Door, DoorError, DoorUnavailable, KERNEL_OFFLOADS } from '#host/node/door.ts';
+import { type Libc, loadLibc } from '#host/node/libc.ts';
+import { TapQueue } from '#host/node/tap_queue.ts';
+import { EBUSY, EINVAL, EPERM, strerror } from '#uapi/errno.ts';
+import { IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import {
-  DOOR_FRAME_SIZE,
-  type Door,
-  DoorError,
-  type DoorHandlers,
-  DoorUnavailable,
-  KERNEL_OFFLOADS,
-  READ_BUDGET,
-} from '#host/node/door.ts';
-import { type Libc, loadLibc, type PollHandle } from '#host/node/libc.ts';
-import { EAGAIN, EBUSY, EINVAL, EPERM, strerror } from '#uapi/errno.ts';
-import {
+  IFF_MULTI_QUEUE,
   IFF_NO_PI,
   IFF_TAP,
   IFF_VNET_HDR,
@@ -35,8 +30,9 @@ import {
 /** Bytes of struct virtio_net_hdr_v1: the header before each frame. */
 export const VNET_HDR_SIZE = 12;
 
-const IFNAMSIZ = 16;
-const IFREQ_SIZE = 40;
+/** Files that a TAP device can have. */
+const MAX_QUEUES = 256;
+
 const SIOCGIFFLAGS = 0x8913;
 const SIOCSIFFLAGS = 0x8914;
 const SIOCSIFADDR = 0x8916;
@@ -45,8 +41,9 @@ const SIOCGIFHWADDR = 0x8927;
 const SIOCSIFMTU = 0x8922;
 const IFF_UP_RUNNING = 0x1 | 0x40;
 
-function ifreq(name: string): Uint8Array {
-  const bytes = new Uint8Array(IFREQ_SIZE);
+/** struct ifreq with that name, the rest 0. */
+function ifreqOf(name: string): Uint8Array {
+  const bytes = new Uint8Array(ifreq.LEN);
   for (let i = 0; i < name.length; i++) bytes[i] = name.charCodeAt(i);
   return bytes;
 }
@@ -57,6 +54,8 @@ export interface TapOptions {
   /** Address of the kernel's end as four bytes, and its prefix length. */
   readonly hostAddress?: { readonly address: readonly number[]; readonly prefix: number };
   readonly mtu?: number;
+  /** Queues, 1 by default: the kernel sends a flow's frames by the one that they came by. */
+  readonly queues?: number;
   /** False: the kernel cuts its packets and fills in checksums before they come here. */
   readonly offload?: boolean;
 }
@@ -69,24 +68,20 @@ export class Tap implements Door {
   readonly mac = null;
   /** Link address of the kernel's end. */
   readonly hostMac: Uint8Array;
-  /** Frames that the kernel refused, e.g. since the interface is down. */
-  txErrors: number;
+  readonly queues: readonly TapQueue[];
   private readonly libc: Libc;
-  private readonly fd: number;
-  private readonly rx: Uint8Array;
-  private readonly rxAddress: number;
-  private readonly tx: Uint8Array;
-  private readonly txAddress: number;
-  private handle: PollHandle | null;
   private closed: boolean;
 
   /** Throws DoorUnavailable when root, /dev/net/tun or koffi is missing, DoorError for bad options. */
   constructor(options: TapOptions) {
-    const { name } = options;
+    const { name, queues = 1 } = options;
     if (!/^[A-Za-z0-9_.-]{1,15}$/.test(name)) {
       throw new DoorError(
         `'${name}' is no interface name: 1 to 15 letters, digits, '_', '.' or '-'`,
       );
+    }
+    if (!Number.isInteger(queues) || queues < 1 || queues > MAX_QUEUES) {
+      throw new DoorError(`a TAP device has 1 to ${MAX_QUEUES} queues, not ${queues}`);
     }
     if (!existsSync('/dev/net/tun')) {
       throw new DoorUnavailable(
@@ -95,63 +90,44 @@ export class Tap implements Door {
     }
     this.name = name;
     this.libc = loadLibc('open a TAP device');
-    this.fd = this.open(name, options.offload ?? true);
-    this.txErrors = 0;
-    this.handle = null;
     this.closed = false;
+    const fds: number[] = [];
     try {
+      while (fds.length < queues) fds.push(this.open(name, queues > 1));
+      this.negotiate(fds[0] as number, options.offload ?? true);
       this.hostMac = this.configure(options);
     } catch (error) {
-      closeSync(this.fd);
+      for (const fd of fds) closeSync(fd);
       throw error;
     }
-    this.rx = new Uint8Array(DOOR_FRAME_SIZE);
-    this.rxAddress = this.libc.address(this.rx);
-    this.tx = new Uint8Array(DOOR_FRAME_SIZE);
-    this.txAddress = this.libc.address(this.tx);
+    this.queues = fds.map((fd) => new TapQueue(this.libc, fd));
   }
 
-  start(handlers: DoorHandlers): void {
-    this.handle = this.libc.poll(this.fd, (status) => {
-      if (status < 0) handlers.gone(`poll status ${status}`);
-      else this.drain(handlers);
-    });
+  /** Frames that the kernel refused, e.g. since the interface is down. */
+  get txErrors(): number {
+    return this.queues.reduce((sum, { txErrors }) => sum + txErrors, 0);
   }
 
-  room(): Uint8Array {
-    return this.tx;
+  /** The kernel sends by the queues that are attached. */
+  setQueues(count: number): boolean {
+    if (count < 1 || count > this.queues.length) return false;
+    // From the last down: the kernel gives the number of one that leaves to the last.
+    for (let i = this.queues.length - 1; i >= count; i--) {
+      if (!(this.queues[i] as TapQueue).attach(false)) return false;
+    }
+    for (const queue of this.queues.slice(0, count)) if (!queue.attach(true)) return false;
+    return true;
   }
-
-  /** The kernel takes the frame within the call. */
-  send(length: number): void {
-    if (this.libc.write(this.fd, this.txAddress, length) < 0) this.txErrors++;
-  }
-
-  flush(): void {}
 
   /** Removes the interface. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.handle?.close();
-    closeSync(this.fd);
+    for (const queue of this.queues) queue.close();
   }
 
-  private drain(handlers: DoorHandlers): void {
-    const { libc, fd, rx, rxAddress } = this;
-    for (let i = 0; i < READ_BUDGET && !this.closed; i++) {
-      const length = libc.read(fd, rxAddress, DOOR_FRAME_SIZE);
-      if (length < 0) {
-        const errno = libc.errno();
-        if (errno !== EAGAIN) handlers.gone(`read: ${strerror(errno)}`);
-        break;
-      }
-      handlers.frame(rx.subarray(0, length));
-    }
-    if (!this.closed) handlers.idle();
-  }
-
-  private open(name: string, offload: boolean): number {
+  /** A file of the device: makes it, or is another queue of it. */
+  private open(name: string, several: boolean): number {
     let fd: number;
     try {
       // O_CLOEXEC keeps the device from outliving us in a child.
@@ -161,8 +137,9 @@ export class Tap implements Door {
         `cannot open /dev/net/tun: ${(error as Error).message}; this needs root`,
       );
     }
-    const request = ifreq(name);
-    new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
+    const request = ifreqOf(name);
+    const flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (several ? IFF_MULTI_QUEUE : 0);
+    new DataView(request.buffer).setUint16(IFNAMSIZ, flags, true);
     if (this.libc.ioctl(fd, TUNSETIFF, request) < 0) {
       const errno = this.libc.errno();
       closeSync(fd);
@@ -172,7 +149,9 @@ export class Tap implements Door {
         );
       }
       if (errno === EINVAL && existsSync(`/sys/class/net/${name}`)) {
-        throw new DoorError(`the interface ${name} exists already and is no TAP device`);
+        throw new DoorError(
+          `the interface ${name} exists already and is no TAP device with ${several ? 'several queues' : 'one queue'}`,
+        );
       }
       throw new DoorError(
         errno === EBUSY
@@ -180,19 +159,23 @@ export class Tap implements Door {
           : `cannot make the interface ${name}: ${strerror(errno)}`,
       );
     }
+    return fd;
+  }
+
+  /** What is said once for all queues: the header, and what is left to us. */
+  private negotiate(fd: number, offload: boolean): void {
     const size = new Uint8Array(4);
     new DataView(size.buffer).setInt32(0, VNET_HDR_SIZE, true);
-    this.must(this.libc.ioctl(fd, TUNSETVNETHDRSZ, size), 'TUNSETVNETHDRSZ', fd);
+    this.must(this.libc.ioctl(fd, TUNSETVNETHDRSZ, size), 'TUNSETVNETHDRSZ');
     if (!offload) {
-      this.must(this.libc.ioctlValue(fd, TUNSETOFFLOAD, 0), 'TUNSETOFFLOAD', fd);
-      return fd;
+      this.must(this.libc.ioctlValue(fd, TUNSETOFFLOAD, 0), 'TUNSETOFFLOAD');
+      return;
     }
     const offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
     // Kernels before 6.2 do not know UDP segmentation.
     if (this.libc.ioctlValue(fd, TUNSETOFFLOAD, offloads | TUN_F_USO4 | TUN_F_USO6) < 0) {
-      this.must(this.libc.ioctlValue(fd, TUNSETOFFLOAD, offloads), 'TUNSETOFFLOAD', fd);
+      this.must(this.libc.ioctlValue(fd, TUNSETOFFLOAD, offloads), 'TUNSETOFFLOAD');
     }
-    return fd;
   }
 
   /** Gives the kernel's end its address and brings it up; returns its link address. */
@@ -202,7 +185,7 @@ export class Tap implements Door {
     try {
       const { hostAddress, mtu, name } = options;
       if (mtu !== undefined) {
-        const request = ifreq(name);
+        const request = ifreqOf(name);
         new DataView(request.buffer).setInt32(IFNAMSIZ, mtu, true);
         this.must(this.libc.ioctl(control, SIOCSIFMTU, request), `setting the MTU of ${name}`);
       }
@@ -217,12 +200,12 @@ export class Tap implements Door {
           mask & 255,
         ]);
       }
-      const flags = ifreq(name);
+      const flags = ifreqOf(name);
       this.must(this.libc.ioctl(control, SIOCGIFFLAGS, flags), 'SIOCGIFFLAGS');
       const v = new DataView(flags.buffer);
       v.setUint16(IFNAMSIZ, v.getUint16(IFNAMSIZ, true) | IFF_UP_RUNNING, true);
       this.must(this.libc.ioctl(control, SIOCSIFFLAGS, flags), `bringing ${name} up`);
-      const hardware = ifreq(name);
+      const hardware = ifreqOf(name);
       this.must(this.libc.ioctl(control, SIOCGIFHWADDR, hardware), 'SIOCGIFHWADDR');
       return hardware.slice(IFNAMSIZ + 2, IFNAMSIZ + 8);
     } finally {
@@ -236,17 +219,15 @@ export class Tap implements Door {
     name: string,
     address: readonly number[],
   ): void {
-    const bytes = ifreq(name);
+    const bytes = ifreqOf(name);
     // struct sockaddr_in: family, port, address.
     bytes[IFNAMSIZ] = 2;
     bytes.set(address, IFNAMSIZ + 4);
     this.must(this.libc.ioctl(control, request, bytes), `setting the address of ${name}`);
   }
 
-  private must(result: number, what: string, fdToClose?: number): void {
+  private must(result: number, what: string): void {
     if (result >= 0) return;
-    const errno = this.libc.errno();
-    if (fdToClose !== undefined) closeSync(fdToClose);
-    throw new DoorError(`${what} failed: ${strerror(errno)}`);
+    throw new DoorError(`${what} failed: ${strerror(this.libc.errno())}`);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { type SkBuff, skbHeadlen } from '#include/linux/skbuff.ts';
 import type { FlowKeys } from '#include/net/flow_dissector.ts';
+import type { Machine } from '#kernel/machine.ts';
 import { hsiphash4u32 } from '#lib/siphash.ts';
 import { view } from '#mm/memory.ts';
 import { ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, vlanhdr } from '#uapi/if_ether.ts';
@@ -90,24 +91,42 @@ function flowHashConsistentify(keys: FlowKeys): void {
   if (dest < source) keys.ports = ((dest << 16) | source) >>> 0;
 }
 
+/** Hash of the flow whose keys are in `keys`, the same for both directions; they are changed. */
+function flowHashFromKeys(machine: Machine, keys: FlowKeys): number {
+  flowHashConsistentify(keys);
+  const { netSecret } = machine.netGlobals;
+  // 0 says that there is no hash.
+  return hsiphash4u32(keys.src, keys.dst, keys.ports, keys.ipProto, netSecret) || 1;
+}
+
+/** Hash of what has no addresses that we know, one flow a protocol: ARP, for one. */
+function protocolHash(machine: Machine, protocol: number): number {
+  return hsiphash4u32(0, 0, 0, protocol, machine.netGlobals.netSecret) || 1;
+}
+
 /** Computes and stores the hash of the flow, the same for both directions of a conversation. @kernel __skb_get_hash_net net/core/flow_dissector.c */
 export function __skbGetHash(skb: SkBuff): void {
-  const globals = skb.machine.netGlobals;
-  const keys = globals.flowKeys;
-  let hash: number;
+  const { machine } = skb;
+  const keys = machine.netGlobals.flowKeys;
   if (skbFlowDissectFlowKeys(skb, keys)) {
-    flowHashConsistentify(keys);
-    hash = hsiphash4u32(keys.src, keys.dst, keys.ports, keys.ipProto, globals.netSecret);
     skb.l4Hash = keys.ports !== 0;
+    skb.hash = flowHashFromKeys(machine, keys);
   } else {
-    // What has no addresses that we know is one flow a protocol: ARP, for one.
-    hash = hsiphash4u32(0, 0, 0, skb.protocol, globals.netSecret);
     skb.l4Hash = false;
+    skb.hash = protocolHash(machine, skb.protocol);
   }
-  // 0 says that there is no hash.
-  if (hash === 0) hash = 1;
   skb.swHash = true;
-  skb.hash = hash;
+}
+
+/**
+ * A hash of the flow that does not depend on the direction and is the same whoever hashed the packet
+ * before: it is not stored. Never 0. @kernel __skb_get_hash_symmetric_net net/core/flow_dissector.c
+ */
+export function __skbGetHashSymmetric(skb: SkBuff): number {
+  const { machine } = skb;
+  const keys = machine.netGlobals.flowKeys;
+  if (!skbFlowDissectFlowKeys(skb, keys)) return protocolHash(machine, skb.protocol);
+  return flowHashFromKeys(machine, keys);
 }
 
 /** The packet's flow hash, computed once. @kernel skb_get_hash include/linux/skbuff.h */
