@@ -256,10 +256,8 @@ export function deliverPendingIrqs(machine: Machine): void {
 }
 
 function deliverPending(machine: Machine, cpu: Cpu): void {
-  while (cpu.irqDisableCount === 0 && cpu.hardirqCount === 0) {
-    const irq = cpu.irqPending.shift();
-    if (irq === undefined) return;
-    runOn(machine, cpu, irq);
+  while (cpu.irqPending.length > 0 && cpu.irqDisableCount === 0 && cpu.hardirqCount === 0) {
+    runOn(machine, cpu, cpu.irqPending.shift() as number);
   }
 }
 

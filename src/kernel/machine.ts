@@ -85,6 +85,8 @@ export class Machine {
   tick: number;
   /** Ticks since boot plus INITIAL_JIFFIES, int32, always in step with `nowNs`. */
   jiffies: number;
+  /** When the next tick strikes: until then nothing is to be divided. */
+  private nextTickNs: number;
   /** Tracepoints of this machine. */
   readonly trace: TraceEvents;
   readonly cpus: Cpu[];
@@ -141,6 +143,8 @@ export class Machine {
     this.bootEpochSec = options.bootEpochSec;
     this.tick = 0;
     this.jiffies = INITIAL_JIFFIES;
+    this.nextTickNs = 0.5;
+    this.nextTickNs = NS_PER_TICK;
     this.trace = options.trace;
     this.cpus = [];
     this.costs = options.costs ?? null;
@@ -183,8 +187,10 @@ export class Machine {
   enter(nowNs: number): void {
     if (nowNs <= this.nowNs) return;
     this.nowNs = nowNs;
+    if (nowNs < this.nextTickNs) return;
     const tick = Math.floor(nowNs / NS_PER_TICK);
     this.tick = tick;
+    this.nextTickNs = (tick + 1) * NS_PER_TICK;
     this.jiffies = (tick + INITIAL_JIFFIES) | 0;
   }
 

@@ -230,6 +230,25 @@ test('one impairment does not change the chances of another', () => {
   expect(lostWith({ jitterNs: 5_000 })).toEqual(alone);
 });
 
+test('frames that had nothing to fear leave the chances of those after them as they are', () => {
+  const lost = (before: Partial<Impairments>): number[] => {
+    const found: number[] = [];
+    withCable(before, (bench) => {
+      sendAll(bench, 10);
+      bench.cable.impair({ ...before, loss: 0.3 });
+      sendAll(bench, 200);
+      bench.world.run();
+      found.push(...bench.right.numbers.slice(10));
+    });
+    return found;
+  };
+  const calm = lost({});
+  expect(calm.length).toBeLessThan(180);
+  // A chance that never comes true is drawn all the same.
+  expect(lost({ duplicate: 1e-15 })).toEqual(calm);
+  expect(lost({ lossPeriod: 1000 })).toEqual(calm);
+});
+
 test('the two directions, and two cables, have chances of their own', () => {
   withCable({ loss: 0.2 }, (bench) => {
     for (let n = 0; n < 500; n++) {

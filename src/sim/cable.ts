@@ -49,6 +49,14 @@ export interface CableElsewhere {
   light(on: boolean, key: OrderKey): void;
 }
 
+/** Chances that a frame takes: of loss, doubling, overtaking, damage and delay. */
+const CHANCES = 5;
+
+function isCalm(i: Impairments): boolean {
+  const whole = i.loss === 0 && i.lossPeriod === 0 && i.duplicate === 0 && i.corrupt === 0;
+  return whole && i.reorder === 0 && i.jitterNs === 0;
+}
+
 /** One direction of a cable. */
 class Line implements WireEnd {
   private readonly world: World;
@@ -58,7 +66,10 @@ class Line implements WireEnd {
   readonly cable: Cable;
   /** The end that this line leads to. */
   private readonly far: 0 | 1;
-  impairments: Impairments;
+  private impairmentsNow: Impairments;
+  /** All frames arrive, as they are, one after the other; and how many have not drawn chances for it. */
+  private calm: boolean;
+  private undrawn: number;
   readonly counters: LineCounters;
   /** Port at the far end. */
   peer: WirePort | null;
@@ -90,7 +101,9 @@ class Line implements WireEnd {
     this.far = far;
     this.random = world.fork(name);
     this.damageRandom = world.fork(`${name}/damage`);
-    this.impairments = impairments;
+    this.impairmentsNow = impairments;
+    this.calm = isCalm(impairments);
+    this.undrawn = 0;
     this.counters = {
       sent: 0,
       delivered: 0,
@@ -118,6 +131,14 @@ class Line implements WireEnd {
     this.tap = null;
   }
 
+  get impairments(): Impairments {
+    return this.impairmentsNow;
+  }
+  set impairments(impairments: Impairments) {
+    this.impairmentsNow = impairments;
+    this.calm = isCalm(impairments);
+  }
+
   get up(): boolean {
     return this.cable.connected && this.leads && this.cable.seesLight(this.far);
   }
@@ -140,7 +161,7 @@ class Line implements WireEnd {
   }
 
   send(frame: WireFrame): void {
-    const { random, counters, impairments: i } = this;
+    const { counters } = this;
     counters.sent++;
     this.from.print.frame(frame.addr, frame.len);
     if (this.tap !== null) this.tap(frame);
@@ -149,6 +170,27 @@ class Line implements WireEnd {
       this.gone(frame, WIRE_UNPLUGGED);
       return;
     }
+    if (!this.calm) {
+      this.sendByChance(frame);
+      return;
+    }
+    this.undrawn++;
+    if (!this.occupy(frame)) return;
+    const arrivalNs = this.freeAtNs + this.impairmentsNow.delayNs;
+    if (arrivalNs > this.lastArrivalNs) this.lastArrivalNs = arrivalNs;
+    this.travel(frame, this.lastArrivalNs);
+  }
+
+  /** Draws what was left undrawn while it would not have mattered. */
+  private catchUp(): void {
+    for (; this.undrawn > 0; this.undrawn--) {
+      for (let chance = 0; chance < CHANCES; chance++) this.random.float();
+    }
+  }
+
+  private sendByChance(frame: WireFrame): void {
+    const { random, counters, impairmentsNow: i } = this;
+    if (this.undrawn > 0) this.catchUp();
     // Each chance is drawn for each frame, so that changing one impairment leaves the others' draws.
     const byChance = random.float() < i.loss;
     const lost = byChance || (i.lossPeriod > 0 && counters.sent % i.lossPeriod === 0);
@@ -191,6 +233,7 @@ class Line implements WireEnd {
   /** Takes up the chances of another name. */
   reseed(name: string): void {
     this.random = this.world.fork(name);
+    this.undrawn = 0;
     this.damageRandom = this.world.fork(`${name}/damage`);
   }
 
@@ -285,7 +328,7 @@ class Line implements WireEnd {
 
   /** Takes the time on the line that the frame needs. False: the queue is full, the frame is gone. */
   private occupy(frame: WireFrame): boolean {
-    const { world, impairments: i } = this;
+    const { world, impairmentsNow: i } = this;
     if (this.freeAtNs < world.nowNs) this.freeAtNs = world.nowNs;
     if (i.rateBps === 0) return true;
     if (

@@ -80,8 +80,8 @@ export class EventQueue {
 
   /** Time of the earliest event in ns; Infinity when there is none. */
   get nextTimeNs(): number {
-    const [first] = this.heap;
-    return first === undefined ? Number.POSITIVE_INFINITY : first.timeNs;
+    const { heap } = this;
+    return heap.length === 0 ? Number.POSITIVE_INFINITY : (heap[0] as SimEvent).timeNs;
   }
 
   /** A number for the next thing scheduled: smaller than all that follow. */
@@ -102,9 +102,15 @@ export class EventQueue {
 
   /** Removes the earliest event; the caller hands it back with {@link release}. */
   pop(): SimEvent | null {
-    const [first] = this.heap;
-    if (first === undefined) return null;
-    this.removeAt(0);
+    const { heap } = this;
+    if (heap.length === 0) return null;
+    const first = heap[0] as SimEvent;
+    const last = heap.pop() as SimEvent;
+    first.index = -1;
+    if (last !== first) {
+      last.index = 0;
+      this.siftDown(last);
+    }
     return first;
   }
 

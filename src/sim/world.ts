@@ -420,9 +420,13 @@ export class World {
     const { fn, subject, detail, kind } = event;
     this.events.release(event);
     if (fn !== null) fn(subject, detail);
-    for (const check of this.invariants) check();
+    if (this.invariants.length > 0) this.checkInvariants();
     if (this.journal !== null) this.report(kind, subject);
     return true;
+  }
+
+  private checkInvariants(): void {
+    for (const check of this.invariants) check();
   }
 
   /** Runs a world in which no program sleeps. */

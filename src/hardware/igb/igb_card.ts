@@ -38,7 +38,7 @@ import {
   updateLink,
 } from '#hardware/igb/igb_chip_phy.ts';
 import { receive, replenished, resetRx } from '#hardware/igb/igb_chip_rx.ts';
-import { kickTx, resetTx, transmitted } from '#hardware/igb/igb_chip_tx.ts';
+import { enableTxQueue, kickTx, resetTx, transmitted } from '#hardware/igb/igb_chip_tx.ts';
 import {
   canonicalOffset,
   E1000_DEV_ID_82576,
@@ -57,6 +57,7 @@ import {
   IGB_HW_VECTORS,
   IGB_MMIO_BAR,
   IGB_MSIX_BAR,
+  IGB_Q_DCTL,
   IGB_Q_DH,
   IGB_Q_DT,
   IGB_Q_RQDPC,
@@ -137,6 +138,7 @@ function writeQueue(chip: IgbChip, offset: number, value: number): boolean {
     else replenished(chip);
     return true;
   }
+  if (register === IGB_Q_DCTL && tx >= 0) enableTxQueue(chip, tx, value);
   if (register === IGB_Q_DH && tx >= 0) {
     (chip.txQueues[tx] as IgbTxQueue).fetch = value & 0xffff;
     setReg(chip, offset, value & 0xffff);

@@ -165,6 +165,8 @@ export class IgbChip {
   readonly txQueues: readonly IgbTxQueue[];
   /** Queue whose turn is next. */
   txNext: number;
+  /** A bit for each queue that its TXDCTL has switched on. */
+  txEnabled: number;
   /** Queue of the frame that is leaving. */
   txCurrent: IgbTxQueue | null;
   txFrame: WireFrame | null;
@@ -213,6 +215,7 @@ export class IgbChip {
     this.vectors = Array.from({ length: IGB_HW_VECTORS }, (_, n) => new IgbVector(this, hooks, n));
     this.txQueues = Array.from({ length: IGB_HW_QUEUES }, (_, n) => new IgbTxQueue(n));
     this.txNext = 0;
+    this.txEnabled = 0;
     this.txCurrent = null;
     this.txFrame = null;
     this.txBusy = false;

@@ -53,7 +53,6 @@ import {
   IGB_DESC_SIZE,
   IGB_HW_QUEUES,
   IGB_Q_DBAL,
-  IGB_Q_DCTL,
   IGB_Q_DH,
   IGB_Q_DT,
   IGB_TXC_MSS_L4LEN_IDX,
@@ -80,6 +79,12 @@ function canTransmit(chip: IgbChip): boolean {
   if ((reg(chip, E1000_TCTL) & E1000_TCTL_EN) === 0) return false;
   if (faults.txHang || faults.txDead || !chip.pci.mastering) return false;
   return chip.linkUp || isLoopback(chip);
+}
+
+/** TXDCTL of a queue is written. */
+export function enableTxQueue(chip: IgbChip, queue: number, txdctl: number): void {
+  if ((txdctl & E1000_TXDCTL_QUEUE_ENABLE) !== 0) chip.txEnabled |= 1 << queue;
+  else chip.txEnabled &= ~(1 << queue);
 }
 
 /** There may be something to send: a tail has moved, or TCTL or the link changed. */
@@ -134,9 +139,12 @@ function prepareFrame(chip: IgbChip): boolean {
 
 /** The next queue in turn that has a whole packet. */
 function nextQueue(chip: IgbChip): IgbTxQueue | null {
-  for (let n = 0; n < IGB_HW_QUEUES; n++) {
-    const q = chip.txQueues[(chip.txNext + n) % IGB_HW_QUEUES] as IgbTxQueue;
-    if ((reg(chip, q.base + IGB_Q_DCTL) & E1000_TXDCTL_QUEUE_ENABLE) === 0) continue;
+  const { txEnabled, txNext } = chip;
+  // Those from txNext on, then those before it.
+  let turns = (txEnabled >>> txNext) | (txEnabled << (IGB_HW_QUEUES - txNext));
+  for (turns &= (1 << IGB_HW_QUEUES) - 1; turns !== 0; turns &= turns - 1) {
+    const n = 31 - Math.clz32(turns & -turns);
+    const q = chip.txQueues[(txNext + n) % IGB_HW_QUEUES] as IgbTxQueue;
     if (!fetchPacket(chip, q)) continue;
     chip.txNext = (q.index + 1) % IGB_HW_QUEUES;
     return q;
@@ -272,6 +280,7 @@ export function resetTx(chip: IgbChip): void {
   chip.txCurrent = null;
   chip.txBusy = false;
   chip.txNext = 0;
+  chip.txEnabled = 0;
   for (const q of chip.txQueues) {
     q.pieces = 0;
     q.fetch = 0;

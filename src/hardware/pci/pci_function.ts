@@ -138,12 +138,12 @@ export class PciFunction {
 
   /** Sets the interrupt pin. The line is level-triggered, so only a rising edge asks for service. */
   setIntx(level: boolean): void {
-    const rising = level && !this.intx;
+    if (level === this.intx) return;
     this.intx = level;
     const { config } = this;
     const status = config.getUint16(PCI_STATUS, true) & ~PCI_STATUS_INTERRUPT;
     config.setUint16(PCI_STATUS, level ? status | PCI_STATUS_INTERRUPT : status, true);
-    if (!rising || this.slot < 0) return;
+    if (!level || this.slot < 0) return;
     if ((config.getUint16(PCI_COMMAND, true) & PCI_COMMAND_INTX_DISABLE) !== 0) return;
     raiseIrq(this.machine, config.getUint8(PCI_INTERRUPT_LINE));
   }

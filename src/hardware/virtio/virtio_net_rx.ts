@@ -214,13 +214,28 @@ function headerOctet({ offload }: WireFrame, buffers: number, i: number): number
   return (value >>> (8 * (i & 1))) & 0xff;
 }
 
+/** Writes the header where it lies in one piece. */
+function putHeader({ offload }: WireFrame, buffers: number, at: number): void {
+  virtioNetHdr.setFlags(dmaView, at, offload === null ? 0 : VIRTIO_NET_HDR_F_NEEDS_CSUM);
+  virtioNetHdr.setGsoType(dmaView, at, offload === null ? 0 : offload.gsoType);
+  virtioNetHdr.setHdrLen(dmaView, at, offload === null ? 0 : offload.hdrLen);
+  virtioNetHdr.setGsoSize(dmaView, at, offload === null ? 0 : offload.gsoSize);
+  virtioNetHdr.setCsumStart(dmaView, at, offload === null ? 0 : offload.csumStart);
+  virtioNetHdr.setCsumOffset(dmaView, at, offload === null ? 0 : offload.csumOffset);
+  virtioNetHdr.setNumBuffers(dmaView, at, buffers);
+}
+
 /** Writes header and frame into the collected buffers; where the frame's first byte has come to lie. */
 function scatter(chains: VirtioChains, frame: WireFrame): number {
   const hdrSize = virtioNetHdr.V1_LEN;
   const buffers = chains.chains;
   let piece = 0;
   let used = 0;
-  for (let i = 0; i < hdrSize; i++) {
+  if ((chains.inLen[0] as number) >= hdrSize) {
+    putHeader(frame, buffers, chains.inAddr[0] as number);
+    used = hdrSize;
+  }
+  for (let i = used; i < hdrSize; i++) {
     while (used === (chains.inLen[piece] as number)) {
       piece++;
       used = 0;
