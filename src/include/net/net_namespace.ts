@@ -98,8 +98,8 @@ export class Net {
     this.sysctlOptmemMax = 131072;
     this.sysctlWmemDefault = 212992;
     this.sysctlRmemDefault = 212992;
-    this.sysctlWmemMax = 212992;
-    this.sysctlRmemMax = 212992;
+    this.sysctlWmemMax = 4 << 20;
+    this.sysctlRmemMax = 4 << 20;
     this.protInuse = new Map();
     this.sockInuse = 0;
     this.rtGenid = 0;
