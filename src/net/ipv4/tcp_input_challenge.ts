@@ -53,14 +53,13 @@ export function tcpOowRateLimited(
 }
 
 /**
- * Asks the peer to prove that it sent what we got. Limited for each socket, and for the namespace
- * with a count that cannot be guessed. `accecnReflector`: the ACK tells how the peer's SYN arrived.
+ * May a challenge ACK be sent now, and counts it. Limited for each socket or request, and for the
+ * namespace with a count that cannot be guessed.
  * @kernel tcp_send_challenge_ack net/ipv4/tcp_input.c
  * @rfc 5961#7
  */
-export function tcpSendChallengeAck(sk: Sock, accecnReflector: boolean): void {
-  const net = sk.net;
-  if (__tcpOowRateLimited(net, LINUX_MIB_TCPACKSKIPPEDCHALLENGE, tcpSk(sk))) return;
+export function tcpChallengeAllowed(net: Net, holder: OowHolder): boolean {
+  if (__tcpOowRateLimited(net, LINUX_MIB_TCPACKSKIPPEDCHALLENGE, holder)) return false;
   const limit = net.ipv4.sysctlTcpChallengeAckLimit;
   if (limit !== 0x7fffffff) {
     const now = Math.trunc(net.machine.jiffies / HZ);
@@ -69,10 +68,21 @@ export function tcpSendChallengeAck(sk: Sock, accecnReflector: boolean): void {
       net.ipv4.tcpChallengeTimestamp = now;
       net.ipv4.tcpChallengeCount = half + (net.machine.random.u32() % Math.max(limit, 1));
     }
-    if (net.ipv4.tcpChallengeCount <= 0) return;
+    if (net.ipv4.tcpChallengeCount <= 0) return false;
     net.ipv4.tcpChallengeCount--;
   }
   netIncStats(net, LINUX_MIB_TCPCHALLENGEACK);
+  return true;
+}
+
+/**
+ * Asks the peer to prove that it sent what we got. `accecnReflector`: the ACK tells how the peer's
+ * SYN arrived.
+ * @kernel tcp_send_challenge_ack net/ipv4/tcp_input.c
+ * @rfc 5961#7
+ */
+export function tcpSendChallengeAck(sk: Sock, accecnReflector: boolean): void {
   const tp = tcpSk(sk);
+  if (!tcpChallengeAllowed(sk.net, tp)) return;
   __tcpSendAck(sk, tp.rcvNxt, accecnReflector ? tcpAccecnReflectorFlags(tp.synEctRcv) : 0);
 }

@@ -60,7 +60,7 @@ import {
 } from '#net/ipv4/inet_connection_sock.ts';
 import { inetCskResetKeepaliveTimer } from '#net/ipv4/inet_connection_sock_timer.ts';
 import { tcpAssignCongestionControl, tcpCaDstInit, tcpSetCaState } from '#net/ipv4/tcp_cong.ts';
-import { tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
+import { tcpChallengeAllowed, tcpOowRateLimited } from '#net/ipv4/tcp_input_challenge.ts';
 import { tcpReset } from '#net/ipv4/tcp_input_data.ts';
 import { tcpParseOptions } from '#net/ipv4/tcp_input_options.ts';
 import { tcpSynackRttMeas } from '#net/ipv4/tcp_input_rtt.ts';
@@ -375,6 +375,7 @@ function tcpReqEstablish(
  * child, not its listener, and is what returns.
  * @kernel tcp_check_req net/ipv4/tcp_minisocks.c
  * @rfc 9293#3.10.7.4
+ * @rfc 5961#3.2
  */
 export function tcpCheckReq(
   sk: Sock,
@@ -402,8 +403,9 @@ export function tcpCheckReq(
     }
     return null;
   }
-  // An ACK of something we did not send: the listener answers with RST.
-  if ((flg & TCPHDR_ACK) !== 0 && !fastopen && ackSeq !== ((req.sntIsn + 1) | 0)) return sk;
+  // An ACK of something we did not send: the listener answers with RST, but never to one.
+  const acks = (flg & (TCPHDR_ACK | TCPHDR_RST)) === TCPHDR_ACK;
+  if (acks && !fastopen && ackSeq !== ((req.sntIsn + 1) | 0)) return sk;
 
   const windowEnd = (req.rcvNxt + tcpSynackWindow(req)) | 0;
   if (rejects !== 0 || !tcpInWindow(seq, endSeq, req.rcvNxt, windowEnd)) {
@@ -412,6 +414,10 @@ export function tcpCheckReq(
   // A SYN at its old place lies before the window.
   if (seq === req.rcvIsn) flg &= ~TCPHDR_SYN;
   if ((flg & (TCPHDR_RST | TCPHDR_SYN)) !== 0) {
+    if ((flg & TCPHDR_RST) !== 0 && seq !== req.rcvNxt) {
+      if (tcpChallengeAllowed(sk.net, req)) req.rskOps.sendAck(sk, skb, req);
+      return null;
+    }
     tcpIncStats(sk.net, TCP_MIB_ATTEMPTFAILS);
     return tcpEmbryonicReset(sk, skb, req, (flg & TCPHDR_RST) !== 0, fastopen, out);
   }
