@@ -8,6 +8,7 @@
  */
 import {
   ICSK_ACK_SCHED,
+  ICSK_ACK_TIMER,
   ICSK_TIME_DACK,
   ICSK_TIME_PROBE0,
   ICSK_TIME_RETRANS,
@@ -57,6 +58,7 @@ export function inetCskResetXmitTimer(sk: Sock, what: number, when: number, maxW
   const icsk = inetCsk(sk);
   const expires = (sk.net.machine.jiffies + Math.min(when, maxWhen)) | 0;
   if (what === ICSK_TIME_DACK) {
+    icsk.ackPending |= ICSK_ACK_TIMER;
     icsk.ackTimeout = expires;
     inetCskResetDelackTimer(sk, expires);
     return;
