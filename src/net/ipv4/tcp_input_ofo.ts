@@ -380,9 +380,12 @@ export function tcpDataQueueOfo(sk: Sock, skb: SkBuff): void {
 
 // ---- Memory ------------------------------------------------------------------------------------
 
-/** @kernel tcp_can_ingest net/ipv4/tcp_input.c */
-function tcpCanIngest(sk: Sock, skb: SkBuff): boolean {
-  return sk.skRmemAlloc + skb.len <= sk.skRcvbuf;
+/**
+ * Is the buffer not over its limit yet? One more packet may then exceed it.
+ * @kernel tcp_can_ingest net/ipv4/tcp_input.c
+ */
+function tcpCanIngest(sk: Sock): boolean {
+  return sk.skRmemAlloc <= sk.skRcvbuf;
 }
 
 /**
@@ -404,7 +407,7 @@ function tcpPruneOfoQueue(sk: Sock, inSkb: SkBuff): boolean {
     ofoDrop(sk, skb, SKB_DROP_REASON_TCP_OFO_QUEUE_PRUNE);
     tp.oooLastSkb = prev;
     if (prev === null || goal <= 0) {
-      if (tcpCanIngest(sk, inSkb) && !tcpUnderMemoryPressure(sk)) break;
+      if (tcpCanIngest(sk) && !tcpUnderMemoryPressure(sk)) break;
       goal = sk.skRcvbuf >> 3;
     }
     skb = prev;
@@ -425,16 +428,16 @@ function tcpPruneQueue(sk: Sock, inSkb: SkBuff): number {
   const tp = tcpSk(sk);
   if (sk.skRmemAlloc === 0) return -1;
   netIncStats(sk.net, LINUX_MIB_PRUNECALLED);
-  if (!tcpCanIngest(sk, inSkb)) tcpClampWindow(sk);
+  if (!tcpCanIngest(sk)) tcpClampWindow(sk);
   else if (tcpUnderMemoryPressure(sk)) tcpAdjustRcvSsthresh(sk);
-  if (tcpCanIngest(sk, inSkb)) return 0;
+  if (tcpCanIngest(sk)) return 0;
 
   tcpCollapseOfoQueue(sk);
   tcpCollapseReceiveQueue(sk);
-  if (tcpCanIngest(sk, inSkb)) return 0;
+  if (tcpCanIngest(sk)) return 0;
 
   tcpPruneOfoQueue(sk, inSkb);
-  if (tcpCanIngest(sk, inSkb)) return 0;
+  if (tcpCanIngest(sk)) return 0;
   netIncStats(sk.net, LINUX_MIB_RCVPRUNED);
   tp.predFlags = 0;
   return -1;
@@ -445,7 +448,7 @@ function tcpPruneQueue(sk: Sock, inSkb: SkBuff): number {
  * @kernel tcp_try_rmem_schedule net/ipv4/tcp_input.c
  */
 export function tcpTryRmemSchedule(sk: Sock, skb: SkBuff, size: number): number {
-  if (tcpCanIngest(sk, skb) && skRmemSchedule(sk, skb, size)) return 0;
+  if (tcpCanIngest(sk) && skRmemSchedule(sk, skb, size)) return 0;
   if (tcpPruneQueue(sk, skb) < 0) return -1;
   while (!skRmemSchedule(sk, skb, size)) {
     if (!tcpPruneOfoQueue(sk, skb)) return -1;
