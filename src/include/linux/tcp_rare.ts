@@ -30,6 +30,7 @@ export class TcpRare {
   synFastopen = false;
   synFastopenExp = false;
   synFastopenCh = false;
+  synFastopenChild = false;
   synData = false;
   synDataAcked = false;
   isSackReneg = false;

@@ -168,6 +168,14 @@ export abstract class TcpSockRare extends InetConnectionSock {
     if (this.tcpRare.synFastopenCh !== value) ownTcpRare(this).synFastopenCh = value;
   }
 
+  /** Made from a SYN with Fast Open. */
+  get synFastopenChild(): boolean {
+    return this.tcpRare.synFastopenChild;
+  }
+  set synFastopenChild(value: boolean) {
+    if (this.tcpRare.synFastopenChild !== value) ownTcpRare(this).synFastopenChild = value;
+  }
+
   get synData(): boolean {
     return this.tcpRare.synData;
   }

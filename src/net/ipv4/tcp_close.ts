@@ -386,6 +386,7 @@ function resetCounters(tp: TcpSock): void {
   tp.rackReoWndPersist = 0;
   tp.rackDsackSeen = false;
   tp.synDataAcked = false;
+  tp.synFastopenChild = false;
   tp.rcvOoopack = 0;
   tcpFreeFastopenReq(tp);
   tp.deferConnect = false;

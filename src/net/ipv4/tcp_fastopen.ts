@@ -109,6 +109,7 @@ function createChild(sk: Sock, skb: SkBuff, req: RequestSock): Sock | null {
   inetCsk(sk).icskAcceptQueue.fastopenqQlen++;
   const tp = tcpSk(child);
   tp.fastopenRsk = req;
+  tp.synFastopenChild = true;
   req.tfoListener = true;
   // The window of a SYN is never scaled.
   tp.sndWnd = tcphdr.window(view, skb.transportHeader);

@@ -41,6 +41,7 @@ import {
   TCPI_OPT_ECN_SEEN,
   TCPI_OPT_SACK,
   TCPI_OPT_SYN_DATA,
+  TCPI_OPT_TFO_CHILD,
   TCPI_OPT_TIMESTAMPS,
   TCPI_OPT_USEC_TS,
   TCPI_OPT_WSCALE,
@@ -76,6 +77,7 @@ function optionBits(tp: TcpSock): number {
   if (tcpEcnModeAny(tp)) options |= TCPI_OPT_ECN;
   if ((tp.ecnFlags & TCP_ECN_SEEN) !== 0) options |= TCPI_OPT_ECN_SEEN;
   if (tp.synDataAcked) options |= TCPI_OPT_SYN_DATA;
+  if (tp.synFastopenChild) options |= TCPI_OPT_TFO_CHILD;
   if (tp.usecTs) options |= TCPI_OPT_USEC_TS;
   return options;
 }
