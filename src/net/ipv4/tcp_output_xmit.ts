@@ -150,9 +150,10 @@ function tcpTsoShouldDefer(sk: Sock, skb: SkBuff, maxSegs: number): number {
   }
   const head = tcpRtxQueueHead(sk);
   if (head === null) return SEND_NOW;
-  // The next ACK is more than half a round trip away.
-  const age = tp.tcpClockCache - head.skbMstampNs;
-  if (age - 1000 * (tp.srttUs >>> 4) < 0) return SEND_NOW;
+  // The next ACK is too far away: more than 1 ms, or half a round trip when that is less.
+  const srttNs = 125 * tp.srttUs;
+  const ackAwayNs = head.skbMstampNs + srttNs - tp.tcpClockCache;
+  if (ackAwayNs > Math.min(srttNs / 2, NSEC_PER_MSEC)) return SEND_NOW;
   if (congWin < sendWin) {
     if (congWin <= skb.len) return DEFER_CWND;
   } else if (sendWin <= skb.len) {
