@@ -27,9 +27,11 @@ describe('sockets as web streams', () => {
             socket.readable.pipeTo(socket.writable).catch(() => {});
           }
         })();
-        serving.catch(() => {});
         await body(p);
         server.close();
+        server.close();
+        // Who waits for the next connection is told.
+        await serving;
         return 0;
       },
       ['test'],
@@ -77,6 +79,19 @@ describe('sockets as web streams', () => {
       await expect(socket.writable.getWriter().write(new Uint8Array(1))).rejects.toBeInstanceOf(
         Error,
       );
+    });
+  });
+
+  test('close ends a read that waits', async () => {
+    await withEcho(async (p) => {
+      const socket = connect(p, '127.0.0.1:7000', { allowHalfOpen: true });
+      await socket.opened;
+      const reader = socket.readable.getReader();
+      const read = reader.read();
+      await p.libc.sleep(10);
+      await socket.close();
+      await socket.closed;
+      expect(await read).toEqual({ done: true, value: undefined });
     });
   });
 

@@ -4,6 +4,7 @@
  */
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { EPIPE } from '#uapi/errno.ts';
+import { SHUT_RDWR } from '#uapi/socket.ts';
 import { SystemError } from '#user/lib/errors.ts';
 import type { Process } from '#user/lib/process.ts';
 import { lookup } from '#user/lib/resolve.ts';
@@ -40,6 +41,9 @@ export class Socket {
   readonly closed: Promise<void>;
   private readonly stream: Promise<TcpStream>;
   private readonly allowHalfOpen: boolean;
+  /** A read is under way. */
+  private pulling: boolean;
+  private failed: boolean;
   private readDone: boolean;
   private writeDone: boolean;
   private settle: { resolve: () => void; reject: (error: unknown) => void } | null;
@@ -47,6 +51,8 @@ export class Socket {
   constructor(stream: Promise<TcpStream>, options: SocketOptions = {}) {
     this.stream = stream;
     this.allowHalfOpen = options.allowHalfOpen ?? false;
+    this.pulling = false;
+    this.failed = false;
     this.readDone = false;
     this.writeDone = false;
     this.settle = null;
@@ -71,17 +77,34 @@ export class Socket {
     });
   }
 
-  /** Ends both directions at once. */
+  /** Ends both directions at once, and a read that waits. */
   async close(): Promise<void> {
     this.readDone = true;
     this.writeDone = true;
+    await this.wakeReader();
     await this.finish();
   }
 
+  /** A close alone leaves those asleep who wait in recv(), and the connection open, as in Linux. */
+  private async wakeReader(): Promise<void> {
+    if (!this.pulling) return;
+    try {
+      const { libc, fd } = await this.stream;
+      libc.sys.shutdown(fd, SHUT_RDWR);
+    } catch {
+      // It never stood; finish() tells.
+    }
+  }
+
   private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.pulling = true;
     try {
       const stream = await this.stream;
       const bytes = await stream.read(CHUNK);
+      if (this.readDone) {
+        this.endStream(controller);
+        return;
+      }
       if (bytes !== null) {
         controller.enqueue(bytes);
         return;
@@ -89,8 +112,24 @@ export class Socket {
       controller.close();
       await this.endReading();
     } catch (error) {
+      // Whoever closed it knows that it is closed.
+      if (this.readDone && this.writeDone && !this.failed) {
+        this.endStream(controller);
+        return;
+      }
       this.fail(error);
       throw error;
+    } finally {
+      this.pulling = false;
+    }
+  }
+
+  /** Ends the stream of what is read, unless its reader has. */
+  private endStream(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    try {
+      controller.close();
+    } catch {
+      // It was cancelled.
     }
   }
 
@@ -129,6 +168,7 @@ export class Socket {
 
   /** What went wrong ends everything. */
   private fail(error: unknown): void {
+    this.failed = true;
     this.readDone = true;
     this.writeDone = true;
     this.stream.then(
@@ -161,7 +201,7 @@ export function connect(p: Process, address: SocketAddress, options: SocketOptio
 /** A socket that listens. */
 export interface Server {
   readonly localAddress: string;
-  /** Connections as they come. */
+  /** Connections as they come, until the server is closed. */
   readonly connections: AsyncIterable<Socket>;
   close(): void;
 }

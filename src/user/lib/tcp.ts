@@ -5,6 +5,7 @@
 import { IPPROTO_TCP } from '#uapi/in.ts';
 import {
   AF_INET,
+  SHUT_RDWR,
   SHUT_WR,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
@@ -115,14 +116,27 @@ export class TcpListener implements AsyncIterable<TcpStream> {
     return new TcpStream(this.libc, fd);
   }
 
+  /** Ends listening, and the loops that take connections. */
   close(): void {
     if (!this.open) return;
     this.open = false;
+    // A close alone leaves those asleep who wait in accept(), as in Linux.
+    this.libc.sys.shutdown(this.fd, SHUT_RDWR);
     this.libc.sys.close(this.fd);
   }
 
+  /** Connections as they come, until the listener is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<TcpStream, void, void> {
-    while (this.open) yield await this.accept();
+    while (this.open) {
+      let stream: TcpStream;
+      try {
+        stream = await this.accept();
+      } catch (error) {
+        if (this.open) throw error;
+        return;
+      }
+      yield stream;
+    }
   }
 }
 
