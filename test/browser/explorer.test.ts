@@ -305,6 +305,102 @@ describe.skipIf(executablePath === null)(
       await waitForText('.same', /Nothing differs/);
     });
 
+    /** Compares the run in which Bob has the address from the start with that in which he gets it late. */
+    const compareLateAddress = async (): Promise<void> => {
+      await open('#/time?world=arp-failure&t=500000000');
+      await waitForText('.steps', /alice/);
+      await page.selectOption('.fork-form select', 'command');
+      await page.selectOption('.fork-form select >> nth=1', 'bob');
+      await page.fill('.fork-form input', 'ip addr add 10.0.0.77/24 dev eth1');
+      await page.click('text=Run both and compare');
+    };
+
+    it('tells of two runs where they part, with the packets that differ first', async () => {
+      await compareLateAddress();
+      await waitForText('.divergence', /^as it was\s.*changed\s+event [\d,]+ at /);
+      await waitForText(
+        '.sightings',
+        /echo request 1, dropped NEIGH_FAILED.*echo request 1, delivered/,
+      );
+      expect(await page.locator('.part-later').count()).toBe(0);
+      const told = await page.locator('.compare code').allTextContents();
+      expect(told).toEqual([
+        expect.stringMatching(/^[0-9a-f]{16}$/),
+        expect.stringMatching(/^[0-9a-f]{16}$/),
+      ]);
+      expect(told[0]).not.toBe(told[1]);
+      // What cannot be read is said, and leaves what was told.
+      await page.selectOption('.fork-form select', 'delay');
+      await page.fill('.fork-form input', 'soon');
+      await page.click('text=Run both and compare');
+      await waitForText('body', /'soon' cannot be understood; write it like/);
+      expect(await page.locator('.compare').count()).toBe(1);
+    });
+
+    it('says between which events two runs part when it has not kept them all', async () => {
+      // A run of so many events takes too long here: the worker's answer is made to look like one of it.
+      await page.addInitScript(() => {
+        const { get } = Object.getOwnPropertyDescriptor(MessageEvent.prototype, 'data') ?? {};
+        Object.defineProperty(MessageEvent.prototype, 'data', {
+          get(this: MessageEvent): unknown {
+            const data = get?.call(this) as { value?: { sightings?: unknown } } | null;
+            if (data?.value?.sightings === undefined) return data;
+            const later = { common: 12_000, first: null, second: null };
+            const partLater = { after: 16_000, by: 16_500 };
+            return { ...data, value: { ...data.value, ...later, partLater } };
+          },
+        });
+      });
+      await compareLateAddress();
+      await waitForText(
+        '.part-later',
+        /^12,000 events were compared one by one,.* behind event 16,000, and not later than event 16,500\.$/,
+      );
+      expect(await page.locator('.divergence').count()).toBe(0);
+    });
+
+    it('finds connections among more than it lists', async () => {
+      await open('#/map?world=ping');
+      await page.click('.world-button');
+      const visits = Array.from({ length: 105 }, () => 'curl -s http://10.0.0.2/').join('; ');
+      await page.fill(
+        '.yaml',
+        `topology:
+  nodes:
+    a:
+      exec: [ip link set eth1 up, ip addr add 10.0.0.1/24 dev eth1]
+      programs: ['sleep 0.1; ${visits}']
+    b:
+      exec: [ip link set eth1 up, ip addr add 10.0.0.2/24 dev eth1]
+      programs: [httpd]
+  links: [{ endpoints: ['a:eth1', 'b:eth1'], impairments: { delay: 1ms } }]
+`,
+      );
+      await page.click('text=Run this world');
+      await page.waitForSelector('.machine');
+      await tab('TCP');
+      await waitForText('.found', /those 200 of 2\d\d that sent most, or began last/);
+      const options = '.picker select option';
+      await waitForText('.found', /of 210 /);
+      expect(await page.locator(options).count()).toBe(200);
+      const other = (await page.locator(options).nth(20).textContent()) ?? '';
+      const [, local = ''] = / (10\.0\.0\.\d:\d+) →/.exec(other) ?? [];
+      const port = /^10\.0\.0\.2:80$/.test(local)
+        ? (/→ (10\.0\.0\.1:\d+)/.exec(other)?.[1] ?? '')
+        : local;
+      await page.fill('input[type=search]', port);
+      // Both ends of it.
+      await waitForText('.found', /^2 of 210$/);
+      expect(await page.locator(options).allTextContents()).toEqual([
+        expect.stringContaining(port),
+        expect.stringContaining(port),
+      ]);
+      await page.fill('input[type=search]', '192.0.2.9');
+      await waitForText('.pane', /No connection has '192\.0\.2\.9'\./);
+      await page.fill('input[type=search]', '');
+      await waitForText('.found', /those 200 of 210/);
+    });
+
     it('gives the same run for the same link', async () => {
       const fingerprint = async (): Promise<string> => {
         await open('#/time?world=loss&seed=7&t=600000000');
