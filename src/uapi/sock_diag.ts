@@ -85,6 +85,14 @@ export const NETLINK_DIAG_RX_RING = 2;
 export const NETLINK_DIAG_TX_RING = 3;
 export const NETLINK_DIAG_FLAGS = 4;
 
+// AF_NETLINK: bits of NETLINK_DIAG_FLAGS.
+export const NDIAG_FLAG_CB_RUNNING = 0x1;
+export const NDIAG_FLAG_PKTINFO = 0x2;
+export const NDIAG_FLAG_BROADCAST_ERROR = 0x4;
+export const NDIAG_FLAG_NO_ENOBUFS = 0x8;
+export const NDIAG_FLAG_LISTEN_ALL_NSID = 0x10;
+export const NDIAG_FLAG_CAP_ACK = 0x20;
+
 /** struct sock_diag_req: what every request of SOCK_DIAG_BY_FAMILY starts with. */
 export const sockDiagReq = {
   LEN: 2,

@@ -8,13 +8,26 @@ import type { Machine } from '#kernel/machine.ts';
 import { mem } from '#mm/memory.ts';
 import { sockDiagPutMeminfo, sockDiagRegister, sockDiagSaveCookie } from '#net/core/sock_diag.ts';
 import { netlinkDumpStart } from '#net/netlink/af_netlink.ts';
-import { nlaPut, nlmsgCancel, nlmsgEnd, nlmsgFlags, nlmsgPut } from '#net/netlink/nlattr.ts';
+import {
+  nlaPut,
+  nlaPutU32,
+  nlmsgCancel,
+  nlmsgEnd,
+  nlmsgFlags,
+  nlmsgPut,
+} from '#net/netlink/nlattr.ts';
 import { EINVAL, EMSGSIZE, ENOENT, EOPNOTSUPP } from '#uapi/errno.ts';
 import { NLM_F_DUMP, NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
 import {
+  NDIAG_FLAG_CAP_ACK,
+  NDIAG_FLAG_CB_RUNNING,
+  NDIAG_FLAG_NO_ENOBUFS,
+  NDIAG_FLAG_PKTINFO,
   NDIAG_PROTO_ALL,
+  NDIAG_SHOW_FLAGS,
   NDIAG_SHOW_GROUPS,
   NDIAG_SHOW_MEMINFO,
+  NETLINK_DIAG_FLAGS,
   NETLINK_DIAG_GROUPS,
   NETLINK_DIAG_MEMINFO,
   netlinkDiagMsg,
@@ -39,6 +52,16 @@ function groupBits({ groups }: NetlinkSock): Uint8Array {
   return out;
 }
 
+/** Options that are on. @kernel sk_diag_put_flags net/netlink/diag.c */
+function flagsOf(nlk: NetlinkSock): number {
+  let flags = 0;
+  if (nlk.cb !== null) flags |= NDIAG_FLAG_CB_RUNNING;
+  if (nlk.pktinfo) flags |= NDIAG_FLAG_PKTINFO;
+  if (nlk.noEnobufs) flags |= NDIAG_FLAG_NO_ENOBUFS;
+  if (nlk.capAck) flags |= NDIAG_FLAG_CAP_ACK;
+  return flags;
+}
+
 /** Appends one socket; false: it has no room. @kernel sk_diag_fill net/netlink/diag.c */
 function skDiagFill(skb: SkBuff, nlk: NetlinkSock, show: number, cb: NetlinkCallback): boolean {
   const { portid, seq } = cb;
@@ -59,10 +82,11 @@ function skDiagFill(skb: SkBuff, nlk: NetlinkSock, show: number, cb: NetlinkCall
   netlinkDiagMsg.setCookie(v, 0, cookie >>> 0, Math.floor(cookie / 2 ** 32));
   mem.set(header, nlh + NLMSG_HDRLEN);
   let err = 0;
-  if ((show & NDIAG_SHOW_MEMINFO) !== 0) err ||= sockDiagPutMeminfo(nlk, skb, NETLINK_DIAG_MEMINFO);
   if ((show & NDIAG_SHOW_GROUPS) !== 0 && nlk.groups.size > 0) {
     err ||= nlaPut(skb, NETLINK_DIAG_GROUPS, groupBits(nlk));
   }
+  if ((show & NDIAG_SHOW_MEMINFO) !== 0) err ||= sockDiagPutMeminfo(nlk, skb, NETLINK_DIAG_MEMINFO);
+  if ((show & NDIAG_SHOW_FLAGS) !== 0) err ||= nlaPutU32(skb, NETLINK_DIAG_FLAGS, flagsOf(nlk));
   if (err !== 0) {
     nlmsgCancel(skb, nlh);
     return false;

@@ -5,6 +5,7 @@ import type { SkBuff } from '#include/linux/skbuff.ts';
 import type { NetlinkCallback } from '#include/net/rtnetlink.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { mem } from '#mm/memory.ts';
+import { skGetFilter } from '#net/core/filter_sock.ts';
 import { sockDiagPutMeminfo, sockDiagRegister, sockDiagSaveCookie } from '#net/core/sock_diag.ts';
 import { netlinkDumpStart } from '#net/netlink/af_netlink.ts';
 import {
@@ -17,12 +18,17 @@ import {
 } from '#net/netlink/nlattr.ts';
 import { type PacketSock, pktSk } from '#net/packet/internal.ts';
 import { EINVAL, EMSGSIZE, EOPNOTSUPP } from '#uapi/errno.ts';
+import { sockFilter } from '#uapi/filter.ts';
 import { NLM_F_DUMP, NLM_F_MULTI, NLMSG_HDRLEN } from '#uapi/netlink.ts';
 import {
+  PACKET_DIAG_FILTER,
   PACKET_DIAG_INFO,
+  PACKET_DIAG_MCLIST,
   PACKET_DIAG_MEMINFO,
   PACKET_DIAG_UID,
+  PACKET_SHOW_FILTER,
   PACKET_SHOW_INFO,
+  PACKET_SHOW_MCLIST,
   PACKET_SHOW_MEMINFO,
   PDI_AUXDATA,
   PDI_ORIGDEV,
@@ -46,6 +52,33 @@ function info(po: PacketSock): Uint8Array {
   return out;
 }
 
+/** struct packet_diag_mclist: index, count, type, length of the address, and room for it. */
+const MCLIST_LEN = 44;
+const MCLIST_ADDR = 12;
+
+/** What was asked of devices, the latest first. @kernel pdiag_put_mclist net/packet/diag.c */
+function mclist(po: PacketSock): Uint8Array {
+  const out = new Uint8Array(MCLIST_LEN * po.mclist.length);
+  const v = new DataView(out.buffer);
+  po.mclist.toReversed().forEach(({ ifindex, count, type, addr }, i) => {
+    const at = i * MCLIST_LEN;
+    v.setUint32(at, ifindex, true);
+    v.setUint32(at + 4, count, true);
+    v.setUint16(at + 8, type, true);
+    v.setUint16(at + 10, addr.length, true);
+    out.set(addr, at + MCLIST_ADDR);
+  });
+  return out;
+}
+
+/** The program of a filter: 0 or -EMSGSIZE. @kernel sock_diag_put_filterinfo net/core/sock_diag.c */
+function putFilter(po: PacketSock, skb: SkBuff): number {
+  if (po.skFilter === null) return 0;
+  const program = new Uint8Array(sockFilter.LEN * skGetFilter(po, new Uint8Array(0)));
+  skGetFilter(po, program);
+  return nlaPut(skb, PACKET_DIAG_FILTER, program);
+}
+
 /** Appends one socket; false: it has no room. @kernel sk_diag_fill net/packet/diag.c */
 function skDiagFill(skb: SkBuff, po: PacketSock, show: number, cb: NetlinkCallback): boolean {
   const { portid, seq } = cb;
@@ -65,7 +98,9 @@ function skDiagFill(skb: SkBuff, po: PacketSock, show: number, cb: NetlinkCallba
     err ||= nlaPut(skb, PACKET_DIAG_INFO, info(po));
     err ||= nlaPutU32(skb, PACKET_DIAG_UID, po.skUid);
   }
+  if ((show & PACKET_SHOW_MCLIST) !== 0) err ||= nlaPut(skb, PACKET_DIAG_MCLIST, mclist(po));
   if ((show & PACKET_SHOW_MEMINFO) !== 0) err ||= sockDiagPutMeminfo(po, skb, PACKET_DIAG_MEMINFO);
+  if ((show & PACKET_SHOW_FILTER) !== 0) err ||= putFilter(po, skb);
   if (err !== 0) {
     nlmsgCancel(skb, nlh);
     return false;
