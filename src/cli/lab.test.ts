@@ -13,6 +13,7 @@ const pair = parseTopology({
       b: { exec: ['ip addr add 10.0.0.2/24 dev eth0', 'ip link set eth0 up'] },
     },
     links: [{ endpoints: ['a:eth0', 'b:eth0'] }],
+    hosts: { b: '10.0.0.2' },
   },
 });
 
@@ -98,6 +99,14 @@ describe('a lab', () => {
     lab.start('a', () => new Promise(() => {}), ['forever']);
     expect(await lab.finish()).toBe('waiting');
     expect(lab.running()).toEqual([{ node: 'a', command: 'forever', status: null }]);
+  });
+
+  it('knows the names of its description', async () => {
+    const lab = await boot();
+    const stdout = new Collector();
+    expect(await lab.command('a', ['ping', '-c', '1', 'b'], { stdout })).toBe(0);
+    expect(stdout.text()).toContain('PING b (10.0.0.2)');
+    expect(await lab.command('a', ['ping', '-c', '1', 'a'])).not.toBe(0);
   });
 
   it('who sleeps long does not wait for ever', async () => {

@@ -98,7 +98,6 @@ export class Lab {
   readonly cables: readonly Cable[];
   private readonly part: WorldPart | null;
   private readonly machines: Map<string, Machine>;
-  private readonly hosts: Record<string, string>;
   /** What the description's `programs` started, and {@link start}. */
   private readonly programs: { node: string; command: string; program: Program }[];
 
@@ -122,7 +121,6 @@ export class Lab {
       cables.push(cable);
     });
     this.cables = cables;
-    this.hosts = {};
     this.programs = [];
   }
 
@@ -345,7 +343,7 @@ export class Lab {
       sys,
       argv,
       env: { HOSTNAME: machine.name },
-      hosts: this.hosts,
+      hosts: this.spec.hosts,
       fork,
       programs: findProgram,
       ...streams,

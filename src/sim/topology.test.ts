@@ -114,3 +114,20 @@ describe('topologies', () => {
     }
   });
 });
+
+describe('names of addresses', () => {
+  it('are for all machines', () => {
+    const { hosts } = parseTopology(topology({ hosts: { a: '10.0.0.1', 'www.b': '10.0.0.2' } }));
+    expect(hosts).toEqual({ a: '10.0.0.1', 'www.b': '10.0.0.2' });
+    expect(parseTopology(topology({})).hosts).toEqual({});
+  });
+
+  it.each([
+    [['a'], 'topology.hosts: must be a mapping, not a list'],
+    [{ a: '10.0.0.256' }, "topology.hosts.a: must be an address like 10.0.0.1, not '10.0.0.256'"],
+    [{ a: 1 }, "topology.hosts.a: must be an address like 10.0.0.1, not '1'"],
+    [{ 'a b': '10.0.0.1' }, "topology.hosts: 'a b' is no name for a host"],
+  ])('%j are none', (hosts, message) => {
+    expect(() => parseTopology(topology({ hosts }))).toThrow(message);
+  });
+});

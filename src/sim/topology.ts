@@ -6,6 +6,7 @@
  * This module checks a plain object, however it came about; reading YAML is the command's business.
  */
 import type { CpuCosts } from '#kernel/sched/cpu_cost.ts';
+import { inPton4 } from '#lib/parse_addr.ts';
 import { checkImpairments, type Impairments } from '#sim/impairments.ts';
 import { NIC_MAX_MTU, NIC_MAX_QUEUES, NIC_TYPES, type NicType } from '#sim/nic_types.ts';
 import { parseProbability, parseRateBps, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
@@ -45,6 +46,8 @@ export interface TopologySpec {
   readonly name: string;
   readonly nodes: readonly NodeSpec[];
   readonly links: readonly LinkSpec[];
+  /** Names for addresses, on every machine: /etc/hosts. */
+  readonly hosts: Readonly<Record<string, string>>;
 }
 
 /** A description that makes no sense. The message begins with where, e.g. `topology.links[2].endpoints`. */
@@ -265,13 +268,32 @@ function linkSpec(value: unknown, where: string, nodes: ReadonlySet<string>): Li
   };
 }
 
+/** Names of addresses; as in /etc/hosts, they need not be names of machines. */
+function hostsSpec(value: unknown, where: string): Record<string, string> {
+  if (value === undefined || value === null) return {};
+  if (!isFields(value)) throw new TopologyError(where, `must be a mapping, not ${describe(value)}`);
+  const hosts: Record<string, string> = {};
+  for (const [name, address] of Object.entries(value)) {
+    if (!NAME.test(name)) throw new TopologyError(where, `'${name}' is no name for a host`);
+    if (typeof address !== 'string' || inPton4(address) === null) {
+      throw new TopologyError(
+        `${where}.${name}`,
+        `must be an address like 10.0.0.1, not ${describe(address)}`,
+      );
+    }
+    hosts[name] = address;
+  }
+  return hosts;
+}
+
 /** Checks a description. Throws TopologyError that says what is wrong, and where. */
 export function parseTopology(value: unknown): TopologySpec {
   const top = fields(value, 'file', ['name', 'prefix', 'topology']);
   const name = top['name'] ?? 'lab';
   if (typeof name !== 'string')
     throw new TopologyError('name', `must be a text, not ${describe(name)}`);
-  const topology = fields(top['topology'], 'topology', ['nodes', 'links']);
+  const topology = fields(top['topology'], 'topology', ['nodes', 'links', 'hosts']);
+  const hosts = hostsSpec(topology['hosts'], 'topology.hosts');
   const nodeFields = topology['nodes'];
   if (!isFields(nodeFields) || Object.keys(nodeFields).length === 0) {
     throw new TopologyError('topology.nodes', 'must name at least one machine');
@@ -296,5 +318,5 @@ export function parseTopology(value: unknown): TopologySpec {
       used.add(key);
     });
   });
-  return { name, nodes, links };
+  return { name, nodes, links, hosts };
 }
