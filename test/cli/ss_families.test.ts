@@ -76,6 +76,19 @@ function makeSockets(kernel: SyscallTable): number[] {
   return fds;
 }
 
+/** Netlink sockets with the address of their program, of another's, and those that cannot be a program's. */
+function makeOwned(kernel: SyscallTable, pid: number, other: number): number[] {
+  return [pid, other, 0xffffffff, 0x80000005].map((portid) => {
+    const fd = kernel.socket(AF_NETLINK, 3, 0);
+    const address = new Uint8Array(12);
+    const at = new DataView(address.buffer);
+    at.setUint16(0, AF_NETLINK, true);
+    at.setUint32(4, portid, true);
+    expect(kernel.bind(fd, address)).toBe(0);
+    return fd;
+  });
+}
+
 /** A TCP listener with an accepted connection, and a socket each of UDP and ICMP. */
 function makeInetSockets(kernel: SyscallTable): number[] {
   const at = (port: number): Uint8Array =>
@@ -255,6 +268,51 @@ golden(`ss prints what the real ss prints${reason}`, () => {
       }
     });
   });
+});
+
+golden(`ss names the programs of netlink sockets${reason}`, () => {
+  test('as the real ss does', async () => {
+    await inNamespace(async (kernel) => {
+      const fds = makeOwned(kernel, process.pid, 1);
+      try {
+        for (const line of ['-f netlink', '-f netlink -n']) {
+          const argv = ['ss', ...line.split(' ')];
+          // But for the sockets by which they ask.
+          const real = steady(runReal(argv)).lines.filter((told) => !/ 4:/.test(told));
+          const own = steady(await runTool(kernel, main, argv)).lines;
+          expect(own.filter((told) => !/ 4:/.test(told))).toEqual(real);
+          if (line === '-f netlink') {
+            expect(real.join()).toMatch(new RegExp(` rtnl:[^/]+/${process.pid} `));
+          }
+        }
+      } finally {
+        for (const fd of fds) kernel.close(fd);
+      }
+    });
+  });
+});
+
+test('ss names the programs of netlink sockets of a softnet machine', async () => {
+  const box = new Box();
+  const { stdout } = await box.runMain(
+    async (p) => {
+      makeOwned(p.sys, p.sys.getpid(), 99_999);
+      return main(p);
+    },
+    ['ss', '-f', 'netlink'],
+  );
+  const names = [...stdout.matchAll(/rtnl:(\S+)/g)].map(([, name]) => name);
+  expect(names.sort()).toEqual([
+    '*',
+    '-2147483643',
+    '99999',
+    'kernel',
+    expect.stringMatching(/^ss\/\d+$/),
+  ]);
+  expect((await box.sh('cat /proc/self/stat')).stdout).toMatch(
+    /^(\d+) \(cat\) S 0 \1 \1 0 -1( -?\d+){44}\n$/,
+  );
+  expect(box.halt()).toEqual({});
 });
 
 golden(`ss prints what the real ss prints of all families at once${reason}`, () => {

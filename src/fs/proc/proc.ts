@@ -97,11 +97,39 @@ function status(task: Task): string {
   ].join('\n');
 }
 
+/** Priority of a task that is not nice. @kernel DEFAULT_PRIO include/linux/sched/prio.h */
+const PRIORITY = 20;
+/** The signal that tells of a task's end. */
+const SIGCHLD = 17;
+/** Fields of /proc/PID/stat. */
+const STAT_FIELDS = 52;
+
+/** Numbered as in proc_pid_stat(5), from 1; what softnet does not count is 0. @kernel do_task_stat fs/proc/array.c */
+function stat(task: Task): string {
+  const fields = new Array<string | number>(STAT_FIELDS).fill(0);
+  const set = (field: number, value: string | number): void => {
+    fields[field - 1] = value;
+  };
+  set(1, task.pid);
+  set(2, `(${task.comm})`);
+  set(3, 'S');
+  // Each is a group and a session of its own, without a terminal.
+  set(5, task.pid);
+  set(6, task.pid);
+  set(8, -1);
+  set(18, PRIORITY);
+  set(20, 1);
+  set(38, SIGCHLD);
+  set(39, task.cpu.id);
+  return `${fields.join(' ')}\n`;
+}
+
 /** /proc/PID. @kernel tgid_base_stuff fs/proc/base.c */
 function procPid(task: Task): DirectoryNode {
   return directory({
     comm: readOnly(() => `${task.comm}\n`),
     cmdline: readOnly(() => `${task.comm}\0`),
+    stat: readOnly(() => stat(task)),
     status: readOnly(() => status(task)),
     net: procNet(task.net),
     ns: directory({ net: readOnly(() => `${nsText(task.net)}\n`) }),

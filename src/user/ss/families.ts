@@ -47,6 +47,7 @@ import {
 import { AF_NETLINK, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '#uapi/socket.ts';
 import { TCP_CLOSE } from '#uapi/tcp.ts';
 import { errnoOf } from '#user/lib/errors.ts';
+import { readText } from '#user/lib/files.ts';
 import { indexToName } from '#user/lib/ifaddrs.ts';
 import type { Libc } from '#user/lib/libc.ts';
 import { NetlinkClient } from '#user/lib/netlink.ts';
@@ -240,6 +241,35 @@ const NETLINK_CONNECTED = 1;
 
 const hex8 = (value: number): string => value.toString(16).padStart(8, '0');
 
+/** Whose address a port is: the kernel, a program by its name and number, or just a number. */
+async function ownerName(libc: Libc, portid: number): Promise<string> {
+  if (portid === 0) return 'kernel';
+  if (portid === -1) return '*';
+  if (portid > 0) {
+    try {
+      // As far as the first bracket, wherever the name ends.
+      const [, comm] = /^\d+ \(([^)]+)/.exec(await readText(libc, `/proc/${portid}/stat`)) ?? [];
+      if (comm !== undefined) return `${comm}/${portid}`;
+    } catch (error) {
+      if (errnoOf(error) === 0) throw error;
+    }
+  }
+  return String(portid);
+}
+
+/** The names of the owners of all sockets that are told, by address. */
+async function ownerNames(
+  libc: Libc,
+  messages: readonly NlMessage[],
+): Promise<Map<number, string>> {
+  const names = new Map<number, string>();
+  for (const { view, payload } of messages) {
+    const portid = netlinkDiagMsg.portid(view, payload) | 0;
+    if (!names.has(portid)) names.set(portid, await ownerName(libc, portid));
+  }
+  return names;
+}
+
 async function netlinkRows(libc: Libc, options: OtherOptions): Promise<Row[]> {
   const { extended, memory, numeric } = options;
   const request = new NlBuilder(SOCK_DIAG_BY_FAMILY, 0).header(netlinkDiagReq.LEN, (v, o) => {
@@ -247,7 +277,9 @@ async function netlinkRows(libc: Libc, options: OtherOptions): Promise<Row[]> {
     netlinkDiagReq.setProtocol(v, o, NDIAG_PROTO_ALL);
     netlinkDiagReq.setShow(v, o, NDIAG_SHOW_GROUPS | NDIAG_SHOW_MEMINFO);
   });
-  return (await dump(libc, request)).flatMap((message): Row[] => {
+  const messages = await dump(libc, request);
+  const owners = numeric ? new Map<number, string>() : await ownerNames(libc, messages);
+  return messages.flatMap((message): Row[] => {
     const { view, payload } = message;
     const attrs = message.attrs(netlinkDiagMsg.LEN);
     const held = words(attrs, NETLINK_DIAG_MEMINFO) ?? [];
@@ -263,7 +295,7 @@ async function netlinkRows(libc: Libc, options: OtherOptions): Promise<Row[]> {
       queue(held[SK_MEMINFO_RMEM_ALLOC] ?? 0),
       queue(held[SK_MEMINFO_WMEM_ALLOC] ?? 0),
       `${numeric ? protocol : netlinkProtocolName(protocol)}:`,
-      portid === 0 && !numeric ? 'kernel' : String(portid | 0),
+      owners.get(portid | 0) ?? (portid === 0xffffffff ? '*' : String(portid | 0)),
       connected ? `${group}:` : '*',
       connected ? String(netlinkDiagMsg.dstPortid(view, payload)) : '',
       (memory ? `\t ${skmemText(held)}` : '') +
