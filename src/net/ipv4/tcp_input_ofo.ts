@@ -20,7 +20,7 @@ import {
 import { skbRbErase, skbRbFirst, skbRbNext, skbRbPrev } from '#include/net/tcp_queue.ts';
 import { hrtimerCancel } from '#kernel/time/hrtimer.ts';
 import { rbInsertColor, rbLinkNode, rbReplaceNode } from '#lib/rbtree.ts';
-import { after, before } from '#lib/tcp_seq.ts';
+import { after, before, seqMin } from '#lib/tcp_seq.ts';
 import { kfreeSkbPartial, kfreeSkbReason, skSkbReasonDrop } from '#net/core/skbuff.ts';
 import { skbCondense } from '#net/core/skbuff_copy.ts';
 import { skbTryCoalesce } from '#net/core/skbuff_frags.ts';
@@ -466,7 +466,8 @@ export function tcpOfoQueueNext(sk: Sock, dsackHigh: number): SkBuff | null {
   const tp = tcpSk(sk);
   const skb = skbRbFirst(tp.outOfOrderQueue);
   if (skb === null || after(skb.tcpCb.seq, tp.rcvNxt)) return null;
-  if (before(skb.tcpCb.seq, dsackHigh)) tcpDsackExtend(sk, skb.tcpCb.seq, dsackHigh);
+  const { seq, endSeq } = skb.tcpCb;
+  if (before(seq, dsackHigh)) tcpDsackExtend(sk, seq, seqMin(dsackHigh, endSeq));
   skbRbErase(tp.outOfOrderQueue, skb);
   if (tp.oooLastSkb === skb) tp.oooLastSkb = null;
   return skb;
