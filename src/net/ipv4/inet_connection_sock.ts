@@ -10,9 +10,8 @@ import { inetCsk, inetSk, RequestSock } from '#include/net/inet_connection_sock.
 import { netIncStats } from '#include/net/ip.ts';
 import type { Sock } from '#include/net/sock.ts';
 import { SOCK_DEAD } from '#include/net/sock.ts';
-import { tcpSk } from '#include/net/tcp.ts';
+import { TCP_RTO_MAX, tcpSk } from '#include/net/tcp.ts';
 import { tcpAccecnAceFailSendSetRetrans } from '#include/net/tcp_ecn.ts';
-import { tcpRtoMax } from '#include/net/tcp_inlines.ts';
 import { bugOn } from '#kernel/bug.ts';
 import { DEBUG } from '#kernel/config.ts';
 import { localBhDisable, localBhEnable } from '#kernel/softirq.ts';
@@ -209,10 +208,12 @@ export function inetCskReqskQueueIsFull(sk: Sock): boolean {
   return inetCskReqskQueueLen(sk) > sk.skMaxAckBacklog;
 }
 
-/** Time to the next SYN-ACK. @kernel tcp_reqsk_timeout include/net/tcp.h */
+/**
+ * Time to the next SYN-ACK. TCP_RTO_MAX_MS and its sysctl are for connections, not for requests.
+ * @kernel tcp_reqsk_timeout include/net/tcp.h
+ */
 export function tcpReqskTimeout(req: RequestSock): number {
-  const timeout = req.timeout * 2 ** Math.min(req.numTimeout, 30);
-  return Math.min(timeout, tcpRtoMax(req.rskListener as Sock));
+  return Math.min(req.timeout * 2 ** Math.min(req.numTimeout, 30), TCP_RTO_MAX);
 }
 
 /** Taken from the table by this call? @kernel reqsk_queue_unlink net/ipv4/inet_connection_sock.c */
