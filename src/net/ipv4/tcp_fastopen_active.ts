@@ -22,7 +22,7 @@ import { __skDstGet } from '#net/core/sock.ts';
 import { tcpFastopenCacheGet } from '#net/ipv4/tcp_metrics.ts';
 import { IFF_LOOPBACK } from '#uapi/if.ts';
 import { RTAX_FASTOPEN_NO_COOKIE } from '#uapi/rtnetlink.ts';
-import { LINUX_MIB_TCPFASTOPENBLACKHOLE } from '#uapi/snmp.ts';
+import { LINUX_MIB_TCPFASTOPENACTIVEFAIL, LINUX_MIB_TCPFASTOPENBLACKHOLE } from '#uapi/snmp.ts';
 
 /** The pause doubles with each failure up to this power. */
 const MAX_PAUSE_SHIFT = 6;
@@ -89,6 +89,7 @@ export function activeDetectBlackhole(sk: Sock, expired: boolean): void {
     (timeouts === 2 || (timeouts < 2 && expired))
   ) {
     activeDisable(sk);
+    netIncStats(sk.net, LINUX_MIB_TCPFASTOPENACTIVEFAIL);
   }
 }
 
