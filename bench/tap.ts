@@ -1,16 +1,22 @@
 /**
  * `npm run bench:tap`: the door to the real kernel. The real iperf3 and ping against softnet over TAP, and beside
  * it, in the same minute, the same between two namespaces of the kernel over veth and through slirp4netns where
- * that is installed. CUBIC is asked for on every side, and checked in what iperf3 reports. Root only.
+ * that is installed. CUBIC is asked for on every side, and checked in what iperf3 reports. Then what a frame
+ * costs softnet's processor, written by write(2) and by io_uring in turns (`--io-only`: nothing but that). Root only.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 
 const { values } = parseArgs({
-  options: { json: { type: 'string' }, seconds: { type: 'string', default: '5' } },
+  options: {
+    json: { type: 'string' },
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    'io-only': { type: 'boolean', default: false },
+  },
 });
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PINGS = 1000;
@@ -155,6 +161,51 @@ async function slirp(host: string): Promise<Result> {
   }
 }
 
+/** Processor time of a process's threads so far, ns. */
+function cpuNs(pid: number): number {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  const spent = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8'));
+  return spent.reduce((sum, text) => sum + Number(text.split(' ')[0]), 0);
+}
+
+/** Frames over softnet's interface so far, both directions. */
+function framesOf(ns: string): number {
+  const text = inside(ns, 'ip', '-j', '-s', 'link', 'show', 'softnet0');
+  const [link] = JSON.parse(text) as { stats64: Record<'rx' | 'tx', { packets: number }> }[];
+  return (link?.stats64.rx.packets ?? 0) + (link?.stats64.tx.packets ?? 0);
+}
+
+/** Where softnet sends: the names, and what is asked of iperf3. */
+const IO_CASES: Readonly<Record<string, readonly string[]>> = {
+  'TCP to softnet': ['-C', 'cubic'],
+  'TCP from softnet': ['-C', 'cubic', '-R'],
+  'datagrams of 64 bytes from softnet': ['-u', '-l', '64', '-b', '0', '-R'],
+};
+
+/** ns a frame costs softnet, by case and way of writing: the best of the rounds. */
+async function writing(ns: string): Promise<Record<string, Record<string, number>>> {
+  const best: Record<string, Record<string, number>> = {};
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const io of ['write', 'io_uring']) {
+      const tap = ['tap', '--io', io, '--exec', 'iperf3 -s'];
+      const entry = ['--import', 'tsx', '--conditions=source', 'src/cli/main.ts'];
+      const child = await start(ns, 'Server listening', process.execPath, ...entry, ...tap);
+      try {
+        for (const [name, args] of Object.entries(IO_CASES)) {
+          const [cpu, frames] = [cpuNs(child.pid ?? 0), framesOf(ns)];
+          inside(ns, 'iperf3', '-J', '-c', '10.77.0.2', '-t', values.seconds, ...args);
+          const cost = (cpuNs(child.pid ?? 0) - cpu) / (framesOf(ns) - frames);
+          best[name] ??= {};
+          best[name][io] = Math.min(best[name][io] ?? Number.POSITIVE_INFINITY, cost);
+        }
+      } finally {
+        await stop(child);
+      }
+    }
+  }
+  return best;
+}
+
 function has(tool: string): boolean {
   try {
     run('sh', '-c', `command -v ${tool}`);
@@ -176,10 +227,15 @@ for (const ns of [near, far]) {
   inside(ns, 'ip', 'link', 'set', 'lo', 'up');
 }
 const results: Result[] = [];
+let costs: Record<string, Record<string, number>> = {};
 try {
-  results.push(await softnet(near));
-  results.push(await veth(near, far));
-  if (has('slirp4netns')) results.push(await slirp(far));
+  if (!values['io-only']) {
+    results.push(await softnet(near));
+    results.push(await veth(near, far));
+  }
+  costs = await writing(near);
+  if (values['io-only']) process.stderr.write('bench: nothing but the ways of writing\n');
+  else if (has('slirp4netns')) results.push(await slirp(far));
   else process.stderr.write('bench: slirp4netns is not installed and not compared\n');
 } finally {
   for (const ns of [near, far]) run('ip', 'netns', 'del', ns);
@@ -193,4 +249,14 @@ for (const { name, up, down, pingMedian, pingP99 } of results) {
   table.push([name, up.toFixed(1), down.toFixed(1), us(pingMedian), us(pingP99)]);
 }
 process.stdout.write(`${table.toString()}\n`);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
+const perFrame = new Table({
+  head: ['CPU a frame, ns', 'write', 'io_uring', 'write / io_uring'],
+  style: { head: [], border: [] },
+});
+for (const [name, { write = Number.NaN, io_uring: ring = Number.NaN }] of Object.entries(costs)) {
+  perFrame.push([name, write.toFixed(0), ring.toFixed(0), (write / ring).toFixed(2)]);
+}
+process.stdout.write(`${perFrame.toString()}\n`);
+if (values.json !== undefined) {
+  writeFileSync(values.json, `${JSON.stringify({ results, costs }, null, 2)}\n`);
+}

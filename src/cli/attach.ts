@@ -10,6 +10,7 @@ import { Macvtap } from '#host/node/macvtap.ts';
 import { PacketRing } from '#host/node/packet_ring.ts';
 import { bootReal, forkReal, haltReal, type RealHost } from '#host/node/real_host.ts';
 import { Tap, type TapOptions } from '#host/node/tap.ts';
+import { TAP_IO, type TapIo } from '#host/node/tap_tx.ts';
 import { defconfig } from '#init/defconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { formatPrefix4, inNtop4, type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
@@ -35,6 +36,8 @@ export interface TapCommandOptions extends ServeOptions {
   readonly workers?: number;
   /** Queues of the device, each with a CPU of the machine. */
   readonly queues?: number;
+  /** How frames are written to it. */
+  readonly io?: TapIo;
 }
 
 export interface AttachCommandOptions extends ServeOptions {
@@ -87,18 +90,29 @@ async function openStream(where: string, listen: boolean): Promise<Door> {
   return door;
 }
 
-/** `NAME[,queues=N]`. Throws UsageError. */
+/** `NAME[,queues=N][,io=HOW]`. Throws UsageError. */
 function parseTap(where: string): TapOptions {
   const [name = '', ...settings] = where.split(',');
   let queues = 1;
+  let io: TapIo = 'auto';
   for (const setting of settings) {
     const [key, value = ''] = setting.split('=');
-    if (key !== 'queues') {
-      throw new UsageError(`'${setting}' is no setting of a TAP device: there is queues=N`);
+    if (key === 'queues') queues = parseQueues(value);
+    else if (key === 'io') io = parseIo(value);
+    else {
+      throw new UsageError(
+        `'${setting}' is no setting of a TAP device: there are queues=N and io=HOW`,
+      );
     }
-    queues = parseQueues(value);
   }
-  return { name, queues };
+  return { name, queues, io };
+}
+
+/** Throws UsageError. */
+export function parseIo(text: string): TapIo {
+  const io = TAP_IO.find((known) => known === text);
+  if (io !== undefined) return io;
+  throw new UsageError(`'${text}' is no way to write frames: one of ${TAP_IO.join(', ')}`);
 }
 
 /** 1 to 64: as many as a machine can have CPUs. Throws UsageError. */
@@ -155,14 +169,14 @@ function checkAddresses(address: Prefix4, hostAddress: Prefix4): void {
 
 /** A machine on a TAP device of the kernel's, whose end gets an address too. */
 export async function runTap(options: TapCommandOptions): Promise<void> {
-  const { address, hostAddress, name, queues = 1 } = options;
+  const { address, hostAddress, name, queues = 1, io = 'auto' } = options;
   checkAddresses(address, hostAddress);
   const kernel = { address: bytesOf(hostAddress.addr), prefix: hostAddress.len };
   const tap: Attachment = {
     text: `the interface ${name}`,
     address,
     queues,
-    open: async () => new Tap({ name, hostAddress: kernel, queues }),
+    open: async () => new Tap({ name, hostAddress: kernel, queues, io }),
   };
   const ready = `${name} ready: the kernel is ${formatPrefix4(hostAddress)}, softnet is ${formatPrefix4(address)}`;
   const { workers } = options;

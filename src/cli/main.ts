@@ -3,7 +3,14 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { type Attachment, parseAttachment, parseQueues, runAttach, runTap } from '#cli/attach.ts';
+import {
+  type Attachment,
+  parseAttachment,
+  parseIo,
+  parseQueues,
+  runAttach,
+  runTap,
+} from '#cli/attach.ts';
 import { type CaptureRequest, parseCaptureRequest } from '#cli/capture.ts';
 import { runDemo } from '#cli/demo.ts';
 import { EXIT_INTERNAL, EXIT_USAGE } from '#cli/errors.ts';
@@ -225,6 +232,11 @@ function addTap(softnet: Command): void {
       checked(parseQueues),
     )
     .option(
+      '--io <how>',
+      'write frames one by one (write), in batches (io_uring), or in batches where the kernel lets us (auto)',
+      checked(parseIo),
+    )
+    .option(
       '--workers <n>',
       'serve from n machines of the same address, each in a thread of its own; connections are ' +
         'spread over them',
@@ -256,7 +268,7 @@ function addAttach(softnet: Command): void {
     )
     .description(
       'Joins a machine to virtual machines and to the real kernel, in real time, until Ctrl-C. Each door is ' +
-        'one interface: tap:NAME[,queues=N] makes a TAP device, packet:NAME takes an interface that is there through a ' +
+        'one interface: tap:NAME[,queues=N][,io=HOW] makes a TAP device, packet:NAME takes an interface that is there through a ' +
         'packet socket, macvtap:NAME a macvtap device; stream:PATH or stream:HOST:PORT waits for QEMU ' +
         '(-netdev stream), connect:PATH goes to it.',
     )

@@ -5,6 +5,9 @@
 import { createRequire } from 'node:module';
 import { DoorUnavailable } from '#host/node/door.ts';
 
+const SYS_IO_URING_SETUP = 425;
+const SYS_IO_URING_ENTER = 426;
+
 interface Koffi {
   load(path: null): {
     func(name: string, result: string, args: readonly string[]): (...args: unknown[]) => number;
@@ -53,6 +56,9 @@ export interface Libc {
     offset: number,
   ): number;
   munmap(address: number, length: number): number;
+  /** A descriptor; `params` is a struct io_uring_params. */
+  ioUringSetup(entries: number, params: Uint8Array): number;
+  ioUringEnter(fd: number, submissions: number, completions: number, flags: number): number;
   /** Of the last call that failed. */
   errno(): number;
   /** Where a buffer lies. The number does not keep it alive. */
@@ -74,7 +80,14 @@ export function findLibc(): Libc | null {
   const lib = koffi.load(null);
   const func = (name: string, result: string, ...args: readonly string[]): unknown =>
     lib.func(name, result, args);
+  // The C library has no functions for these two; the numbers are the same on all machines that Node runs on.
+  const word = 'uintptr_t';
+  const syscall = lib.func('syscall', 'intptr_t', ['long', word, word, word, word, word, word]);
   return {
+    ioUringSetup: (entries, params) =>
+      syscall(SYS_IO_URING_SETUP, entries, Number(koffi.address(params)), 0, 0, 0, 0),
+    ioUringEnter: (fd, submissions, completions, flags) =>
+      syscall(SYS_IO_URING_ENTER, fd, submissions, completions, flags, 0, 0),
     ioctl: func('ioctl', 'int', 'int', 'ulong', 'void *') as Libc['ioctl'],
     ioctlValue: func('ioctl', 'int', 'int', 'ulong', 'ulong') as Libc['ioctlValue'],
     socket: func('socket', 'int', 'int', 'int', 'int') as Libc['socket'],

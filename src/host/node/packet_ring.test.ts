@@ -26,6 +26,8 @@ function refusing(): { readonly fake: Libc; readonly mapped: number[] } {
     getsockopt: unused,
     read: unused,
     write: unused,
+    ioUringSetup: unused,
+    ioUringEnter: unused,
     mmap: () => {
       mapped.push(0x10000);
       return 0x10000;

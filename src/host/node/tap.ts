@@ -7,8 +7,10 @@
  */
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { type Door, DoorError, DoorUnavailable, KERNEL_OFFLOADS } from '#host/node/door.ts';
+import type { WriteRing } from '#host/node/io_uring.ts';
 import { type Libc, loadLibc } from '#host/node/libc.ts';
 import { TapQueue } from '#host/node/tap_queue.ts';
+import { ringFor, type TapIo } from '#host/node/tap_tx.ts';
 import { EBUSY, EINVAL, EPERM, strerror } from '#uapi/errno.ts';
 import { IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import {
@@ -29,6 +31,9 @@ import {
 
 /** Bytes of struct virtio_net_hdr_v1: the header before each frame. */
 export const VNET_HDR_SIZE = 12;
+
+/** Batches pay where the kernel admits them: docs/performance.md. */
+const DEFAULT_IO: TapIo = 'auto';
 
 /** Files that a TAP device can have. */
 const MAX_QUEUES = 256;
@@ -56,6 +61,8 @@ export interface TapOptions {
   readonly mtu?: number;
   /** Queues, 1 by default: the kernel sends a flow's frames by the one that they came by. */
   readonly queues?: number;
+  /** How frames are written; 'io_uring' throws DoorUnavailable where the kernel refuses it. */
+  readonly io?: TapIo;
   /** False: the kernel cuts its packets and fills in checksums before they come here. */
   readonly offload?: boolean;
 }
@@ -69,6 +76,8 @@ export class Tap implements Door {
   /** Link address of the kernel's end. */
   readonly hostMac: Uint8Array;
   readonly queues: readonly TapQueue[];
+  /** How frames are written. */
+  readonly io: 'write' | 'io_uring';
   private readonly libc: Libc;
   private closed: boolean;
 
@@ -92,15 +101,19 @@ export class Tap implements Door {
     this.libc = loadLibc('open a TAP device');
     this.closed = false;
     const fds: number[] = [];
+    const rings: (WriteRing | null)[] = [];
     try {
       while (fds.length < queues) fds.push(this.open(name, queues > 1));
       this.negotiate(fds[0] as number, options.offload ?? true);
+      for (const fd of fds) rings.push(ringFor(this.libc, fd, options.io ?? DEFAULT_IO));
       this.hostMac = this.configure(options);
     } catch (error) {
+      for (const ring of rings) ring?.close();
       for (const fd of fds) closeSync(fd);
       throw error;
     }
-    this.queues = fds.map((fd) => new TapQueue(this.libc, fd));
+    this.queues = fds.map((fd, i) => new TapQueue(this.libc, fd, rings[i] ?? null));
+    this.io = (rings[0] ?? null) === null ? 'write' : 'io_uring';
   }
 
   /** Frames that the kernel refused, e.g. since the interface is down. */

@@ -2,7 +2,7 @@
  * One queue of a TAP device: a file of /dev/net/tun.
  *
  * Reading follows NAPI: libuv says that there is something, then frames are taken until there are none,
- * the budget is spent or the machine is behind.
+ * the budget is spent or the machine is behind. Writing is in tap_tx.ts.
  */
 import { closeSync } from 'node:fs';
 import {
@@ -11,36 +11,38 @@ import {
   type DoorQueue,
   READ_BUDGET,
 } from '#host/node/door.ts';
+import type { WriteRing } from '#host/node/io_uring.ts';
 import type { Libc, PollHandle } from '#host/node/libc.ts';
+import { TapTx } from '#host/node/tap_tx.ts';
 import { EAGAIN, strerror } from '#uapi/errno.ts';
 import { ifreq } from '#uapi/if.ts';
 import { IFF_ATTACH_QUEUE, IFF_DETACH_QUEUE, TUNSETQUEUE } from '#uapi/if_tun.ts';
 
 export class TapQueue implements DoorQueue {
-  /** Frames that the kernel refused. */
-  txErrors: number;
   private readonly libc: Libc;
   private readonly fd: number;
   private readonly rx: Uint8Array;
   private readonly rxAddress: number;
-  private readonly tx: Uint8Array;
-  private readonly txAddress: number;
+  private readonly tx: TapTx;
   private handle: PollHandle | null;
   private attached: boolean;
   private closed: boolean;
 
-  /** Takes over the descriptor, which does not block. */
-  constructor(libc: Libc, fd: number) {
-    this.txErrors = 0;
+  /** Takes over the descriptor, which does not block, and the ring for its writes, if there is one. */
+  constructor(libc: Libc, fd: number, ring: WriteRing | null) {
     this.libc = libc;
     this.fd = fd;
     this.rx = new Uint8Array(DOOR_FRAME_SIZE);
     this.rxAddress = libc.address(this.rx);
-    this.tx = new Uint8Array(DOOR_FRAME_SIZE);
-    this.txAddress = libc.address(this.tx);
+    this.tx = new TapTx(libc, fd, ring);
     this.handle = null;
     this.attached = true;
     this.closed = false;
+  }
+
+  /** Frames that the kernel refused. */
+  get txErrors(): number {
+    return this.tx.errors;
   }
 
   start(handlers: DoorHandlers): void {
@@ -51,15 +53,16 @@ export class TapQueue implements DoorQueue {
   }
 
   room(): Uint8Array {
-    return this.tx;
+    return this.tx.room();
   }
 
-  /** The kernel takes the frame within the call. */
   send(length: number): void {
-    if (this.libc.write(this.fd, this.txAddress, length) < 0) this.txErrors++;
+    this.tx.send(length);
   }
 
-  flush(): void {}
+  flush(): void {
+    this.tx.flush();
+  }
 
   /** Whether the kernel sends by this queue; false: it refuses. Without a queue frames can still be written. */
   attach(wanted: boolean): boolean {
@@ -76,6 +79,7 @@ export class TapQueue implements DoorQueue {
     if (this.closed) return;
     this.closed = true;
     this.handle?.close();
+    this.tx.close();
     closeSync(this.fd);
   }
 
