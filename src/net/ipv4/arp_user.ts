@@ -14,6 +14,7 @@ import {
 import type { Net } from '#include/net/net_namespace.ts';
 import { rtnlLock, rtnlUnlock } from '#kernel/rtnl.ts';
 import { inNtop4 } from '#lib/parse_addr.ts';
+import { devGetbyhwaddrRcu } from '#net/core/dev.ts';
 import { __neighLookup, neighForEach, neighLookup } from '#net/core/neighbour.ts';
 import { neighRelease } from '#net/core/neighbour_destroy.ts';
 import { neighUpdate } from '#net/core/neighbour_nud.ts';
@@ -75,18 +76,23 @@ function nameOf(arg: Uint8Array): string {
   return text;
 }
 
-/** The device that a request is about: the one it names, or the one on whose link the address is. @kernel arp_req_dev net/ipv4/arp.c */
+/**
+ * The device that a request is about: the one it names, or the one on whose link the address is. null: proxies
+ * that are asked for without a name are those of all devices.
+ * @kernel arp_req_dev net/ipv4/arp.c
+ */
 function arpReqDev(
   net: Net,
   cmd: number,
   arg: Uint8Array,
   v: DataView,
   ip: number,
-): NetDevice | number {
+): NetDevice | null | number {
   const name = nameOf(arg);
   if (name === '') {
     // Who asks for an entry has to say of which device.
     if (cmd === SIOCGARP) return -ENODEV;
+    if ((v.getInt32(ARPREQ_FLAGS, true) & ATF_PUBL) !== 0) return null;
     const fl4 = new Flowi4();
     fl4.daddr = ip;
     fl4.flowi4Scope = RT_SCOPE_LINK;
@@ -94,7 +100,7 @@ function arpReqDev(
     if (typeof rt === 'number') return rt;
     const { dev } = rt;
     ipRtPut(rt);
-    return dev ?? -ENODEV;
+    return dev ?? -EINVAL;
   }
   const dev = net.devNameHead.get(name) ?? null;
   if (dev === null) return -ENODEV;
@@ -104,10 +110,27 @@ function arpReqDev(
   return complete && family !== 0 && family !== dev.type ? -EINVAL : dev;
 }
 
+/** An address answered for, of one device or of all. @kernel arp_req_set_public net/ipv4/arp.c */
+function arpReqSetPublic(
+  net: Net,
+  tbl: NeighTable,
+  named: NetDevice | null,
+  v: DataView,
+  ip: number,
+): number {
+  let dev = named;
+  if (dev === null && (v.getInt32(ARPREQ_FLAGS, true) & ATF_COM) !== 0) {
+    const ha = new Uint8Array(v.buffer, v.byteOffset + ARPREQ_HA + 2, 14);
+    dev = devGetbyhwaddrRcu(net, v.getUint16(ARPREQ_HA, true), ha);
+    if (dev === null) return -ENODEV;
+  }
+  return pneighCreate(tbl, net, ip, dev, 0, 0, true);
+}
+
 /** SIOCSARP. @kernel arp_req_set net/ipv4/arp.c */
-function arpReqSet(net: Net, tbl: NeighTable, dev: NetDevice, v: DataView, ip: number): number {
+function arpReqSet(tbl: NeighTable, dev: NetDevice, v: DataView, ip: number): number {
   const flags = v.getInt32(ARPREQ_FLAGS, true);
-  if ((flags & ATF_PUBL) !== 0) return pneighCreate(tbl, net, ip, dev, 0, 0, true);
+  if (v.getUint16(ARPREQ_HA, true) !== dev.type) return -EINVAL;
   const neigh = __neighLookup(tbl, ip, dev, true);
   if (neigh === null) return -ENOBUFS;
   const permanent = (flags & ATF_PERM) !== 0;
@@ -159,12 +182,13 @@ export function arpIoctl(net: Net, cmd: number, arg: Uint8Array): number {
   let err: number;
   if (typeof dev === 'number') {
     err = dev;
+  } else if (dev === null || ((flags & ATF_PUBL) !== 0 && cmd !== SIOCGARP)) {
+    const isDelete = cmd === SIOCDARP;
+    err = isDelete ? pneighDelete(tbl, net, ip, dev) : arpReqSetPublic(net, tbl, dev, v, ip);
   } else if (cmd === SIOCGARP) {
     err = arpReqGet(tbl, dev, arg, v, ip);
-  } else if (cmd === SIOCDARP) {
-    err = (flags & ATF_PUBL) !== 0 ? pneighDelete(tbl, net, ip, dev) : arpInvalidate(dev, ip, true);
   } else {
-    err = arpReqSet(net, tbl, dev, v, ip);
+    err = cmd === SIOCDARP ? arpInvalidate(dev, ip, true) : arpReqSet(tbl, dev, v, ip);
   }
   rtnlUnlock(net.machine);
   return err;
