@@ -195,9 +195,9 @@ function pingCheckBindAddr(sk: Sock, uaddr: Uint8Array): number {
 
 function pingBindLocked(sk: Sock, uaddr: Uint8Array): number {
   const inet = inetSk(sk);
-  if (sk.skcNum !== 0) return -EINVAL;
   const bad = pingCheckBindAddr(sk, uaddr);
   if (bad !== 0) return bad;
+  if (sk.skcNum !== 0) return -EINVAL;
   const snum = sinPort(uaddr);
   if (pingGetPort(sk, snum) !== 0) return -EADDRINUSE;
   const addr = sinAddr(uaddr);
