@@ -75,9 +75,8 @@ const LEN_MAX = 0xffff;
 function completeHeader(sk: Sock, skb: SkBuff, length: number, fl4: Flowi4): number {
   const iph = skb.networkHeader;
   const iphlen = iphdr.hdrlen(view, iph);
-  // The header is the user's business, but it must not point beyond the packet.
-  if (iphlen > length) return -EINVAL;
-  if (iphlen < iphdr.LEN) return 0;
+  // The header is the user's business, but it must be one, and not point beyond the packet.
+  if (iphlen > length || iphlen < iphdr.LEN) return -EINVAL;
   if (iphdr.saddr(view, iph) === 0) iphdr.setSaddr(view, iph, fl4.saddr);
   iphdr.setTotLen(view, iph, length);
   if (iphdr.id(view, iph) === 0) ipSelectIdent(sk.net, skb, null);
