@@ -41,6 +41,7 @@ import { inetMcAllow } from '#net/ipv4/igmp_check.ts';
 import { ipFlushPendingFrames } from '#net/ipv4/ip_output_append.ts';
 import { ipRaControl, ipSetsockopt } from '#net/ipv4/ip_sockglue.ts';
 import {
+  inetIif,
   ipCmsgRecv,
   ipIcmpError,
   ipRecvError,
@@ -154,13 +155,15 @@ function rawRcvSkb(sk: Sock, skb: SkBuff): number {
 export function rawLocalDeliver(skb: SkBuff, protocol: number): boolean {
   const dev = skb.dev as NetDevice;
   const { rawHash } = dev.net.ipv4;
+  // What the host sends itself over loopback counts as of the device that it was sent to.
+  const dif = inetIif(skb);
   let delivered = false;
   for (let i = 0; i < rawHash.length; i++) {
     const sk = rawHash[i] as Sock;
     const iph = skb.networkHeader;
     const saddr = iphdr.saddr(view, iph);
     const daddr = iphdr.daddr(view, iph);
-    if (!rawV4Match(sk, protocol, saddr, daddr, dev.ifindex)) continue;
+    if (!rawV4Match(sk, protocol, saddr, daddr, dif)) continue;
     delivered = true;
     if (sk.skRmemAlloc >= sk.skRcvbuf) {
       sk.skDrops++;

@@ -73,6 +73,7 @@ import { skErrorReport, sockFlag } from '#net/core/sock.ts';
 import { __skMemSchedule, SK_MEM_RECV, skMemReclaim } from '#net/core/sock_mem.ts';
 import { ipCheckMc } from '#net/ipv4/igmp_check.ts';
 import {
+  inetIif,
   ipCmsgRecvOffset,
   ipIcmpError,
   ipRecvError,
@@ -391,7 +392,7 @@ export function udpRcv(skb: SkBuff): number {
   if ((skbRtable(skb).rtFlags & (RTCF_BROADCAST | RTCF_MULTICAST)) !== 0) {
     return udpMcastDeliver(net, skb, saddr, daddr);
   }
-  const dif = (skb.dev as NetDevice).ifindex;
+  const dif = inetIif(skb);
   const sport = udphdr.source(view, uh);
   const sk = __udp4LibLookup(net, saddr, sport, daddr, udphdr.dest(view, uh), dif, skb);
   if (tracepointKey.enabled) trace.probe?.(skb, sk, sk === null ? SOCKET_NONE : SOCKET_BOUND);
