@@ -126,7 +126,7 @@ export function skbFreeDatagram(_sk: Sock, skb: SkBuff, location: string): void 
  * @kernel __sk_queue_drop_skb net/core/datagram.c
  */
 export function __skQueueDropSkb(
-  _sk: Sock,
+  sk: Sock,
   queue: SkBuffHead,
   skb: SkBuff,
   flags: number,
@@ -142,6 +142,7 @@ export function __skQueueDropSkb(
       err = 0;
     }
   }
+  sk.skDrops++;
   return err;
 }
 
