@@ -16,8 +16,8 @@ import {
   devSetMtu,
 } from '#net/core/dev.ts';
 import { devMcAdd, devMcDel } from '#net/core/dev_addr_lists.ts';
-import { EBUSY, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP } from '#uapi/errno.ts';
-import { IFF_UP, IFNAMSIZ, ifreq } from '#uapi/if.ts';
+import { EINVAL, ENODEV, ENOTTY, EOPNOTSUPP } from '#uapi/errno.ts';
+import { IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import { AF_INET, AF_UNSPEC } from '#uapi/socket.ts';
 import {
   SIOCADDMULTI,
@@ -161,7 +161,6 @@ function devIfset(dev: NetDevice, cmd: number, arg: Uint8Array): number {
     case SIOCSIFTXQLEN:
       return ifreq.ifindex(v, 0) < 0 ? -EINVAL : devChangeTxQueueLen(dev, ifreq.ifindex(v, 0));
     case SIOCSIFNAME:
-      if ((dev.flags & IFF_UP) !== 0) return -EBUSY;
       return devChangeName(dev, cString(arg.subarray(ifreq.UNION, ifreq.UNION + IFNAMSIZ)));
     case SIOCADDMULTI:
     case SIOCDELMULTI:
