@@ -317,6 +317,7 @@ function setTxtime(sk: Sock, optval: Uint8Array): number {
 }
 
 function setTxrehash(sk: Sock, val: number): number {
+  if (!skIsTcp(sk)) return -EOPNOTSUPP;
   if (val < -1 || val > 1) return -EINVAL;
   sk.skTxrehash = (val & 0xff) === SOCK_TXREHASH_DEFAULT ? SOCK_TXREHASH_ENABLED : val & 0xff;
   return 0;

@@ -23,6 +23,7 @@ import {
   SOCK_WIFI_STATUS,
   SOCK_ZEROCOPY,
   type Sock,
+  skIsTcp,
 } from '#include/net/sock.ts';
 import { MAX_SCHEDULE_TIMEOUT } from '#include/net/sock_common.ts';
 import { HZ } from '#kernel/machine.ts';
@@ -298,8 +299,6 @@ function getInt(sk: Sock, optname: number): number | undefined {
       return sk.skUserlocks & SOCK_BUF_LOCK_MASK;
     case SO_RESERVE_MEM:
       return sk.skReservedMem;
-    case SO_TXREHASH:
-      return sk.skTxrehash;
     default:
       return undefined;
   }
@@ -345,6 +344,8 @@ export function skGetsockopt(sk: Sock, optname: number, optval: Uint8Array): num
       return sk.skPeerPid < 0 ? -ENODATA : 0;
     case SO_PEERNAME:
       return getPeername(sk, optval);
+    case SO_TXREHASH:
+      return skIsTcp(sk) ? giveWords(optval, sk.skTxrehash) : -EOPNOTSUPP;
     case SO_PEEK_OFF:
       if ((sk.skSocket?.ops.setPeekOff ?? null) === null) return -EOPNOTSUPP;
       return giveWords(optval, sk.skPeekOff);

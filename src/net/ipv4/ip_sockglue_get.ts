@@ -10,7 +10,7 @@ import type { InetSock, Sock } from '#include/net/sock.ts';
 import { putCmsg, putCmsgInt } from '#net/core/scm.ts';
 import { cmsgBitOf } from '#net/ipv4/ip_sockglue.ts';
 import { IP_CMSG_PKTINFO, IP_CMSG_TOS, IP_CMSG_TTL } from '#net/ipv4/ip_sockglue_error.ts';
-import { EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP } from '#uapi/errno.ts';
+import { ENOPROTOOPT, ENOTCONN, EOPNOTSUPP } from '#uapi/errno.ts';
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IP_FREEBIND,
@@ -145,7 +145,7 @@ export function ipGetsockopt(sk: Sock, level: number, optname: number, optval: U
     case IP_OPTIONS:
       return inet.inetOpt === null ? 0 : putBytes(optval, ipOptionsUndo(inet.net, inet.inetOpt));
     case IP_MULTICAST_IF:
-      return optval.length < 4 ? -EINVAL : putBe32(optval, inet.mcAddr);
+      return putBe32(optval, inet.mcAddr);
     case IP_UNICAST_IF:
       return putBe32(optval, inet.ucIndex);
     case IP_PKTOPTIONS:
