@@ -12,6 +12,13 @@ const UNCOMPARED: ReadonlySet<string> = new Set([
   '1/32',
   '1/33',
   '1/57',
+  '1/26',
+  '1/50',
+  '1/51',
+  '1/52',
+  '6/35',
+  '6/26',
+  '6/13',
   '1/71',
   '1/80',
   '6/24',
@@ -27,7 +34,7 @@ const UNCOMPARED: ReadonlySet<string> = new Set([
 
 /** Of iptables and of multicast routing. */
 const isForeign = (level: number, option: number): boolean =>
-  (level === 0 && ((option >= 64 && option < 96) || option >= 200)) ||
+  (level === 0 && ((option >= 64 && option < 128) || option >= 200)) ||
   // Of configurations, and signatures, which this kernel may lack.
   (level === 6 && option >= 38 && option <= 42);
 
@@ -49,8 +56,8 @@ function open(s: Scene, slot: number): void {
       'socket',
       slot,
       family,
-      s.of([1, 2, 3, 4, 5, 10, 0, 7, 11]),
-      s.of([0, 1, 2, 6, 17, 33, 132, 136, 255, 256, 262, -1]),
+      s.of([1, 2, 3, 4, 5, 0, 7, 11]),
+      s.of([0, 1, 2, 6, 17, 33, 132, 255, 256, -1]),
     ]);
   } else s.add(['socket', slot, ...s.of(plain)]);
 }

@@ -51,8 +51,9 @@ async function shrink(
   const attempt = async (steps: readonly Step[]): Promise<boolean> => {
     if (steps.filter(isKept).length < best.steps.filter(isKept).length) return false;
     const shorter = { ...whole, steps };
-    const still = await differ(kernel, shorter, SETTLE_MS);
+    const still = await differ(kernel, shorter, 0);
     if (still === null || opOf(shorter, still) !== op) return false;
+    if ((await differ(kernel, shorter, SETTLE_MS)) === null) return false;
     best = { ...shorter, steps: steps.slice(0, still.step + 1) };
     last = still;
     return true;

@@ -82,9 +82,10 @@ const CASES: Readonly<Record<string, readonly Step[]>> = {
   'no redirect about an ICMP message of a type that nobody uses': [
     ['sysctl', 'net.ipv4.ip_forward', '1'],
     ['ip', 'neigh add 10.9.0.77 lladdr 02:00:00:00:01:77 nud permanent dev t0'],
-    ...[9, 10, 1, 7, 8].map((type) => {
+    ...[9, 10, 1, 7, 8].flatMap((type): Step[] => {
       const payload = icmp(type, 0, 0x80010001, data(8));
-      return frame(ipv4({ src: PEER, dst: OWN + 76, protocol: 1, payload }));
+      // Redirects to one host become rarer.
+      return [frame(ipv4({ src: PEER, dst: OWN + 76, protocol: 1, payload })), ['sleep', 1000]];
     }),
   ],
   'a raw ICMP socket gets no message that is shorter than its header': [
@@ -151,6 +152,8 @@ const CASES: Readonly<Record<string, readonly Step[]>> = {
     ...[0, 1, 2].flatMap((slot) => [get(slot, 17, 99), get(slot, 270, 9), get(slot, 255, 9)]),
     ...[16, 34, 76, 77, 83].flatMap((option) => [get(0, 1, option), get(1, 1, option)]),
     ...[10, 11, 12].map((option) => get(1, 17, option)),
+    ...[0, 1].flatMap((slot) => [get(slot, 1, 74), setInt(slot, 1, 74, 2)]),
+    ...[1, 3, 4].map((size) => get(1, 0, 32, size)),
   ],
   'ioctls on interfaces: names keep what follows them, unknown requests are ENOTTY': [
     ['socket', 0, 2, 2, 0],
@@ -160,12 +163,69 @@ const CASES: Readonly<Record<string, readonly Step[]>> = {
       ioctl(request, 'nope'),
     ]),
   ],
-  'SIOCGARP needs a device': [
+  'ioctls of ARP: what finds a device without a name, and which type it must have': [
     ['socket', 0, 2, 2, 0],
     ['ioctl', 0, 0x8954, hex(sockaddr(PEER, 0), new Uint8Array(52))],
+    ...[OWN, 0x7f000001, PEER].flatMap((of) =>
+      [0, 1].flatMap((type) =>
+        [0, 2, 8, 10].flatMap((flags) =>
+          [0x8955, 0x8953].map((request): Step => {
+            const hardware = [type & 255, type >>> 8, ...MAC, ...new Uint8Array(8)];
+            const rest = concat(hardware, int32(flags), new Uint8Array(32));
+            return ['ioctl', 0, request, hex(sockaddr(of, 0), rest)];
+          }),
+        ),
+      ),
+    ),
   ],
   'a route for a packet that comes in belongs to no user': [
     ['ip', 'route get 10.9.0.1 from 10.9.0.2 iif t0', 'route get 10.9.0.2'],
+  ],
+  'a ping socket that has an identifier looks at the address first': [
+    ['socket', 0, 2, 2, 1],
+    ['bind', 0, hex(sockaddr(OWN, PORT))],
+    ...[
+      sockaddr(BROADCAST, 0),
+      sockaddr(PEER, 0),
+      sockaddr(OWN, 0, 99),
+      sockaddr(OWN, 0),
+      sockaddr(OWN, 0).subarray(0, 8),
+    ].map((addr): Step => ['bind', 0, hex(addr)]),
+  ],
+  "a header that is the user's is one": [
+    ['socket', 0, 2, 3, 255],
+    ...[0x42, 0x44, 0x45, 0x4f].map(
+      (first): Step => ['sendmsg', 0, hex([first], data(39)), 0, hex(sockaddr(PEER, 0)), null],
+    ),
+  ],
+  'what a socket of a device sends to its own host it gets itself': [
+    ['socket', 0, 2, 3, 253],
+    ['socket', 1, 2, 2, 0],
+    ['socket', 2, 2, 2, 0],
+    ['bind', 1, hex(sockaddr(0, PORT))],
+    ...[0, 1, 2].map((slot): Step => ['setsockopt', slot, 1, 25, hex([0x74, 0x30])]),
+    ['sendmsg', 0, hex(data(8)), 0, hex(sockaddr(OWN, 0)), null],
+    ['recvmsg', 0, 10, 16, 0, 0x20],
+    ['sendmsg', 2, hex(data(8)), 0, hex(sockaddr(OWN, PORT)), null],
+    ['recvmsg', 1, 100, 0, 0, 0],
+  ],
+  'a datagram whose checksum proves wrong at reading counts as dropped by the socket': [
+    ...udpSocket,
+    frame(
+      ipv4({
+        ...toOwn,
+        protocol: 17,
+        payload: udp({ ...toOwn, sport: 1, dport: PORT, data: data(900), checksumError: 1 }),
+      }),
+    ),
+    ['recvmsg', 0, 2000, 16, 0, 0],
+    ['read', '/proc/net/udp'],
+  ],
+  'an interface that is up can be renamed': [
+    ['socket', 0, 2, 2, 0],
+    ioctl(0x8923, 't0'),
+    ioctl(0x8923, 't0', [0x74, 0x39]),
+    ['ip', '-o link show t9'],
   ],
   'a managed neighbour that is deleted leaves no timer': [
     ['ip', 'neigh replace 10.9.0.3 dev t0 managed', 'neigh del 10.9.0.3 dev t0'],

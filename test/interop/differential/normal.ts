@@ -9,6 +9,9 @@ import { type Case, fromHex, type StepResult, toHex } from './steps.ts';
 /** Identifications of the frames that cases send in; others are the stack's own. */
 export const isCaseId = (id: number): boolean => id >>> 4 === 0x400;
 
+/** Ports that cases bind, and the one that they let stacks choose. */
+const CASE_PORTS: ReadonlySet<number> = new Set([0, 80, 7000, 7001, 7002, 7003, 7777]);
+
 const MS_PER_DAY = 86_400_000;
 const RIGHT = 0;
 const WRONG = 0xbad;
@@ -35,6 +38,7 @@ function maskOptions(p: Uint8Array, from: number, to: number): void {
 
 /** Masks a packet in place, from its IP header on. Packets in ICMP errors may have been cut. */
 function maskIp(p: Uint8Array, quoted: boolean): void {
+  if (p.length >= 6 && p.length < 20 && p[0] === 0x45 && !isCaseId(get16(p, 4))) put16(p, 4, 1);
   if (p.length < 20 || (p[0] ?? 0) >>> 4 !== 4) return;
   const ihl = ((p[0] ?? 0) & 15) * 4;
   if (ihl < 20 || ihl > p.length) return;
@@ -102,6 +106,12 @@ function normalResult(op: string, result: unknown): unknown {
     return [status === 0 ? 0 : 1, normalText(text).split('\n').sort()];
   }
   if (op === 'read') return fileText(result as string);
+  if (op === 'getsockname' && Array.isArray(result) && typeof result[1] === 'string') {
+    const bytes = fromHex(result[1]);
+    // Identifiers that ping sockets choose count on from one to the next.
+    if (bytes.length >= 4 && !CASE_PORTS.has(get16(bytes, 2))) put16(bytes, 2, 1);
+    return [result[0], toHex(bytes)];
+  }
   if (op === 'recvmsg' && Array.isArray(result) && typeof result[1] === 'string') {
     const data = fromHex(result[1]);
     maskIp(data, false);

@@ -33,10 +33,17 @@ class Player {
   }
 
   async play(step: Step): Promise<StepResult> {
-    const { world } = this.box;
     const result = await this.do(step);
-    world.run({ untilNs: world.nowNs + this.stepNs });
+    this.pass(this.stepNs);
     return [result, this.frames()];
+  }
+
+  /** Lets time pass, also where nothing happens. */
+  private pass(ns: number): void {
+    const { world, machine } = this.box;
+    const untilNs = world.nowNs + ns;
+    world.schedule(untilNs, () => machine.enter(untilNs));
+    world.run({ untilNs });
   }
 
   close(): void {
@@ -63,7 +70,7 @@ class Player {
       case 'frame':
         return sys.write(this.taps.get(step[1]) ?? -1, fromHex(step[2]));
       case 'sleep':
-        box.world.run({ untilNs: box.world.nowNs + step[1] * 1e6 });
+        this.pass(step[1] * 1e6);
         return 0;
       case 'sysctl':
         return this.writeSetting(step[1], step[2]);
