@@ -53,6 +53,8 @@ async function makeSockets(kernel: SyscallTable, wait: () => Promise<void>): Pro
   const web = listen(LOOPBACK, 8080, 5);
   const ssh = listen(0, 22, 128);
   const [c1, s1] = pair(web, 8080);
+  // SO_MARK.
+  expect(kernel.setsockopt(c1, 1, 36, Uint8Array.of(0x2a, 1, 0, 0))).toBe(0);
   kernel.sendto(c1, new Uint8Array(1000), 0, null);
   kernel.sendto(s1, new Uint8Array(5), 0, null);
   const [, s2] = pair(ssh, 22);
