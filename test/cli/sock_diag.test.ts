@@ -270,6 +270,34 @@ describe('requests of NETLINK_SOCK_DIAG', () => {
     expect(new Set(flags)).toEqual(new Set(['00', '02', '0a', '2a']));
   });
 
+  test('tell that the interface of a packet socket is gone', async () => {
+    const box = new Box();
+    await box.sh('ip link add d0 type dummy');
+    const lines: string[] = [];
+    const { stderr } = await box.runMain(
+      async (p) => {
+        const fd = p.sys.socket(AF_PACKET, SOCK_RAW, 0);
+        const address = new Uint8Array(20);
+        address.set([AF_PACKET, 0, 0x88, 0xb5, 2]);
+        expect(p.sys.bind(fd, address)).toBe(0);
+        const show = new Uint8Array(20);
+        show[0] = AF_PACKET;
+        show[8] = 1;
+        lines.push(...attributes(p.sys, show, 16));
+        const ip = p.find('ip');
+        if (ip !== null) await p.spawn(ip, ['ip', 'link', 'del', 'd0']);
+        lines.push(...attributes(p.sys, show, 16));
+        p.sys.close(fd);
+        return 0;
+      },
+      ['diag'],
+    );
+    expect(stderr).toBe('');
+    // As Linux 6.18 does: no index, which is -1.
+    expect(lines.map((line) => line.slice(0, 10))).toEqual(['0:02000000', '0:ffffffff']);
+    expect(box.halt()).toEqual({});
+  });
+
   test('tell the program of a filter', async () => {
     const SO_ATTACH_FILTER = 26;
     const RETURN_ALL = Uint8Array.of(6, 0, 0, 0, 0xff, 0xff, 0, 0);

@@ -47,7 +47,7 @@ function info(po: PacketSock): Uint8Array {
   if (po.running) flags |= PDI_RUNNING;
   if (po.auxdata) flags |= PDI_AUXDATA;
   if (po.origdev) flags |= PDI_ORIGDEV;
-  v.setUint32(0, Math.max(po.ifindex, 0), true);
+  v.setUint32(0, po.ifindex, true);
   v.setUint32(20, flags, true);
   return out;
 }
