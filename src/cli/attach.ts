@@ -143,11 +143,25 @@ export function parseAttachment(text: string): Attachment {
     );
   }
   const where = text.slice(colon + 1, equals);
-  const address = parsePrefix4(text.slice(equals + 1));
-  if (!address.ok)
-    throw new UsageError(`the address of '${text}' makes no sense: ${address.error}`);
+  let address: Prefix4;
+  try {
+    address = parseLinkAddress(text.slice(equals + 1));
+  } catch (error) {
+    throw new UsageError(`the address of '${text}' makes no sense: ${(error as Error).message}`);
+  }
   const queues = kind === 'tap' ? (parseTap(where).queues ?? 1) : 1;
-  return { text, address: address.value, queues, open: async () => open(where) };
+  return { text, address, queues, open: async () => open(where) };
+}
+
+/**
+ * An address on a link, e.g. `10.0.2.2/24`. Without its length `ip` takes it for a network of its own, in which
+ * the other side never is. Throws RangeError.
+ */
+export function parseLinkAddress(text: string): Prefix4 {
+  const parsed = parsePrefix4(text);
+  if (!parsed.ok) throw new RangeError(parsed.error);
+  if (text.includes('/')) return parsed.value;
+  throw new RangeError(`"${text}": the length of its network is missing, e.g. ${text}/24`);
 }
 
 function bytesOf(addr: number): number[] {

@@ -7,6 +7,7 @@ import {
   type Attachment,
   parseAttachment,
   parseIo,
+  parseLinkAddress,
   parseQueues,
   runAttach,
   runTap,
@@ -20,7 +21,7 @@ import { painter } from '#cli/output.ts';
 import { runPacketdrill } from '#cli/packetdrill.ts';
 import { execInTopology, runTopology } from '#cli/run.ts';
 import { runTrace, TRACE_FORMATS } from '#cli/trace.ts';
-import { inPton4, type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
+import { inPton4 } from '#lib/parse_addr.ts';
 import { parseProbability, parseSizeBytes, parseTimeNs } from '#sim/units.ts';
 
 /** Has commander say what is wrong with an argument. */
@@ -408,20 +409,13 @@ function addTrace(softnet: Command): void {
 
 function cidrOption(flag: string, description: string, example: string): Option {
   return new Option(`${flag} <address/prefix>`, description)
-    .argParser(checked(parseCidr))
-    .default(parseCidr(example), example);
+    .argParser(checked(parseLinkAddress))
+    .default(parseLinkAddress(example), example);
 }
 
 /** Gathers the values of an option that may be given several times. */
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
-}
-
-/** An address with its prefix length, e.g. 10.77.0.2/24. */
-function parseCidr(text: string): Prefix4 {
-  const parsed = parsePrefix4(text);
-  if (!parsed.ok) throw new RangeError(parsed.error);
-  return parsed.value;
 }
 
 function parseAddress4(text: string): number {

@@ -615,6 +615,18 @@ describe('tap', () => {
   );
 });
 
+it.each([
+  ['attach', 'stream:vm.sock=10.0.2.2'],
+  ['tap', '--address', '10.0.2.2'],
+])('%s wants to know the network of an address', async (...args) => {
+  const ended = await run(args);
+  expect(ended.status).toBe(2);
+  expect(ended.stderr).toMatch(
+    /"10\.0\.2\.2": the length of its network is missing, e\.g\. 10\.0\.2\.2\/24/,
+  );
+  expectClean(ended);
+});
+
 it('a packet script that is not there', async () => {
   const ended = await run(['packetdrill', 'no.pkt']);
   expect(ended.status).toBe(2);
