@@ -3,7 +3,6 @@
  * why, and a capture of a cable for Wireshark.
  */
 import { Lab } from 'softnet/cli/lab';
-import { turn } from 'softnet/cli/turn';
 import { captureCable } from 'softnet/sim/capture';
 import { recordWorld } from 'softnet/sim/record_world';
 import { parseTopology } from 'softnet/sim/topology';
@@ -61,7 +60,7 @@ export interface Findings {
 
 /** Runs a command on the client. `filter` is tcpdump's language. */
 export async function run(command: readonly string[], filter: string): Promise<Findings> {
-  const lab = new Lab(topology, { seed: 1, turn });
+  const lab = new Lab(topology, { seed: 1 });
   const { world, cables } = lab;
   const [cable] = cables;
   if (cable === undefined) throw new Error('there is no cable');

@@ -3,7 +3,6 @@
  * is cut in the middle, virtual time and a seed. docs/programs.md goes through it.
  */
 import { Lab } from 'softnet/cli/lab';
-import { turn } from 'softnet/cli/turn';
 import { parseTopology } from 'softnet/sim/topology';
 import { connect, listen } from 'softnet/user/api/sockets';
 import type { Process } from 'softnet/user/lib/process';
@@ -49,7 +48,7 @@ export async function run(
   seed: number,
   cut?: { readonly from: number; readonly to: number },
 ): Promise<Outcome> {
-  const lab = new Lab(topology, { seed, turn });
+  const lab = new Lab(topology, { seed });
   const { world } = lab;
   await lab.setUp();
   const beganNs = world.nowNs;

@@ -3,7 +3,6 @@
  * TCP_INFO and from a tracepoint, and what it carried, over several seeds.
  */
 import { Lab } from 'softnet/cli/lab';
-import { turn } from 'softnet/cli/turn';
 import { tcpRegisterCongestionControl } from 'softnet/net/ipv4/tcp_cong';
 import { parseTopology } from 'softnet/sim/topology';
 import { IPPROTO_TCP } from 'softnet/uapi/in';
@@ -53,7 +52,7 @@ export interface Flow {
 
 /** Sends for some seconds under a congestion control. */
 export async function run(name: string, seed: number, seconds: number): Promise<Flow> {
-  const lab = new Lab(topology, { seed, turn });
+  const lab = new Lab(topology, { seed });
   const { world } = lab;
   const sender = lab.machine('a');
   const err = tcpRegisterCongestionControl(sender, aimdOps);

@@ -1,7 +1,6 @@
 /** Programs of one's own in a lab: how their ends are told, and that waiting for ever ends a run. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { Lab } from '#cli/lab.ts';
-import { turn } from '#cli/turn.ts';
 import { parseTopology } from '#sim/topology.ts';
 import { connect, listen } from '#user/api/sockets.ts';
 import { Collector } from '#user/lib/streams.ts';
@@ -21,7 +20,7 @@ describe('a lab', () => {
   const labs: Lab[] = [];
 
   async function boot(): Promise<Lab> {
-    const lab = new Lab(pair, { seed: 1, turn });
+    const lab = new Lab(pair, { seed: 1 });
     labs.push(lab);
     await lab.setUp();
     return lab;

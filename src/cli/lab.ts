@@ -2,6 +2,7 @@
  * A world made from a description: machines with network cards, cables between them, and programs.
  */
 import { UsageError } from '#cli/errors.ts';
+import { turn } from '#cli/turn.ts';
 import { defconfig } from '#init/defconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { Cable } from '#sim/cable.ts';
@@ -62,6 +63,7 @@ export interface LabProgram {
  */
 export type LabEnd = 'ended' | 'waiting' | RunEnd;
 
+/** As for a world; `turn` is Node's unless given. */
 export interface LabOptions extends WorldOptions {
   /** Where the lab is spread over threads: the part of it that is in this one. */
   readonly part?: WorldPart;
@@ -105,7 +107,7 @@ export class Lab {
     const { part = null } = options;
     this.spec = spec;
     this.part = part;
-    this.world = new World(options);
+    this.world = new World({ turn, ...options });
     this.machines = new Map();
     for (const { name, cpus, costs } of spec.nodes) {
       if (this.isHere(name)) this.machines.set(name, this.world.boot(name, cpus, defconfig, costs));
