@@ -56,6 +56,12 @@ describe('a lab', () => {
     expect(stderr.text()).toBe('judge: seven is not six\n');
   });
 
+  it('needs a seed, and times that are some', async () => {
+    expect(() => new Lab(pair, {} as never)).toThrow('a world needs a `seed`');
+    const { world } = await boot();
+    expect(() => world.schedule(Number.NaN, () => {})).toThrow(RangeError);
+  });
+
   it('an exit is no error', async () => {
     const lab = await boot();
     expect(await lab.run('a', async (p) => p.exit(3), ['three'])).toBe(3);

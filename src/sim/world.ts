@@ -198,7 +198,12 @@ export class World {
   private rank: number;
   private rootSeq: number;
 
+  /** Throws TypeError without a seed, which would be the same one for all who forgot it. */
   constructor(options: WorldOptions) {
+    const { seed } = options as Readonly<Partial<WorldOptions>>;
+    if (typeof seed !== 'string' && typeof seed !== 'number') {
+      throw new TypeError('a world needs a `seed`, a number or a text');
+    }
     this.seed = options.seed;
     this.random = new Prandom(options.seed);
     this.machines = [];
@@ -365,8 +370,12 @@ export class World {
     this.events.cancel(event);
   }
 
-  /** Calls `fn` at a time, e.g. to cut a cable in the middle of a run. */
+  /**
+   * Calls `fn` at a time, e.g. to cut a cable in the middle of a run; a time in the past means now. What
+   * it throws ends the run. Throws RangeError for what is no time.
+   */
   schedule(timeNs: number, fn: () => void): void {
+    if (Number.isNaN(timeNs)) throw new RangeError('an event needs a time, in ns');
     this.at(timeNs, EVENT_CALL, runCall, fn, null);
   }
 
