@@ -54,12 +54,8 @@ export async function run(
   const beganNs = world.nowNs;
   const [line] = lab.cables;
   if (line !== undefined && cut !== undefined) {
-    const plug = (seconds: number, connected: boolean): void =>
-      world.schedule(beganNs + seconds * 1e9, () => {
-        line.connected = connected;
-      });
-    plug(cut.from, false);
-    plug(cut.to, true);
+    world.schedule(beganNs + cut.from * 1e9, () => line.setConnected(false));
+    world.schedule(beganNs + cut.to * 1e9, () => line.setConnected(true));
   }
   let echoed = 0;
   let endedNs = 0;

@@ -346,6 +346,15 @@ test('ports hear of plugs, cuts and lights, each once', () => {
   });
 });
 
+test('a cable is cut by its method alone: what is under way and the light must hear of it', () => {
+  withCable({}, ({ cable }) => {
+    expect(() => Object.assign(cable, { connected: false })).toThrow(TypeError);
+    expect(cable.connected).toBe(true);
+    cable.setConnected(false);
+    expect(cable.connected).toBe(false);
+  });
+});
+
 test('frames under way are lost when the cable is cut or unplugged', () => {
   withCable({ delayNs: 1000 }, ({ world, cable, right, toRight }) => {
     toRight.send(frame(1));

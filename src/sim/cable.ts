@@ -438,7 +438,7 @@ function leave(subject: unknown, detail: unknown): void {
 export class Cable {
   readonly name: string;
   /** False while the cable is cut. */
-  connected: boolean;
+  private whole: boolean;
   private readonly world: World;
   private readonly lines: readonly [Line, Line];
   private readonly ports: [WirePort | null, WirePort | null];
@@ -455,7 +455,7 @@ export class Cable {
     const checked = checkImpairments(impairments);
     this.world = world;
     this.name = name;
-    this.connected = true;
+    this.whole = true;
     this.ports = [null, null];
     this.plugs = [0, 0];
     this.lit = [true, true];
@@ -529,13 +529,18 @@ export class Cable {
     for (const line of this.lines) line.cut();
   }
 
-  /** Cuts the cable, or mends it. */
+  /** False while it is cut. */
+  get connected(): boolean {
+    return this.whole;
+  }
+
+  /** Cuts the cable, or mends it: frames under way are lost, and both ends see that the light goes out. */
   setConnected(connected: boolean): void {
     if (this.connected === connected) return;
     if (this.lines.some((line) => line.elsewhere !== null)) {
       throw new RangeError(`the cable ${this.name} joins two threads and cannot be cut`);
     }
-    this.connected = connected;
+    this.whole = connected;
     if (!connected) this.cut();
     this.announce();
   }
