@@ -55,6 +55,11 @@ class Request {
 
   private limited(s: Segment): boolean {
     if (s.space !== 0 && !s.has(SYN)) return false;
+    return this.lately();
+  }
+
+  /** Answers of this kind come twice a second at most; this is one, unless it comes too early. */
+  private lately(): boolean {
     const now = this.p.door.nowMs;
     if (this.lastOow >= 0 && now - this.lastOow < 500) return true;
     this.lastOow = now;
@@ -85,6 +90,11 @@ class Request {
   /** A segment that cannot be: an ACK that says where we are. */
   private outOfWindow(s: Segment): boolean {
     if (s.has(RST) || this.limited(s)) return this.silent(s);
+    return this.acked(s);
+  }
+
+  /** The answer is an ACK that says where we are. */
+  private acked(s: Segment): boolean {
     const { door, model: m } = this.p;
     const o = door.out[0];
     if (door.outs !== 1 || o === undefined || o.flags !== ACK) this.fail('no ACK', s);
@@ -108,11 +118,13 @@ class Request {
       this.synAck(o, s);
       return true;
     }
-    if (s.has(ACK) && s.ack !== m.nxt) {
+    if (s.has(ACK) && !s.has(RST) && s.ack !== m.nxt) {
       expectReset(door, s);
       return true;
     }
     if (old || !echo || !this.inWindow(s)) return this.outOfWindow(s);
+    // At the exact number it ends the request; elsewhere the peer is asked for that (RFC 5961, section 3.2).
+    if (s.has(RST) && s.seq !== m.rcvNxt) return this.lately() ? this.silent(s) : this.acked(s);
     if (s.has(RST)) return !this.silent(s);
     if (s.has(SYN) && s.seq !== m.irs) {
       expectReset(door, s);
