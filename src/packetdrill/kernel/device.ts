@@ -9,6 +9,17 @@ import { IOVEC_LEN, MSGHDR } from '#packetdrill/kernel/calls.ts';
 import type { Arena, Native } from '#packetdrill/kernel/native.ts';
 import { VNET_HDR_LEN } from '#packetdrill/wire.ts';
 import { EBUSY, EPERM } from '#uapi/errno.ts';
+import {
+  BPF_ABS,
+  BPF_JEQ,
+  BPF_JMP,
+  BPF_K,
+  BPF_LD,
+  BPF_RET,
+  BPF_W,
+  SKF_AD_OFF,
+  SKF_AD_PKTTYPE,
+} from '#uapi/filter.ts';
 import { PACKET_OUTGOING, PACKET_VNET_HDR } from '#uapi/if_packet.ts';
 import {
   IFF_NO_PI,
@@ -26,6 +37,7 @@ import {
   AF_INET,
   MSG_DONTWAIT,
   SCM_TIMESTAMPNS,
+  SO_ATTACH_FILTER,
   SO_RCVBUFFORCE,
   SO_TIMESTAMPNS,
   SOCK_DGRAM,
@@ -48,6 +60,18 @@ const PACKET_VNET_LEN = 10;
 const CONTROL_LEN = 64;
 const CMSG_HDR = 16;
 const RCVBUF = 16 << 20;
+/** struct sock_filter, struct sock_fprog. */
+const SOCK_FILTER_LEN = 8;
+const SOCK_FPROG_LEN = 16;
+
+/** Instructions that let a packet pass when it leaves. */
+const OUTGOING_ONLY: readonly (readonly [code: number, jt: number, jf: number, k: number])[] = [
+  [BPF_LD | BPF_W | BPF_ABS, 0, 0, SKF_AD_OFF + SKF_AD_PKTTYPE],
+  [BPF_JMP | BPF_JEQ | BPF_K, 0, 1, PACKET_OUTGOING],
+  [BPF_RET | BPF_K, 0, 0, 0x7fffffff],
+  [BPF_RET | BPF_K, 0, 0, 0],
+];
+
 /** Largest packet: 64 KB and the header in front. */
 const FRAME_BYTES = 65536 + VNET_HDR_LEN;
 
@@ -136,12 +160,35 @@ export class Device {
     set(SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF);
     set(SOL_SOCKET, SO_TIMESTAMPNS, 1);
     set(SOL_PACKET, PACKET_VNET_HDR, 1);
+    this.attachFilter(fd);
     const addr = memory.alloc(SOCKADDR_LL_LEN);
     view.setUint16(addr, AF_PACKET, true);
     view.setUint16(addr + 2, ETH_P_ALL, false);
     view.setInt32(addr + 4, index, true);
     native.must('bind', 'bind', fd, memory.at(addr), SOCKADDR_LL_LEN);
     return fd;
+  }
+
+  /**
+   * Lets only packets pass that leave. A copy of what comes in would count as another holder of the
+   * packet, and the stack joins no packets that others hold.
+   */
+  private attachFilter(fd: number): void {
+    const { native, memory } = this;
+    const { view } = memory;
+    const program = memory.alloc(OUTGOING_ONLY.length * SOCK_FILTER_LEN);
+    for (const [i, [code, jt, jf, k]] of OUTGOING_ONLY.entries()) {
+      const at = program + i * SOCK_FILTER_LEN;
+      view.setUint16(at, code, true);
+      view.setUint8(at + 2, jt);
+      view.setUint8(at + 3, jf);
+      view.setInt32(at + 4, k, true);
+    }
+    const fprog = memory.alloc(SOCK_FPROG_LEN);
+    view.setUint16(fprog, OUTGOING_ONLY.length, true);
+    memory.setUint64(fprog + 8, memory.at(program));
+    const at = memory.at(fprog);
+    native.must('a filter', 'setsockopt', fd, SOL_SOCKET, SO_ATTACH_FILTER, at, SOCK_FPROG_LEN);
   }
 
   /** Writes a packet to the device; 0 or a negative errno. */

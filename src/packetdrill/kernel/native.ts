@@ -35,6 +35,7 @@ export const FUNCTIONS = {
   sendfile: ['int64', 4],
   sendmsg: ['int64', 3],
   sendto: ['int64', 6],
+  setns: ['int', 2],
   setsockopt: ['int', 5],
   shutdown: ['int', 2],
   socket: ['int', 3],
