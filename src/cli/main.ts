@@ -201,7 +201,7 @@ function addExec(softnet: Command): void {
     ],
     [
       'what a ping looks like on the wire, for Wireshark',
-      'softnet exec --capture client:eth0=ping.pcapng examples/router.yaml client -- ping -c 1 10.0.2.2',
+      'softnet exec --capture client:eth1=ping.pcapng examples/router.yaml client -- ping -c 1 10.0.2.2',
     ],
     ['a shell on the machine', 'softnet exec examples/two-hosts.yaml a -- sh -i'],
   ]);
