@@ -20,6 +20,17 @@ describe('the fingerprint of a run', () => {
     }
   });
 
+  it('takes an event as the two words of its time and its kind', () => {
+    for (const ns of [0, 1, 2 ** 31 + 5, 2 ** 32, 7 * 2 ** 32 + 3_000_000_001, 2 ** 52]) {
+      const whole = new Fingerprint();
+      whole.event(ns, 3);
+      const parts = new Fingerprint();
+      for (const word of [ns % 2 ** 32, Math.floor(ns / 2 ** 32), 3]) parts.word(word);
+      expect(whole.digest()).toBe(parts.digest());
+      expect(whole.count).toBe(parts.count);
+    }
+  });
+
   it('leaves the bytes of frames out where asked', () => {
     const digests = [0, 1].map((byte) => {
       mem[page] = byte;

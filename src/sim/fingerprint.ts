@@ -32,10 +32,20 @@ export class Fingerprint {
     this.count++;
   }
 
-  /** Mixes a time in ns, or any integer below 2^53. */
-  time(ns: number): void {
-    this.word(ns | 0);
-    this.word(Math.floor(ns / 0x100000000));
+  /** Mixes the time of an event in ns, low word first, and its kind: as word() does, with both lanes held in registers. */
+  event(ns: number, kind: number): void {
+    let { a, b } = this;
+    let value = ns | 0;
+    for (let n = 0; n < 3; n++) {
+      a = Math.imul(a ^ value, 0xcc9e2d51);
+      a = (Math.imul((a << 15) | (a >>> 17), 5) + 0xe6546b64) | 0;
+      b = Math.imul(b ^ value, 0x1b873593);
+      b = (Math.imul((b << 13) | (b >>> 19), 9) + (a | 1)) | 0;
+      value = n === 0 ? Math.floor(ns / 0x100000000) : kind;
+    }
+    this.a = a;
+    this.b = b;
+    this.count += 3;
   }
 
   /** Mixes bytes of packet memory. */

@@ -423,9 +423,7 @@ export class World {
     this.bornNs = event.bornNs;
     this.rank = event.rank;
     this.rootSeq = event.rootSeq;
-    const { print } = event.stage as Place;
-    print.time(event.timeNs);
-    print.word(event.kind);
+    (event.stage as Place).print.event(event.timeNs, event.kind);
     const { fn, subject, detail, kind } = event;
     this.events.release(event);
     if (fn !== null) fn(subject, detail);

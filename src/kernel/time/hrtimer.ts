@@ -55,7 +55,8 @@ export class HrtimerBase {
   }
 
   get first(): AnyTimer | null {
-    return this.heap[0] ?? null;
+    const { heap } = this;
+    return heap.length === 0 ? null : (heap[0] as AnyTimer);
   }
 
   insert(timer: AnyTimer): void {
