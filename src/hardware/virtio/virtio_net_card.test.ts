@@ -288,10 +288,38 @@ test('a burst is no longer than 50 us of its line: on a slow one frames go one b
   };
   // 8 us a frame at 1 Gbit/s, 82 at 100 Mbit/s.
   expect(burstsAt(1e9)).toEqual([6]);
-  expect(burstsAt(4e8)).toEqual([3, 3]);
+  expect(burstsAt(4e8)).toEqual([2, 2, 2]);
   expect(burstsAt(1e8)).toEqual([1, 1, 1, 1, 1, 1]);
   // Where frames take no time, all that is there.
   expect(burstsAt(0)).toEqual([6]);
+});
+
+test('what does not fit into a burst is the first of the next', () => {
+  withRig(
+    (rig) => {
+      rig.peerOffloads = WIRE_CSUM | WIRE_TSO4;
+      const [, tx] = rig.start() as [HandQueue, HandQueue, HandQueue];
+      // 60 KB in between are 48 us: small frames before it do not wait for it, nor it for those behind.
+      const pieces = [
+        new Uint8Array(HDR + 60),
+        superPacket(60000, 1448),
+        new Uint8Array(HDR + 5000),
+      ];
+      for (const [n, bytes] of [...pieces, new Uint8Array(HDR + 60)].entries()) {
+        rig.descriptor(tx, n, rig.data(bytes), bytes.length, 0);
+        rig.offer(tx, n);
+      }
+      rig.kick(tx);
+      rig.pass(1e6);
+      expect(rig.bursts).toEqual([1, 1, 2]);
+      expect(rig.sent.map(({ bytes }) => bytes.length)).toEqual([60, 60054, 5000, 60]);
+      expect(rig.usedIdx(tx)).toBe(4);
+      expect([0, 1, 2, 3].map((slot) => vringUsed.id(dmaView, tx.used, slot))).toEqual([
+        0, 1, 2, 3,
+      ]);
+    },
+    { rateBps: 9.5e9 },
+  );
 });
 
 test('frames that arrive together are told of with one interrupt', () => {
