@@ -18,8 +18,8 @@ async function serve(p: Process): Promise<number> {
   const { fd } = await p.libc.accept(listener);
   const byte = new Uint8Array(1);
   while ((await p.libc.recv(fd, byte)) > 0) await p.libc.send(fd, byte);
-  p.libc.close(fd);
-  p.libc.close(listener);
+  await p.libc.close(fd);
+  await p.libc.close(listener);
   return 0;
 }
 

@@ -149,8 +149,8 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
         n = await p.libc.recv(fd, buffer);
         received += n;
       }
-      p.libc.close(fd);
-      p.libc.close(listener);
+      await p.libc.close(fd);
+      await p.libc.close(listener);
       return 0;
     },
     ['receiver'],
@@ -164,7 +164,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
       senderFd = fd;
       const chunk = new Uint8Array(1 << 18);
       while (!stop) await p.libc.send(fd, chunk);
-      p.libc.close(fd);
+      await p.libc.close(fd);
       return 0;
     },
     ['sender'],

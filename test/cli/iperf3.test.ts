@@ -136,7 +136,7 @@ describe('iperf3', () => {
       const libc = new Libc(sys);
       const [to, from] = [0, 0].map(() => libc.socket(AF_INET, SOCK_DGRAM)) as [number, number];
       libc.bind(to, encodeSockaddr4(INADDR_LOOPBACK, 7));
-      libc.connect(from, { addr: INADDR_LOOPBACK, port: 7 });
+      await libc.connect(from, { addr: INADDR_LOOPBACK, port: 7 });
       const params = decodeParams(new JsonObject({ udp: true, len: 64, time: 1, bandwidth: 0 }));
       const flow = new Flow(from, 0);
       const run = new Run(libc, params, [flow], true);

@@ -195,7 +195,7 @@ describe('the library of programs', () => {
       expect(await code(libc.connect(fd, { addr: LOOPBACK, port: 81 }))).toMatch(
         /ECONNREFUSED|EINPROGRESS/,
       );
-      libc.close(fd);
+      await libc.close(fd);
     });
   });
 
@@ -207,7 +207,7 @@ describe('the library of programs', () => {
       // Without a route there is nothing to wait for.
       expect(await code(libc.connect(fd, { addr: 0x0a000009, port: 80 }))).toBe('ENETUNREACH');
       expect(sys.monotonic() - start).toBe(0);
-      libc.close(fd);
+      await libc.close(fd);
     });
     await box.sh('ip link add d0 type dummy; ip addr add 10.0.0.1/24 dev d0; ip link set d0 up');
     await box.sh('ip neigh add 10.0.0.9 lladdr 2:0:0:0:0:9 dev d0');
@@ -217,7 +217,7 @@ describe('the library of programs', () => {
       const start = sys.monotonic();
       expect(await code(libc.connect(fd, { addr: 0x0a000009, port: 80 }))).toBe('EINPROGRESS');
       expect(sys.monotonic() - start).toBe(2000e6);
-      libc.close(fd);
+      await libc.close(fd);
     });
   });
 
@@ -279,7 +279,7 @@ describe('the library of programs', () => {
       const receiving = libc.recvfrom(b, new Uint8Array(10));
       await libc.sendto(a, Uint8Array.of(1, 2), { addr: LOOPBACK, port: 7002 });
       expect(await receiving).toEqual({ length: 2, from: { addr: LOOPBACK, port: 7001 } });
-      libc.close(b);
+      await libc.close(b);
       await libc.connect(a, { addr: LOOPBACK, port: 7002 });
       await libc.send(a, Uint8Array.of(1));
       expect(await code(libc.recv(a, new Uint8Array(1)))).toBe('ECONNREFUSED');

@@ -88,7 +88,7 @@ async function echo(p: Process, fd: number): Promise<void> {
   } catch {
     // A reset, or the peer has gone: as it must be.
   }
-  p.libc.close(fd);
+  await p.libc.close(fd);
 }
 
 /** Answers every datagram, where that is possible. */

@@ -74,7 +74,7 @@ async function sendDatagrams(lab: Lab, ports: readonly number[]): Promise<void> 
         const fd = p.libc.socket(AF_INET, SOCK_DGRAM);
         p.libc.bind(fd, encodeSockaddr4(A, port));
         await p.libc.sendto(fd, new Uint8Array(100), { addr: B, port: PORT });
-        p.libc.close(fd);
+        await p.libc.close(fd);
       }
       await p.libc.sleep(10);
       return 0;
@@ -249,12 +249,12 @@ async function transfer(options: Options, size: number, flows: number): Promise<
           at += n;
           received += n;
         }
-        p.libc.close(fd);
+        await p.libc.close(fd);
       };
       const all: Promise<void>[] = [];
       for (let n = 0; n < flows; n++) all.push(serve((await p.libc.accept(listener)).fd));
       await Promise.all(all);
-      p.libc.close(listener);
+      await p.libc.close(listener);
       return 0;
     },
     ['server'],
@@ -268,7 +268,7 @@ async function transfer(options: Options, size: number, flows: number): Promise<
         const fd = p.libc.socket(AF_INET, SOCK_STREAM);
         await p.libc.connect(fd, encodeSockaddr4(B, PORT));
         for (let at = 0; at < size; ) at += await p.libc.send(fd, data.subarray(at, at + 65536));
-        p.libc.close(fd);
+        await p.libc.close(fd);
       };
       await Promise.all(Array.from({ length: flows }, send));
       return 0;

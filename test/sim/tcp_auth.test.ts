@@ -134,8 +134,8 @@ async function talk(client: Setup, server: Setup, options: Options = {}): Promis
       const { fd } = await p.libc.accept(listener);
       const buffer = new Uint8Array(1 << 16);
       for (let n = 1; n > 0; received += n) n = await p.libc.recv(fd, buffer);
-      p.libc.close(fd);
-      p.libc.close(listener);
+      await p.libc.close(fd);
+      await p.libc.close(listener);
       done = true;
       return 0;
     },
@@ -161,7 +161,7 @@ async function talk(client: Setup, server: Setup, options: Options = {}): Promis
         error = (cause as { code?: string }).code ?? String(cause);
         done = true;
       }
-      p.libc.close(fd);
+      await p.libc.close(fd);
       return 0;
     },
     ['client'],

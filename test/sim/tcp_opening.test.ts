@@ -148,7 +148,7 @@ describe('SO_REUSEPORT', () => {
           listeners.push(fd);
         }
         while (!close) await p.libc.sleep(10);
-        p.libc.close(listeners.pop()!);
+        await p.libc.close(listeners.pop()!);
         await p.libc.sleep(20_000);
         return 0;
       },
@@ -309,7 +309,7 @@ describe('addresses that are not ours', () => {
         const fd = libc.socket(AF_INET, SOCK_STREAM);
         if (option !== 0) libc.setsockopt(fd, SOL_IP, option, ON);
         expect(codeOf(() => libc.bind(fd, foreign))).toBe(option === 0 ? 'EADDRNOTAVAIL' : '');
-        libc.close(fd);
+        await libc.close(fd);
       }
     });
   }, 60_000);
@@ -355,7 +355,7 @@ describe('a four-tuple in TIME_WAIT', () => {
         p.libc.listen(lfd);
         const { fd } = await p.libc.accept(lfd);
         await p.libc.recv(fd, new Uint8Array(10));
-        p.libc.close(fd);
+        await p.libc.close(fd);
         await p.libc.sleep(10_000);
         return 0;
       },
@@ -367,7 +367,7 @@ describe('a four-tuple in TIME_WAIT', () => {
       await libc.sleep(3000);
       const first = libc.socket(AF_INET, SOCK_STREAM);
       await libc.connect(first, encodeSockaddr4(B, PORT));
-      libc.close(first);
+      await libc.close(first);
       await libc.sleep(ms);
       const second = libc.socket(AF_INET, SOCK_STREAM);
       try {
@@ -456,7 +456,7 @@ describe('IP_MTU_DISCOVER', () => {
           libc.setsockopt(fd, SOL_IP, IP_MTU_DISCOVER, Uint8Array.of(mode, 0, 0, 0));
           await libc.connect(fd, encodeSockaddr4(B, PORT));
           seen[i]?.push(last);
-          libc.close(fd);
+          await libc.close(fd);
           await libc.sleep(100);
         }
       });
@@ -534,7 +534,7 @@ describe('the metrics cache through generic netlink', () => {
         for (let i = 0; i < 2; i++) {
           const { fd } = await p.libc.accept(lfd);
           await p.libc.recv(fd, new Uint8Array(10));
-          p.libc.close(fd);
+          await p.libc.close(fd);
         }
         return 0;
       },
@@ -545,7 +545,7 @@ describe('the metrics cache through generic netlink', () => {
         await libc.sleep(100);
         const fd = libc.socket(AF_INET, SOCK_STREAM);
         await libc.connect(fd, encodeSockaddr4(B, PORT));
-        libc.close(fd);
+        await libc.close(fd);
         await libc.sleep(100);
       });
     await visit();

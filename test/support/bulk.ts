@@ -76,8 +76,8 @@ export async function runBulk(options: BulkOptions): Promise<BulkResult> {
         n = await p.libc.recv(fd, buffer);
         if (!stop) received += n;
       }
-      p.libc.close(fd);
-      p.libc.close(listener);
+      await p.libc.close(fd);
+      await p.libc.close(listener);
       return 0;
     },
     ['server'],
@@ -91,7 +91,7 @@ export async function runBulk(options: BulkOptions): Promise<BulkResult> {
       senderFd = fd;
       const chunk = new Uint8Array(1 << 16);
       while (!stop) await p.libc.send(fd, chunk);
-      p.libc.close(fd);
+      await p.libc.close(fd);
       return 0;
     },
     ['client'],

@@ -129,7 +129,7 @@ async function receiveAll(p: Process, fd: number, size: number, side: number): P
 
 async function both(p: Process, fd: number, size: number, side: number): Promise<void> {
   await Promise.all([sendAll(p, fd, size, side), receiveAll(p, fd, size, 1 - side)]);
-  p.libc.close(fd);
+  await p.libc.close(fd);
 }
 
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {

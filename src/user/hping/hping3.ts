@@ -182,7 +182,7 @@ async function sourceFor(p: Process, to: number): Promise<number> {
     await libc.connect(fd, { addr: to, port: 9 });
     return libc.getsockname(fd)?.addr ?? 0;
   } finally {
-    libc.close(fd);
+    await libc.close(fd);
   }
 }
 
@@ -206,7 +206,7 @@ async function run(p: Process, o: Options): Promise<number> {
     }
     await libc.sleep(o.intervalUs / 1000);
   }
-  libc.close(fd);
+  await libc.close(fd);
   p.print(`--- ${o.host} hping statistic ---\n${sent} packets transmitted, ${refused} refused\n`);
   return 0;
 }
