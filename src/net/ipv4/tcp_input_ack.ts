@@ -209,12 +209,14 @@ function tcpTsoAcked(sk: Sock, skb: SkBuff): number {
 
 /**
  * One packet of the queue is acknowledged, in `ackedPcount` segments: updates the counts and collects
- * what RTT, reordering and rate samples need.
+ * what RTT, reordering and rate samples need. `startSeq`: where it began, since only its rest is there
+ * when it is acknowledged in part.
  * @kernel tcp_clean_rtx_queue net/ipv4/tcp_input.c
  */
 function tcpCleanRtxSkb(
   sk: Sock,
   skb: SkBuff,
+  startSeq: number,
   ackedPcount: number,
   eceAck: boolean,
   state: TcpSacktagState,
@@ -230,7 +232,7 @@ function tcpCleanRtxSkb(
   } else if ((sacked & TCPCB_SACKED_ACKED) === 0) {
     state.lastAckt = tcpSkbTimestampUs(skb);
     if (state.firstAckt === 0) state.firstAckt = state.lastAckt;
-    if (before(scb.seq, state.ackReord)) state.ackReord = scb.seq;
+    if (before(startSeq, state.ackReord)) state.ackReord = startSeq;
     if (!after(scb.endSeq, tp.highSeq)) flag |= FLAG_ORIG_SACK_ACKED;
   }
 
@@ -284,6 +286,7 @@ function tcpCleanRtxWalk(
   state.fullyAcked = true;
   let skb = skbRbFirst(tp.rtxQueue);
   while (skb !== null) {
+    const startSeq = skb.tcpCb.seq;
     let ackedPcount = tcpSkbPcount(skb);
     if (after(skb.tcpCb.endSeq, tp.sndUna)) {
       if (ackedPcount === 1 || !after(tp.sndUna, skb.tcpCb.seq)) break;
@@ -291,7 +294,7 @@ function tcpCleanRtxWalk(
       if (ackedPcount === 0) break;
       state.fullyAcked = false;
     }
-    flag |= tcpCleanRtxSkb(sk, skb, ackedPcount, eceAck, state);
+    flag |= tcpCleanRtxSkb(sk, skb, startSeq, ackedPcount, eceAck, state);
     if (!state.fullyAcked) break;
     tcpAckTstamp(sk, skb, priorSndUna);
     const next: SkBuff | null = skbRbNext(skb);
