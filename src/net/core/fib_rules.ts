@@ -201,21 +201,41 @@ function readSelectors(rule: FibRule, net: Net, tb: NlattrTable): void {
   rule.suppressIfgroup = u32Of(tb[FRA_SUPPRESS_IFGROUP], 0xffffffff) | 0;
   rule.ipProto = tb[FRA_IP_PROTO] === undefined ? 0 : nlaGetU8(tb[FRA_IP_PROTO]);
   rule.proto = tb[FRA_PROTOCOL] === undefined ? 0 : nlaGetU8(tb[FRA_PROTOCOL]);
+}
+
+/** @kernel fib_rule_port_range_valid include/net/fib_rules.h */
+function fibRulePortRangeValid(start: number, end: number): boolean {
+  return start !== 0 && end !== 0 && end < 0xffff && start <= end;
+}
+
+/** Ranges of ports and of users. 0 or -EINVAL. */
+function readRanges(rule: FibRule, tb: NlattrTable, extack: NetlinkExtAck): number {
   const sport = tb[FRA_SPORT_RANGE];
   const dport = tb[FRA_DPORT_RANGE];
   const uid = tb[FRA_UID_RANGE];
   if (sport !== undefined) {
     rule.sportStart = nlaGetU16(sport);
     rule.sportEnd = nlaGetU16(sport.subarray(2));
+    if (!fibRulePortRangeValid(rule.sportStart, rule.sportEnd)) {
+      return fail(extack, -EINVAL, 'Invalid sport range');
+    }
   }
   if (dport !== undefined) {
     rule.dportStart = nlaGetU16(dport);
     rule.dportEnd = nlaGetU16(dport.subarray(2));
+    if (!fibRulePortRangeValid(rule.dportStart, rule.dportEnd)) {
+      return fail(extack, -EINVAL, 'Invalid dport range');
+    }
   }
   if (uid !== undefined) {
     rule.uidStart = nlaGetU32(uid);
     rule.uidEnd = nlaGetU32(uid.subarray(4));
+    // 2^32 - 1 is nobody.
+    if (rule.uidEnd === 0xffffffff || rule.uidStart > rule.uidEnd) {
+      return fail(extack, -EINVAL, 'Invalid uid range');
+    }
   }
+  return 0;
 }
 
 /** Source, destination and TOS of IPv4. @kernel fib4_rule_configure net/ipv4/fib_rules.c */
@@ -251,6 +271,8 @@ function fibNl2rule(
   const err = readAddresses(rule, v, tb, extack);
   if (err < 0) return err;
   readSelectors(rule, net, tb);
+  const bad = readRanges(rule, tb, extack);
+  if (bad < 0) return bad;
   rule.pref = u32Of(tb[FRA_PRIORITY], fibDefaultRulePref(ops));
   rule.action = fibRuleHdr.action(v, NLMSG_HDRLEN);
   rule.flags = fibRuleHdr.flags(v, NLMSG_HDRLEN) & FIB_RULE_INVERT;

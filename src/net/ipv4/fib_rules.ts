@@ -22,7 +22,7 @@ import { registerPernetSubsys } from '#net/core/net_namespace.ts';
 import { fibUnmerge } from '#net/ipv4/fib_frontend_config.ts';
 import { fibGetTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
-import { EACCES, EAGAIN, EINVAL, ENETUNREACH } from '#uapi/errno.ts';
+import { EACCES, EAGAIN, EINVAL, ENETUNREACH, ESRCH } from '#uapi/errno.ts';
 import {
   FR_ACT_BLACKHOLE,
   FR_ACT_PROHIBIT,
@@ -84,7 +84,8 @@ function __fibLookup(net: Net, flp: Flowi4, res: FibResult, flags: number): numb
     const verdict = fib4RuleAction(net, rule, flp, res, flags);
     return verdict === 0 && fib4RuleSuppress(rule, res) ? -EAGAIN : verdict;
   });
-  return err === -EAGAIN ? -ENETUNREACH : err;
+  // Where no rule had an answer there is no network, either.
+  return err === -EAGAIN || err === -ESRCH ? -ENETUNREACH : err;
 }
 
 /** @kernel fib4_rules_init net/ipv4/fib_rules.c */
