@@ -57,20 +57,22 @@ const QUERY_RESPONSE_INTERVAL: number = 10 * HZ;
 /** Delay of the first report after joining. */
 const INITIAL_REPORT_DELAY = 1;
 
-function forcedVersion(inDev: InDevice): number {
-  const all = ipv4DevconfAll(inDev.dev.net, IPV4_DEVCONF_FORCE_IGMP_VERSION);
-  return all !== 0 ? all : inDevConfGet(inDev, IPV4_DEVCONF_FORCE_IGMP_VERSION);
+/** Is the version wanted of all devices, or of this one? */
+function isForced(inDev: InDevice, version: number): boolean {
+  return (
+    ipv4DevconfAll(inDev.dev.net, IPV4_DEVCONF_FORCE_IGMP_VERSION) === version ||
+    inDevConfGet(inDev, IPV4_DEVCONF_FORCE_IGMP_VERSION) === version
+  );
 }
 
 function stillSeen(inDev: InDevice, until: number): boolean {
   return until !== 0 && timeBefore(inDev.dev.net.machine.jiffies, until);
 }
 
-/** Version to speak: the oldest that a router on the link speaks. */
+/** Version to speak: the oldest that is forced or that a router on the link speaks. */
 function igmpVersion(inDev: InDevice): number {
-  const forced = forcedVersion(inDev);
-  if (forced === 1 || stillSeen(inDev, inDev.mrV1Seen)) return 1;
-  if (forced === 2 || stillSeen(inDev, inDev.mrV2Seen)) return 2;
+  if (isForced(inDev, 1) || stillSeen(inDev, inDev.mrV1Seen)) return 1;
+  if (isForced(inDev, 2) || stillSeen(inDev, inDev.mrV2Seen)) return 2;
   return 3;
 }
 
