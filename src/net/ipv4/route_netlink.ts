@@ -13,6 +13,7 @@ import {
 } from '#include/linux/skbuff.ts';
 import { skbDstSet } from '#include/net/dst.ts';
 import { Flowi4, LOOPBACK_IFINDEX } from '#include/net/flow.ts';
+import { IPSKB_DOREDIRECT } from '#include/net/ip.ts';
 import { FibAlias, FibResult, type Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { INET_DSCP_MASK } from '#include/net/route.ts';
@@ -43,7 +44,7 @@ import {
 import { EHOSTUNREACH, EINVAL, EMSGSIZE, ENOBUFS, ENODEV, EOPNOTSUPP } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
-import { RTCF_NOTIFY } from '#uapi/in_route.ts';
+import { RTCF_DOREDIRECT, RTCF_NOTIFY } from '#uapi/in_route.ts';
 import { iphdr } from '#uapi/ip.ts';
 import { SKB_NOT_DROPPED_YET } from '#uapi/net_dropreason.ts';
 import { NLMSG_HDRLEN } from '#uapi/netlink.ts';
@@ -252,6 +253,7 @@ function rtFillInfo(
   if (nlh < 0) return nlh;
   const rtm = nlh + NLMSG_HDRLEN;
   const notify = (rt.rtFlags & RTCF_NOTIFY) !== 0 ? RTM_F_NOTIFY : 0;
+  const redirect = (skb.ipCb.flags & IPSKB_DOREDIRECT) !== 0 ? RTCF_DOREDIRECT : 0;
   rtmsg.setFamily(hostView, rtm, AF_INET);
   rtmsg.setDstLen(hostView, rtm, 32);
   rtmsg.setSrcLen(hostView, rtm, req.src !== 0 ? 32 : 0);
@@ -260,7 +262,7 @@ function rtFillInfo(
   rtmsg.setProtocol(hostView, rtm, RTPROT_UNSPEC);
   rtmsg.setScope(hostView, rtm, RT_SCOPE_UNIVERSE);
   rtmsg.setType(hostView, rtm, rt.rtType);
-  rtmsg.setFlags(hostView, rtm, ((rt.rtFlags & ~0xffff) | RTM_F_CLONED | notify) >>> 0);
+  rtmsg.setFlags(hostView, rtm, ((rt.rtFlags & ~0xffff) | RTM_F_CLONED | notify | redirect) >>> 0);
   const left = rt.expires === 0 ? 0 : Math.max((rt.expires - rt.net.machine.jiffies) | 0, 0);
   const chosen = !rt.rtIsInput && fl4.saddr !== req.src;
   const full =
@@ -325,6 +327,8 @@ export function inetRtmGetroute(inSkb: SkBuff, msg: Uint8Array, extack: NetlinkE
   if (err === 0) {
     const rt = skb.dst as Rtable;
     if ((req.rtmFlags & RTM_F_NOTIFY) !== 0) rt.rtFlags = (rt.rtFlags | RTCF_NOTIFY) >>> 0;
+    // Would the sender be told of a better way?
+    answer.ipCb.flags = skb.ipCb.flags;
     err = fillAnswer(answer, req, rt, res, fl4, portid, nlmsgSeq(msg));
   }
   consumeSkb(skb, 'inet_rtm_getroute');
