@@ -23,6 +23,7 @@ const UNCOMPARED: ReadonlySet<string> = new Set([
   '1/80',
   '6/24',
   '0/16',
+  '0/52',
   '0/17',
   '0/41',
   '0/43',

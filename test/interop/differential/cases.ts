@@ -5,12 +5,14 @@ import type { Scene } from './scene.ts';
 import { Scene as NewScene } from './scene.ts';
 import type { Case } from './steps.ts';
 import { arpTraffic } from './traffic_arp.ts';
+import { igmpTraffic } from './traffic_igmp.ts';
 import { ipTraffic } from './traffic_ip.ts';
 import { socketTraffic } from './traffic_sockets.ts';
 
 const THEMES: Readonly<Record<string, (scene: Scene) => void>> = {
   arp: arpTraffic,
   ip: ipTraffic,
+  igmp: igmpTraffic,
   sockets: socketTraffic,
   calls: optionCalls,
 };

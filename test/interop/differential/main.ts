@@ -1,6 +1,6 @@
 /**
  * Long runs of the differential tests: `npx tsx --conditions=source test/interop/differential/main.ts THEME FROM COUNT`.
- * (themes: arp, ip, sockets, calls, all), or with `record` to write recorded.json anew.
+ * (themes: arp, ip, igmp, sockets, calls, all), or with `record` to write recorded.json anew.
  *
  * Needs root. What differs is played again with time for the kernel to settle, then made as short as
  * possible and printed.

@@ -181,6 +181,57 @@ const CASES: Readonly<Record<string, readonly Step[]>> = {
   'a route for a packet that comes in belongs to no user': [
     ['ip', 'route get 10.9.0.1 from 10.9.0.2 iif t0', 'route get 10.9.0.2'],
   ],
+  'where no rule has an answer there is no network': [
+    ['socket', 1, 16, 3, 0],
+    // A rule for sources of 10.9.1.0/24: from then on rules are asked one by one.
+    [
+      'sendmsg',
+      1,
+      '2c0000002000010401000000000000000200180064000001000000000800060014000000080002000a090100',
+      0,
+      null,
+      null,
+    ],
+    ['socket', 0, 2, 2, 0],
+    ['connect', 0, hex(sockaddr(0xac100101, PORT))],
+  ],
+  'a rule whose ports run backwards is none': [
+    ['socket', 1, 16, 3, 0],
+    // Blackhole for source ports 7003 to 6939, then for 7003 to 7003.
+    ...['5b1b1b1b', '5b1b5b1b'].map(
+      (ports): Step => [
+        'sendmsg',
+        1,
+        `2c000000200001040100000000000000020000000000000600000000080006001400000008001700${ports}`,
+        0,
+        null,
+        null,
+      ],
+    ),
+    ['socket', 0, 2, 2, 0],
+    ['bind', 0, hex(sockaddr(0, 7000))],
+    ['connect', 0, hex(sockaddr(PEER, PORT))],
+    ['socket', 2, 2, 2, 0],
+    ['bind', 2, hex(sockaddr(0, 7003))],
+    ['connect', 2, hex(sockaddr(PEER, PORT))],
+  ],
+  'the older version of IGMP that is forced counts, of all devices or of one': [
+    ['sysctl', 'net.ipv4.conf.all.force_igmp_version', '2'],
+    ['sysctl', 'net.ipv4.conf.t0.force_igmp_version', '1'],
+    ['socket', 0, 2, 2, 0],
+    [
+      'setsockopt',
+      0,
+      0,
+      35,
+      hex(sockaddr(GROUP, 0).subarray(4, 8), sockaddr(OWN, 0).subarray(4, 8)),
+    ],
+    ['sleep', 50],
+  ],
+  'ip route get says that a redirect would be sent': [
+    ['sysctl', 'net.ipv4.ip_forward', '1'],
+    ['ip', 'route get 10.9.0.3 from 10.9.0.2 iif t0'],
+  ],
   'a ping socket that has an identifier looks at the address first': [
     ['socket', 0, 2, 2, 1],
     ['bind', 0, hex(sockaddr(OWN, PORT))],

@@ -1,6 +1,7 @@
 /** IPv4 packets of all kinds, right and wrong: headers, options, fragments, ICMP, UDP, TCP, routes. */
 import { concat, get16, type Ipv4Fields, icmp, ipv4, put16, put32, tcp, udp } from './packets.ts';
 import { GROUP, OWN, OWN_RIGHT, PEER, PEER_RIGHT, PEER_THREE, PORTS, type Scene } from './scene.ts';
+import { addRules } from './traffic_rules.ts';
 import { openSockets, readAll } from './traffic_sockets.ts';
 
 /** Some options, one after the other, often wrong. */
@@ -88,7 +89,7 @@ function someBody(s: Scene, src: number, dst: number): { protocol: number; paylo
     }
     case 6:
       return {
-        protocol: s.of([0, 2, 3, 4, 41, 47, 50, 89, 132, 136, 253, 255]),
+        protocol: s.of([0, 2, 3, 4, 41, 47, 50, 89, 132, 253, 255]),
         payload: s.bytes(size),
       };
     default:
@@ -313,6 +314,7 @@ const LOOK_UPS: readonly string[] = [
 
 export function ipTraffic(s: Scene): void {
   s.setUp({ neighbours: !s.once(5) });
+  if (s.once(3)) addRules(s);
   openSockets(s, s.below(5));
   const count = 10 + s.below(30);
   for (let i = 0; i < count; i++) {
