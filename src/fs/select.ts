@@ -152,8 +152,6 @@ class FdWait implements PollTable, Wait {
     }
     const mask = vfsPoll(file, null) & this.events;
     if (mask === 0 && !this.timedOut) return;
-    // The file may have been closed meanwhile: then its end is this task's.
-    this.machine.tasks.current = this.task;
     this.cancel();
     wake(mask);
   }
@@ -174,6 +172,8 @@ class FdWait implements PollTable, Wait {
       this.timer = null;
     }
     removeWait(task, this);
+    // The file may have been closed meanwhile: then its end is this task's.
+    this.machine.tasks.current = task;
     fput(file);
     if (!this.queued) this.machine.tasks.freeWaits.push(this);
   }

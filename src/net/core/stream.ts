@@ -145,9 +145,6 @@ class LingeringClose implements CallWait {
 
   run(): void {
     if (this.over || (skStreamClosing(this.sk) && !this.timedOut)) return;
-    const { machine, cpu } = this.task;
-    machine.tasks.current = this.task;
-    machine.cpu = cpu;
     this.cancel();
     this.returned?.();
   }
@@ -159,6 +156,10 @@ class LingeringClose implements CallWait {
     timerDelete(this.timer);
     removeWait(this.task, this);
     if (this.task.callWait === this) this.task.callWait = null;
+    // Whoever ends the sleep: the task goes on.
+    const { machine, cpu } = this.task;
+    machine.tasks.current = this.task;
+    machine.cpu = cpu;
     this.goOn(this.sk);
   }
 }

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeSyscalls } from '#init/syscalls.ts';
+import { createTask } from '#kernel/sched/task.ts';
 import { TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { EBADF, EINPROGRESS } from '#uapi/errno.ts';
+import { POLLIN } from '#uapi/poll.ts';
 import {
   LINUX_MIB_TCPABORTONCLOSE,
   LINUX_MIB_TCPABORTONDATA,
@@ -178,6 +181,21 @@ describe('a close that lingers', () => {
     expect(rig.sys.closeWait(fd, () => {})).toBe(0);
     expect(rig.sys.closeWait(fd, () => {})).toBe(-EBADF);
     rig.advance(61_000);
+  });
+
+  it('is that of the task whose wait held the file last, whoever made the latest call', () => {
+    const fd = connected();
+    rig.write(fd, 100);
+    setLinger(fd, 1, 2);
+    const wait = rig.sys.waitFd(fd, POLLIN, -1, () => {});
+    expect(rig.sys.close(fd)).toBe(0);
+    const other = makeSyscalls(createTask(rig.machine, 'other', rig.machine.initNet));
+    other.monotonic();
+    if (typeof wait === 'function') wait();
+    other.exit(0);
+    expect(orphans()).toBe('0');
+    rig.advance(2000);
+    expect(orphans()).toBe('1');
   });
 
   it('is not for a task that ends, and ends with it', () => {
