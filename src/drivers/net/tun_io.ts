@@ -54,7 +54,7 @@ import { skbCopyBits, skbStoreBits } from '#net/core/skbuff_data.ts';
 import { skbTxTimestamp } from '#net/core/skbuff_tstamp.ts';
 import { skbOrphanFragsRx } from '#net/core/skbuff_zerocopy.ts';
 import { ethTypeTrans } from '#net/ethernet/eth.ts';
-import { EAGAIN, EBADFD, EINVAL, EIO, ENOMEM } from '#uapi/errno.ts';
+import { EAGAIN, EBADFD, EBUSY, EINVAL, EIO, ENOMEM } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6 } from '#uapi/if_ether.ts';
 import {
@@ -70,6 +70,7 @@ import {
   SKB_DROP_REASON_DEV_READY,
   SKB_DROP_REASON_FULL_RING,
   SKB_DROP_REASON_INVALID_PROTO,
+  SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_SKB_UCOPY_FAULT,
 } from '#uapi/net_dropreason.ts';
 import { POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '#uapi/poll.ts';
@@ -318,8 +319,8 @@ function classify(tun: TunStruct, dev: NetDevice, skb: SkBuff, piProto: number):
 
 /**
  * Takes one frame with its headers: the number of bytes, or a negative errno (-EBADFD no device, -EIO
- * device is down, -EINVAL malformed, -ENOMEM). `more`: another follows, and with IFF_NAPI polling can
- * wait for it; at the end of the batch the caller calls tunNapiSchedule().
+ * device is down, -EBUSY detached with IFF_NAPI, -EINVAL malformed, -ENOMEM). `more`: another follows,
+ * and with IFF_NAPI polling can wait for it; at the end of the batch the caller calls tunNapiSchedule().
  * @kernel tun_get_user drivers/net/tun.c
  */
 export function tunGetUser(tfile: TunFile, buf: Uint8Array, more = false): number {
@@ -382,6 +383,11 @@ function tunDeliver(tfile: TunFile, dev: NetDevice, skb: SkBuff, more: boolean):
     dev.stats.rxDropped++;
     kfreeSkb(skb, SKB_DROP_REASON_DEV_READY, 'tun_get_user');
     return -EIO;
+  }
+  if (napi !== null && tfile.detached) {
+    // Its polling is off: it would lie there for good.
+    kfreeSkb(skb, SKB_DROP_REASON_NOT_SPECIFIED, 'tun_get_user');
+    return -EBUSY;
   }
   const learns = flows !== null && tfiles.length > 1 && !tfile.detached;
   const hash = learns ? __skbGetHashSymmetric(skb) : 0;

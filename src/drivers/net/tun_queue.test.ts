@@ -244,6 +244,9 @@ describe('several queues of a tap device', () => {
     tunGetUser(b, frameTo(dev, datagram(12, false)), true);
     tunSetQueue(b, IFF_DETACH_QUEUE);
     expect(b.writeQueue.qlen).toBe(0);
+    // Nobody would poll it, neither now nor when the program leaves.
+    expect(tunGetUser(b, frameTo(dev, datagram(14, false)))).toBe(-EBUSY);
+    expect(b.writeQueue.qlen).toBe(0);
     tunSetQueue(b, IFF_ATTACH_QUEUE);
     tunGetUser(b, frameTo(dev, datagram(13, false)));
     m.settle();
