@@ -174,12 +174,14 @@ export interface Difference {
 
 /** What a run of a case gave, with what may differ taken out. */
 export function normalRun({ steps }: Case, run: readonly StepResult[]): unknown[] {
-  return steps.map((step, i) => {
-    const [result, frames] = run[i] ?? [null, []];
-    const sent = frames.map(([device, frame]) => `${device} ${normalFrame(frame)}`);
-    // What timers send within a pause is sent at random times.
-    return [normalResult(step[0], result), step[0] === 'sleep' ? sent.sort() : sent];
+  const sent = steps.map((_, i) =>
+    (run[i]?.[1] ?? []).map(([device, frame]) => `${device} ${normalFrame(frame)}`),
+  );
+  // What timers send in a pause, or just before it, is sent at times of their own.
+  steps.forEach(([op], i) => {
+    if (op === 'sleep') sent[i] = [...(sent[i - 1]?.splice(0) ?? []), ...(sent[i] ?? [])].sort();
   });
+  return steps.map(([op], i) => [normalResult(op, run[i]?.[0] ?? null), sent[i]]);
 }
 
 /** Where two runs of a case differ. */
