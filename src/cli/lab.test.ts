@@ -57,9 +57,13 @@ describe('a lab', () => {
   });
 
   it('needs a seed, and times that are some', async () => {
-    expect(() => new Lab(pair, {} as never)).toThrow('a world needs a `seed`');
+    for (const options of [{}, { seed: Number.NaN }, { seed: null }]) {
+      expect(() => new Lab(pair, options as never)).toThrow('a world needs a `seed`');
+    }
     const { world } = await boot();
-    expect(() => world.schedule(Number.NaN, () => {})).toThrow(RangeError);
+    for (const time of [Number.NaN, undefined, Number.POSITIVE_INFINITY]) {
+      expect(() => world.schedule(time as number, () => {})).toThrow(RangeError);
+    }
   });
 
   it('an exit is no error', async () => {

@@ -201,7 +201,7 @@ export class World {
   /** Throws TypeError without a seed, which would be the same one for all who forgot it. */
   constructor(options: WorldOptions) {
     const { seed } = options as Readonly<Partial<WorldOptions>>;
-    if (typeof seed !== 'string' && typeof seed !== 'number') {
+    if (typeof seed !== 'string' && (typeof seed !== 'number' || Number.isNaN(seed))) {
       throw new TypeError('a world needs a `seed`, a number or a text');
     }
     this.seed = options.seed;
@@ -375,7 +375,7 @@ export class World {
    * it throws ends the run. Throws RangeError for what is no time.
    */
   schedule(timeNs: number, fn: () => void): void {
-    if (Number.isNaN(timeNs)) throw new RangeError('an event needs a time, in ns');
+    if (!Number.isFinite(timeNs)) throw new RangeError('an event needs a time, in ns');
     this.at(timeNs, EVENT_CALL, runCall, fn, null);
   }
 
