@@ -254,14 +254,21 @@ export function tcpCreateOpenreqChild(sk: Sock, req: RequestSock, skb: SkBuff): 
 }
 
 /** What a request's options say: bit 0 PAWS failed, bit 1 the echo is none of ours. @kernel tcp_check_req net/ipv4/tcp_minisocks.c */
-function tcpReqOptions(req: RequestSock, skb: SkBuff, th: number, opt: TcpOptionsReceived): number {
+function tcpReqOptions(
+  req: RequestSock,
+  skb: SkBuff,
+  th: number,
+  fastopen: boolean,
+  opt: TcpOptionsReceived,
+): number {
   if (tcphdr.hdrlen(view, th) <= tcphdr.LEN) return 0;
   tcpParseOptions(req.net, skb, opt, false);
   if (!opt.sawTstamp) return 0;
   let tsecrReject = false;
   opt.tsRecent = req.tsRecent;
   if (opt.rcvTsecr !== 0) {
-    if (req.tstampOk) {
+    // A Fast Open child may have sent more than the SYN-ACK.
+    if (req.tstampOk && !fastopen) {
       tsecrReject = !between(opt.rcvTsecr, req.sntTsvalFirst, req.sntTsvalLast);
     }
     opt.rcvTsecr = (opt.rcvTsecr - req.tsOff) | 0;
@@ -387,7 +394,7 @@ export function tcpCheckReq(
   const th = skb.transportHeader;
   const { seq, endSeq, ackSeq } = skb.tcpCb;
   const opt = new TcpOptionsReceived();
-  const rejects = tcpReqOptions(req, skb, th, opt);
+  const rejects = tcpReqOptions(req, skb, th, fastopen, opt);
   let flg = tcphdr.flags(view, th) & (TCPHDR_RST | TCPHDR_SYN | TCPHDR_ACK);
 
   // The SYN again: our SYN-ACK was lost.
