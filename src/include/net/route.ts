@@ -1,6 +1,8 @@
 /** Small parts of IPv4 routing that are inline in Linux. Counterpart of include/net/route.h. */
+
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { Flowi4 } from '#include/net/flow.ts';
+import { FlowKeys } from '#include/net/flow_dissector.ts';
 import { FibResult, type Rtable } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import type { InetSock, Sock } from '#include/net/sock.ts';
@@ -61,6 +63,7 @@ export class RouteScratch {
   readonly outputRes: FibResult = new FibResult();
   readonly typeFlow: Flowi4 = new Flowi4();
   readonly typeRes: FibResult = new FibResult();
+  readonly flowKeys: FlowKeys = new FlowKeys();
 }
 
 /** Counters of IP identifications by keyed hash of (addresses, protocol). @kernel ip_idents net/ipv4/route.c */

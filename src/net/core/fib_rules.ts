@@ -335,6 +335,12 @@ function insertRule(ops: FibRulesOps, rule: FibRule): void {
   }
 }
 
+/** Does the rule select by what follows the IP header? @kernel fib_rule_requires_fldissect include/net/fib_rules.h */
+function fibRuleRequiresFldissect(rule: FibRule): boolean {
+  const selects = rule.ipProto !== 0 || rule.sportEnd !== 0 || rule.dportEnd !== 0;
+  return selects && rule.iifname !== 'lo';
+}
+
 /** What a change of rules leads to below; set by IPv4. */
 export interface FibRuleHooks {
   /** Before the first rule of a user: separate the local table. 0 or a negative errno. */
@@ -363,6 +369,7 @@ function fibNlNewrule(
   if (rule.action === FR_ACT_UNSPEC) return fail(extack, -EINVAL, 'Invalid action');
   net.ipv4.fibHasCustomRules = true;
   insertRule(ops, rule);
+  net.ipv4.fibRulesRequireFldissect = ops.rulesList.some(fibRuleRequiresFldissect);
   notifyRuleChange(net, RTM_NEWRULE, rule, ops, msg, rtnlRequestPortid(skb));
   ops.flushCache(net);
   return 0;
@@ -395,6 +402,7 @@ function fibNlDelrule(skb: SkBuff, msg: Uint8Array, extack: NetlinkExtAck): numb
   if (rule === undefined) return -ENOENT;
   if ((rule.flags & FIB_RULE_PERMANENT) !== 0) return -EPERM;
   ops.rulesList.splice(ops.rulesList.indexOf(rule), 1);
+  net.ipv4.fibRulesRequireFldissect = ops.rulesList.some(fibRuleRequiresFldissect);
   net.ipv4.fibHasCustomRules = true;
   for (const r of ops.rulesList) {
     if (r.ctarget !== rule) continue;

@@ -5,10 +5,14 @@
  * fib_frontend_source.ts, routes of addresses in fib_frontend_ifaddr.ts, requests and events in
  * fib_frontend_config.ts.
  */
+
 import type { NetDevice } from '#include/linux/netdevice.ts';
+import type { SkBuff } from '#include/linux/skbuff.ts';
+import type { Flowi4 } from '#include/net/flow.ts';
 import { FIB_LOOKUP_NOREF } from '#include/net/ip_fib.ts';
 import type { Net } from '#include/net/net_namespace.ts';
 import { RouteScratch } from '#include/net/route.ts';
+import { skbFlowDissectFlowKeys } from '#net/core/flow_dissector.ts';
 import { fibGetTable } from '#net/ipv4/fib_frontend_table.ts';
 import { fibTableLookup } from '#net/ipv4/fib_trie.ts';
 import { ipv4IsLbcast, ipv4IsMulticast, ipv4IsZeronet } from '#uapi/in.ts';
@@ -18,6 +22,21 @@ import { RT_TABLE_LOCAL, RTN_BROADCAST, RTN_MULTICAST, RTN_UNICAST } from '#uapi
 export function routeScratch(net: Net): RouteScratch {
   net.ipv4.rtScratch ??= new RouteScratch();
   return net.ipv4.rtScratch;
+}
+
+/**
+ * Where a rule needs them, protocol and ports of a packet whose route is looked up as it comes in. False:
+ * no rule does.
+ * @kernel fib4_rules_early_flow_dissect include/net/ip_fib.h
+ */
+export function fib4RulesEarlyFlowDissect(net: Net, skb: SkBuff, fl4: Flowi4): boolean {
+  if (!net.ipv4.fibRulesRequireFldissect) return false;
+  const { flowKeys } = routeScratch(net);
+  if (!skbFlowDissectFlowKeys(skb, flowKeys)) return false;
+  fl4.flowi4Proto = flowKeys.ipProto;
+  fl4.fl4Sport = flowKeys.ports >>> 16;
+  fl4.fl4Dport = flowKeys.ports & 0xffff;
+  return true;
 }
 
 /** @kernel __inet_dev_addr_type net/ipv4/fib_frontend.c */

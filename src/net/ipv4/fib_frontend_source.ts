@@ -24,7 +24,7 @@ import type { Net } from '#include/net/net_namespace.ts';
 import { INET_DSCP_MASK } from '#include/net/route.ts';
 import { view } from '#mm/memory.ts';
 import { inetLookupIfaddr, inetSelectAddr } from '#net/ipv4/devinet.ts';
-import { routeScratch } from '#net/ipv4/fib_frontend.ts';
+import { fib4RulesEarlyFlowDissect, routeScratch } from '#net/ipv4/fib_frontend.ts';
 import { fib4HasCustomRules, fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibResultPrefsrc } from '#net/ipv4/fib_semantics_select.ts';
 import { ipv4IsZeronet } from '#uapi/in.ts';
@@ -87,6 +87,12 @@ function __fibValidateSource(
   fl4.saddr = dst;
   fl4.flowi4Tos = tos;
   fl4.flowi4Mark = inDevSrcVmark(idev) ? skb.mark : 0;
+  if (fib4RulesEarlyFlowDissect(net, skb, fl4)) {
+    // The way back: from the receiver's port to the sender's.
+    const sport = fl4.fl4Sport;
+    fl4.fl4Sport = fl4.fl4Dport;
+    fl4.fl4Dport = sport;
+  }
   const lastResort = rpf !== 0 ? -SKB_DROP_REASON_IP_RPFILTER : 0;
   if (fibLookup(net, fl4, res, 0) !== 0) return lastResort;
   if (res.type !== RTN_UNICAST) {

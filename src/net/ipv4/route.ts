@@ -60,7 +60,7 @@ import { view } from '#mm/memory.ts';
 import { dstInit } from '#net/core/dst.ts';
 import { kfreeSkb } from '#net/core/skbuff.ts';
 import { inetAddrOnlink, inetSelectAddr, ipDevFind } from '#net/ipv4/devinet.ts';
-import { routeScratch } from '#net/ipv4/fib_frontend.ts';
+import { fib4RulesEarlyFlowDissect, routeScratch } from '#net/ipv4/fib_frontend.ts';
 import { fibValidateSource } from '#net/ipv4/fib_frontend_source.ts';
 import { fibLookup } from '#net/ipv4/fib_frontend_table.ts';
 import { fibSelectInputPath, fibSelectPath } from '#net/ipv4/fib_semantics_select.ts';
@@ -356,6 +356,7 @@ function ipRouteInputSlow(
   fl4.flowi4Tos = tos;
   fl4.daddr = daddr;
   fl4.saddr = saddr;
+  fib4RulesEarlyFlowDissect(net, skb, fl4);
   const err = fibLookup(net, fl4, res, 0);
   const forward = inDevForward(inDev);
   if (err !== 0) return noRoute(skb, inDev, res, forward ? err : -EHOSTUNREACH);

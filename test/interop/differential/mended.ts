@@ -210,6 +210,29 @@ const CASES: Readonly<Record<string, readonly Step[]>> = {
     ['bind', 0, hex(sockaddr(0, 7000))],
     ['connect', 0, hex(sockaddr(PEER, PORT))],
   ],
+  'rules by protocol apply to what comes in, too': [
+    ['sysctl', 'net.ipv4.ip_forward', '1'],
+    ['ip', 'neigh add 10.9.0.3 lladdr 02:00:00:00:01:03 nud permanent dev t0'],
+    ['ip', 'route add default via 10.9.0.3 table 100'],
+    ['socket', 1, 16, 3, 0],
+    // UDP: table 100.
+    [
+      'sendmsg',
+      1,
+      '2c00000020000104010000000000000002000000640000010000000008000600140000000500160011000000',
+      0,
+      null,
+      null,
+    ],
+    ...[1, 17].map((protocol) => {
+      const fields = { src: PEER, dst: 0xac100101 };
+      const payload =
+        protocol === 1
+          ? icmp(8, 0, 0x80010001, data(8))
+          : udp({ ...fields, sport: PORT, dport: OTHER_PORT, data: data(8) });
+      return frame(ipv4({ ...fields, protocol, payload }));
+    }),
+  ],
   'the older version of IGMP that is forced counts, of all devices or of one': [
     ['sysctl', 'net.ipv4.conf.all.force_igmp_version', '2'],
     ['sysctl', 'net.ipv4.conf.t0.force_igmp_version', '1'],

@@ -30,6 +30,8 @@ export class NetnsIpv4 {
   /** Changed with each address; source addresses kept in next hops follow it. */
   devAddrGenid: number;
   fibHasCustomRules: boolean;
+  /** Some rule selects by what follows the IP header. */
+  fibRulesRequireFldissect: boolean;
   /** A user added a route of type local: our addresses are not all that is ours. */
   fibHasCustomLocalRoutes: boolean;
   /** Changed with each change of a table. */
@@ -235,6 +237,7 @@ export class NetnsIpv4 {
     this.rulesOps = null;
     this.devAddrGenid = 0;
     this.fibHasCustomRules = false;
+    this.fibRulesRequireFldissect = false;
     this.fibHasCustomLocalRoutes = false;
     this.fibSeq = 0;
     this.fibInfoCnt = 0;
