@@ -1,5 +1,6 @@
 /** What the entry of embedders says to arguments that make no sense, and to a machine that has been halted. */
 import { describe, expect, it } from 'vitest';
+import { NETDEV_REGISTER, NETDEV_UNREGISTER } from '#include/linux/netdevice.ts';
 import {
   addRoute,
   bootCore,
@@ -10,6 +11,8 @@ import {
   setAddress,
 } from '#init/core.ts';
 import type { Machine, MachineHost } from '#kernel/machine.ts';
+import { NOTIFY_DONE } from '#kernel/notifier.ts';
+import { registerNetdeviceNotifier } from '#net/core/dev.ts';
 import { EINVAL, EMFILE, ENODEV, ESHUTDOWN } from '#uapi/errno.ts';
 import { ifreq } from '#uapi/if.ts';
 import { sockaddrIn } from '#uapi/in.ts';
@@ -74,6 +77,28 @@ describe('addresses', () => {
     for (const wrong of [-1, 33, 24.5]) {
       expect(setAddress(sys, 'eth0', '10.0.0.1', wrong)).toBe(-EINVAL);
     }
+    expect(haltCore(machine)).toEqual({});
+  });
+});
+
+describe('a cable', () => {
+  it('is plugged and unplugged at the time that the host has then', () => {
+    let clock = 0;
+    const machine = bootCore({ ...good, host: { ...host, readClock: () => clock } });
+    const times: number[] = [];
+    registerNetdeviceNotifier(machine, {
+      call: (event) => {
+        if (event === NETDEV_REGISTER || event === NETDEV_UNREGISTER) times.push(machine.nowNs);
+        return NOTIFY_DONE;
+      },
+      priority: 0,
+    });
+    times.length = 0;
+    clock = 5e9;
+    const port = plugCable(machine, 'eth0', () => {});
+    clock = 9e9;
+    if (typeof port === 'object') port.unplug();
+    expect(times).toEqual([5e9, 9e9]);
     expect(haltCore(machine)).toEqual({});
   });
 });

@@ -72,16 +72,20 @@ export function plugCable(
   name: string,
   onFrame: (port: FramePort) => void,
 ): FramePort | number {
+  const { host } = machine;
+  machine.enter(host.readClock());
   const tfile = tunCreate(machine.initNet, { name, flags: IFF_TAP });
   if (typeof tfile === 'number') return tfile;
-  const { host } = machine;
   const port: FramePort = {
     send(frame) {
       machine.enter(host.readClock());
       return tunGetUser(tfile, frame);
     },
     receive: (frame) => tunDoRead(tfile, frame),
-    unplug: () => tunDetach(tfile),
+    unplug() {
+      machine.enter(host.readClock());
+      tunDetach(tfile);
+    },
   };
   const door: TunDoor = { readable: () => onFrame(port) };
   tunAttach(tfile, door);
