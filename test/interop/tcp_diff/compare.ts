@@ -80,16 +80,16 @@ function compareInfo(a: Outcome, b: Outcome): string[] {
 }
 
 /**
- * Fields of SO_MEMINFO that are compared: what is on its way to the wire and what a socket has put
- * by are a matter of moments.
- */
-/**
  * A send buffer that never fills: chosen where the sizes of small packets differ, and with them what
  * has been put by, whether the fast path may go on, and how windows grow.
  */
 const ROOMY = 4 << 20;
 const BY_SIZES = /mem|^lastAckRecv$|^rcvSsthresh$|TCPHPHits|TCPHPAcks|TCPPureAcks/;
 const SNDBUF = 3;
+/**
+ * Fields of SO_MEMINFO that are compared: what is on its way to the wire and what a socket has put
+ * by are a matter of moments.
+ */
 const MEMORY = ['rmem', 'rcvbuf', '', 'sndbuf', '', 'wmem queued', '', 'backlog', 'drops'];
 
 function isRoomy({ memory }: Outcome): boolean {
