@@ -6,17 +6,17 @@ const missing = whyNoInterop('ping');
 const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=source'] as const;
 
 describe.skipIf(missing !== null)(`writing to a TAP device (skipped: ${missing})`, () => {
-  it.each(['write', 'io_uring', 'auto'])(
+  it.for(['write', 'io_uring', 'auto'])(
     'by %s: all in order, and what is none is counted',
     {
       timeout: 120_000,
     },
-    async (io) => {
+    async (io, { skip }) => {
       const ns = new Netns('tapio');
       try {
         const { stdout, stderr } = await ns.run(...SOURCE, 'test/interop/tap_io.ts', io);
         // Where the kernel or its guards do not allow it, that is said, and there is nothing to test.
-        if (io === 'io_uring' && stderr.includes('does not let us use io_uring')) return;
+        skip(io === 'io_uring' && stderr.includes('does not let us use io_uring'), stderr.trim());
         expect(stderr).toBe('');
         const { io: by, wrong, ...seen } = JSON.parse(stdout) as Record<string, unknown>;
         if (io !== 'auto') expect(by).toBe(io);
