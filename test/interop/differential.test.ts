@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoInterop } from '../support/netns.ts';
 import { makeCase, THEME_NAMES } from './differential/cases.ts';
 import { KernelPlayer } from './differential/kernel_player.ts';
-import { MENDED } from './differential/mended.ts';
+import { MENDED, RECORD_SETTLE_MS } from './differential/mended.ts';
 import { compare, normalFrame, normalRun } from './differential/normal.ts';
 import recorded from './differential/recorded.json' with { type: 'json' };
 import { playOnSoftnet } from './differential/softnet_player.ts';
@@ -25,7 +25,7 @@ const runs: Readonly<Record<string, readonly string[]>> = recorded;
 
 describe('what the kernel was recorded to answer, softnet answers', () => {
   it.each(MENDED)('$name', async (one) => {
-    const ours = normalRun(one, await playOnSoftnet(one, SETTLE_MS));
+    const ours = normalRun(one, await playOnSoftnet(one, RECORD_SETTLE_MS));
     expect(ours.map((result) => JSON.stringify(result))).toEqual(runs[one.name]);
   });
 });

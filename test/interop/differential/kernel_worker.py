@@ -1,6 +1,6 @@
 """Plays cases of the differential tests on the real kernel, each in a network namespace of its own.
 
-Reads one case a line as JSON ({"setup": [...], "steps": [...], "settle": ms}) and answers each with a line:
+Reads one case a line as JSON ({"steps": [...], "settle": ms}) and answers each with a line:
 a list with the result of each step. A namespace ends when the next case enters its own.
 """
 import ctypes

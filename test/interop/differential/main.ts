@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCase, THEME_NAMES } from './cases.ts';
 import { KernelPlayer } from './kernel_player.ts';
-import { MENDED } from './mended.ts';
+import { MENDED, RECORD_SETTLE_MS } from './mended.ts';
 import { compare, type Difference, normalRun } from './normal.ts';
 import { playOnSoftnet } from './softnet_player.ts';
 import type { Case, Step } from './steps.ts';
@@ -18,6 +18,8 @@ const RECORDED = join(import.meta.dirname, 'recorded.json');
 
 /** More than two jiffies of 4 ms. */
 const SETTLE_MS = 14;
+
+const RECORD_TRIES = 8;
 
 /** What the first difference of a case is, or what softnet threw; null: there is none. */
 async function differ(
@@ -85,15 +87,24 @@ function show(one: Case, found: Difference): void {
   console.log('   softnet:', softnet);
 }
 
+/** What the kernel answers, as soon as two runs agree: a timer may come late on a busy machine. */
+async function recordOne(kernel: KernelPlayer, one: Case): Promise<readonly string[]> {
+  const seen = new Set<string>();
+  for (let n = 0; n < RECORD_TRIES; n++) {
+    const run = normalRun(one, await kernel.play(one, RECORD_SETTLE_MS));
+    const lines = run.map((result) => JSON.stringify(result));
+    const text = lines.join('\n');
+    if (seen.has(text)) return lines;
+    seen.add(text);
+  }
+  throw new Error(`${one.name}: no two of ${RECORD_TRIES} runs are alike`);
+}
+
 /** Writes down what the kernel answers in the cases of mended.ts. */
 async function record(): Promise<void> {
   const kernel = new KernelPlayer();
-  const runs: Record<string, unknown> = {};
-  for (const one of MENDED) {
-    runs[one.name] = normalRun(one, await kernel.play(one, SETTLE_MS)).map((result) =>
-      JSON.stringify(result),
-    );
-  }
+  const runs: Record<string, readonly string[]> = {};
+  for (const one of MENDED) runs[one.name] = await recordOne(kernel, one);
   kernel.close();
   writeFileSync(RECORDED, `${JSON.stringify(runs, null, 2)}\n`);
 }

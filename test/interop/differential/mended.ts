@@ -1,11 +1,15 @@
 /**
- * Cases in which softnet once answered otherwise than Linux, each as short as it can be. What the kernel
- * answers is in recorded.json, so that they are compared wherever tests run.
+ * Cases in which softnet once answered otherwise than Linux, each as short as it can be. What Linux 6.18
+ * answers is in recorded.json, so that they are compared wherever tests run. It is recorded anew, as root, by
+ * `npx tsx --conditions=source test/interop/differential/main.ts record`.
  */
 import { concat, ether, icmp, ipv4, sockaddr, udp } from './packets.ts';
 import { BROADCAST, EVERYONE, GROUP, MAC, OWN, PEER, PEER_MAC, PORTS } from './scene.ts';
 import { type Case, type Step, toHex } from './steps.ts';
 import { int32 } from './traffic_sockets.ts';
+
+/** How long a recording waits for frames after each step: far more than the two jiffies of 4 ms that some take. */
+export const RECORD_SETTLE_MS = 50;
 
 const [PORT = 0, OTHER_PORT = 0] = PORTS;
 
