@@ -169,11 +169,11 @@ describe('buffers', () => {
     const rows: [number, number, number][] = [
       [SO_SNDBUF, 10000, 20000],
       [SO_SNDBUF, 1, 4608],
-      [SO_SNDBUF, 1 << 30, 425984],
-      [SO_SNDBUF, -1, 425984],
+      [SO_SNDBUF, 1 << 30, 8388608],
+      [SO_SNDBUF, -1, 8388608],
       [SO_RCVBUF, 10000, 20000],
       [SO_RCVBUF, 0, 2304],
-      [SO_RCVBUF, -1, 425984],
+      [SO_RCVBUF, -1, 8388608],
     ];
     for (const [option, wish, got] of rows) {
       expect(set(option, wish)).toBe(0);
