@@ -28,13 +28,13 @@ const CHAIN = 3;
 const LOOSE: Partial<
   Record<keyof TcpInfo, { readonly us?: number; readonly ms?: number; readonly share?: number }>
 > = {
-  rto: { us: 60_000, share: 0.1 },
+  rto: { us: 200_000, share: 0.1 },
   ato: { us: 8_000, share: 0.1 },
-  rtt: { us: 40_000, share: 0.1 },
+  rtt: { us: 100_000, share: 0.1 },
   rttvar: { us: 40_000, share: 0.1 },
-  minRtt: { us: 40_000, share: 0.1 },
+  minRtt: { us: 100_000, share: 0.1 },
   rcvRtt: { us: 40_000, share: 0.15 },
-  lastDataSent: { ms: 60, share: 0.13 },
+  lastDataSent: { ms: 150, share: 0.2 },
   lastAckSent: { ms: 1e9 },
   lastDataRecv: { ms: 16 },
   lastAckRecv: { ms: 16 },
