@@ -1,6 +1,7 @@
 /** TCP as web streams, between two programs of a machine. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect, listen } from '#user/api/sockets.ts';
+import { readText } from '#user/lib/files.ts';
 import type { Process } from '#user/lib/process.ts';
 import { Box } from './machine.ts';
 
@@ -92,6 +93,46 @@ describe('sockets as web streams', () => {
       await socket.close();
       await socket.closed;
       expect(await read).toEqual({ done: true, value: undefined });
+    });
+  });
+
+  test('a reader that is cancelled ends its read, and keeps no connection', async () => {
+    await withEcho(async (p) => {
+      // Takes connections and says nothing.
+      const silent = listen(p, '127.0.0.1:7001');
+      const taking = silent.connections[Symbol.asyncIterator]().next();
+      const socket = connect(p, '127.0.0.1:7001');
+      const { localAddress } = await socket.opened;
+      const reader = socket.readable.getReader();
+      const read = reader.read();
+      await p.libc.sleep(10);
+      await reader.cancel();
+      expect(await read).toEqual({ done: true, value: undefined });
+      await socket.closed;
+      // The peer never closes: FIN-WAIT-2 of a socket that nobody holds lasts a minute.
+      await p.libc.sleep(61_000);
+      const port = Number(localAddress.split(':')[1]).toString(16).toUpperCase().padStart(4, '0');
+      const table = await readText(p.libc, '/proc/net/tcp');
+      expect(table).not.toContain(` 0100007F:${port} 0100007F:1B59`);
+      const { value: peer } = await taking;
+      await peer?.close();
+      silent.close();
+    });
+  });
+
+  test('a reader that is cancelled leaves the other direction open', async () => {
+    await withEcho(async (p) => {
+      const socket = connect(p, '127.0.0.1:7000', { allowHalfOpen: true });
+      await socket.opened;
+      const reader = socket.readable.getReader();
+      const read = reader.read();
+      await p.libc.sleep(10);
+      await reader.cancel();
+      expect(await read).toEqual({ done: true, value: undefined });
+      const writer = socket.writable.getWriter();
+      await writer.write(new Uint8Array(100));
+      await writer.close();
+      await socket.closed;
     });
   });
 

@@ -4,7 +4,7 @@
  */
 import { inNtop4 } from '#lib/parse_addr.ts';
 import { EPIPE } from '#uapi/errno.ts';
-import { SHUT_RDWR } from '#uapi/socket.ts';
+import { SHUT_RD, SHUT_RDWR } from '#uapi/socket.ts';
 import { SystemError } from '#user/lib/errors.ts';
 import type { Process } from '#user/lib/process.ts';
 import { lookup } from '#user/lib/resolve.ts';
@@ -67,7 +67,7 @@ export class Socket {
     this.opened.catch((error: unknown) => this.fail(error));
     this.closed.catch(() => {});
     this.readable = new ReadableStream<Uint8Array>(
-      { pull: (controller) => this.pull(controller), cancel: () => this.endReading() },
+      { pull: (controller) => this.pull(controller), cancel: () => this.cancelReading() },
       { highWaterMark: 0 },
     );
     this.writable = new WritableStream<Uint8Array>({
@@ -81,16 +81,16 @@ export class Socket {
   async close(): Promise<void> {
     this.readDone = true;
     this.writeDone = true;
-    await this.wakeReader();
+    await this.wakeReader(SHUT_RDWR);
     await this.finish();
   }
 
   /** A close alone leaves those asleep who wait in recv(), and the connection open, as in Linux. */
-  private async wakeReader(): Promise<void> {
+  private async wakeReader(how: number): Promise<void> {
     if (!this.pulling) return;
     try {
       const { libc, fd } = await this.stream;
-      libc.sys.shutdown(fd, SHUT_RDWR);
+      libc.sys.shutdown(fd, how);
     } catch {
       // It never stood; finish() tells.
     }
@@ -141,6 +141,13 @@ export class Socket {
       this.fail(error);
       throw error;
     }
+  }
+
+  /** Nobody reads any more: neither does a read that waits. */
+  private async cancelReading(): Promise<void> {
+    this.readDone = true;
+    await this.wakeReader(SHUT_RD);
+    await this.endReading();
   }
 
   private async endReading(): Promise<void> {
