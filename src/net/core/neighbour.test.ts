@@ -3,6 +3,7 @@ import type { NetDevice } from '#include/linux/netdevice.ts';
 import type { SkBuff } from '#include/linux/skbuff.ts';
 import { skbReserve, skbResetNetworkHeader } from '#include/linux/skbuff.ts';
 import type { Neighbour, NeighTable } from '#include/net/neighbour.ts';
+import { type TimerList, timerPending } from '#kernel/time/timer.ts';
 import { mem, view } from '#mm/memory.ts';
 import { neighCreate, neighLookup } from '#net/core/neighbour.ts';
 import { neighRelease } from '#net/core/neighbour_destroy.ts';
@@ -22,7 +23,9 @@ import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { iphdr } from '#uapi/ip.ts';
 import {
   NDA_DST,
+  NDA_FLAGS_EXT,
   NDA_LLADDR,
+  NTF_EXT_MANAGED,
   NTF_PROXY,
   NUD_DELAY,
   NUD_FAILED,
@@ -343,6 +346,21 @@ describe('neighbours over rtnetlink', () => {
     expect(frames()).toEqual([]);
     m.run(900 * MS);
     expect(frames()).toEqual(['is-at to 153']);
+  });
+
+  it('asks for managed entries until the last of them is an ordinary one', () => {
+    const lladdr: [number, Uint8Array] = [NDA_LLADDR, Uint8Array.from(PEER_MAC)];
+    const set = (flags: number): void => {
+      const attrs: [number, Uint8Array][] = [[NDA_DST, addrBytes(PEER)], lladdr];
+      if (flags !== 0) attrs.push([NDA_FLAGS_EXT, Uint8Array.of(flags, 0, 0, 0)]);
+      const how = NLM_F_CREATE | NLM_F_REPLACE;
+      expect(m.request(RTM_NEWNEIGH, how, header(NUD_REACHABLE), attrs).err).toBe(0);
+    };
+    const timer = tbl.managedTimer as TimerList<NeighTable>;
+    set(NTF_EXT_MANAGED);
+    expect([entry().managed, tbl.managedList.size, timerPending(timer)]).toEqual([true, 1, true]);
+    set(0);
+    expect([entry().managed, tbl.managedList.size, timerPending(timer)]).toEqual([false, 0, false]);
   });
 
   it('has one entry without a question for a link of one', () => {

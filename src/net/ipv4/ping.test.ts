@@ -154,6 +154,8 @@ describe('raw sockets', () => {
     const bad = packet.slice();
     bad[0] = 0x4f;
     expect(m.sys.sendto(fd, bad, 0, sin(PEER, 0))).toBe(-EINVAL);
+    bad[0] = 0x44;
+    expect(m.sys.sendto(fd, bad, 0, sin(PEER, 0))).toBe(-EINVAL);
     expect(m.sys.sendto(fd, packet.slice(0, 12), 0, sin(PEER, 0))).toBe(-EINVAL);
   });
 });
