@@ -34,7 +34,7 @@ describe.skipIf(missing !== null)(`writing to a TAP device (skipped: ${missing})
     },
   );
 
-  it('is chosen on the command line', { timeout: 60_000 }, async () => {
+  it('is chosen on the command line', { timeout: 120_000 }, async () => {
     const ns = new Netns('tapio');
     try {
       const softnet = await ns.softnet('tap', '--serve', '--io', 'write');

@@ -154,7 +154,7 @@ describe.skipIf(missing !== null)(`queues of a TAP device (skipped: ${missing})`
     expect(ns.must('ip', '-o', 'link')).not.toContain('softnet0');
   });
 
-  it('is there on the command line', { timeout: 60_000 }, async () => {
+  it('is there on the command line', { timeout: 180_000 }, async () => {
     const softnet = await ns.softnet('attach', 'tap:many,queues=3=10.77.0.2/24', '--serve');
     expect(ns.must('ls', '/sys/class/net/many/queues').match(/tx-/g)).toHaveLength(3);
     const second = await ns.run(
