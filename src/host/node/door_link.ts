@@ -88,7 +88,11 @@ class LinkQueue {
     this.door.start({
       frame: (bytes) => {
         if (!this.enter()) return;
-        tunGetUser(tfile, bytes, true);
+        try {
+          tunGetUser(tfile, bytes, true);
+        } catch (error) {
+          host.onError(error);
+        }
       },
       ready: () => tfile.writeQueue.qlen < READ_BACKLOG,
       idle: () => {

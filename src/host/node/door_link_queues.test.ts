@@ -207,3 +207,24 @@ it('takes queues away on both sides by ethtool, and tells once that the other si
   door.queues[0]?.handlers.idle();
   expect(machine.irqs.descs.size).toBe(0);
 });
+
+it('tells the host of what the machine throws at a frame, as at any other work', async () => {
+  const { host, machine, door, link, dev } = await rig(1);
+  const [queue] = door.queues as [FakeQueue];
+  const errors: unknown[] = [];
+  host.onError = (error) => errors.push(error);
+  const wrong = new Error('a probe is wrong');
+  const probe = (): never => {
+    throw wrong;
+  };
+  machine.trace.skb.kfreeSkb.register(probe);
+  // A device that is down drops a frame at once.
+  await run(machine, host, 'ip link set eth0 down');
+  queue.handlers.frame(syn(dev, 1));
+  expect(errors).toEqual([wrong]);
+  machine.trace.skb.kfreeSkb.unregister(probe);
+  queue.handlers.idle();
+  link.close();
+  // The packet is lost with its machine, which cannot be halted in good order.
+  host.stop();
+});

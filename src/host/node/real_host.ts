@@ -72,7 +72,10 @@ export class RealHost implements MachineHost {
     }, Math.ceil(delayMs));
   }
 
-  /** Tells a machine the present time, for what is only put down in it and looked at later; false: stopped. */
+  /**
+   * Tells a machine the present time, for what is only put down in it and looked at later; false: stopped.
+   * Who then enters it hands what it throws to `onError`.
+   */
   tellTime(machine: Machine): boolean {
     if (this.stopped) return false;
     machine.enter(this.readClock());
