@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Socket } from '#include/linux/net.ts';
 import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
+import { allocPages, getPage, putPage, virtToHeadPage } from '#mm/page_alloc.ts';
 import {
   ehashShrink,
   inetBindBucketCreate,
@@ -8,7 +10,7 @@ import {
 } from '#net/ipv4/inet_hashtables_bind.ts';
 import { LOCAL, REMOTE, TcpRig } from '#net/ipv4/testing/tcp_rig.ts';
 import { NLMSG_GOODSIZE } from '#net/netlink/nlattr.ts';
-import { ECONNABORTED, EINVAL, ENOENT, ESTALE } from '#uapi/errno.ts';
+import { EAGAIN, ECONNABORTED, EINVAL, ENOBUFS, ENOENT, ESTALE } from '#uapi/errno.ts';
 import { IFF_UP } from '#uapi/if.ts';
 import { IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP } from '#uapi/in.ts';
 import {
@@ -380,6 +382,26 @@ describe('a listing of TCP', () => {
     expect(lengths[0]).toBeLessThanOrEqual(NLMSG_GOODSIZE);
     expect(Math.max(...lengths)).toBeLessThanOrEqual(buf.length);
     expect(Math.max(...lengths)).toBeGreaterThan(NLMSG_GOODSIZE);
+  });
+
+  it('that finds no memory for its next packet says so, and another can be asked for', () => {
+    for (let i = 0; i < 200; i++) {
+      const fd = rig.sys.socket(AF_INET, SOCK_STREAM, 0);
+      rig.sys.bind(fd, rig.sockaddr(LOCAL, 1000 + i));
+      rig.sys.listen(fd, 1);
+    }
+    sendRequest({ ext: bit(INET_DIAG_INFO) });
+    // The packet that was read makes no room for the next: somebody holds its memory.
+    const { sk } = rig.task.files.get(nl)?.privateData as Socket;
+    const held = virtToHeadPage(sk?.skReceiveQueue.next?.head ?? 0);
+    getPage(held);
+    const taken = [held];
+    for (let addr = allocPages(2048); addr !== 0; addr = allocPages(2048)) taken.push(addr);
+    const buf = new Uint8Array(8192);
+    const got = [0, 1, 2].map(() => Math.min(rig.sys.recvfrom(nl, buf, 0, null), 1));
+    for (const addr of taken) putPage(addr);
+    expect(got).toEqual([1, -ENOBUFS, -EAGAIN]);
+    expect(ask({ ext: bit(INET_DIAG_INFO) })).toHaveLength(200);
   });
 
   it('has what is bound and waits, for those who ask, as closed', () => {
