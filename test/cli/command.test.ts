@@ -477,9 +477,7 @@ describe('exec', () => {
     const args = ['--pcap', 'cables', '--capture', 'a:lo=lo.pcapng', 't.yaml', 'a', '--'];
     const ended = await run(['exec', ...args, 'ping', '-c', '1', '127.0.0.1']);
     expect(ended.status).toBe(0);
-    expect(readdirSync(join(folder, 'cables')).every((name) => name.endsWith('.pcapng'))).toBe(
-      true,
-    );
+    expect(readdirSync(join(folder, 'cables'))).toEqual(['a_eth0--b_eth0.pcapng']);
     // Echo and its reply, 98 octets each with their headers, and the blocks before them.
     expect(readFileSync(join(folder, 'lo.pcapng')).length).toBeGreaterThan(2 * 98);
   });
