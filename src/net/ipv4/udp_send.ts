@@ -340,7 +340,12 @@ function checkName(name: Uint8Array, namelen: number): number {
   return sinPort(name) === 0 ? -EINVAL : 0;
 }
 
-/** Octets sent, or a negative errno. @kernel udp_sendmsg net/ipv4/udp.c */
+/**
+ * Octets sent, or a negative errno.
+ * @kernel udp_sendmsg net/ipv4/udp.c
+ * @deviation What a connected socket sends goes where it is connected to. Linux keeps the addresses of connect()
+ * where a corked datagram puts its own: after one to somebody else, what is sent next without a name goes there too.
+ */
 export function udpSendmsg(sock: Sock, msg: Msghdr, len: number): number {
   const sk = sock as UdpSock;
   const { net } = sk;
