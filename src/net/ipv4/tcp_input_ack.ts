@@ -334,6 +334,12 @@ function tcpCleanRtxQueue(
   let flag = tcpCleanRtxWalk(sk, priorSndUna, eceAck, state);
   const skb = state.rtxHead;
   state.rtxHead = null;
+  if (tp.packetsOut === 0 && tcpIsSack(tp)) {
+    // A packet that is retransmitted after an undo while it still counts is counted twice.
+    tp.lostOut = 0;
+    tp.sackedOut = 0;
+    tp.retransOut = 0;
+  }
 
   if (state.firstAckt !== 0 && (flag & FLAG_RETRANS_DATA_ACKED) === 0) {
     seqRttUs = tcpStampUsDelta(tp.tcpMstamp, state.firstAckt);
