@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Socket } from '#include/linux/net.ts';
 import type { InetBindBucket } from '#include/net/inet_connection_sock.ts';
+import type { File } from '#kernel/sched/file.ts';
 import { allocPages, getPage, putPage, virtToHeadPage } from '#mm/page_alloc.ts';
 import {
   ehashShrink,
@@ -392,7 +393,7 @@ describe('a listing of TCP', () => {
     }
     sendRequest({ ext: bit(INET_DIAG_INFO) });
     // The packet that was read makes no room for the next: somebody holds its memory.
-    const { sk } = rig.task.files.get(nl)?.privateData as Socket;
+    const { sk } = (rig.task.files.get(nl) as File).privateData as Socket;
     const held = virtToHeadPage(sk?.skReceiveQueue.next?.head ?? 0);
     getPage(held);
     const taken = [held];
