@@ -38,7 +38,7 @@ import { devAddPack, devRemovePack } from '#net/core/dev_rx.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
 import { copyNetNs, putNet } from '#net/core/net_namespace.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
-import { EAGAIN, EBADFD, EBUSY, EINVAL, EIO } from '#uapi/errno.ts';
+import { EAGAIN, EBADFD, EBUSY, EEXIST, EINVAL, EIO } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import { PACKET_HOST } from '#uapi/if_packet.ts';
 import {
@@ -418,7 +418,7 @@ describe('tun and tap', () => {
     new DataView(ifr.buffer).setUint16(16, IFF_TAP, true);
     expect(file.fOp.read(file, buf)).toBe(-EBADFD);
     expect(file.fOp.ioctl(file, TUNSETIFF, ifr)).toBe(0);
-    expect(file.fOp.ioctl(file, TUNSETIFF, ifr)).toBe(-EINVAL);
+    expect(file.fOp.ioctl(file, TUNSETIFF, ifr)).toBe(-EEXIST);
     expect(file.fOp.ioctl(file, TUNGETIFF, ifr)).toBe(0);
     expect(String.fromCharCode(...ifr.subarray(0, 2))).toBe('t7');
     const dev = __devGetByName(m.machine.initNet, 't7') as NetDevice;

@@ -71,7 +71,7 @@ import { ethtoolOpGetLink, ethtoolOps } from '#net/core/ethtool.ts';
 import { netifCarrierOff, netifCarrierOn } from '#net/core/link_watch.ts';
 import { rtnlLinkRegister } from '#net/core/rtnetlink_kinds.ts';
 import { etherSetup, ethHwAddrRandom, ethMacAddr, ethValidateAddr } from '#net/ethernet/eth.ts';
-import { EBADFD, EBUSY, EINVAL, EOPNOTSUPP, ESHUTDOWN } from '#uapi/errno.ts';
+import { EBADFD, EBUSY, EEXIST, EINVAL, EOPNOTSUPP, ESHUTDOWN } from '#uapi/errno.ts';
 import { IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT, IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import { ARPHRD_NONE } from '#uapi/if_arp.ts';
 import { ETH_DATA_LEN, ETH_HLEN, ETH_MAX_MTU } from '#uapi/if_ether.ts';
@@ -245,12 +245,12 @@ function tunAlloc(net: Net, name: string, flags: number): NetDevice {
 /**
  * Makes a device, or attaches to a persistent one, as TUNSETIFF does. `flags` are IFF_TUN or IFF_TAP
  * with IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE, IFF_NAPI, IFF_TUN_EXCL, IFF_NO_CARRIER. 0 or a negative
- * errno; the name is that of `tfile.dev` then.
+ * errno, -EEXIST for a file that has a device; the name is that of `tfile.dev` then.
  * @kernel tun_set_iff drivers/net/tun.c
  */
 export function tunSetIff(tfile: TunFile, name: string, flags: number): number {
   const { machine, net } = tfile;
-  if (tfile.dev !== null) return -EINVAL;
+  if (tfile.dev !== null) return -EEXIST;
   const kind = flags & (IFF_TUN | IFF_TAP);
   if (kind !== IFF_TUN && kind !== IFF_TAP) return -EINVAL;
   rtnlLock(machine);

@@ -23,7 +23,7 @@ import { __devGetByName } from '#net/core/dev.ts';
 import { devAddPack, devRemovePack } from '#net/core/dev_rx.ts';
 import { devQueueXmit } from '#net/core/dev_tx.ts';
 import { consumeSkb } from '#net/core/skbuff.ts';
-import { E2BIG, EAGAIN, EBUSY, EINVAL } from '#uapi/errno.ts';
+import { E2BIG, EAGAIN, EBUSY, EEXIST, EINVAL } from '#uapi/errno.ts';
 import { ETH_P_IP } from '#uapi/if_ether.ts';
 import {
   IFF_ATTACH_QUEUE,
@@ -282,7 +282,10 @@ describe('several queues of a tap device', () => {
     expect(b.fOp.ioctl(b, TUNSETIFF, ifr(flags | IFF_MULTI_QUEUE))).toBe(0);
     const dev = __devGetByName(m.machine.initNet, 't7') as NetDevice;
     expect(dev.realNumTxQueues).toBe(2);
+    expect(a.fOp.ioctl(a, TUNSETIFF, ifr(flags | IFF_MULTI_QUEUE))).toBe(-EEXIST);
     expect(b.fOp.ioctl(b, TUNSETQUEUE, ifr(IFF_DETACH_QUEUE))).toBe(0);
+    // It is still of the device.
+    expect(b.fOp.ioctl(b, TUNSETIFF, ifr(flags | IFF_MULTI_QUEUE))).toBe(-EEXIST);
     expect(dev.realNumTxQueues).toBe(1);
     fput(a);
     // The other is still of the device.
