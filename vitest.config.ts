@@ -2,8 +2,8 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 import { weavePlugin } from './scripts/weave/plugin.ts';
 
 const config: ViteUserConfig = defineConfig({
-  resolve: { conditions: ['source'] },
-  ssr: { resolve: { conditions: ['source'] } },
+  resolve: { conditions: ['softnet-source'] },
+  ssr: { resolve: { conditions: ['softnet-source'] } },
   test: {
     setupFiles: ['test/setup.ts'],
     pool: 'forks',

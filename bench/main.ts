@@ -49,7 +49,7 @@ async function linkCases(): Promise<void> {
 function command({ file, args }: Case): string[] {
   return file.startsWith('cases/')
     ? ['--expose-gc', join(linked, file.replace(/\.ts$/, '.js')), ...args]
-    : ['--expose-gc', '--import', 'tsx', '--conditions=source', `${here}${file}`, ...args];
+    : ['--expose-gc', '--import', 'tsx', '--conditions=softnet-source', `${here}${file}`, ...args];
 }
 
 /** Runs one case; its figure, or why there is none. */

@@ -1,5 +1,5 @@
 /**
- * `tsx --conditions=source bench/soak.ts [MINUTES]`: bulk data, round trips and connections at full
+ * `tsx --conditions=softnet-source bench/soak.ts [MINUTES]`: bulk data, round trips and connections at full
  * speed for ten minutes, every byte of the bulk checked. Fails when the heap grows from the second
  * minute to the last, or when anything is alive at the end.
  */

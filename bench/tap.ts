@@ -94,7 +94,7 @@ function ping(ns: string, to: string): { pingMedian: number; pingP99: number } {
 
 async function softnet(ns: string): Promise<Result> {
   const tap = ['tap', '--exec', 'iperf3 -s'];
-  const entry = ['--import', 'tsx', '--conditions=source', 'src/cli/main.ts'];
+  const entry = ['--import', 'tsx', '--conditions=softnet-source', 'src/cli/main.ts'];
   const child = await start(ns, 'Server listening', process.execPath, ...entry, ...tap);
   try {
     const up = iperf(ns, '10.77.0.2');
@@ -188,7 +188,7 @@ async function writing(ns: string): Promise<Record<string, Record<string, number
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const io of ['write', 'io_uring']) {
       const tap = ['tap', '--io', io, '--exec', 'iperf3 -s'];
-      const entry = ['--import', 'tsx', '--conditions=source', 'src/cli/main.ts'];
+      const entry = ['--import', 'tsx', '--conditions=softnet-source', 'src/cli/main.ts'];
       const child = await start(ns, 'Server listening', process.execPath, ...entry, ...tap);
       try {
         for (const [name, args] of Object.entries(IO_CASES)) {

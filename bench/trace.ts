@@ -3,7 +3,7 @@
  * listening, and with a recording; and the same with the function tracer woven in. Each bundle runs several
  * times in turn, and the median of each counts.
  *
- *     tsx --conditions=source bench/trace.ts [ROUNDS]
+ *     tsx --conditions=softnet-source bench/trace.ts [ROUNDS]
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';

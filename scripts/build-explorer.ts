@@ -60,7 +60,7 @@ function configOf({ name, entry, plugins, banner, footer }: Bundle): InlineConfi
     root: source,
     logLevel: 'error',
     plugins: [...plugins],
-    resolve: { conditions: ['source', 'browser', 'module', 'production'] },
+    resolve: { conditions: ['softnet-source', 'browser', 'module', 'production'] },
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: target,

@@ -29,7 +29,7 @@ export async function bundleKernel(root: string, source: string): Promise<Bundle
         load: (id) => (id === entry ? { code: source, moduleType: 'ts' } : null),
       },
     ],
-    resolve: { conditionNames: ['source'] },
+    resolve: { conditionNames: ['softnet-source'] },
     // What decision 0019 asks of an embedder: no debug build can be switched on afterwards.
     transform: { define: { 'globalThis.softnetConfig': 'undefined' } },
     optimization: { inlineConst: { mode: 'all', pass: 3 } },

@@ -56,7 +56,7 @@ export async function link(
     platform: 'node',
     // Packages stay what they are; what begins with `#` is ours.
     external: (id) => /^[^.#/]/.test(id),
-    resolve: { conditionNames: ['source'] },
+    resolve: { conditionNames: ['softnet-source'] },
     // Each file must export all that it exported, so there is nothing to leave out.
     treeshake: false,
     optimization: { inlineConst: { mode: 'all', pass: 2 } },

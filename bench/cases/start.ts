@@ -41,7 +41,7 @@ const bundled = await build({
   minify: true,
   format: 'esm',
   platform: 'node',
-  conditions: ['source'],
+  conditions: ['softnet-source'],
   write: false,
 });
 try {

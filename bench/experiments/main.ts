@@ -53,7 +53,7 @@ if (values.only !== undefined) {
   const all = ['reno-window', 'cubic-window', 'cubic-codel', 'dctcp', 'bbr-loss', 'fast-path'];
   const names = positionals.length > 0 ? positionals : all;
   for (const name of names) {
-    const args = ['--import', 'tsx', '--conditions=source', fileURLToPath(import.meta.url)];
+    const args = ['--import', 'tsx', '--conditions=softnet-source', fileURLToPath(import.meta.url)];
     if (values.quick) args.push('--quick');
     const { status } = spawnSync(process.execPath, [...args, '--only', name], { stdio: 'inherit' });
     if (status !== 0) process.exitCode = 1;

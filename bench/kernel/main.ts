@@ -158,7 +158,7 @@ if (!values['table-only']) {
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    conditions: ['source'],
+    conditions: ['softnet-source'],
     outfile: BUNDLE,
     logLevel: 'warning',
   });

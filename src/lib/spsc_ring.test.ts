@@ -217,7 +217,7 @@ it('carries a million bytes and more between two threads without tearing one rec
   const count = 20_000;
   const worker = new Worker(PRODUCER, {
     eval: true,
-    execArgv: ['--conditions=source'],
+    execArgv: ['--conditions=softnet-source'],
     workerData: {
       memory,
       count,

@@ -3,7 +3,7 @@
  * thousand packets on the map, and how soon a moment of a run of a million steps is shown, by view. In
  * headless Chromium, which draws without a graphics card: a real browser is quicker.
  *
- *     tsx --conditions=source test/browser/measure.ts
+ *     tsx --conditions=softnet-source test/browser/measure.ts
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -13,7 +13,7 @@ const noQemu = whyNoInterop('ping', 'curl', 'sha256sum', 'qemu-system-x86_64');
 const BYTES = 20_000_000;
 
 /** Runs a file of the sources. */
-const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=source'] as const;
+const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=softnet-source'] as const;
 const [node, ...source] = SOURCE;
 
 const folder = mkdtempSync(join(tmpdir(), 'softnet-doors-'));

@@ -25,7 +25,7 @@ describe.skipIf(missing !== null)(`through a bad cable (skipped: ${missing})`, (
       platform: 'node',
       format: 'esm',
       target: 'node20',
-      conditions: ['source'],
+      conditions: ['softnet-source'],
       outfile: join(folder, 'case.mjs'),
       logLevel: 'error',
     });

@@ -77,7 +77,7 @@ describe.skipIf(missing !== null)(`against the real iperf3's server (skipped: ${
         process.execPath,
         '--import',
         'tsx',
-        '--conditions=source',
+        '--conditions=softnet-source',
         'src/cli/main.ts',
         'tap',
         '--exec',

@@ -21,7 +21,7 @@ function listed(): string[] {
 }
 
 const COMMAND = [
-  ...['--import', 'tsx', '--conditions=source', 'src/cli/main.ts', 'packetdrill'],
+  ...['--import', 'tsx', '--conditions=softnet-source', 'src/cli/main.ts', 'packetdrill'],
   ...['--against', 'kernel'],
 ];
 

@@ -137,7 +137,7 @@ describe.skipIf((missing ?? noNginx) !== null)(
           process.execPath,
           '--import',
           'tsx',
-          '--conditions=source',
+          '--conditions=softnet-source',
           'src/cli/main.ts',
           'tap',
           '--exec',
@@ -173,7 +173,7 @@ describe.skipIf(missing !== null)(`routing (skipped: ${missing})`, () => {
         process.execPath,
         '--import',
         'tsx',
-        '--conditions=source',
+        '--conditions=softnet-source',
         'src/cli/main.ts',
         'tap',
         '--name',
@@ -209,7 +209,7 @@ describe.skipIf(missing !== null)(`routing (skipped: ${missing})`, () => {
         process.execPath,
         '--import',
         'tsx',
-        '--conditions=source',
+        '--conditions=softnet-source',
         'test/interop/router.ts',
       );
       await said(router, 'ready');

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ended, Netns, whyNoInterop } from '../support/netns.ts';
 
 const missing = whyNoInterop('ping');
-const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=source'] as const;
+const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=softnet-source'] as const;
 
 describe.skipIf(missing !== null)(`writing to a TAP device (skipped: ${missing})`, () => {
   it.for(['write', 'io_uring', 'auto'])(

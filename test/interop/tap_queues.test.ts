@@ -5,7 +5,7 @@ import { ended, Netns, ROOT, said, whyNoInterop } from '../support/netns.ts';
 
 const missing = whyNoInterop('nc', 'ping');
 
-const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=source'] as const;
+const SOURCE = [process.execPath, '--import', 'tsx', '--conditions=softnet-source'] as const;
 const CONNECTIONS = 24;
 
 /** Opens connections to echo servers, sends to and fro on all of them, and closes. */

@@ -20,7 +20,7 @@ export async function bundleScenario(): Promise<string> {
     format: 'esm',
     platform: 'browser',
     target: 'es2022',
-    conditions: ['source'],
+    conditions: ['softnet-source'],
     logLevel: 'silent',
   });
   const [file] = result.outputFiles;

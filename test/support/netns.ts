@@ -84,7 +84,7 @@ export class Netns {
       process.execPath,
       '--import',
       'tsx',
-      '--conditions=source',
+      '--conditions=softnet-source',
       'src/cli/main.ts',
       ...args,
     );

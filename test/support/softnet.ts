@@ -32,7 +32,7 @@ export interface RunOptions {
   readonly signalAfter?: readonly [text: string, signal: NodeJS.Signals];
 }
 
-const FROM_SOURCE = ['--import', TSX, '--conditions=source', join(ROOT, 'src/cli/main.ts')];
+const FROM_SOURCE = ['--import', TSX, '--conditions=softnet-source', join(ROOT, 'src/cli/main.ts')];
 
 /** A command that goes on longer has hung; it is ended and the test told. */
 const HANG_MS = 120_000;
@@ -62,7 +62,7 @@ export class Softnet {
       platform: 'node',
       target: 'node20',
       packages: 'external',
-      conditions: ['source'],
+      conditions: ['softnet-source'],
       logLevel: 'silent',
     });
     return softnet;

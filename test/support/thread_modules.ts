@@ -25,7 +25,7 @@ export class ThreadModules {
       platform: 'node',
       target: 'node20',
       packages: 'external',
-      conditions: ['source'],
+      conditions: ['softnet-source'],
       logLevel: 'silent',
     });
     return new ThreadModules(folder);

@@ -21,7 +21,7 @@ export function startThread(url: URL, data: object): Worker {
   if (import.meta.url.endsWith('.ts')) {
     return new Worker(LOADER, {
       eval: true,
-      execArgv: ['--conditions=source'],
+      execArgv: ['--conditions=softnet-source'],
       workerData: { ...data, threadModule: `${url.href}.ts` },
     });
   }

@@ -1,5 +1,5 @@
 /**
- * Long runs of the differential tests: `npx tsx --conditions=source test/interop/differential/main.ts THEME FROM COUNT`.
+ * Long runs of the differential tests: `npx tsx --conditions=softnet-source test/interop/differential/main.ts THEME FROM COUNT`.
  * (themes: arp, ip, igmp, sockets, calls, all), or with `record` to write recorded.json anew.
  *
  * Needs root. What differs is played again with time for the kernel to settle, then made as short as

@@ -1,7 +1,7 @@
 /**
  * Cases in which softnet once answered otherwise than Linux, each as short as it can be. What Linux 6.18
  * answers is in recorded.json, so that they are compared wherever tests run. It is recorded anew, as root, by
- * `npx tsx --conditions=source test/interop/differential/main.ts record`.
+ * `npx tsx --conditions=softnet-source test/interop/differential/main.ts record`.
  */
 import { concat, ether, icmp, ipv4, sockaddr, udp } from './packets.ts';
 import { BROADCAST, EVERYONE, GROUP, MAC, OWN, PEER, PEER_MAC, PORTS } from './scene.ts';

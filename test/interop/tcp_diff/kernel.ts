@@ -21,7 +21,7 @@ export class Kernel {
   constructor() {
     this.child = fork(fileURLToPath(new URL('./kernel_child.ts', import.meta.url)), [], {
       serialization: 'advanced',
-      execArgv: ['--import', 'tsx', '--conditions=source'],
+      execArgv: ['--import', 'tsx', '--conditions=softnet-source'],
     });
     this.queue = Promise.resolve();
   }

@@ -1,9 +1,9 @@
 /*
  * Looks for what softnet's TCP does otherwise than the kernel's:
  *
- *   npx tsx --conditions=source test/interop/tcp_diff/main.ts --seed 1 --count 1000 --out /tmp/diffs
- *   npx tsx --conditions=source test/interop/tcp_diff/main.ts --shrink /tmp/diffs/17.json
- *   npx tsx --conditions=source test/interop/tcp_diff/main.ts --show /tmp/diffs/17.json
+ *   npx tsx --conditions=softnet-source test/interop/tcp_diff/main.ts --seed 1 --count 1000 --out /tmp/diffs
+ *   npx tsx --conditions=softnet-source test/interop/tcp_diff/main.ts --shrink /tmp/diffs/17.json
+ *   npx tsx --conditions=softnet-source test/interop/tcp_diff/main.ts --show /tmp/diffs/17.json
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
