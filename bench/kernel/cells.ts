@@ -36,6 +36,11 @@ export interface CaseResult {
 /** What the process of a case prints when it has warmed up; the result follows. */
 export const BEGUN = 'begun\n';
 
+/** What such a process printed in the end. @throws SyntaxError when there is no result */
+export function resultFrom(stdout: string): CaseResult {
+  return JSON.parse(stdout.slice(stdout.indexOf(BEGUN) + BEGUN.length)) as CaseResult;
+}
+
 export const RTTS_MS: readonly number[] = [10, 66, 200];
 export const LOSSES: readonly number[] = [0, 0.001, 0.01, 0.05];
 export const REORDERS: readonly number[] = [0, 0.02];

@@ -23,6 +23,7 @@ import {
   RATE_MBIT,
   REORDERS,
   RTTS_MS,
+  resultFrom,
 } from './cells.ts';
 import { outside, tableOf } from './table.ts';
 
@@ -99,7 +100,7 @@ function runCase(spec: CaseSpec, begun: () => void): Promise<CaseResult> {
     });
     child.once('exit', (status) => {
       begun();
-      if (status === 0) resolve(JSON.parse(stdout.slice(BEGUN.length)) as CaseResult);
+      if (status === 0) resolve(resultFrom(stdout));
       else reject(new Error(`${keyOf(spec)}: ended with ${status}: ${stderr.trim()}`));
     });
   });
