@@ -10,7 +10,7 @@ import { Macvtap } from '#host/node/macvtap.ts';
 import { PacketRing } from '#host/node/packet_ring.ts';
 import { bootReal, forkReal, haltReal, type RealHost } from '#host/node/real_host.ts';
 import { Tap, type TapOptions } from '#host/node/tap.ts';
-import { TAP_IO, type TapIo } from '#host/node/tap_tx.ts';
+import { DEFAULT_TAP_IO, TAP_IO, type TapIo } from '#host/node/tap_tx.ts';
 import { defconfig } from '#init/defconfig.ts';
 import type { Machine } from '#kernel/machine.ts';
 import { formatPrefix4, inNtop4, type Prefix4, parsePrefix4 } from '#lib/parse_addr.ts';
@@ -94,7 +94,7 @@ async function openStream(where: string, listen: boolean): Promise<Door> {
 function parseTap(where: string): TapOptions {
   const [name = '', ...settings] = where.split(',');
   let queues = 1;
-  let io: TapIo = 'auto';
+  let io = DEFAULT_TAP_IO;
   for (const setting of settings) {
     const [key, value = ''] = setting.split('=');
     if (key === 'queues') queues = parseQueues(value);
@@ -183,7 +183,7 @@ function checkAddresses(address: Prefix4, hostAddress: Prefix4): void {
 
 /** A machine on a TAP device of the kernel's, whose end gets an address too. */
 export async function runTap(options: TapCommandOptions): Promise<void> {
-  const { address, hostAddress, name, queues = 1, io = 'auto' } = options;
+  const { address, hostAddress, name, queues = 1, io = DEFAULT_TAP_IO } = options;
   checkAddresses(address, hostAddress);
   const kernel = { address: bytesOf(hostAddress.addr), prefix: hostAddress.len };
   const tap: Attachment = {

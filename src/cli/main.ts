@@ -234,7 +234,7 @@ function addTap(softnet: Command): void {
     )
     .option(
       '--io <how>',
-      'write frames one by one (write), in batches (io_uring), or in batches where the kernel lets us (auto)',
+      'write frames one by one (write, the default), in batches (io_uring), or in batches where the kernel lets us (auto)',
       checked(parseIo),
     )
     .option(

@@ -10,7 +10,7 @@ import { type Door, DoorError, DoorUnavailable, KERNEL_OFFLOADS } from '#host/no
 import type { WriteRing } from '#host/node/io_uring.ts';
 import { type Libc, loadLibc } from '#host/node/libc.ts';
 import { TapQueue } from '#host/node/tap_queue.ts';
-import { ringFor, type TapIo } from '#host/node/tap_tx.ts';
+import { DEFAULT_TAP_IO, ringFor, type TapIo } from '#host/node/tap_tx.ts';
 import { EBUSY, EINVAL, EPERM, strerror } from '#uapi/errno.ts';
 import { IFNAMSIZ, ifreq } from '#uapi/if.ts';
 import {
@@ -31,9 +31,6 @@ import {
 
 /** Bytes of struct virtio_net_hdr_v1: the header before each frame. */
 export const VNET_HDR_SIZE = 12;
-
-/** Batches pay where the kernel admits them: docs/performance.md. */
-const DEFAULT_IO: TapIo = 'auto';
 
 /** Files that a TAP device can have. */
 const MAX_QUEUES = 256;
@@ -61,7 +58,7 @@ export interface TapOptions {
   readonly mtu?: number;
   /** Queues, 1 by default: the kernel sends a flow's frames by the one that they came by. */
   readonly queues?: number;
-  /** How frames are written; 'io_uring' throws DoorUnavailable where the kernel refuses it. */
+  /** How frames are written, by `write` by default; 'io_uring' throws DoorUnavailable where the kernel refuses it. */
   readonly io?: TapIo;
   /** False: the kernel cuts its packets and fills in checksums before they come here. */
   readonly offload?: boolean;
@@ -105,7 +102,7 @@ export class Tap implements Door {
     try {
       while (fds.length < queues) fds.push(this.open(name, queues > 1));
       this.negotiate(fds[0] as number, options.offload ?? true);
-      for (const fd of fds) rings.push(ringFor(this.libc, fd, options.io ?? DEFAULT_IO));
+      for (const fd of fds) rings.push(ringFor(this.libc, fd, options.io ?? DEFAULT_TAP_IO));
       this.hostMac = this.configure(options);
     } catch (error) {
       for (const ring of rings) ring?.close();

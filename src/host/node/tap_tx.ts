@@ -15,6 +15,9 @@ export type TapIo = 'auto' | 'write' | 'io_uring';
 
 export const TAP_IO: readonly TapIo[] = ['auto', 'write', 'io_uring'];
 
+/** With the stack in front of them batches are too short to pay: docs/performance.md. */
+export const DEFAULT_TAP_IO: TapIo = 'write';
+
 /** Frames of a batch, a power of two. */
 const BATCH = 32;
 /** Bytes after which a batch goes out: super-packets do not push each other out of the cache. */
